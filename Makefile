@@ -1,0 +1,49 @@
+# The two commands of the README. Both set up .venv first, and only once.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test fast format help
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo   train on real digits, export to TFLite and ONNX, verify every file (about 4 minutes)"
+	@echo "make test   ruff and all tests (about 10 minutes)"
+	@echo "make fast   ruff and the tests that take less than a minute together"
+	@echo "make format let ruff rewrite the sources"
+
+.venv/installed: setup.py pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) --version); try make PYTHON=python3.12 ..."; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
+	  { echo "error: no venv in this Python; on Debian: apt-get install python3-venv"; rm -rf .venv; exit 2; }
+	@echo "installing TensorFlow and the export tools into .venv (once; about 2 GB)"
+	$(BIN)/python -m pip install --disable-pip-version-check -e '.[all]'
+	@touch $@
+
+# Names are dated: nothing that an earlier demo made is overwritten.
+demo: RUN := runs/demo-$(shell date +%Y%m%d-%H%M%S)
+demo: .venv/installed
+	$(BIN)/python -m keras_resnet train --recipe digits-resnet8 --run-dir $(RUN)
+	$(BIN)/python -m keras_resnet evaluate --model $(RUN)/model.keras --dataset digits --json $(RUN)/evaluation.json
+	$(BIN)/python -m export --model $(RUN)/model.keras -o $(RUN)/export \
+	  --artifact tflite:float32 --artifact tflite:int8 --artifact onnx:float32
+	@echo
+	@echo "The run, the files and report.html are in $(RUN). Next, with '. .venv/bin/activate':"
+	@echo "  python -m export.verify $(RUN)/export/*-int8.tflite --model $(RUN)/model.keras   check a file again"
+	@echo "  python -m export --all --model $(RUN)/model.keras          every format and precision"
+	@echo "  python -m keras_resnet models                              the networks"
+	@echo "  python -m keras_resnet train --recipe cifar10-resnet20 --data-dir DIR"
+
+test: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+
+fast: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -m 'not slow and not large'
+
+format: .venv/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .

@@ -1,0 +1,231 @@
+"""What an export found: a table for the terminal, JSON for machines, one HTML page for people."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from export.verify import Gate
+from keras_resnet import console, files
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One file and what was found out about it.
+
+    Attributes:
+        file: its name.
+        format: row of `FORMATS`.
+        precision: row of `TOLERANCES`.
+        size_bytes: of the file.
+        operators: how many of each.
+        max_abs: largest difference of an output from Keras.
+        cosine: mean cosine similarity of output rows.
+        agreement: share of images with Keras' top-1 class.
+        top1: accuracy, None without labelled images.
+        top1_reference: Keras' accuracy on the same images.
+        latency_ms: median of repeated runs, one image, one thread.
+        gates: the checks.
+    """
+
+    file: str
+    format: str
+    precision: str
+    size_bytes: int
+    operators: dict[str, int]
+    max_abs: float | None
+    cosine: float | None
+    agreement: float | None
+    top1: float | None
+    top1_reference: float | None
+    latency_ms: float | None
+    gates: tuple[Gate, ...]
+
+    @property
+    def passed(self) -> bool:
+        """All gates held."""
+        return all(gate.passed for gate in self.gates)
+
+    @property
+    def verdict(self) -> str:
+        """`passed`, or the gates that did not hold."""
+        failed = [gate.name for gate in self.gates if not gate.passed]
+        return f"FAILED: {', '.join(failed)}" if failed else f"passed ({len(self.gates)})"
+
+    def renamed(self, file: str) -> Row:
+        """The same row for the name that the file got."""
+        return dataclasses.replace(self, file=file)
+
+    def to_json(self) -> dict[str, object]:
+        """The fields as JSON types."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {**fields, "gates": [gate.to_json() for gate in self.gates]}
+
+
+@dataclass(frozen=True)
+class Report:
+    """The files of one export, and what they were compared with.
+
+    Attributes:
+        rows: one per file.
+        model: which model was exported, in words.
+        evidence: which images were used, in words.
+    """
+
+    rows: tuple[Row, ...]
+    model: str
+    evidence: str
+
+    @property
+    def passed(self) -> bool:
+        """All gates of all files held."""
+        return all(row.passed for row in self.rows)
+
+    def to_json(self) -> list[dict[str, object]]:
+        """One object per file."""
+        return [row.to_json() for row in self.rows]
+
+    def print(self) -> None:
+        """Prints the table."""
+        columns = (
+            "file",
+            "precision",
+            "kB",
+            "operators",
+            "max abs",
+            "cosine",
+            "agree",
+            "top-1",
+            "Keras",
+            "ms",
+            "gates",
+        )
+        rows = [[row.file, row.precision, *_cells(row), row.verdict] for row in self.rows]
+        console.print_table(f"{self.model}, verified on {self.evidence}", columns, rows)
+
+    def write_html(self, path: Path, *, overwrite: bool = False) -> None:
+        """Writes a page that needs nothing but itself."""
+        page = Template(_PAGE).substitute(
+            model=html.escape(self.model),
+            evidence=html.escape(self.evidence),
+            date=time.strftime("%Y-%m-%d %H:%M"),
+            verdict="All files passed their gates." if self.passed else "Some files FAILED their gates.",
+            verdict_class="good" if self.passed else "bad",
+            charts="".join(_chart(self.rows, *chart) for chart in _CHARTS),
+            rows="".join(_table_row(row) for row in self.rows),
+            details="".join(_details(row) for row in self.rows),
+        )
+        with files.writing(path, overwrite=overwrite) as temporary:
+            temporary.write_text(page, encoding="utf-8")
+
+
+def _cells(row: Row) -> list[str | None]:
+    """The figures of a row as text: size, operators, max abs, cosine, agreement, top-1, Keras' top-1, latency."""
+
+    def text(value: float | None, form: str) -> str | None:
+        return None if value is None else format(value, form)
+
+    return [
+        f"{row.size_bytes / 1000:,.1f}",
+        str(sum(row.operators.values())),
+        text(row.max_abs, ".2g"),
+        text(row.cosine, ".6f"),
+        text(row.agreement, ".2%"),
+        text(row.top1, ".2%"),
+        text(row.top1_reference, ".2%"),
+        text(row.latency_ms, ".3g"),
+    ]
+
+
+_CHARTS: tuple[tuple[str, str, Callable[[Row], float | None], Callable[[float], str]], ...] = (
+    ("Size", "kB, smaller is better", lambda row: row.size_bytes / 1000, lambda v: f"{v:,.1f} kB"),
+    ("Latency", "ms for one image on one thread, median", lambda row: row.latency_ms, lambda v: f"{v:.3g} ms"),
+    ("Accuracy", "top-1 on the images named above", lambda row: row.top1, lambda v: f"{v:.2%}"),
+)
+
+
+def _name(row: Row) -> str:
+    return html.escape(f"{row.format} {row.precision}")
+
+
+def _chart(rows, title: str, unit: str, value: Callable[[Row], float | None], text: Callable[[float], str]) -> str:
+    values = [value(row) for row in rows]
+    largest = max((v for v in values if v is not None), default=0) or 1
+    bars = "".join(
+        f'<tr><th scope="row">{_name(row)}</th><td class="track"><span class="bar {row.format}" '
+        f'style="width:{100 * v / largest:.1f}%"></span></td><td class="number">{text(v)}</td></tr>'
+        if v is not None
+        else f'<tr><th scope="row">{_name(row)}</th><td class="track"></td><td class="number">not known</td></tr>'
+        for row, v in zip(rows, values, strict=True)
+    )
+    return f'<section><h2>{title}</h2><table class="chart"><caption>{unit}</caption>{bars}</table></section>'
+
+
+def _table_row(row: Row) -> str:
+    cells = "".join(f'<td class="number">{"–" if cell is None else html.escape(cell)}</td>' for cell in _cells(row))
+    verdict = f'<td class="{"good" if row.passed else "bad"}">{html.escape(row.verdict)}</td>'
+    return f'<tr><th scope="row">{html.escape(Path(row.file).name)}</th><td>{row.precision}</td>{cells}{verdict}</tr>'
+
+
+def _details(row: Row) -> str:
+    operators = ", ".join(f"{count} {name}" for name, count in row.operators.items())
+    gates = "".join(
+        f'<li class="{"good" if gate.passed else "bad"}">{"held" if gate.passed else "FAILED"}: '
+        f"{html.escape(gate.name)} {_figure(gate.value)} (limit {_figure(gate.limit)})</li>"
+        for gate in row.gates
+    )
+    return (
+        f"<details><summary>{html.escape(row.file)}</summary><p>Operators: {html.escape(operators)}</p>"
+        f"<ul>{gates}</ul></details>"
+    )
+
+
+def _figure(value: float | str) -> str:
+    return html.escape(f"{value:.6g}" if isinstance(value, float) else value)
+
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Export report</title>
+<style>
+body { font: 16px/1.5 system-ui, sans-serif; color: #1b1f24; background: #fff; max-width: 72rem; margin: 2rem auto;
+  padding: 0 1rem; }
+h1 { margin-bottom: 0; } h2 { margin: 1.5rem 0 0; font-size: 1.15rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; } caption { text-align: left; color: #57606a; font-size: .9rem; }
+th { text-align: left; font-weight: 600; white-space: nowrap; }
+.list th, .list td { padding: .35rem .6rem; border-bottom: 1px solid #d0d7de; }
+.list thead th { border-bottom: 2px solid #57606a; }
+.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.chart { width: 100%; } .chart th { width: 10rem; font-weight: 400; padding-right: .6rem; } .track { width: auto; }
+.chart .number { width: 6.5rem; padding-left: .6rem; }
+.bar { display: block; height: 1rem; border-radius: 0 3px 3px 0; min-width: 1px; background: #1f6feb; }
+.bar.onnx { background: #bc4c00; }
+.good { color: #116329; } .bad { color: #a40e26; font-weight: 700; }
+details { margin: .4rem 0; } summary { cursor: pointer; }
+</style>
+</head>
+<body>
+<h1>Export report</h1>
+<p>$model<br>verified on $evidence, $date</p>
+<p class="$verdict_class">$verdict</p>
+<div class="scroll"><table class="list">
+<caption>Every file, compared with the Keras model it was made from</caption>
+<thead><tr><th scope="col">file</th><th scope="col">precision</th><th scope="col">kB</th><th scope="col">operators</th>
+<th scope="col">max abs</th><th scope="col">cosine</th><th scope="col">agreement</th><th scope="col">top-1</th>
+<th scope="col">Keras' top-1</th><th scope="col">ms</th><th scope="col">gates</th></tr></thead>
+<tbody>$rows</tbody>
+</table></div>
+$charts
+<section><h2>Gates and operators</h2>$details</section>
+</body>
+</html>
+"""

@@ -1,0 +1,154 @@
+"""Where an export starts: a Keras model in float32, its card, and data to calibrate and verify with."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_resnet.builder import deep_graphs
+from keras_resnet.card import ModelCard
+from keras_resnet.data import Dataset, batches, load_dataset
+from keras_resnet.errors import InputError
+from keras_resnet.evaluation import check_fit, image_shape
+from keras_resnet.runners import KerasRunner
+from keras_resnet.saving import load_named
+from keras_resnet.training import run
+
+SHIPPED = ("resnet8", "digits")  # the small model that comes with the package
+_NOISE = 64
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Images to verify with.
+
+    Attributes:
+        images: float32 `(n, H, W, C)`, preprocessed.
+        labels: int `(n,)`; None where the images are noise.
+        origin: in words.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray | None
+    origin: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is exported.
+
+    Attributes:
+        model: float32.
+        card: travels with every file.
+        name: stem of the default file names.
+        origin: in words: which model this is, and why.
+        dataset: None where there are no images.
+    """
+
+    model: keras.Model
+    card: ModelCard
+    name: str
+    origin: str
+    dataset: Dataset | None
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """`(height, width, channels)`."""
+        return tuple(self.model.input_shape[1:])
+
+    def evidence(self, limit: int | None = None) -> Evidence:
+        """The test images, or noise where there is no dataset.
+
+        Args:
+            limit: at most so many, spread evenly over the split.
+        """
+        if self.dataset is None:
+            noise = np.random.default_rng(0).integers(0, 256, (_NOISE, *self.image_shape), np.uint8)
+            return Evidence(self.card.preprocess(noise), None, f"{_NOISE} images of noise (accuracy unknown: no data)")
+        split = self.dataset.test
+        images = np.concatenate([self.card.preprocess(pixels.numpy()) for pixels, _ in batches(split, 256)])
+        chosen = np.linspace(0, len(images) - 1, min(limit or len(images), len(images)), dtype=int)
+        origin = f"{len(chosen)} test images of {self.dataset.name}"
+        return Evidence(images[chosen], split.labels[chosen], origin)
+
+
+def load_source(
+    model: str | os.PathLike | None = None,
+    *,
+    weights: str | None = None,
+    dataset: str | os.PathLike | None = None,
+    data_dir: str | os.PathLike | None = None,
+) -> Source:
+    """Opens the model to export and finds its data.
+
+    Args:
+        model: a `.keras` file or a variant's name; by default the newest run under runs/, and where there is none the
+            small digits model that ships with the package.
+        weights: for a variant's name.
+        dataset: by default the one that the model was trained on.
+        data_dir: where cifar10's files are.
+
+    Returns:
+        The source; its `dataset` is None where the model names none that can be opened.
+
+    Raises:
+        InputError: no such model, or the dataset that was asked for cannot be opened or does not fit.
+    """
+    origin, name = str(model), Path(model).stem if model else ""
+    if model is None and weights is not None:
+        raise InputError("--weights goes with --model NAME")
+    if model is None and (newest := run.newest()):
+        model, origin = newest, f"{newest} (the newest run)"
+        name = newest.parent.name
+    elif model is None:
+        model, weights = SHIPPED
+        name = "-".join(SHIPPED)
+        origin = f"{SHIPPED[0]} trained on {SHIPPED[1]}, which ships with the package (no run under {run.RUNS}/)"
+    elif name == Path(run.MODEL).stem:
+        name = Path(model).resolve().parent.name
+    network, card = load_named(model, weights)
+    network = float32_twin(network)
+    runner = KerasRunner(network, card)
+    shape = image_shape(runner)
+    data = _dataset(card, dataset, data_dir, shape)
+    if data is not None:
+        check_fit(runner, data.image_shape)
+        if len(data.classes) > runner.output.shape[-1]:
+            raise InputError(
+                f"{data.name} has {len(data.classes)} classes, the model {runner.output.shape[-1]}: name the dataset "
+                "that it was trained on"
+            )
+    return Source(network, card, name, origin, data)
+
+
+def _dataset(card: ModelCard, name, data_dir, shape: tuple[int, int, int]) -> Dataset | None:
+    if name is not None:
+        return load_dataset(name, data_dir, shape)
+    if card.dataset == "digits" or (card.dataset == "cifar10" and data_dir) or Path(card.dataset or "").is_absolute():
+        return load_dataset(card.dataset, data_dir, shape)
+    return None
+
+
+def float32_twin(model: keras.Model) -> keras.Model:
+    """The same network with every layer in float32: converters mishandle mixed precision.
+
+    Args:
+        model: functional.
+
+    Returns:
+        `model` itself if it is float32 throughout, else a copy with the same weights.
+    """
+    if all(layer.compute_dtype == "float32" for layer in model.layers):
+        return model
+
+    def in_float32(layer: keras.layers.Layer) -> keras.layers.Layer:
+        return type(layer).from_config({**layer.get_config(), "dtype": "float32"})
+
+    with deep_graphs():
+        twin = keras.models.clone_model(model, clone_function=in_float32)
+    twin.set_weights(model.get_weights())
+    return twin

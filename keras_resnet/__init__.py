@@ -1,0 +1,39 @@
+"""Residual networks in Keras, from the paper to the phone.
+
+Names are imported on first use: `--help` of a command answers without TensorFlow, and `import keras_resnet` costs
+nothing until something is built.
+"""
+
+from keras_resnet.lazy import attach
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "GateError": "errors",
+    "InputError": "errors",
+    "ModelCard": "card",
+    "PREPROCESS": "preprocessing",
+    "Preprocess": "preprocessing",
+    "RECIPES": "training",
+    "Recipe": "training",
+    "ResNet101": "applications",
+    "ResNet152": "applications",
+    "ResNet18": "applications",
+    "ResNet34": "applications",
+    "ResNet50": "applications",
+    "ResNetSpec": "specs",
+    "build": "builder",
+    "evaluate": "evaluation",
+    "list_models": "specs",
+    "load_dataset": "data",
+    "load_model": "saving",
+    "model_info": "builder",
+    "open_runner": "runners",
+    "predict": "evaluation",
+    "save_model": "saving",
+    "save_weights": "weights",
+    "stage_taps": "builder",
+    "train": "training",
+}
+__all__ = sorted(_HOMES)
+__getattr__, __dir__ = attach(__name__, _HOMES)

@@ -1,0 +1,106 @@
+"""Named builders with the signature of keras.applications.
+
+`ResNet50`, `ResNet101` and `ResNet152` are drop-ins: the same arguments and defaults, graph, layer names and weight
+files. `ResNet18` and `ResNet34`, which keras.applications lacks, follow the paper and PyTorch; no weight set is
+registered for them yet, so `weights` is None by default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+
+from keras_resnet.builder import build
+from keras_resnet.errors import InputError
+from keras_resnet.specs import SPECS
+
+_DOC = """Builds {title} (arXiv:1512.03385).
+
+Args:
+    include_top: end in global average pooling and a classifier.
+    weights: {weights}None for random values, or the path of a weight file.
+    input_tensor: a Keras tensor to build upon.
+    input_shape: `(height, width, channels)`, at least 32 x 32; by default (224, 224, 3), and any size without head.
+    pooling: without head: None, `"avg"` or `"max"`.
+    classes: outputs of the head.
+    classifier_activation: of the head; None for logits.
+    name: of the model.
+
+Input shape:
+    `(N, height, width, channels)`, float; {convention}
+
+Output shape:
+    `(N, classes)`; without head `(N, height / 32, width / 32, {channels})`, or `(N, {channels})` with `pooling`.
+
+Returns:
+    A `keras.Model`.
+
+Raises:
+    InputError: (a ValueError) an illegal argument, or weights that do not fit or cannot be had.
+
+Example:
+    >>> import keras_resnet
+    >>> model = keras_resnet.{title}(weights=None)
+"""
+
+
+def _check_imagenet(include_top: bool, classes: int, input_shape, activation) -> None:
+    """keras.applications' own rules for its weights."""
+    if not include_top:
+        return
+    if classes != 1000:
+        raise InputError(f"weights='imagenet' has a head of 1000 classes, received classes={classes}")
+    if input_shape is not None and tuple(input_shape) != (224, 224, 3):
+        raise InputError(
+            f"weights='imagenet' with its head takes input_shape=(224, 224, 3), received {tuple(input_shape)}; "
+            "pass include_top=False"
+        )
+    if activation not in (None, "softmax"):
+        raise InputError(f"weights='imagenet' allows classifier_activation 'softmax' or None, received {activation!r}")
+
+
+def _application(title: str, default_weights: str | None) -> Callable[..., keras.Model]:
+    spec = SPECS[title.lower()]
+
+    def application(
+        include_top=True,
+        weights=default_weights,
+        input_tensor=None,
+        input_shape=None,
+        pooling=None,
+        classes=1000,
+        classifier_activation="softmax",
+        name=spec.name,
+    ):
+        if weights == "imagenet":
+            _check_imagenet(include_top, classes, input_shape, classifier_activation)
+        return build(
+            spec,
+            weights=weights,
+            input_shape=input_shape,
+            input_tensor=input_tensor,
+            include_top=include_top,
+            pooling=pooling,
+            classes=classes,
+            classifier_activation=classifier_activation,
+            name=name,
+        )
+
+    application.__name__ = application.__qualname__ = title
+    application.__doc__ = _DOC.format(
+        title=title,
+        weights="`'imagenet'`, downloaded and checked by Keras, " if default_weights else "",
+        channels=512 * spec.expansion,
+        convention="BGR minus mean for the ImageNet weights (`PREPROCESS['caffe']`)."
+        if default_weights
+        else "scaled as the weights expect.",
+    )
+    return application
+
+
+ResNet18 = _application("ResNet18", None)
+ResNet34 = _application("ResNet34", None)
+ResNet50 = _application("ResNet50", "imagenet")
+ResNet101 = _application("ResNet101", "imagenet")
+ResNet152 = _application("ResNet152", "imagenet")

@@ -1,0 +1,95 @@
+"""What travels inside a model file besides the network: labels, input convention, origin.
+
+The card is the member `keras_resnet.json` of the zip archive that a `.keras` file is; of a small archive appended to a
+`.tflite` file (runtimes read past it); and the `keras_resnet` entry of an `.onnx` or `.safetensors` file's metadata.
+None of these needs this package to open the model.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from keras_resnet.errors import InputError
+from keras_resnet.preprocessing import PREPROCESS, Preprocess
+
+MEMBER = "keras_resnet.json"
+KEY = "keras_resnet"  # in the metadata of .onnx and .safetensors files
+_MAX_BYTES = 4_000_000  # a card of 21,000 labels has 0.5 MB; anything beyond is no card of ours
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """Facts that a user of a model file needs and the network does not hold.
+
+    Attributes:
+        labels: one per output, in order; empty if unknown.
+        preprocess: from RGB pixels 0..255 to the network's input.
+        spec: name of the variant, None for a model from elsewhere.
+        dataset: name of the data source it was trained on, None if unknown.
+        recipe: name of the recipe, None if unknown.
+    """
+
+    labels: tuple[str, ...] = ()
+    preprocess: Preprocess = PREPROCESS["none"]
+    spec: str | None = None
+    dataset: str | None = None
+    recipe: str | None = None
+
+    def dumps(self) -> str:
+        """The card as JSON text."""
+        return json.dumps({**asdict(self), "preprocess": self.preprocess.to_json()})
+
+    @classmethod
+    def loads(cls, text: str | bytes, origin: object) -> ModelCard:
+        """Reads a card.
+
+        Args:
+            text: JSON.
+            origin: where it came from, for the error message.
+
+        Raises:
+            InputError: it is no card.
+        """
+        try:
+            return cls.from_mapping(json.loads(text))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(f"{origin}: its {MEMBER} is damaged ({error}); export or save the model again") from error
+
+    @classmethod
+    def from_mapping(cls, fields: Mapping[str, object]) -> ModelCard:
+        """Builds a card from its JSON fields; unknown fields are an error of the caller."""
+        fields = dict(fields)
+        labels = tuple(str(label) for label in fields.pop("labels", ()))
+        preprocess = Preprocess(**fields.pop("preprocess", {}))
+        return cls(labels=labels, preprocess=preprocess, **fields)
+
+
+def append(path: Path, card: ModelCard) -> None:
+    """Adds the card to a `.keras` archive, or an archive with the card behind a `.tflite` file."""
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(MEMBER, card.dumps())
+
+
+def read(path: Path) -> ModelCard | None:
+    """Reads the card of a `.keras` or `.tflite` file.
+
+    Returns:
+        The card, or None where the file holds none.
+
+    Raises:
+        InputError: the card is damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if MEMBER not in archive.namelist():
+                return None
+            if archive.getinfo(MEMBER).file_size > _MAX_BYTES:
+                raise InputError(f"{path}: its {MEMBER} is larger than {_MAX_BYTES} bytes; this is no card of ours")
+            text = archive.read(MEMBER)
+    except (zipfile.BadZipFile, EOFError, OSError):
+        return None
+    return ModelCard.loads(text, path)

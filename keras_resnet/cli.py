@@ -1,0 +1,140 @@
+"""`python -m keras_resnet` and `keras-resnet`: train, evaluate, predict, models. Parses and calls."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from keras_resnet import __version__, console
+from keras_resnet.training.recipes import RECIPES, get_recipe, override
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="keras-resnet", description="Residual networks in Keras: train, evaluate, predict.", epilog=_EPILOG
+    )
+    parser.add_argument("--version", action="version", version=f"keras-resnet-toolkit {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    train = commands.add_parser("train", help="train a recipe into a run directory")
+    train.add_argument("--recipe", required=True, help=" or ".join(RECIPES))
+    train.add_argument("--data-dir", type=Path, help="where CIFAR-10's official binary files are")
+    train.add_argument("--run-dir", type=Path, help="a new directory; runs/RECIPE-DATE-TIME by default")
+    train.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a setting of the recipe (epochs=3, dataset=DIR, ...); repeatable",
+    )
+    train.set_defaults(work=_train)
+
+    evaluate = commands.add_parser("evaluate", help="accuracy of a .keras, .tflite or .onnx file on a test split")
+    _add_model(evaluate)
+    evaluate.add_argument("--dataset", required=True, help="digits, cifar10, or a folder of class folders")
+    evaluate.add_argument("--data-dir", type=Path, help="where CIFAR-10's official binary files are")
+    evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    evaluate.set_defaults(work=_evaluate)
+
+    predict = commands.add_parser("predict", help="the five likeliest classes of images")
+    _add_model(predict)
+    predict.add_argument("images", nargs="+", metavar="IMAGE", help="PNG or JPEG files")
+    predict.add_argument("--json", type=Path, metavar="FILE", help="write the classes there too")
+    predict.set_defaults(work=_predict)
+
+    models = commands.add_parser("models", help="list the variants, or the exact size of some")
+    models.add_argument("names", nargs="*", metavar="NAME", help="variants to measure")
+    models.set_defaults(work=_models)
+    return parser
+
+
+_EPILOG = "Exported files come from `python -m export`. Exit status: 0 done, 1 a check failed, 2 wrong usage or input."
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model", required=True, help="a .keras, .tflite or .onnx file, or a variant's name with --weights"
+    )
+    parser.add_argument("--weights", help="for a variant: a registered name, a weight file, or none")
+
+
+def _train(args: argparse.Namespace) -> int:
+    recipe = override(get_recipe(args.recipe), args.set)
+    console.import_tensorflow()
+    from keras_resnet.training import train
+
+    result = train(recipe, data_dir=args.data_dir, run_dir=args.run_dir, verbose="auto" if sys.stdout.isatty() else 2)
+    rows = [
+        ("run directory", result.run_dir),
+        ("best epoch", f"{result.best_epoch} of {recipe.epochs}"),
+        ("validation accuracy", f"{result.validation_accuracy:.2%}"),
+        ("training time", f"{result.seconds:.0f} s"),
+    ]
+    console.print_table(f"Training {recipe.name}", ("", ""), rows)
+    data = f" --data-dir {args.data_dir}" if args.data_dir else ""
+    model = result.run_dir / "model.keras"
+    print(f"next: python -m keras_resnet evaluate --model {model} --dataset {recipe.dataset}{data}")
+    print(f"      python -m export.tflite --model {model} --int8{data}")
+    if result.interrupted:
+        raise KeyboardInterrupt
+    return console.OK
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    console.import_tensorflow()
+    from keras_resnet.data import load_dataset
+    from keras_resnet.evaluation import evaluate, image_shape
+    from keras_resnet.runners import open_named
+
+    runner = open_named(args.model, args.weights)
+    dataset = load_dataset(args.dataset, args.data_dir, image_shape(runner))
+    scores = evaluate(runner, dataset.test, progress=True)
+    console.write_json(args.json, scores.to_json())
+    row = (f"{scores.top1:.2%}", f"{scores.top5:.2%}", f"{scores.loss:.4f}", scores.count)
+    console.print_table(
+        f"{args.model} on the test images of {dataset.name}", ("top-1", "top-5", "loss", "images"), [row]
+    )
+    return console.OK
+
+
+def _predict(args: argparse.Namespace) -> int:
+    console.import_tensorflow()
+    from keras_resnet.evaluation import predict
+    from keras_resnet.runners import open_named
+
+    answers = predict(open_named(args.model, args.weights), args.images)
+    console.write_json(args.json, [answer.to_json() for answer in answers])
+    for answer in answers:
+        rows = [(name, f"{probability:.2%}") for name, probability in answer.top]
+        console.print_table(answer.image, ("class", "probability"), rows)
+    return console.OK
+
+
+def _models(args: argparse.Namespace) -> int:
+    from keras_resnet.specs import SPECS, get_spec, list_models
+
+    if not args.names:
+        rows = [
+            (name, SPECS[name].block, "-".join(map(str, SPECS[name].depths)), SPECS[name].default_size)
+            for name in list_models()
+        ]
+        console.print_table("Variants", ("name", "block", "blocks per stage", "input"), rows)
+        print("exact size: python -m keras_resnet models NAME ...")
+        return console.OK
+    names = [get_spec(name).name for name in args.names]
+    console.import_tensorflow()
+    from keras_resnet.builder import model_info
+
+    keys = ("name", "parameters", "trainable", "multiply_adds", "input_shape", "paper")
+    infos = [model_info(name) for name in names]
+    rows = [[f"{info[key]:,}" if isinstance(info[key], int) else info[key] for key in keys] for info in infos]
+    console.print_table("Variants", [key.replace("_", " ") for key in keys], rows)
+    return console.OK
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command line; returns its exit status."""
+    args = _parser().parse_args(argv)
+    return console.run(lambda: args.work(args))

@@ -1,0 +1,122 @@
+"""What every command of the two packages does alike: exit status, errors in one line, a quiet TensorFlow, tables."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from keras_resnet.errors import GateError, InputError
+
+OK, FAILED, WRONG = 0, 1, 2  # all went well; a gate or the work failed; wrong usage or input
+_CTRL_C = 130  # 128 + SIGINT, as shells have it
+
+
+def run(command: Callable[[], int | None]) -> int:
+    """Runs a command's work and turns its exceptions into one line and an exit status.
+
+    Args:
+        command: returns its exit status, None for 0.
+
+    Returns:
+        0 when all went well, 1 when a gate failed, 2 for wrong usage or input, 130 after Ctrl-C.
+    """
+    try:
+        return command() or OK
+    except GateError as error:
+        return _say(error, FAILED)
+    except InputError as error:
+        return _say(error, WRONG)
+    except BrokenPipeError:  # `| head` closed it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except KeyboardInterrupt:
+        return _say("stopped by Ctrl-C", _CTRL_C)
+
+
+def _say(error: object, status: int) -> int:
+    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    return status
+
+
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """Swallows what C++ libraries write to the process's stderr and stdout; shows it if the block fails."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as log:
+        saved = {number: os.dup(number) for number in (1, 2)}
+        for number in saved:
+            os.dup2(log.fileno(), number)
+        try:
+            yield
+        except ImportError:
+            log.seek(0)
+            os.write(saved[2], log.read())
+            raise
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for number, copy in saved.items():
+                os.dup2(copy, number)
+                os.close(copy)
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow and Keras without their greetings; commands call it before they touch either.
+
+    Raises:
+        InputError: Keras is set to another backend than TensorFlow.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with silenced():
+        import keras
+        import tensorflow as tf
+    tf.get_logger().setLevel("ERROR")
+    if keras.backend.backend() != "tensorflow":
+        raise InputError(
+            f"the commands need Keras' TensorFlow backend, this Keras uses {keras.backend.backend()}: "
+            "unset KERAS_BACKEND"
+        )
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Prints a table; numbers are aligned to the right, None shows as a dash."""
+    from rich.console import Console
+    from rich.table import Table
+
+    numeric = [bool(rows) and all(isinstance(row[i], int | float | None) for row in rows) for i in range(len(columns))]
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for name, right in zip(columns, numeric, strict=True):
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*("–" if value is None else str(value) for value in row))
+    # A pipe or a log has no width: do not fold the table there.
+    width = None if sys.stdout.isatty() else 200
+    Console(width=width, highlight=False).print(table, markup=False)
+
+
+def write_json(path: Path | None, value: object, *, overwrite: bool = True) -> None:
+    """Writes a result for machines, beside and renamed; does nothing without a path.
+
+    A result is made anew by every call of the command, so an old one is replaced.
+    """
+    from keras_resnet import files
+
+    if path is None:
+        return
+    with files.writing(path, overwrite=overwrite) as temporary:
+        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+def progress(items, description: str, total: int):
+    """Shows a bar on stderr while iterating, if a person is watching."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(items, description, total=total, console=console, transient=True, disable=not console.is_terminal)

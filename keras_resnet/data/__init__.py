@@ -1,0 +1,49 @@
+"""Data sources: one module each, found by name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from keras_resnet.data import cifar, digits, folder
+from keras_resnet.data.dataset import Dataset, Split, batches, training_batches
+from keras_resnet.errors import InputError, unknown_name
+
+SOURCES = ("digits", "cifar10")
+
+__all__ = ["SOURCES", "Dataset", "Split", "batches", "load_dataset", "training_batches"]
+
+
+def load_dataset(
+    name: str | os.PathLike,
+    data_dir: str | os.PathLike | None = None,
+    image_shape: tuple[int, int, int] = (224, 224, 3),
+) -> Dataset:
+    """Loads a data source.
+
+    Args:
+        name: `"digits"`, `"cifar10"`, or a folder `root/class_name/*.png|jpg`.
+        data_dir: where cifar10's files are.
+        image_shape: of the images read from a folder; the named sources have their own.
+
+    Returns:
+        The three splits, with uint8 images.
+
+    Raises:
+        InputError: no such source or folder, or its files are damaged.
+
+    Example:
+        >>> import keras_resnet
+        >>> digits = keras_resnet.load_dataset("digits")
+        >>> len(digits.test.labels)
+        360
+    """
+    if name == "digits":
+        return digits.load()
+    if name == "cifar10":
+        return cifar.load(data_dir)
+    if not Path(name).exists() and os.sep not in str(name):
+        raise unknown_name("dataset", str(name), SOURCES, "(or name a folder of class folders)")
+    if image_shape[2] not in (1, 3):
+        raise InputError(f"images of a folder have 1 or 3 channels, the model takes {image_shape[2]}")
+    return folder.load(name, image_shape)

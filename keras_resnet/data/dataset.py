@@ -1,0 +1,151 @@
+"""The interface that every data source offers: named splits of images with integer labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from keras_resnet.data import images as image_lib
+
+Augment = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # (images, draws) -> images
+_DRAWS = 4  # random numbers per image and epoch that an augmentation may use
+
+
+class Split(Protocol):
+    """Images with labels, in a fixed order."""
+
+    labels: np.ndarray
+
+    def fetch(self, indices: tf.Tensor) -> tf.Tensor:
+        """uint8 images `(n, H, W, C)` at these positions, as a TensorFlow computation."""
+
+
+@dataclass(frozen=True)
+class ArraySplit:
+    """Images that fit in memory.
+
+    Attributes:
+        images: uint8 `(N, H, W, C)`.
+        labels: int64 `(N,)`.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def fetch(self, indices: tf.Tensor) -> tf.Tensor:
+        """Gathers the images."""
+        with tf.init_scope():  # captured by the pipeline's graph, not copied into it as a constant
+            images = tf.convert_to_tensor(self.images)
+        return tf.gather(images, indices)
+
+
+@dataclass(frozen=True)
+class FileSplit:
+    """Images in files, decoded when they are needed.
+
+    Attributes:
+        paths: of N image files.
+        labels: int64 `(N,)`.
+        size: `(height, width)` that every image gets: the central part of that aspect, resized.
+        channels: 1 or 3.
+    """
+
+    paths: tuple[Path, ...]
+    labels: np.ndarray
+    size: tuple[int, int]
+    channels: int = 3
+
+    def fetch(self, indices: tf.Tensor) -> tf.Tensor:
+        """Reads, decodes and resizes the images; the pipeline does several batches at a time."""
+        with tf.init_scope():
+            paths = tf.constant([str(path) for path in self.paths])
+        names = tf.gather(paths, indices)
+        return tf.map_fn(
+            lambda name: image_lib.read(name, self.size, self.channels), names, fn_output_signature=tf.uint8
+        )
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data source.
+
+    Attributes:
+        name: as the commands know it.
+        classes: label names, in the order of the integers.
+        image_shape: `(height, width, channels)` of every image.
+        train: for fitting and calibration.
+        validation: for choosing epochs and recipes.
+        test: for final figures only.
+        unreadable: files that were left out because they cannot be decoded.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    train: Split
+    validation: Split
+    test: Split
+    unreadable: tuple[Path, ...] = ()
+
+
+def batches(split: Split, batch_size: int) -> tf.data.Dataset:
+    """All images once, in order, for evaluation.
+
+    Args:
+        split: where from.
+        batch_size: the last batch may be smaller.
+
+    Returns:
+        Pairs of uint8 `(n, H, W, C)` and int64 `(n,)`.
+    """
+    labels = tf.constant(split.labels)
+    return (
+        tf.data.Dataset.range(len(split.labels))
+        .batch(batch_size)
+        .map(lambda indices: (split.fetch(indices), tf.gather(labels, indices)), num_parallel_calls=tf.data.AUTOTUNE)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def training_batches(
+    split: Split, batch_size: int, *, seed: int, augment: Augment | None = None, first_epoch: int = 0
+) -> tf.data.Dataset:
+    """Endless shuffled batches; every epoch is a function of `(seed, epoch)`, every image's augmentation of its index.
+
+    So a run is repeatable, and a run that starts at a later epoch sees the pixels that the first would have seen.
+
+    Args:
+        split: where from.
+        batch_size: images left over at the end of an epoch are dropped; the next epoch's order is another.
+        seed: of order and augmentation.
+        augment: called with uint8 images and the images' random numbers `(n, 4)`, uniform in [0, 1).
+        first_epoch: where to start.
+
+    Returns:
+        Pairs of uint8 `(batch_size, H, W, C)` and int64 `(batch_size,)`.
+    """
+    labels = tf.constant(split.labels)
+    count = len(split.labels)
+
+    def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
+        seeds = tf.stack([tf.constant(seed, tf.int64), epoch])
+        order = tf.random.experimental.stateless_shuffle(tf.range(count), seeds)
+        draws = tf.random.stateless_uniform((count, _DRAWS), seeds)
+        batched = tf.data.Dataset.from_tensor_slices(order).batch(batch_size, drop_remainder=True)
+        return batched.map(lambda indices: (indices, tf.gather(draws, indices)))
+
+    def examples(indices: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        pixels = split.fetch(indices)
+        return (augment(pixels, draws) if augment else pixels), tf.gather(labels, indices)
+
+    return (
+        tf.data.Dataset.counter(first_epoch)
+        .flat_map(epoch_batches)
+        .map(examples, num_parallel_calls=tf.data.AUTOTUNE)
+        .prefetch(tf.data.AUTOTUNE)
+    )

@@ -1,0 +1,141 @@
+"""Folders of images: `root/class_name/*.png|jpg`, or the same under `train`, `validation` and `test`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from rich.progress import track
+
+from keras_resnet.data import images
+from keras_resnet.data.dataset import Dataset, FileSplit
+from keras_resnet.data.splits import stratified
+from keras_resnet.errors import InputError
+
+_PARTS = ("train", "validation", "test")
+_ALIASES = {"val": "validation", "valid": "validation"}
+_FRACTION = 0.1  # for validation and for the test each, where the folder has no parts of its own
+MAX_UNREADABLE = 0.01
+
+
+def load(root: str | os.PathLike, image_shape: tuple[int, int, int]) -> Dataset:
+    """Finds the images and divides them.
+
+    Where `root` has the folders `train` and `test` (and `validation` or `val`), these are the splits; what is missing
+    is taken from `train`. Else 80 / 10 / 10 percent, seeded and stratified.
+
+    Args:
+        root: the folder.
+        image_shape: `(height, width, channels)` that every image gets.
+
+    Returns:
+        A `Dataset` whose files are decoded when needed; `unreadable` names the files left out.
+
+    Raises:
+        InputError: no such folder, no classes, no images, fewer than three readable images in a class, or parts
+            whose classes differ.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise InputError(f"{root} is no folder: expected a dataset name (digits, cifar10) or a folder of class folders")
+    parts = {_ALIASES.get(p.name, p.name): p for p in root.iterdir() if p.is_dir()}
+    parts = {name: parts[name] for name in _PARTS if name in parts}
+    if "train" not in parts:
+        parts = {"train": root}
+    classes = _classes(parts["train"])
+    found = {name: _files(folder, classes) for name, folder in parts.items()}
+    everything = [path for paths, _ in found.values() for path in paths]
+    if not everything:
+        raise InputError(f"{root}: no {', '.join(images.SUFFIXES)} files below {', '.join(classes[:5])}, ...")
+    bad = set(find_unreadable(everything, image_shape[2]))
+    readable = {name: _without(paths, labels, bad) for name, (paths, labels) in found.items()}
+    for number, name in enumerate(classes):
+        if np.count_nonzero(readable["train"][1] == number) < 3:
+            raise InputError(f"{parts['train'] / name}: expected at least 3 readable images in every class")
+    splits = {
+        name: FileSplit(paths, labels, image_shape[:2], image_shape[2])
+        for name, (paths, labels) in _divide(readable, len(classes)).items()
+    }
+    return Dataset(str(root), classes, image_shape, **splits, unreadable=tuple(sorted(bad)))
+
+
+def _classes(folder: Path) -> tuple[str, ...]:
+    names = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if not names:
+        raise InputError(f"{folder} has no class folders: expected {folder}/CLASS/*.png or *.jpg")
+    return tuple(names)
+
+
+def _files(folder: Path, classes: Sequence[str]) -> tuple[tuple[Path, ...], np.ndarray]:
+    strangers = sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != "." and p.name not in classes)
+    if strangers:
+        raise InputError(f"{folder} has classes that the training images have not: {', '.join(strangers[:5])}")
+    paths, labels = [], []
+    for number, name in enumerate(classes):
+        members = sorted(p for p in (folder / name).rglob("*") if p.suffix.lower() in images.SUFFIXES and p.is_file())
+        paths += members
+        labels += [number] * len(members)
+    return tuple(paths), np.asarray(labels, np.int64)
+
+
+def find_unreadable(paths: Sequence[Path], channels: int) -> list[Path]:
+    """Decodes every file once, with the decoder that training uses.
+
+    Args:
+        paths: image files.
+        channels: 1 or 3.
+
+    Returns:
+        Those that cannot be decoded.
+    """
+
+    def is_bad(path: Path) -> bool:
+        try:
+            images.decode(tf.io.read_file(str(path)), channels)
+        except tf.errors.OpError:
+            return True
+        return False
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        verdicts = pool.map(is_bad, paths)
+        if len(paths) > 1000:
+            verdicts = track(verdicts, "checking images", total=len(paths))
+        return [path for path, bad in zip(paths, verdicts, strict=True) if bad]
+
+
+def _without(paths: Sequence[Path], labels: np.ndarray, bad: set[Path]) -> tuple[tuple[Path, ...], np.ndarray]:
+    keep = np.fromiter((path not in bad for path in paths), bool, len(paths))
+    return tuple(path for path, good in zip(paths, keep, strict=True) if good), labels[keep]
+
+
+def _divide(readable: dict, classes: int) -> dict:
+    """Takes the parts that are missing out of the training images."""
+    paths, labels = readable["train"]
+    missing = [name for name in ("validation", "test") if name not in readable]
+    size = max(classes, round(_FRACTION * len(labels)))  # stratification needs one image of every class
+    pieces = stratified(labels, *[size] * len(missing))
+    taken = {
+        name: (tuple(paths[i] for i in piece), labels[piece])
+        for name, piece in zip(["train", *missing], pieces, strict=True)
+    }
+    return {**readable, **taken}
+
+
+def check_unreadable(dataset: Dataset, limit: float = MAX_UNREADABLE) -> None:
+    """Refuses to train on a folder of which too much cannot be read.
+
+    Raises:
+        InputError: more than `limit` of the images are unreadable.
+    """
+    total = sum(len(part.labels) for part in (dataset.train, dataset.validation, dataset.test))
+    bad = len(dataset.unreadable)
+    if bad > limit * (total + bad):
+        names = ", ".join(str(path) for path in dataset.unreadable[:3])
+        raise InputError(
+            f"{bad} of {total + bad} images cannot be decoded ({names}{', ...' if bad > 3 else ''}): more than "
+            f"{limit:.0%}. Repair or remove them, or allow it: --set max_unreadable={bad / (total + bad) + 0.01:.2f}"
+        )

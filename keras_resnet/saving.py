@@ -1,0 +1,95 @@
+"""`.keras` files with their card."""
+
+from __future__ import annotations
+
+import os
+import warnings
+import zipfile
+from pathlib import Path
+
+import keras
+
+from keras_resnet import card as card_lib
+from keras_resnet import files
+from keras_resnet.builder import build, deep_graphs
+from keras_resnet.card import ModelCard
+from keras_resnet.errors import InputError
+from keras_resnet.specs import get_spec
+from keras_resnet.weights import WEIGHT_SETS, weights_card
+
+
+def save_model(
+    model: keras.Model, path: str | os.PathLike, card: ModelCard | None = None, *, overwrite: bool = False
+) -> None:
+    """Writes a `.keras` file that any Keras 3 opens, with the card inside.
+
+    Args:
+        model: to be saved; optimizer state is saved where it was compiled.
+        path: ends in `.keras`.
+        card: labels, input convention and origin.
+        overwrite: replace an existing file.
+
+    Raises:
+        InputError: the file exists, has another suffix, or cannot be written.
+    """
+    path = Path(path)
+    if path.suffix != ".keras":
+        raise InputError(f"{path}: expected a name that ends in .keras")
+    with files.writing(path, overwrite=overwrite) as temporary, deep_graphs(), warnings.catch_warnings():
+        # Keras warns about the temporary files of its own writer.
+        warnings.simplefilter("ignore", ResourceWarning)
+        model.save(temporary)
+        if card is not None:
+            card_lib.append(temporary, card)
+
+
+def load_model(path: str | os.PathLike) -> tuple[keras.Model, ModelCard]:
+    """Opens a `.keras` file without running any code that it may hold.
+
+    Args:
+        path: a file saved by this package or by Keras 3.
+
+    Returns:
+        The model (not compiled) and its card; an empty card for models from elsewhere.
+
+    Raises:
+        InputError: no such file, or not a readable Keras 3 model.
+    """
+    path = files.existing_file(path)
+    if not zipfile.is_zipfile(path):
+        raise InputError(f"{path} is no Keras 3 model (not a zip archive): it is damaged or of another kind")
+    try:
+        with deep_graphs():
+            model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # a foreign archive fails in any way at all inside Keras
+        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        raise InputError(f"{path} cannot be read as a Keras 3 model: {reason}") from error
+    return model, card_lib.read(path) or ModelCard()
+
+
+def load_named(model: str | os.PathLike, weights: str | None) -> tuple[keras.Model, ModelCard]:
+    """Opens what `--model` and `--weights` name: a `.keras` file, or a row of the table with weights.
+
+    Args:
+        model: path of a `.keras` file, or a name of `list_models()`.
+        weights: for a row: a registered name, a weight file, or `"none"` for random values.
+
+    Returns:
+        The model and its card.
+
+    Raises:
+        InputError: neither a file nor a row, or a row without weights.
+    """
+    if Path(model).suffix or os.sep in str(model):
+        if weights is not None:
+            raise InputError(f"--weights goes with the name of a variant; {model} is a file and has its own")
+        return load_model(model)
+    spec = get_spec(str(model))
+    if weights is None:
+        known = [name for variant, name in WEIGHT_SETS if variant == spec.name]
+        raise InputError(
+            f"--model {spec.name} needs --weights: {', '.join([*known, 'a weight file'])} or none (random values)"
+        )
+    if weights == "none":
+        return build(spec), ModelCard(spec=spec.name)
+    return build(spec, weights=weights), weights_card(weights, spec)

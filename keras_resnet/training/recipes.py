@@ -1,0 +1,186 @@
+"""Recipes: everything needed to repeat a training, and the result to expect. A recipe is a row."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from keras_resnet.errors import InputError, unknown_name
+
+OPTIMIZERS = ("sgd", "adamw")
+SCHEDULES = ("constant", "cosine", "steps")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One training, from data to result.
+
+    Attributes:
+        name: what `--recipe` is given.
+        model: a name of `list_models()`.
+        dataset: `"digits"`, `"cifar10"`, or the folder of an image tree.
+        preprocess: row of `PREPROCESS`.
+        augmentation: row of `data.augment.AUGMENTATIONS`.
+        epochs: passes over the training split.
+        batch_size: images per step, over all devices.
+        optimizer: `"sgd"` (momentum) or `"adamw"`.
+        learning_rate: the highest one.
+        schedule: `"constant"`, `"cosine"` to zero, or `"steps"`: divided by ten at `milestones`.
+        milestones: fractions of the run, for `"steps"`.
+        warmup_epochs: of linear increase from zero.
+        momentum: for sgd.
+        nesterov: for sgd.
+        weight_decay: decoupled, times the learning rate; not applied to biases and norms unless `decay_all`.
+        decay_all: decay biases and norms too, as the 2015 paper does.
+        label_smoothing: probability moved from the label to all classes.
+        image_size: height and width for image folders; 0 for the net's own.
+        max_unreadable: share of undecodable images above which training is refused.
+        seed: of initialisation, order and augmentation.
+        expected: test accuracy to expect, as a range of fractions.
+        hardware: where `expected` and `wall_time` were measured, and when.
+        wall_time: of the run.
+        command: that repeats it.
+    """
+
+    name: str
+    model: str
+    dataset: str
+    preprocess: str
+    augmentation: str = "none"
+    epochs: int
+    batch_size: int = 128
+    optimizer: str = "sgd"
+    learning_rate: float = 0.1
+    schedule: str = "cosine"
+    milestones: tuple[float, ...] = ()
+    warmup_epochs: float = 0.0
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 1e-4
+    decay_all: bool = False
+    label_smoothing: float = 0.0
+    image_size: int = 0
+    max_unreadable: float = 0.01
+    seed: int = 0
+    expected: tuple[float, ...] = ()
+    hardware: str = ""
+    wall_time: str = ""
+    command: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuses values outside their range."""
+        for field in ("epochs", "batch_size", "learning_rate"):
+            if not getattr(self, field) > 0:
+                raise InputError(f"recipe {self.name}: {field}={getattr(self, field)}, expected more than 0")
+        for field in ("momentum", "label_smoothing"):
+            if not 0 <= getattr(self, field) < 1:
+                raise InputError(f"recipe {self.name}: {field}={getattr(self, field)}, expected 0 up to below 1")
+        for field in ("weight_decay", "warmup_epochs", "image_size", "max_unreadable", "seed"):
+            if not getattr(self, field) >= 0:
+                raise InputError(f"recipe {self.name}: {field}={getattr(self, field)}, expected at least 0")
+        for field, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+            if getattr(self, field) not in known:
+                raise unknown_name(field, getattr(self, field), known)
+        if any(not 0 < m < 1 for m in self.milestones) or list(self.milestones) != sorted(self.milestones):
+            raise InputError(
+                f"recipe {self.name}: milestones={self.milestones}, expected ascending fractions of the run, "
+                "like 0.5,0.75"
+            )
+        if self.warmup_epochs >= self.epochs and self.warmup_epochs:
+            raise InputError(
+                f"recipe {self.name}: warmup_epochs={self.warmup_epochs}, expected less than epochs={self.epochs}"
+            )
+
+    def dumps(self) -> str:
+        """The recipe as JSON text."""
+        return json.dumps(dataclasses.asdict(self), indent=2)
+
+
+def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
+    """Applies `key=value` settings, each checked against the type of its field.
+
+    Args:
+        recipe: where the other values come from.
+        settings: like `["epochs=3", "nesterov=true", "milestones=0.5,0.75"]`.
+
+    Returns:
+        A new recipe.
+
+    Raises:
+        InputError: unknown key (the nearest names are in the message), a value of the wrong type or out of range.
+
+    Example:
+        >>> override(RECIPES["digits-resnet8"], ["epochs=3"]).epochs
+        3
+    """
+    fields = {field.name: field for field in dataclasses.fields(Recipe) if field.name != "name"}
+    changes = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise InputError(f"--set {setting}: expected key=value")
+        if key not in fields:
+            raise unknown_name("recipe setting", key, fields)
+        changes[key] = _parse(key, getattr(recipe, key), text)
+    return dataclasses.replace(recipe, **changes)
+
+
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def _parse(key: str, old: object, text: str) -> object:
+    kind = type(old)
+    try:
+        if kind is bool:
+            return _TRUTH[text.lower()]
+        if kind is tuple:
+            return tuple(float(part) for part in text.split(",") if part)
+        return kind(text)
+    except (ValueError, KeyError):
+        names = {bool: "true or false", tuple: "numbers with commas between", int: "a whole number", float: "a number"}
+        raise InputError(f"--set {key}={text}: expected {names[kind]}, like {old}") from None
+
+
+_DIGITS = Recipe(
+    name="digits-resnet8",
+    model="resnet8",
+    dataset="digits",
+    preprocess="tf",
+    augmentation="shift",
+    epochs=24,
+    batch_size=32,
+    learning_rate=0.1,
+    warmup_epochs=1.0,
+    nesterov=True,
+    weight_decay=5e-4,
+    command="python -m keras_resnet train --recipe digits-resnet8",
+)
+_CIFAR = Recipe(
+    name="cifar10-resnet20",
+    model="resnet20_cifar",
+    dataset="cifar10",
+    preprocess="cifar10",
+    augmentation="crop-flip",
+    epochs=182,  # 64,000 steps of 128 on 45,000 images, as in section 4.2 of the paper
+    batch_size=128,
+    learning_rate=0.1,
+    schedule="steps",
+    milestones=(0.5, 0.75),
+    weight_decay=1e-4,
+    decay_all=True,
+    command="python -m keras_resnet train --recipe cifar10-resnet20 --data-dir DIR",
+)
+RECIPES: dict[str, Recipe] = {row.name: row for row in (_DIGITS, _CIFAR)}
+
+
+def get_recipe(name: str) -> Recipe:
+    """Returns the recipe of that name.
+
+    Raises:
+        InputError: there is none (the nearest names are in the message).
+    """
+    if name not in RECIPES:
+        raise unknown_name("recipe", name, RECIPES)
+    return RECIPES[name]

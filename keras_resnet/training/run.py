@@ -1,0 +1,111 @@
+"""The run directory: model.keras, recipe.json, metrics.csv, curves.png, environment.json."""
+
+from __future__ import annotations
+
+import csv
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import time
+from pathlib import Path
+
+from keras_resnet import files
+from keras_resnet.errors import InputError
+from keras_resnet.training.recipes import Recipe
+
+RUNS = Path("runs")
+MODEL, RECIPE, METRICS, CURVES, ENVIRONMENT = (
+    "model.keras",
+    "recipe.json",
+    "metrics.csv",
+    "curves.png",
+    "environment.json",
+)
+_PACKAGES = ("keras-resnet-toolkit", "keras", "tensorflow", "numpy")
+
+
+def create(recipe: Recipe, run_dir: str | os.PathLike | None) -> Path:
+    """Makes an empty run directory, `runs/RECIPE-DATE-TIME` by default, with recipe and environment.
+
+    Raises:
+        InputError: the directory holds a run already, or cannot be made.
+    """
+    path = Path(run_dir) if run_dir else RUNS / f"{recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InputError(f"{path} exists and is not empty: choose another --run-dir")
+    for name, text in ((RECIPE, recipe.dumps()), (ENVIRONMENT, json.dumps(environment(recipe.seed), indent=2))):
+        with files.writing(path / name) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+    return path
+
+
+def environment(seed: int) -> dict[str, object]:
+    """Versions, commit, machine and seed, for environment.json."""
+    return {
+        "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "git_commit": _git_commit(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "seed": seed,
+    }
+
+
+def _git_commit() -> str | None:
+    """The commit of this source tree, with `+changes` where it was modified; None outside a checkout."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", Path(__file__).parent, *arguments], capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        if not Path(git("rev-parse", "--show-toplevel"), "keras_resnet", "specs.py").exists():
+            return None  # installed inside somebody else's repository
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+def newest(root: Path = RUNS) -> Path | None:
+    """The model of the newest run below `root` that has one."""
+    models = sorted(root.glob(f"*/{MODEL}"), key=lambda path: path.stat().st_mtime) if root.is_dir() else []
+    return models[-1] if models else None
+
+
+def read_metrics(path: Path) -> dict[str, list[float]]:
+    """The columns of a metrics.csv."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {key: [float(row[key]) for row in rows] for key in (rows[0] if rows else ())}
+
+
+def draw_curves(run_dir: Path) -> None:
+    """Draws loss and accuracy over the epochs of metrics.csv into curves.png."""
+    from matplotlib.figure import Figure  # without pyplot: no display, no global state
+
+    columns = read_metrics(run_dir / METRICS)
+    if not columns:
+        return
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    for axes, metric, title in zip(figure.subplots(1, 2), ("loss", "accuracy"), ("Loss", "Accuracy"), strict=True):
+        epochs = [epoch + 1 for epoch in columns["epoch"]]
+        axes.plot(epochs, columns[metric], label="training (augmented)", color="#1f77b4", marker=".")
+        axes.plot(epochs, columns[f"val_{metric}"], label="validation", color="#d95f02", marker=".")
+        axes.set(title=title, xlabel="epoch")
+        axes.grid(alpha=0.3)
+        axes.legend(loc="upper right" if metric == "loss" else "lower right")
+    with files.writing(run_dir / CURVES, overwrite=True) as temporary:
+        figure.savefig(temporary, dpi=120)

@@ -1,0 +1,113 @@
+"""The table of registered weight sets: which file, for which net, with which input convention."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from keras_resnet.card import ModelCard
+from keras_resnet.errors import InputError, unknown_name
+from keras_resnet.preprocessing import PREPROCESS, Preprocess
+
+FILES = Path(__file__).with_name("files")
+_KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
+DIGITS = tuple(str(digit) for digit in range(10))
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightSet:
+    """One published set of weights.
+
+    Attributes:
+        spec: the variant it fits.
+        name: what `weights=` is given.
+        labels: of its outputs, where the package holds them.
+        preprocess: from RGB pixels 0..255 to the net's input.
+        top1: accuracy, a fraction, on `dataset`'s test or validation images.
+        dataset: what it was trained on.
+        source: who trained it, how it can be made again.
+        license: of the weights.
+        md5: of the public `.h5` files with and without head; empty for files in this package.
+    """
+
+    spec: str
+    name: str
+    preprocess: Preprocess
+    dataset: str
+    source: str
+    license: str
+    top1: float
+    labels: tuple[str, ...] = ()
+    md5: Mapping[bool, str] = field(default_factory=dict)
+    recipe: str | None = None
+
+    @property
+    def card(self) -> ModelCard:
+        """What a model with these weights carries along."""
+        return ModelCard(
+            labels=self.labels,
+            preprocess=self.preprocess,
+            spec=self.spec,
+            dataset=self.dataset,
+            recipe=self.recipe,
+        )
+
+    def fetch(self, include_top: bool) -> Path:
+        """Returns the file, downloaded into Keras' cache and checked against its hash if it is not in the package.
+
+        Raises:
+            InputError: the file cannot be had.
+        """
+        if not self.md5:
+            return FILES / f"{self.spec}-{self.name}.safetensors"
+        import keras
+
+        file = f"{self.spec}_weights_tf_dim_ordering_tf_kernels{'' if include_top else '_notop'}.h5"
+        try:
+            return Path(
+                keras.utils.get_file(file, _KERAS_URL + file, cache_subdir="models", file_hash=self.md5[include_top])
+            )
+        except Exception as error:  # get_file raises bare Exception for an unreachable host
+            raise InputError(
+                f"weights '{self.name}' of {self.spec} cannot be downloaded ({error}). Pass weights=None, or the path "
+                f"of {file}; Keras' cache for it is ~/.keras/models"
+            ) from error
+
+
+def _keras_applications(spec: str, top1: float, top: str, notop: str) -> WeightSet:
+    return WeightSet(
+        spec=spec,
+        name="imagenet",
+        preprocess=PREPROCESS["caffe"],
+        dataset="imagenet",
+        top1=top1,
+        md5={True: top, False: notop},
+        source="keras.applications, converted from github.com/KaimingHe/deep-residual-networks",
+        license="MIT",
+    )
+
+
+_ROWS = [
+    _keras_applications("resnet50", 0.74928, "2cb95161c43110f7111970584f804107", "4d473c1dd8becc155b73f8504c6f6626"),
+    _keras_applications("resnet101", 0.76420, "f1aeb4b969a6efcfb50fad2f0c20cfc5", "88cf7a10940856eca736dc7b7e228a21"),
+    _keras_applications("resnet152", 0.76604, "100835be76be38e30d865e96f2aaae62", "ee4c566cf9a93f14d82f913c2dc6dd0c"),
+]
+WEIGHT_SETS: dict[tuple[str, str], WeightSet] = {(row.spec, row.name): row for row in _ROWS}
+
+
+def find(spec: str, name: str) -> WeightSet:
+    """Returns the row of that name for that variant.
+
+    Raises:
+        InputError: there is none.
+    """
+    if (spec, name) in WEIGHT_SETS:
+        return WEIGHT_SETS[spec, name]
+    known = [weights for variant, weights in WEIGHT_SETS if variant == spec]
+    if not known:
+        raise InputError(
+            f"weights '{name}': no weight set is registered for {spec} and no such file exists; pass weights=None "
+            "or the path of a weight file"
+        )
+    raise unknown_name(f"weights for {spec}", name, known, "(or pass the path of a weight file)")

@@ -1,0 +1,53 @@
+"""Metadata of the distribution `keras-resnet-toolkit` (import names: keras_resnet and export)."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+# Bounds: a minor release of TensorFlow changes the converter, so it is pinned to 2.21; the others follow
+# semantic versioning closely enough for an upper bound on the major version (on the minor one below 1.0).
+CORE = [
+    "tensorflow>=2.21,<2.22",
+    "keras>=3.15,<4",
+    "numpy>=2.0,<3",
+    "safetensors>=0.4.5,<1",
+    "scikit-learn>=1.5,<2",  # the embedded digits and stratified splits
+    "pillow>=10.3,<13",
+    "matplotlib>=3.9,<4",  # curves.png
+    "rich>=13.7,<16",  # tables in the terminal; Keras needs it as well
+]
+EXPORT = [
+    "tf2onnx>=1.17,<1.18",
+    "onnx>=1.17,<2",
+    "onnxruntime>=1.20,<2",
+    "ai-edge-litert>=2.1,<3",
+    "tensorflow-model-optimization>=0.8.1,<0.9",
+    "setuptools>=70",  # tensorflow-model-optimization imports distutils and does not say so
+]
+TEST = ["pytest>=8.2,<10", "ruff>=0.12,<0.18"]
+GPU = ["tensorflow[and-cuda]>=2.21,<2.22"]
+
+setup(
+    name="keras-resnet-toolkit",
+    version="0.1.0",
+    description="Residual networks in Keras, from the paper to the phone: build, train, quantize, export, verify.",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.11",
+    packages=find_packages(include=["keras_resnet", "keras_resnet.*", "export", "export.*"]),
+    package_data={"keras_resnet.weights": ["files/*.safetensors"]},
+    install_requires=CORE,
+    extras_require={"export": EXPORT, "test": TEST, "gpu": GPU, "all": EXPORT + TEST},
+    entry_points={"console_scripts": ["keras-resnet = keras_resnet.cli:main"]},
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
