@@ -116,6 +116,7 @@ class Report:
             date=time.strftime("%Y-%m-%d %H:%M"),
             verdict="All files passed their gates." if self.passed else "Some files FAILED their gates.",
             verdict_class="good" if self.passed else "bad",
+            figures="".join(f'<th scope="col" class="number">{name}</th>' for name in _FIGURES),
             charts="".join(_chart(self.rows, *chart) for chart in _CHARTS),
             rows="".join(_table_row(row) for row in self.rows),
             details="".join(_details(row) for row in self.rows),
@@ -124,8 +125,11 @@ class Report:
             temporary.write_text(page, encoding="utf-8")
 
 
+_FIGURES = ("kB", "operators", "max abs", "cosine", "agreement", "top-1", "Keras' top-1", "ms")
+
+
 def _cells(row: Row) -> list[str | None]:
-    """The figures of a row as text: size, operators, max abs, cosine, agreement, top-1, Keras' top-1, latency."""
+    """The figures of a row as text, in the order of `_FIGURES`."""
 
     def text(value: float | None, form: str) -> str | None:
         return None if value is None else format(value, form)
@@ -204,7 +208,7 @@ table { border-collapse: collapse; } caption { text-align: left; color: #57606a;
 th { text-align: left; font-weight: 600; white-space: nowrap; }
 .list th, .list td { padding: .35rem .6rem; border-bottom: 1px solid #d0d7de; }
 .list thead th { border-bottom: 2px solid #57606a; }
-.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.list td { white-space: nowrap; } .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .chart { width: 100%; } .chart th { width: 10rem; font-weight: 400; padding-right: .6rem; } .track { width: auto; }
 .chart .number { width: 6.5rem; padding-left: .6rem; }
 .bar { display: block; height: 1rem; border-radius: 0 3px 3px 0; min-width: 1px; background: #1f6feb; }
@@ -219,9 +223,7 @@ details { margin: .4rem 0; } summary { cursor: pointer; }
 <p class="$verdict_class">$verdict</p>
 <div class="scroll"><table class="list">
 <caption>Every file, compared with the Keras model it was made from</caption>
-<thead><tr><th scope="col">file</th><th scope="col">precision</th><th scope="col">kB</th><th scope="col">operators</th>
-<th scope="col">max abs</th><th scope="col">cosine</th><th scope="col">agreement</th><th scope="col">top-1</th>
-<th scope="col">Keras' top-1</th><th scope="col">ms</th><th scope="col">gates</th></tr></thead>
+<thead><tr><th scope="col">file</th><th scope="col">precision</th>$figures<th scope="col">gates</th></tr></thead>
 <tbody>$rows</tbody>
 </table></div>
 $charts

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from keras_resnet.errors import unknown_name
 
 
@@ -32,9 +34,47 @@ def pad_crop(images, draws, pixels: int, flip: bool = False):
     return tf.gather(padded, offsets[:, 1:2] + columns, axis=2, batch_dims=1)
 
 
+def affine(images, draws, degrees: float, zoom: float, pixels: float):
+    """Rotates, scales and shifts about the centre, with bilinear interpolation and black outside.
+
+    Args:
+        images: uint8 `(n, H, W, C)`.
+        draws: uniform in [0, 1), `(n, 4)`; 0.5 leaves an image as it is.
+        degrees: largest rotation to either side.
+        zoom: largest enlargement and reduction, a fraction.
+        pixels: largest shift to either side.
+
+    Returns:
+        uint8 `(n, H, W, C)`.
+    """
+    import tensorflow as tf
+
+    height, width = images.shape[1], images.shape[2]
+    unit = 2 * draws - 1
+    angle = unit[:, 0] * (degrees * math.pi / 180)
+    scale = 1 / (1 + unit[:, 1] * zoom)
+    shift = unit[:, 2:4] * pixels
+    cosine, sine = tf.cos(angle) * scale, tf.sin(angle) * scale
+    x, y = (width - 1) / 2, (height - 1) / 2  # the kernel maps output pixels to input pixels: about the centre
+    zero = tf.zeros_like(angle)
+    rows = (
+        *(cosine, -sine, x - cosine * (x + shift[:, 0]) + sine * (y + shift[:, 1])),
+        *(sine, cosine, y - sine * (x + shift[:, 0]) - cosine * (y + shift[:, 1])),
+        *(zero, zero),
+    )
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=tf.stack(rows, axis=1),
+        output_shape=(height, width),
+        interpolation="BILINEAR",
+        fill_mode="CONSTANT",
+        fill_value=0.0,
+    )
+
+
 AUGMENTATIONS = {
     "none": None,
-    "shift": lambda images, draws: pad_crop(images, draws, 3),  # digits must not be mirrored
+    "affine": lambda images, draws: affine(images, draws, degrees=10, zoom=0.1, pixels=3),  # digits: no mirror
     "crop-flip": lambda images, draws: pad_crop(images, draws, 4, flip=True),
 }
 

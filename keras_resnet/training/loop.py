@@ -145,6 +145,7 @@ def _fit(model, recipe: Recipe, dataset: Dataset, steps, path: Path, card: Model
             steps_per_epoch=steps,
             validation_data=validation,
             callbacks=[keras.callbacks.CSVLogger(str(path / run.METRICS)), keep_best, keras.callbacks.TerminateOnNaN()],
+            shuffle=False,  # the pipeline does
             verbose=verbose,
         )
     except KeyboardInterrupt:

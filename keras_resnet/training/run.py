@@ -104,7 +104,8 @@ def draw_curves(run_dir: Path) -> None:
         epochs = [epoch + 1 for epoch in columns["epoch"]]
         axes.plot(epochs, columns[metric], label="training (augmented)", color="#1f77b4", marker=".")
         axes.plot(epochs, columns[f"val_{metric}"], label="validation", color="#d95f02", marker=".")
-        axes.set(title=title, xlabel="epoch")
+        axes.set(title=title, xlabel="epoch", yscale="log" if metric == "loss" else "linear")
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.legend(loc="upper right" if metric == "loss" else "lower right")
     with files.writing(run_dir / CURVES, overwrite=True) as temporary:

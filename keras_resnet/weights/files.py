@@ -31,6 +31,7 @@ def save_weights(
     path: str | os.PathLike,
     *,
     card: ModelCard | None = None,
+    metadata: Mapping[str, str] | None = None,
     overwrite: bool = False,
 ) -> None:
     """Writes all variables to a safetensors file keyed by layer name.
@@ -39,6 +40,7 @@ def save_weights(
         model: a functional model with named layers.
         path: ends in `.safetensors`.
         card: labels, input convention and origin, kept in the file's header.
+        metadata: more strings for the header.
         overwrite: replace an existing file.
 
     Raises:
@@ -48,7 +50,7 @@ def save_weights(
     if path.suffix != ".safetensors":
         raise InputError(f"{path}: expected a name that ends in .safetensors")
     tensors = {name: keras.ops.convert_to_numpy(variable) for name, variable in named_variables(model).items()}
-    header = {card_lib.KEY: card.dumps()} if card else None
+    header = {**(metadata or {}), **({card_lib.KEY: card.dumps()} if card else {})}
     with files.writing(path, overwrite=overwrite) as temporary:
         temporary.write_bytes(safetensors.numpy.save(tensors, header))
 

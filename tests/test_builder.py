@@ -1,0 +1,274 @@
+"""The graph: against keras.applications, against NumPy, and against the papers' description."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import safetensors.numpy
+
+import keras_resnet
+from keras_resnet import InputError, ResNetSpec, build, stage_taps
+from keras_resnet.builder import deep_graphs, multiply_adds
+
+PEERS = {"resnet50": "ResNet50", "resnet101": "ResNet101", "resnet152": "ResNet152"}
+SLOW_PEERS = [pytest.param(p, marks=pytest.mark.slow if p != "ResNet50" else ()) for p in PEERS.values()]
+
+
+@pytest.fixture(scope="module")
+def resnet50():
+    return keras_resnet.ResNet50(weights=None)
+
+
+@pytest.mark.parametrize("peer", SLOW_PEERS)
+@pytest.mark.parametrize("top", [True, False])
+def test_layers_are_those_of_keras_applications_in_their_order(peer, top):
+    ours = getattr(keras_resnet, peer)(weights=None, include_top=top)
+    theirs = getattr(keras.applications, peer)(weights=None, include_top=top)
+    assert [layer.name for layer in ours.layers[1:]] == [layer.name for layer in theirs.layers[1:]]
+    assert [w.shape for w in ours.weights] == [w.shape for w in theirs.weights]
+    assert (ours.name, ours.input_shape, ours.output_shape) == (theirs.name, theirs.input_shape, theirs.output_shape)
+
+
+def test_outputs_are_those_of_keras_applications():
+    theirs = keras.applications.ResNet50(weights=None)
+    ours = keras_resnet.ResNet50(weights=None)
+    # Statistics that are not zero and one, so that normalisation takes part.
+    rng = np.random.default_rng(0)
+    ours.set_weights([w + 0.05 * rng.random(w.shape).astype("f") * (w.ndim == 1) for w in theirs.get_weights()])
+    theirs.set_weights(ours.get_weights())
+    images = (rng.random((2, 224, 224, 3), np.float32) * 2 - 1) * 50
+    difference = np.abs(ours.predict_on_batch(images) - theirs.predict_on_batch(images))
+    assert difference.max() <= 1e-6
+    assert np.ptp(ours.predict_on_batch(images)) > 1e-4  # not all the same
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pooling", [None, "avg", "max"])
+def test_headless_shapes_and_outputs_are_those_of_keras_applications(pooling):
+    theirs = keras.applications.ResNet50(weights=None, include_top=False, pooling=pooling, input_shape=(64, 96, 3))
+    ours = keras_resnet.ResNet50(weights=None, include_top=False, pooling=pooling, input_shape=(64, 96, 3))
+    ours.set_weights(theirs.get_weights())
+    images = np.random.default_rng(0).random((1, 64, 96, 3), np.float32)
+    np.testing.assert_allclose(ours.predict_on_batch(images), theirs.predict_on_batch(images), atol=1e-5)
+
+
+def test_signature_is_that_of_keras_applications():
+    import inspect
+
+    for peer in PEERS.values():
+        ours = inspect.signature(getattr(keras_resnet, peer)).parameters
+        theirs = inspect.signature(getattr(keras.applications, peer)).parameters
+        assert {k: p.default for k, p in ours.items()} == {k: p.default for k, p in theirs.items()}
+        assert list(ours) == list(theirs)
+
+
+def test_input_tensor_reaches_back_to_its_source():
+    image = keras.Input((64, 64, 3))
+    scaled = keras.layers.Rescaling(1 / 255)(image)
+    model = keras_resnet.ResNet18(input_tensor=scaled, classes=5)
+    assert model.inputs[0] is image
+    assert model.output_shape == (None, 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "projections"),
+    [
+        ("resnet18", ["conv3_block1", "conv4_block1", "conv5_block1"]),  # none in conv2: the shape stays
+        ("resnet50", ["conv2_block1", "conv3_block1", "conv4_block1", "conv5_block1"]),
+        ("resnet20_cifar", []),
+        ("resnet8", ["conv3_block1", "conv4_block1"]),
+    ],
+)
+def test_positions_of_the_projections(name, projections):
+    model = build(name)
+    assert [layer.name.removesuffix("_0_conv") for layer in model.layers if "_0_conv" in layer.name] == projections
+
+
+@pytest.mark.parametrize(
+    ("name", "taps"),
+    [
+        ("resnet50", {2: 112, 4: 56, 8: 28, 16: 14, 32: 7}),
+        ("resnet18", {2: 112, 4: 56, 8: 28, 16: 14, 32: 7}),
+        ("resnet20_cifar", {1: 32, 2: 16, 4: 8}),
+        ("resnet8", {1: 32, 2: 16, 4: 8}),
+    ],
+)
+def test_stage_taps_have_the_stride_they_are_named_by(name, taps):
+    assert {stride: tensor.shape[1] for stride, tensor in stage_taps(build(name)).items()} == taps
+
+
+def test_stage_taps_are_right_where_the_last_block_strides():
+    taps = stage_taps(keras.applications.ResNet50V2(weights=None))
+    assert {stride: tensor.shape[1] for stride, tensor in taps.items()} == {4: 56, 8: 28, 16: 14, 32: 7}
+
+
+def test_stage_taps_need_a_resnet():
+    image = keras.Input((8, 8, 3))
+    with pytest.raises(InputError, match="expected a ResNet"):
+        stage_taps(keras.Model(image, keras.layers.Conv2D(1, 1)(image)))
+
+
+def test_option_a_subsamples_and_pads_channels_on_both_sides():
+    image = keras.Input((5, 5, 4))
+    from keras_resnet.blocks import Primitives, zero_pad_shortcut
+    from keras_resnet.specs import CONVENTIONS
+
+    model = keras.Model(image, zero_pad_shortcut(Primitives(CONVENTIONS["torch"], keras), image, 8, 2, "conv3_block1"))
+    x = np.random.default_rng(0).standard_normal((2, 5, 5, 4)).astype("f")
+    expected = np.pad(x[:, ::2, ::2], ((0, 0), (0, 0), (0, 0), (2, 2)))
+    np.testing.assert_array_equal(model.predict_on_batch(x), expected)
+    assert model.count_params() == 0
+
+
+def _numpy_conv(x, kernel, stride, pad):
+    size = kernel.shape[0]
+    x = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))[:, ::stride, ::stride]
+    return np.einsum("nhwcij,ijco->nhwo", windows, kernel)
+
+
+def test_basic_block_against_numpy():
+    spec = ResNetSpec(name="one", block="basic", depths=(1, 1), stem="cifar", width=4)
+    model = build(spec, input_shape=(9, 9, 3), include_top=False)
+    rng = np.random.default_rng(1)
+    model.set_weights([rng.uniform(0.2, 1.0, w.shape).astype("f") - 0.3 * (w.ndim > 1) for w in model.get_weights()])
+    weights = {f"{layer.name}/{v.name}": v.numpy() for layer in model.layers for v in layer.variables}
+
+    def norm(x, name):
+        gamma, beta, mean, variance = (
+            weights[f"{name}/{v}"] for v in ("gamma", "beta", "moving_mean", "moving_variance")
+        )
+        return (x - mean) / np.sqrt(variance + 1e-5) * gamma + beta
+
+    def conv_norm(x, name, stride=1, pad=1):
+        return norm(_numpy_conv(x, weights[f"{name}_conv/kernel"], stride, pad), f"{name}_bn")
+
+    image = rng.standard_normal((2, 9, 9, 3)).astype("f")
+    x = np.maximum(conv_norm(image, "conv1"), 0)
+    for name, stride in (("conv2_block1", 1), ("conv3_block1", 2)):
+        shortcut = conv_norm(x, f"{name}_0", stride, pad=0) if stride > 1 else x
+        y = np.maximum(conv_norm(x, f"{name}_1", stride), 0)
+        x = np.maximum(shortcut + conv_norm(y, f"{name}_2"), 0)
+    np.testing.assert_allclose(model.predict_on_batch(image), x, rtol=1e-4, atol=1e-4)
+
+
+def test_strided_convolutions_of_the_torch_convention_pad_both_sides():
+    names = [layer.name for layer in build("resnet18").layers]
+    assert "conv3_block1_1_pad" in names
+    assert "conv2_block1_1_pad" not in names  # stride 1: "same" is symmetric
+    assert "conv3_block1_1_pad" not in [layer.name for layer in build("resnet8").layers]
+
+
+def test_head_stays_in_float32_under_mixed_precision():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = build("resnet8")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert model.get_layer("conv2_block1_1_conv").compute_dtype == "bfloat16"
+    assert model.output.dtype == "float32"
+    assert {v.dtype for v in model.variables} == {"float32"}
+
+
+@pytest.mark.parametrize("name", ["resnet20_cifar", "resnet8", "resnet18"])
+def test_forward_and_backward(name):
+    import tensorflow as tf
+
+    model = build(name, input_shape=(32, 32, 3), classes=4)
+    images = np.random.default_rng(0).standard_normal((4, 32, 32, 3)).astype("f")
+    with tf.GradientTape() as tape:
+        loss = keras.ops.mean(keras.losses.sparse_categorical_crossentropy(np.arange(4), model(images, training=True)))
+    gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
+    assert all(g is not None and np.isfinite(g).all() for g in gradients)
+    assert all(
+        np.abs(g).max() > 0 for v, g in zip(model.trainable_variables, gradients, strict=True) if "kernel" in v.name
+    )
+
+
+@pytest.mark.slow
+def test_saved_model_opens_without_this_package(tmp_path):
+    model = build("resnet20_cifar")
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.uniform(0.1, 0.9, w.shape).astype("f") * 0.2 for w in model.get_weights()])
+    image = rng.standard_normal((1, 32, 32, 3)).astype("f")
+    keras_resnet.save_model(model, tmp_path / "m.keras", keras_resnet.ModelCard(labels=tuple("abcdefghij")))
+    safetensors.numpy.save_file({"x": image, "y": model.predict_on_batch(image)}, tmp_path / "io.safetensors")
+    code = (
+        "import sys; sys.modules['keras_resnet'] = None\n"  # importing it would fail
+        "import keras, numpy, safetensors.numpy\n"
+        "io = safetensors.numpy.load_file('io.safetensors')\n"
+        "y = keras.saving.load_model('m.keras').predict_on_batch(io['x'])\n"
+        "sys.exit(int(numpy.abs(y - io['y']).max() > 1e-6))"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"input_shape": (31, 64, 3)}, "at least 32, received 31"),
+        ({"input_shape": (224, 224)}, "expected (height, width, channels)"),
+        ({"input_shape": (None, 224, 3)}, "needs a height and a width"),
+        ({"input_shape": (224, 224, 0)}, "at least one channel"),
+        ({"input_shape": (224, 224, None)}, "at least one channel"),
+        ({"pooling": "sum"}, "pooling='sum'"),
+        ({"classes": 0}, "classes=0"),
+        ({"input_tensor": np.zeros(3)}, "expected a Keras tensor"),
+    ],
+)
+def test_illegal_arguments(arguments, said):
+    with pytest.raises(InputError) as error:
+        build("resnet50", **arguments)
+    assert said in str(error.value)
+
+
+def test_input_shape_that_contradicts_the_tensor():
+    with pytest.raises(InputError, match="contradicts"):
+        build("resnet8", input_tensor=keras.Input((32, 32, 3)), input_shape=(64, 64, 3))
+
+
+def test_channels_first_is_refused():
+    keras.config.set_image_data_format("channels_first")
+    try:
+        with pytest.raises(InputError, match="channels_last"):
+            build("resnet8")
+    finally:
+        keras.config.set_image_data_format("channels_last")
+
+
+@pytest.mark.parametrize("peer", PEERS.values())
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"classes": 10}, "1000 classes"),
+        ({"input_shape": (192, 192, 3)}, r"input_shape=\(224, 224, 3\)"),
+        ({"classifier_activation": "sigmoid"}, "softmax"),
+    ],
+)
+def test_imagenet_weights_have_the_rules_of_keras_applications(peer, arguments, said):
+    with pytest.raises(InputError, match=said):
+        getattr(keras_resnet, peer)(**arguments)
+
+
+def test_nets_deeper_than_the_recursion_limit_are_built_and_the_limit_is_restored(mini_spec):
+    import dataclasses
+
+    before = sys.getrecursionlimit()
+    deep = dataclasses.replace(mini_spec, name="deep", depths=(160, 1))  # 1,100 layers on the longest path
+    model = build(deep, input_shape=(8, 8, 3))
+    assert len(model.layers) > before
+    assert sys.getrecursionlimit() == before
+
+
+def test_deep_graphs_restores_the_limit_after_an_error():
+    before = sys.getrecursionlimit()
+    with pytest.raises(RuntimeError), deep_graphs():
+        raise RuntimeError
+    assert sys.getrecursionlimit() == before
+
+
+def test_multiply_adds_need_a_size():
+    with pytest.raises(InputError, match="fixed input size"):
+        multiply_adds(build("resnet18", include_top=False))
