@@ -208,7 +208,8 @@ table { border-collapse: collapse; } caption { text-align: left; color: #57606a;
 th { text-align: left; font-weight: 600; white-space: nowrap; }
 .list th, .list td { padding: .35rem .6rem; border-bottom: 1px solid #d0d7de; }
 .list thead th { border-bottom: 2px solid #57606a; }
-.list td { white-space: nowrap; } .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.list td { white-space: nowrap; }
+.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .chart { width: 100%; } .chart th { width: 10rem; font-weight: 400; padding-right: .6rem; } .track { width: auto; }
 .chart .number { width: 6.5rem; padding-left: .6rem; }
 .bar { display: block; height: 1rem; border-radius: 0 3px 3px 0; min-width: 1px; background: #1f6feb; }

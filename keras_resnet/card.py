@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -55,17 +54,12 @@ class ModelCard:
             InputError: it is no card.
         """
         try:
-            return cls.from_mapping(json.loads(text))
+            fields = json.loads(text)
+            preprocess = Preprocess(**fields.pop("preprocess", {}))
+            labels = tuple(str(label) for label in fields.pop("labels", ()))
+            return cls(labels=labels, preprocess=preprocess, **fields)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise InputError(f"{origin}: its {MEMBER} is damaged ({error}); export or save the model again") from error
-
-    @classmethod
-    def from_mapping(cls, fields: Mapping[str, object]) -> ModelCard:
-        """Builds a card from its JSON fields; unknown fields are an error of the caller."""
-        fields = dict(fields)
-        labels = tuple(str(label) for label in fields.pop("labels", ()))
-        preprocess = Preprocess(**fields.pop("preprocess", {}))
-        return cls(labels=labels, preprocess=preprocess, **fields)
 
 
 def append(path: Path, card: ModelCard) -> None:

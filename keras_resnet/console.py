@@ -87,17 +87,20 @@ def import_tensorflow() -> None:
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Prints a table; numbers are aligned to the right, None shows as a dash."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     numeric = [bool(rows) and all(isinstance(row[i], int | float | None) for row in rows) for i in range(len(columns))]
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table()
     for name, right in zip(columns, numeric, strict=True):
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
+        table.add_column(escape(name), justify="right" if right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*("–" if value is None else str(value) for value in row))
+        table.add_row(*("–" if value is None else escape(str(value)) for value in row))
     # A pipe or a log has no width: do not fold the table there.
     width = None if sys.stdout.isatty() else 200
-    Console(width=width, highlight=False).print(table, markup=False)
+    console = Console(width=width, highlight=False)
+    console.print(title, style="bold", markup=False)
+    console.print(table)
 
 
 def write_json(path: Path | None, value: object, *, overwrite: bool = True) -> None:

@@ -82,7 +82,8 @@ def writing(path: str | os.PathLike, *, overwrite: bool = False) -> Iterator[Pat
             raise InputError(f"cannot write {path}: {error.strerror}; choose another place") from error
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it was renamed, or never made
+            temporary.unlink()
 
 
 def _is_full(error: OSError) -> bool:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -77,12 +79,16 @@ def image_folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def cifar_dir():
-    """A folder with the official CIFAR-10 files, from the environment; where there is none, tests skip."""
-    folder = os.environ.get("CIFAR10_DIR")
-    if not folder:
+def cifar_dir(tmp_path_factory):
+    """A folder with the official CIFAR-10 files; where there is none, tests skip."""
+    if "CIFAR10_DIR" in os.environ:
+        return Path(os.environ["CIFAR10_DIR"])
+    unpack = SHARED / "cifar10" / "unpack.py"
+    if not unpack.exists():
         pytest.skip("no real CIFAR-10: set CIFAR10_DIR to the folder that holds cifar-10-batches-bin")
-    return Path(folder)
+    folder = tmp_path_factory.mktemp("cifar")
+    subprocess.run([sys.executable, str(unpack), str(folder)], check=True, capture_output=True)
+    return folder
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ import sys
 from pathlib import Path
 
 from keras_resnet import console
-from keras_resnet.weights.registry import FILES
 
 
 def main(run_dir: Path, name: str) -> int:
     """Converts one run."""
     console.import_tensorflow()
     from keras_resnet import load_model, save_weights
+    from keras_resnet.weights.registry import FILES
 
     model, card = load_model(run_dir / "model.keras")
     origin = {key: json.loads((run_dir / f"{key}.json").read_text()) for key in ("recipe", "environment")}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_resnet import saving
@@ -16,7 +17,7 @@ from keras_resnet.card import ModelCard
 from keras_resnet.data import Dataset, batches, load_dataset, training_batches
 from keras_resnet.data.augment import get_augmentation
 from keras_resnet.data.folder import check_unreadable
-from keras_resnet.errors import InputError, unknown_name
+from keras_resnet.errors import GateError, InputError, unknown_name
 from keras_resnet.preprocessing import PREPROCESS
 from keras_resnet.specs import get_spec
 from keras_resnet.training import run
@@ -88,6 +89,7 @@ def train(
 
     Raises:
         InputError: unknown names in the recipe, unusable data, a run directory in use.
+        GateError: the loss became NaN or infinite.
 
     Example:
         >>> import dataclasses, tempfile, keras_resnet
@@ -138,8 +140,9 @@ def _fit(model, recipe: Recipe, dataset: Dataset, steps, path: Path, card: Model
     validation = batches(dataset.validation, _EVALUATION_BATCH).map(prepared).cache()
     keep_best = _KeepBest(path / run.MODEL, card)
     start, interrupted = time.monotonic(), False
+    losses: list[float] = []
     try:
-        model.fit(
+        history = model.fit(
             training,
             epochs=recipe.epochs,
             steps_per_epoch=steps,
@@ -148,11 +151,17 @@ def _fit(model, recipe: Recipe, dataset: Dataset, steps, path: Path, card: Model
             shuffle=False,  # the pipeline does
             verbose=verbose,
         )
+        losses = history.history["loss"]
     except KeyboardInterrupt:
         interrupted = True
         if not keep_best.epoch:  # better the weights of a moment than a directory without a model
             keep_best.save()
     if (path / run.METRICS).exists():
         run.draw_curves(path)
+    if not np.isfinite(losses).all():
+        raise GateError(
+            f"the loss was not finite in epoch {len(losses)}: lower learning_rate={recipe.learning_rate} or raise "
+            f"warmup_epochs={recipe.warmup_epochs}; {path} has the metrics"
+        )
     accuracy = max(keep_best.best[0], 0.0)
     return Result(path, keep_best.epoch, accuracy, time.monotonic() - start, interrupted)

@@ -155,6 +155,9 @@ _DIGITS = Recipe(
     warmup_epochs=1.0,
     nesterov=True,
     weight_decay=5e-4,
+    expected=(0.9861, 0.9944),  # seeds 0 to 3
+    hardware="two cores of an AMD EPYC (Zen 3), 2026-11-21",
+    wall_time="70 s",
     command="python -m keras_resnet train --recipe digits-resnet8",
 )
 _CIFAR = Recipe(
@@ -170,6 +173,9 @@ _CIFAR = Recipe(
     milestones=(0.5, 0.75),
     weight_decay=1e-4,
     decay_all=True,
+    expected=(0.9125, 0.9173),  # the paper; github.com/akamaster/pytorch_resnet_cifar10, trained on all 50,000
+    hardware="published figures; not yet run here to the end",
+    wall_time="about 4 hours on two cores",
     command="python -m keras_resnet train --recipe cifar10-resnet20 --data-dir DIR",
 )
 RECIPES: dict[str, Recipe] = {row.name: row for row in (_DIGITS, _CIFAR)}

@@ -92,6 +92,17 @@ _ROWS = [
     _keras_applications("resnet50", 0.74928, "2cb95161c43110f7111970584f804107", "4d473c1dd8becc155b73f8504c6f6626"),
     _keras_applications("resnet101", 0.76420, "f1aeb4b969a6efcfb50fad2f0c20cfc5", "88cf7a10940856eca736dc7b7e228a21"),
     _keras_applications("resnet152", 0.76604, "100835be76be38e30d865e96f2aaae62", "ee4c566cf9a93f14d82f913c2dc6dd0c"),
+    WeightSet(
+        spec="resnet8",
+        name="digits",
+        labels=DIGITS,
+        preprocess=PREPROCESS["tf"],
+        dataset="digits",
+        recipe="digits-resnet8",
+        top1=0.9889,
+        source="python -m keras_resnet train --recipe digits-resnet8; tools/ship_weights.py RUN digits",
+        license="Apache-2.0",
+    ),
 ]
 WEIGHT_SETS: dict[tuple[str, str], WeightSet] = {(row.spec, row.name): row for row in _ROWS}
 

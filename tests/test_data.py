@@ -1,0 +1,260 @@
+"""Sources, splits, pipelines and augmentation."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from sklearn.datasets import load_digits
+
+from keras_resnet import InputError, load_dataset
+from keras_resnet.data import batches, images, training_batches
+from keras_resnet.data.augment import AUGMENTATIONS, affine, get_augmentation, pad_crop
+from keras_resnet.data.cifar import read_records
+from keras_resnet.data.dataset import ArraySplit
+from keras_resnet.data.folder import check_unreadable
+
+
+def test_digits_have_every_image_once_in_stratified_parts(digits):
+    parts = (digits.train, digits.validation, digits.test)
+    assert [len(part.labels) for part in parts] == [1257, 180, 360]
+    raw = load_digits()
+    whole = np.concatenate([part.images for part in parts])
+    assert whole.shape == (1797, 32, 32, 3)
+    assert whole.dtype == np.uint8
+    # Every original appears: the sorted sums of the upsampled images are those of the originals, upsampled.
+    large = tf.image.resize(np.rint(raw.images * 255 / 16).astype("u1")[..., None], (32, 32)).numpy().round()
+    np.testing.assert_array_equal(
+        np.sort(whole.sum((1, 2, 3), dtype=int)), np.sort(3 * large.sum((1, 2, 3)).astype(int))
+    )
+    for part in parts:
+        counts = np.bincount(part.labels) / len(part.labels)
+        np.testing.assert_allclose(counts, np.bincount(raw.target) / 1797, atol=0.01)
+
+
+def test_digits_split_is_fixed_for_good(digits):
+    """Published accuracies refer to these images."""
+    assert digits.test.labels[:12].tolist() == [5, 7, 5, 5, 3, 0, 2, 2, 1, 6, 0, 0]
+    assert digits.test.images.sum(dtype=np.int64) == pytest.approx(85_931_082, rel=1e-6)
+
+
+def _records(count, labels=None):
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, 256, (count, 3073), np.uint8)
+    rows[:, 0] = rng.integers(0, 10, count) if labels is None else labels
+    return rows
+
+
+@pytest.fixture
+def fake_cifar(tmp_path):
+    folder = tmp_path / "cifar-10-batches-bin"
+    folder.mkdir()
+    content = _records(10_000).tobytes()
+    for name in [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]:
+        (folder / f"{name}.bin").write_bytes(content)
+    return tmp_path
+
+
+def test_cifar_records_are_planes_of_rgb(tmp_path):
+    rows = _records(3)
+    (tmp_path / "x.bin").write_bytes(rows.tobytes())
+    pixels, labels = read_records(tmp_path / "x.bin", 3)
+    np.testing.assert_array_equal(labels, rows[:, 0])
+    assert pixels[1, 5, 7, 2] == rows[1, 1 + 2 * 1024 + 5 * 32 + 7]
+
+
+def test_cifar_takes_the_folder_or_the_one_above(fake_cifar):
+    for folder in (fake_cifar, fake_cifar / "cifar-10-batches-bin"):
+        dataset = load_dataset("cifar10", folder)
+        assert [len(s.labels) for s in (dataset.train, dataset.validation, dataset.test)] == [45_000, 5_000, 10_000]
+    assert np.bincount(dataset.validation.labels).min() > 400
+
+
+@pytest.mark.slow
+def test_real_cifar_is_balanced(cifar_dir):
+    dataset = load_dataset("cifar10", cifar_dir)
+    assert np.bincount(dataset.test.labels).tolist() == [1000] * 10
+    assert np.bincount(dataset.validation.labels).tolist() == [500] * 10
+
+
+def test_truncated_cifar_file_is_named(fake_cifar):
+    path = fake_cifar / "cifar-10-batches-bin" / "data_batch_3.bin"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InputError, match="data_batch_3.bin is truncated: expected 30,730,000 .* received 30,729,999"):
+        load_dataset("cifar10", fake_cifar)
+
+
+def test_damaged_cifar_labels(tmp_path):
+    (tmp_path / "x.bin").write_bytes(_records(2, labels=[1, 10]).tobytes())
+    with pytest.raises(InputError, match="label 10"):
+        read_records(tmp_path / "x.bin", 2)
+
+
+def test_cifar_that_is_not_there(tmp_path):
+    with pytest.raises(InputError, match="--data-dir"):
+        load_dataset("cifar10")
+    with pytest.raises(InputError, match="expected cifar-10-batches-bin"):
+        load_dataset("cifar10", tmp_path)
+    (tmp_path / "test_batch").touch()
+    with pytest.raises(InputError, match="pickled version is not read"):
+        load_dataset("cifar10", tmp_path)
+
+
+def test_unknown_dataset():
+    with pytest.raises(InputError, match="did you mean digits"):
+        load_dataset("digit")
+
+
+def test_image_folder_has_classes_splits_and_pixels(image_folder):
+    dataset = load_dataset(image_folder, image_shape=(8, 8, 3))
+    assert dataset.classes == ("blue", "red")
+    parts = (dataset.train, dataset.validation, dataset.test)
+    assert [len(part.labels) for part in parts] == [32, 4, 4]
+    assert len({path for part in parts for path in part.paths}) == 40
+    for pixels, labels in batches(dataset.test, 3):
+        assert pixels.shape[1:] == (8, 8, 3)
+        means = pixels.numpy().mean(axis=(1, 2))
+        np.testing.assert_array_equal(means[:, 0] > means[:, 2], labels.numpy() == 1)
+
+
+def test_image_folder_with_parts_of_its_own(image_folder, tmp_path):
+    for part in ("train", "val"):
+        (tmp_path / part).symlink_to(image_folder)
+    dataset = load_dataset(tmp_path, image_shape=(8, 8, 3))
+    assert [len(p.labels) for p in (dataset.train, dataset.validation, dataset.test)] == [36, 40, 4]
+
+
+def test_a_stranger_among_the_classes(image_folder, tmp_path):
+    (tmp_path / "train").symlink_to(image_folder)
+    (tmp_path / "test" / "green").mkdir(parents=True)
+    with pytest.raises(InputError, match="classes that the training images have not: green"):
+        load_dataset(tmp_path, image_shape=(8, 8, 3))
+
+
+def test_folders_without_classes_or_images(tmp_path):
+    with pytest.raises(InputError, match="no class folders"):
+        load_dataset(tmp_path)
+    (tmp_path / "a").mkdir()
+    with pytest.raises(InputError, match="no .png, .jpg, .jpeg files"):
+        load_dataset(tmp_path)
+    with pytest.raises(InputError, match="is no folder"):
+        load_dataset(tmp_path / "none")
+
+
+def test_unreadable_images_are_counted_named_and_refused_above_the_limit(image_folder, tmp_path):
+    import shutil
+
+    shutil.copytree(image_folder, tmp_path / "d")
+    broken = tmp_path / "d" / "red" / "03.png"
+    good = broken.with_name("02.jpg").read_bytes()
+    broken.write_bytes(b"no image")
+    (tmp_path / "d" / "red" / "02.jpg").write_bytes(good[: len(good) // 2])
+    dataset = load_dataset(tmp_path / "d", image_shape=(8, 8, 3))
+    assert broken in dataset.unreadable
+    assert sum(len(p.labels) for p in (dataset.train, dataset.validation, dataset.test)) == 40 - len(dataset.unreadable)
+    with pytest.raises(InputError, match=r"of 40 images cannot be decoded \(.*0[23].*max_unreadable=0.0"):
+        check_unreadable(dataset)
+    check_unreadable(dataset, limit=0.06)
+
+
+def test_a_class_with_too_few_images(tmp_path, image_folder):
+    import shutil
+
+    shutil.copytree(image_folder, tmp_path / "d")
+    for path in sorted((tmp_path / "d" / "red").iterdir())[2:]:
+        path.unlink()
+    with pytest.raises(InputError, match="at least 3 readable images"):
+        load_dataset(tmp_path / "d", image_shape=(8, 8, 3))
+
+
+@pytest.mark.parametrize(("shape", "size"), [((10, 30, 3), (8, 8)), ((30, 10, 3), (8, 8)), ((1, 50, 3), (4, 4))])
+def test_resize_takes_the_central_part(shape, size):
+    image = np.zeros(shape, np.uint8)
+    middle = [slice((n - min(shape[:2])) // 2, (n - min(shape[:2])) // 2 + min(shape[:2])) for n in shape[:2]]
+    image[tuple(middle)] = 200
+    np.testing.assert_array_equal(images.resize(tf.constant(image), size).numpy(), np.full((*size, 3), 200))
+
+
+def test_grey_and_colour_images_load_as_asked(image_folder, tmp_path):
+    grey = tmp_path / "g.png"
+    grey.write_bytes(tf.io.encode_png(np.full((5, 5, 1), 90, np.uint8)).numpy())
+    np.testing.assert_array_equal(images.load(grey, (5, 5), 3), np.full((5, 5, 3), 90))
+    assert images.load(image_folder / "red" / "01.png", (4, 4), 1).shape == (4, 4, 1)
+
+
+def test_images_that_are_none(tmp_path):
+    (tmp_path / "x.png").write_bytes(b"no image")
+    with pytest.raises(InputError, match="cannot be decoded"):
+        images.load(tmp_path / "x.png", (4, 4))
+    with pytest.raises(InputError, match="is no file"):
+        images.load(tmp_path / "y.png", (4, 4))
+
+
+@pytest.fixture
+def numbered():
+    """Images whose pixels are their index."""
+    index = np.arange(10, dtype=np.uint8)
+    return ArraySplit(np.broadcast_to(index[:, None, None, None], (10, 4, 4, 1)).copy(), index.astype(np.int64))
+
+
+def test_evaluation_batches_have_every_image_once_in_order(numbered):
+    seen = np.concatenate([labels.numpy() for _, labels in batches(numbered, 4)])
+    np.testing.assert_array_equal(seen, np.arange(10))
+
+
+def _epochs(split, epochs, **arguments):
+    stream = training_batches(split, 5, **arguments).as_numpy_iterator()
+    return [np.concatenate([next(stream)[1] for _ in range(2)]) for _ in range(epochs)]
+
+
+def test_training_batches_are_a_function_of_seed_and_epoch(numbered):
+    first, second = _epochs(numbered, 2, seed=3)
+    np.testing.assert_array_equal(np.sort(first), np.arange(10))
+    assert first.tolist() != second.tolist()
+    np.testing.assert_array_equal(_epochs(numbered, 1, seed=3)[0], first)
+    np.testing.assert_array_equal(_epochs(numbered, 1, seed=3, first_epoch=1)[0], second)
+    assert _epochs(numbered, 1, seed=4)[0].tolist() != first.tolist()
+
+
+def test_augmentation_belongs_to_the_image_not_to_its_place(numbered):
+    """The random numbers of an image do not depend on the batch size."""
+
+    def draws(batch_size):
+        kept = {}
+        stream = training_batches(
+            numbered, batch_size, seed=0, augment=lambda x, d: tf.cast(x, tf.float32) + d[:, :1, None, None]
+        )
+        for pixels, labels in stream.take(10 // batch_size):
+            kept.update(zip(labels.numpy().tolist(), pixels.numpy()[:, 0, 0, 0].tolist(), strict=True))
+        return kept
+
+    assert draws(5) == draws(2)
+
+
+def test_pad_crop_against_numpy():
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (50, 6, 5, 3), np.uint8)
+    draws = rng.random((50, 4)).astype("f")
+    result = pad_crop(tf.constant(x), tf.constant(draws), 2, flip=True).numpy()
+    for image, draw, got in zip(x, draws, result, strict=True):
+        top, left = (draw[:2] * 5).astype(int)
+        window = np.pad(image, ((2, 2), (2, 2), (0, 0)))[top : top + 6, left : left + 5]
+        np.testing.assert_array_equal(got, window[:, ::-1] if draw[2] < 0.5 else window)
+
+
+def test_affine_leaves_the_middle_of_its_range_alone_and_moves_the_rest():
+    x = np.random.default_rng(0).integers(0, 256, (2, 9, 9, 3), np.uint8)
+    middle = np.full((2, 4), 0.5, "f")
+    np.testing.assert_array_equal(affine(tf.constant(x), tf.constant(middle), 10, 0.1, 3).numpy(), x)
+    shifted = affine(tf.constant(x), tf.constant([[0.5, 0.5, 1.0, 0.5]] * 2), 10, 0.1, 3).numpy()
+    np.testing.assert_array_equal(shifted[:, :, 3:], x[:, :, :-3])
+    turned = affine(tf.constant(x), tf.constant([[1.0, 0.5, 0.5, 0.5]] * 2), 90, 0.1, 3).numpy()
+    np.testing.assert_allclose(turned.astype(int), np.rot90(x, 1, (1, 2)).astype(int), atol=1)
+
+
+def test_augmentations_keep_shape_and_dtype():
+    x, draws = tf.zeros((2, 8, 8, 3), tf.uint8), tf.zeros((2, 4))
+    for name in AUGMENTATIONS:
+        augment = get_augmentation(name)
+        if augment:
+            assert (augment(x, draws).shape, augment(x, draws).dtype) == (x.shape, tf.uint8)
+    with pytest.raises(InputError, match="unknown augmentation"):
+        get_augmentation("mixup")

@@ -1,0 +1,58 @@
+"""What holds for the package as a whole: public names, layers, commands without TensorFlow, the README."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+import export
+import keras_resnet
+
+SOURCES = sorted(ROOT.glob("keras_resnet/**/*.py"))
+
+
+@pytest.mark.parametrize("package", [keras_resnet, export])
+def test_public_names_exist_are_sorted_and_documented(package):
+    assert package.__all__ == sorted(package.__all__)
+    for name in package.__all__:
+        value = getattr(package, name)
+        assert name in dir(package)
+        if callable(value):
+            assert value.__doc__, name
+
+
+def test_unknown_names_are_attribute_errors():
+    with pytest.raises(AttributeError, match="no attribute 'ResNet9'"):
+        keras_resnet.ResNet9  # noqa: B018
+
+
+def test_keras_resnet_never_imports_export():
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not any(name.split(".")[0] == "export" for name in names), path
+
+
+MODULES = ["keras_resnet", "export", "export.tflite", "export.onnx", "export.verify"]
+
+
+@pytest.mark.parametrize("arguments", [[m, "--help"] for m in MODULES] + [["keras_resnet", "train", "--help"]])
+def test_help_needs_no_tensorflow(arguments):
+    code = (
+        "import runpy, sys; sys.argv = sys.argv[1:]\n"
+        "for name in ('tensorflow', 'keras', 'numpy'): sys.modules[name] = None\n"
+        "runpy.run_module(sys.argv[0], run_name='__main__')"
+    )
+    if arguments[0] in ("export.tflite", "export.onnx", "export.verify"):
+        code = code.replace(", 'numpy'", "")  # 80 ms, and types of signatures
+    child = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert (child.returncode, child.stderr) == (0, "")
+    assert "usage:" in child.stdout
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    code = "import sys, keras_resnet, export; sys.exit(any(m in sys.modules for m in ('tensorflow', 'keras', 'numpy')))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

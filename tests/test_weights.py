@@ -1,0 +1,191 @@
+"""Weight files: keyed by layer name, complete or refused, and the model untouched by a refusal."""
+
+import keras
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from keras_resnet import InputError, ModelCard, build, save_weights
+from keras_resnet.weights import WEIGHT_SETS, registry
+
+
+@pytest.fixture
+def model(mini_spec):
+    return build(mini_spec)
+
+
+@pytest.fixture
+def other(mini_spec):
+    keras.utils.set_random_seed(1)
+    return build(mini_spec)
+
+
+def _equal(a, b):
+    return all(np.array_equal(x, y) for x, y in zip(a.get_weights(), b.get_weights(), strict=True))
+
+
+def test_safetensors_round_trip_by_layer_name(model, mini_spec, tmp_path):
+    save_weights(model, tmp_path / "w.safetensors")
+    assert "conv1_conv/kernel" in safetensors.numpy.load_file(tmp_path / "w.safetensors")
+    again = build(mini_spec, weights=tmp_path / "w.safetensors")
+    assert _equal(again, model)
+
+
+@pytest.mark.parametrize("suffix", [".weights.h5", ".keras", ".h5"])
+def test_files_of_keras_load(model, mini_spec, tmp_path, suffix):
+    path = tmp_path / f"w{suffix}"
+    if suffix == ".weights.h5":
+        model.save_weights(path)
+    else:
+        model.save(path)
+    assert _equal(build(mini_spec, weights=path), model)
+
+
+def test_legacy_h5_of_keras_applications_loads_in_order(tmp_path):
+    theirs = keras.applications.ResNet50(weights=None, include_top=False, input_shape=(32, 32, 3))
+    theirs.save(tmp_path / "notop.h5")
+    ours = build("resnet50", weights=tmp_path / "notop.h5", include_top=False, input_shape=(32, 32, 3))
+    assert _equal(ours, theirs)
+
+
+def _tensors(model):
+    return {f"{layer.name}/{v.name}": v.numpy() for layer in model.layers for v in layer.variables}
+
+
+def _drop(tensors):
+    del tensors["conv1_conv/kernel"]
+
+
+def _add(tensors):
+    tensors["conv9_conv/kernel"] = np.zeros(1, "f")
+
+
+def _reshape(tensors):
+    tensors["conv1_conv/kernel"] = tensors["conv1_conv/kernel"][:1]
+
+
+def _poison(tensors):
+    tensors["conv1_conv/kernel"][0, 0, 0, 0] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (_drop, "missing: conv1_conv/kernel"),
+        (_add, "left over: conv9_conv/kernel"),
+        (_reshape, r"wrong shape: conv1_conv/kernel \(1, 3, 3, 4\) instead of \(3, 3, 3, 4\)"),
+        (_poison, "NaN or infinity in conv1_conv/kernel"),
+    ],
+)
+def test_files_that_do_not_fit_are_refused_and_change_nothing(model, other, mini_spec, tmp_path, spoil, said):
+    from keras_resnet.weights import load
+
+    tensors = _tensors(other)
+    spoil(tensors)
+    safetensors.numpy.save_file(tensors, tmp_path / "bad.safetensors")
+    before = model.get_weights()
+    with pytest.raises(InputError, match=said):
+        load(model, tmp_path / "bad.safetensors", spec=mini_spec)
+    assert all(np.array_equal(x, y) for x, y in zip(before, model.get_weights(), strict=True))
+
+
+def test_weights_of_another_net_in_h5_are_refused_and_change_nothing(model, mini_spec, tmp_path):
+    from keras_resnet.weights import load
+
+    build("resnet8").save_weights(tmp_path / "other.weights.h5")
+    before = model.get_weights()
+    with pytest.raises(InputError, match="does not fit mini"):
+        load(model, tmp_path / "other.weights.h5", spec=mini_spec)
+    assert all(np.array_equal(x, y) for x, y in zip(before, model.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("w.safetensors", b"no tensors", "no readable safetensors file"),
+        ("w.h5", b"no tensors", "does not fit"),
+        ("w.keras", b"no tensors", "does not fit"),
+        ("w.pth", b"no tensors", "never opened"),
+    ],
+)
+def test_foreign_files(mini_spec, tmp_path, name, content, said):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=said):
+        build(mini_spec, weights=tmp_path / name)
+
+
+def test_missing_files_and_unknown_sets(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        build("resnet8", weights=tmp_path / "w.safetensors")
+    with pytest.raises(InputError, match="is a folder"):
+        build("resnet8", weights=tmp_path)
+    with pytest.raises(InputError, match="did you mean digits"):
+        build("resnet8", weights="digit")
+    with pytest.raises(InputError, match="no weight set is registered for resnet18"):
+        build("resnet18", weights="imagenet")
+
+
+def test_saving_refuses_other_suffixes(model, tmp_path):
+    with pytest.raises(InputError, match="ends in .safetensors"):
+        save_weights(model, tmp_path / "w.h5")
+
+
+@pytest.mark.parametrize("row", WEIGHT_SETS.values(), ids=lambda row: f"{row.spec}-{row.name}")
+def test_registered_rows_have_their_facts(row):
+    assert row.source
+    assert row.license
+    assert 0 < row.top1 < 1
+    if not row.md5:
+        assert row.fetch(include_top=True).exists()
+        assert build(row.spec, weights=row.name)
+
+
+def test_public_files_are_fetched_with_their_hash_and_loaded(monkeypatch, tmp_path):
+    theirs = keras.applications.ResNet50(weights=None, include_top=False, input_shape=(32, 32, 3))
+    theirs.save(tmp_path / "file.h5")
+    asked = {}
+
+    def get_file(name, origin, cache_subdir, file_hash):
+        asked.update(name=name, origin=origin, hash=file_hash)
+        return str(tmp_path / "file.h5")
+
+    monkeypatch.setattr(keras.utils, "get_file", get_file)
+    ours = build("resnet50", weights="imagenet", include_top=False, input_shape=(32, 32, 3))
+    assert _equal(ours, theirs)
+    assert asked["name"] == "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    assert asked["origin"].endswith("/resnet/" + asked["name"])
+
+
+def test_hashes_are_those_of_keras_applications():
+    from keras.src.applications import resnet  # the only place that has them
+
+    for name in ("resnet50", "resnet101", "resnet152"):
+        md5 = WEIGHT_SETS[name, "imagenet"].md5
+        assert (md5[True], md5[False]) == resnet.WEIGHTS_HASHES[name]
+
+
+def test_an_unreachable_host_is_said(monkeypatch):
+    def get_file(*args, **kwargs):
+        raise Exception("URL fetch failure")
+
+    monkeypatch.setattr(keras.utils, "get_file", get_file)
+    with pytest.raises(InputError, match="cannot be downloaded .*weights=None"):
+        build("resnet50", weights="imagenet")
+
+
+def test_cards_travel_in_safetensors(model, mini_spec, tmp_path):
+    from keras_resnet.weights import weights_card
+
+    card = ModelCard(labels=("a",), spec="mini")
+    save_weights(model, tmp_path / "w.safetensors", card=card, metadata={"recipe": "{}"})
+    assert weights_card(tmp_path / "w.safetensors", mini_spec) == card
+    with safetensors.safe_open(tmp_path / "w.safetensors", framework="numpy") as file:
+        assert file.metadata()["recipe"] == "{}"
+
+
+def test_shipped_digits_reach_their_registered_accuracy(digits, digits_runner):
+    from keras_resnet import evaluate
+
+    assert evaluate(digits_runner, digits.test).top1 == pytest.approx(
+        registry.find("resnet8", "digits").top1, abs=0.003
+    )  # one image is 0.0028
