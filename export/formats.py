@@ -1,4 +1,4 @@
-"""The table of formats: a format is a row here and a module with `convert` and `describe`."""
+"""The table of formats: a format is a row here, and a module with the functions that `Format.module` names."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Format:
 
     @property
     def module(self) -> ModuleType:
-        """`export.NAME`, with `convert(model, precision, samples, path, card)` and `describe(path)`."""
+        """`export.NAME`, with `convert`, `add_card`, `fingerprint` and `describe`."""
         return importlib.import_module(f"export.{self.name}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import tempfile
 from collections import Counter
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from export.formats import INPUT, OUTPUT, Contents
-from keras_resnet.card import KEY
+from keras_resnet.card import KEY, ModelCard
 
 OPSET = 18  # the newest that tf2onnx 1.17 writes
 
@@ -71,13 +72,20 @@ def _quantize(folded: Path, samples: np.ndarray, path: Path) -> None:
     )
 
 
-def add_card(path: Path, card) -> None:
+def add_card(path: Path, card: ModelCard) -> None:
     """Puts the card into the file's metadata."""
     import onnx
 
     proto = onnx.load(str(path))
     onnx.helper.set_model_props(proto, {KEY: card.dumps()})
     path.write_bytes(proto.SerializeToString())
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of the network: the graph without the metadata."""
+    import onnx
+
+    return hashlib.sha256(onnx.load(str(path)).graph.SerializeToString(deterministic=True)).hexdigest()
 
 
 def describe(path: Path) -> Contents:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from export import calibration, worker
 from export.formats import CALIBRATED, Artifact, format_of
 from export.report import Report, Row
 from export.source import Evidence, Source
-from export.verify import Gate, check, latency_ms
+from export.verify import Gate, check, identity_gates, latency_ms
 from keras_resnet import files
 from keras_resnet.errors import GateError, InputError
 from keras_resnet.runners import KerasRunner, open_runner
@@ -68,7 +69,8 @@ def export(
             say(f"{artifact.name}: converting")
             made = Path(folder, f"made{artifact.format.suffix}")
             worker.convert_in_child(twin, artifact, samples_file if artifact.precision in CALIBRATED else None, made)
-            artifact.format.module.add_card(made, source.card)
+            module = artifact.format.module
+            module.add_card(made, dataclasses.replace(source.card, sha256=module.fingerprint(made)))
             say(f"{artifact.name}: verifying on {evidence.origin}")
             row = _verified(made, path, runner, reference, evidence, artifact.precision)
             rows.append(_place(made, path, row, overwrite))
@@ -110,6 +112,7 @@ def _verified(
     contents = form.module.describe(file)
     shapes = (keras_runner.input.shape, keras_runner.output.shape)
     comparison, gates = check(runner, shapes, reference, evidence, form, contents)
+    gates = [*identity_gates(runner.card, keras_runner.card, form.module.fingerprint(file)), *gates]
     if precision is not None:
         gates.insert(0, Gate("precision", precision, contents.precision, contents.precision == precision))
     return Row(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import tempfile
+import zipfile
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
 from export.formats import INPUT, OUTPUT, Contents
+from keras_resnet.card import ModelCard, append
 
 # Operators that compute shapes at run time: the file would need a resizing runtime.
 _DYNAMIC = {"SHAPE", "PACK", "STRIDED_SLICE", "FILL", "BROADCAST_TO", "BROADCAST_ARGS", "WHERE", "WHILE", "IF"}
@@ -79,11 +82,18 @@ def _with_plain_names(content: bytes) -> bytes:
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
-def add_card(path: Path, card) -> None:
+def add_card(path: Path, card: ModelCard) -> None:
     """Appends the card; must come last, because tools that rewrite a TFLite file drop it."""
-    from keras_resnet.card import append
-
     append(path, card)
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of the network: the file without what is appended to it."""
+    content = path.read_bytes()
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            content = content[: min((member.header_offset for member in archive.infolist()), default=len(content))]
+    return hashlib.sha256(content).hexdigest()
 
 
 def describe(path: Path) -> Contents:

@@ -30,6 +30,7 @@ class ModelCard:
         spec: name of the variant, None for a model from elsewhere.
         dataset: name of the data source it was trained on, None if unknown.
         recipe: name of the recipe, None if unknown.
+        sha256: of the network in an exported file, None elsewhere.
     """
 
     labels: tuple[str, ...] = ()
@@ -37,6 +38,7 @@ class ModelCard:
     spec: str | None = None
     dataset: str | None = None
     recipe: str | None = None
+    sha256: str | None = None
 
     def dumps(self) -> str:
         """The card as JSON text."""

@@ -89,6 +89,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     from keras_resnet.runners import open_named
 
     runner = open_named(args.model, args.weights)
+    _note_missing_card(args.model, runner)
     dataset = load_dataset(args.dataset, args.data_dir, image_shape(runner))
     scores = evaluate(runner, dataset.test, progress=True)
     console.write_json(args.json, scores.to_json())
@@ -104,12 +105,19 @@ def _predict(args: argparse.Namespace) -> int:
     from keras_resnet.evaluation import predict
     from keras_resnet.runners import open_named
 
-    answers = predict(open_named(args.model, args.weights), args.images)
+    runner = open_named(args.model, args.weights)
+    _note_missing_card(args.model, runner)
+    answers = predict(runner, args.images)
     console.write_json(args.json, [answer.to_json() for answer in answers])
     for answer in answers:
         rows = [(name, f"{probability:.2%}") for name, probability in answer.top]
         console.print_table(answer.image, ("class", "probability"), rows)
     return console.OK
+
+
+def _note_missing_card(model: str, runner) -> None:
+    if not runner.card.dataset:
+        print(f"note: {model} names no input convention; it is fed RGB 0..255 as float32", file=sys.stderr)
 
 
 def _models(args: argparse.Namespace) -> int:

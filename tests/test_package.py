@@ -3,13 +3,14 @@
 import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
 import export
 import keras_resnet
 
+ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted(ROOT.glob("keras_resnet/**/*.py"))
 
 

@@ -1,0 +1,47 @@
+#!/usr/bin/env python3
+"""Time to the first answer: `--help` of every command, and `import keras_resnet` with all that it needs to build.
+
+Run it: python benchmarks/startup.py
+"""
+
+import functools
+import os
+import subprocess
+import sys
+
+from _measure import interleaved, print_ratio
+
+HELP_LIMIT = 0.3  # seconds
+COMMANDS = [
+    *(("-m", "keras_resnet", *sub, "--help") for sub in ((), ("train",), ("evaluate",), ("predict",), ("models",))),
+    *(("-m", module, "--help") for module in ("export", "export.tflite", "export.onnx", "export.verify")),
+]
+
+
+def python(*arguments: str) -> None:
+    """Runs a fresh interpreter."""
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True, env=environment)
+
+
+def main() -> int:
+    """Prints the times and ratios; returns 0 if all are within their limits."""
+    held = []
+    medians = interleaved({" ".join(c[1:]): functools.partial(python, *c) for c in COMMANDS}, 5)
+    for name, seconds in medians.items():
+        held.append(print_ratio(name, seconds, HELP_LIMIT, "allowed", 1.0))
+    medians = interleaved(
+        {
+            "keras": functools.partial(python, "-c", "import keras"),
+            "bare": functools.partial(python, "-c", "import keras_resnet"),
+            "full": functools.partial(python, "-c", "import keras_resnet; keras_resnet.build"),
+        },
+        7,
+    )
+    held.append(print_ratio("import keras_resnet", medians["bare"], medians["keras"], "import keras", 1.05))
+    held.append(print_ratio("... and its builder", medians["full"], medians["keras"], "import keras", 1.05))
+    return 0 if all(held) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""Writes the tables of README.md from the code: tools/readme_tables.py [--check].
+
+A table stands between `<!-- NAME -->` and `<!-- /NAME -->`. With --check nothing is written; the exit status is 1 if a
+table is not what the code says.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from keras_resnet.specs import SPECS, list_models
+from keras_resnet.training.recipes import RECIPES
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+
+
+def _markdown(header: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
+    lines = [header, tuple("---" for _ in header), *rows]
+    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
+
+
+def models() -> str:
+    """The variants."""
+    rows = [
+        (f"`{name}`", SPECS[name].block, "-".join(map(str, SPECS[name].depths)), SPECS[name].shortcut,
+         SPECS[name].convention, f"{SPECS[name].default_size} x {SPECS[name].default_size}")
+        for name in list_models()
+    ]  # fmt: skip
+    return _markdown(("name", "block", "blocks per stage", "shortcut", "convention", "input"), rows)
+
+
+def recipes() -> str:
+    """The recipes."""
+    rows = [
+        (f"`{r.name}`", f"`{r.model}`", r.dataset, r.epochs, " to ".join(f"{100 * e:.2f} %" for e in r.expected),
+         r.wall_time, r.hardware)
+        for r in RECIPES.values()
+    ]  # fmt: skip
+    return _markdown(("recipe", "model", "data", "epochs", "test accuracy", "time", "measured on"), rows)
+
+
+def formats() -> str:
+    """The formats and their tolerances."""
+    from export.formats import all_artifacts
+    from export.verify import TOLERANCES
+
+    rows = []
+    for artifact in all_artifacts():
+        t = TOLERANCES[artifact.precision]
+        io = artifact.format.io.get(artifact.precision, "float32")
+        rows.append((f"`{artifact.name}`", io, t.max_abs, t.cosine, f"{t.agreement:.1%}", f"{100 * t.drop:.1f} points"))
+    return _markdown(("artifact", "input, output", "max abs", "cosine", "agreement", "accuracy drop"), rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {"models": models, "recipes": recipes, "formats": formats}
+
+
+def main(check: bool) -> int:
+    """Writes or checks."""
+    text = README.read_text(encoding="utf-8")
+    new = text
+    for name, table in TABLES.items():
+        start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        before, _, rest = new.partition(start)
+        _, _, after = rest.partition(end)
+        new = f"{before}{start}{table()}\n{end}{after}"
+    if check and new != text:
+        print("error: README.md is not what the code says: run tools/readme_tables.py", file=sys.stderr)
+        return 1
+    if not check:
+        README.write_text(new, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main("--check" in sys.argv[1:]))
