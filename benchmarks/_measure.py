@@ -8,12 +8,15 @@ import time
 from collections.abc import Callable, Mapping
 
 
-def interleaved(candidates: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+def interleaved(
+    candidates: Mapping[str, Callable[[], object]], repeats: int, prepare: Callable[[], object] = lambda: None
+) -> dict[str, float]:
     """Runs all candidates in turn, `repeats` times after one round of warm-up.
 
     Args:
         candidates: name: what to time.
         repeats: rounds.
+        prepare: called before each, not timed.
 
     Returns:
         The median seconds of each.
@@ -21,6 +24,7 @@ def interleaved(candidates: Mapping[str, Callable[[], object]], repeats: int) ->
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for round_number in range(repeats + 1):
         for name, work in candidates.items():
+            prepare()
             start = time.perf_counter()
             work()
             if round_number:
@@ -32,7 +36,7 @@ def print_ratio(what: str, ours: float, theirs: float, peer: str, limit: float) 
     """Prints one line; returns whether the ratio is within its limit."""
     held = ours / theirs <= limit
     print(
-        f"{what:34} {ours * 1000:9.1f} ms   {peer} {theirs * 1000:9.1f} ms   ratio {ours / theirs:.2f} "
+        f"{what:42} {ours * 1000:9.1f} ms   {peer} {theirs * 1000:9.1f} ms   ratio {ours / theirs:.2f} "
         f"(limit {limit:.2f}) {'held' if held else 'NOT HELD'}   load {os.getloadavg()[0]:.1f}"
     )
     return held

@@ -175,7 +175,7 @@ _CIFAR = Recipe(
     decay_all=True,
     expected=(0.9125, 0.9173),  # the paper; github.com/akamaster/pytorch_resnet_cifar10, trained on all 50,000
     hardware="published figures; not yet run here to the end",
-    wall_time="about 4 hours on two cores",
+    wall_time="12 hours on two Zen 3 cores (240 s an epoch)",
     command="python -m keras_resnet train --recipe cifar10-resnet20 --data-dir DIR",
 )
 RECIPES: dict[str, Recipe] = {row.name: row for row in (_DIGITS, _CIFAR)}
