@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Time to build a net: beside keras.applications, and of one more block from CIFAR-20 to CIFAR-1202.
+"""CPU time to build a net: beside keras.applications, and of one more block from CIFAR-20 to CIFAR-1202.
 
 Run it: python benchmarks/build.py        (about three minutes)
 """
@@ -7,6 +7,7 @@ Run it: python benchmarks/build.py        (about three minutes)
 import functools
 import gc
 import sys
+import time
 
 from _measure import interleaved, print_ratio
 
@@ -33,10 +34,12 @@ def main() -> int:
             "ours": functools.partial(getattr(keras_resnet, name), weights=None),
             "theirs": functools.partial(getattr(keras.applications, name), weights=None),
         }
-        medians = interleaved(candidates, 9, fresh)
+        medians = interleaved(candidates, 9, fresh, time.process_time)
         held.append(print_ratio(f"build {name}", medians["ours"], medians["theirs"], "keras.applications", 1.05))
     blocks = {f"resnet{6 * n + 2}_cifar": 3 * n for n in (3, 9, 18, 200)}
-    medians = interleaved({name: functools.partial(keras_resnet.build, name) for name in blocks}, 3, fresh)
+    medians = interleaved(
+        {name: functools.partial(keras_resnet.build, name) for name in blocks}, 3, fresh, time.process_time
+    )
     # The price of one more block: stem, head and the model itself cost the same at every depth.
     names = list(blocks)
     marginal = {
