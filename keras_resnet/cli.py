@@ -91,6 +91,9 @@ def _evaluate(args: argparse.Namespace) -> int:
     runner = open_named(args.model, args.weights)
     _note_missing_card(args.model, runner)
     dataset = load_dataset(args.dataset, args.data_dir, image_shape(runner))
+    if runner.card.labels and runner.card.labels != dataset.classes:
+        names = " and ".join(f"{', '.join(labels[:3])}, ..." for labels in (runner.card.labels, dataset.classes))
+        print(f"note: the labels of model and dataset differ: {names}", file=sys.stderr)
     scores = evaluate(runner, dataset.test, progress=True)
     console.write_json(args.json, scores.to_json())
     row = (f"{scores.top1:.2%}", f"{scores.top5:.2%}", f"{scores.loss:.4f}", scores.count)

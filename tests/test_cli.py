@@ -1,0 +1,77 @@
+"""The commands of keras_resnet as a person types them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from keras_resnet import cli
+
+
+def _run(capfd, *arguments):
+    status = cli.main([str(a) for a in arguments])
+    captured = capfd.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_evaluate_prints_and_writes_the_figures(capfd):
+    status, out, err = _run(
+        capfd, "evaluate", "--model", "resnet8", "--weights", "digits", "--dataset", "digits", "--json", "e.json"
+    )
+    assert (status, err) == (0, "")
+    scores = json.loads(Path("e.json").read_text())
+    assert set(scores) == {"top1", "top5", "count", "loss"}
+    assert f"{scores['top1']:.2%}" in out
+
+
+def test_evaluate_on_a_folder_notes_other_labels(image_folder, capfd):
+    status, _, err = _run(
+        capfd, "evaluate", "--model", "resnet8", "--weights", "digits", "--dataset", image_folder, "--json", "e.json"
+    )
+    assert status == 0
+    assert "labels of model and dataset differ: 0, 1, 2, ... and blue, red" in err
+    assert json.loads(Path("e.json").read_text())["count"] == 4
+
+
+def test_evaluate_notes_a_model_without_input_convention(capfd):
+    status, _, err = _run(capfd, "evaluate", "--model", "resnet8", "--weights", "none", "--dataset", "digits")
+    assert status == 0
+    assert "names no input convention" in err
+
+
+def test_models_lists_and_measures(capfd):
+    status, out, _ = _run(capfd, "models")
+    assert status == 0
+    assert "resnet1202_cifar" in out
+    status, out, _ = _run(capfd, "models", "resnet8")
+    assert "78,666" in out
+    assert "12,501,632" in out
+
+
+@pytest.mark.slow
+def test_train_says_what_comes_next(capfd):
+    status, out, err = _run(capfd, "train", "--recipe", "digits-resnet8", "--set", "epochs=1", "--run-dir", "run")
+    assert (status, err) == (0, "")
+    assert "next: python -m keras_resnet evaluate --model run/model.keras --dataset digits" in out
+    assert Path("run/model.keras").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train", "--recipe", "digits-resnet"], "did you mean digits-resnet8"),
+        (["train", "--recipe", "digits-resnet8", "--set", "epoch=3"], "did you mean epochs"),
+        (["train", "--recipe", "cifar10-resnet20"], "cifar10 needs --data-dir"),
+        (["evaluate", "--model", "resnet_8", "--dataset", "digits"], "did you mean resnet8"),
+        (["evaluate", "--model", "resnet8", "--weights", "digits", "--dataset", "digit"], "did you mean digits"),
+        (["evaluate", "--model", "m.keras", "--dataset", "digits"], "does not exist"),
+        (["predict", "--model", "resnet8", "--weights", "digits", "no.png"], "is no file"),
+        (["models", "resnet9"], "did you mean resnet"),
+    ],
+)
+def test_mistakes_are_one_line_and_status_two(arguments, said, capfd):
+    status, _, err = _run(capfd, *arguments)
+    assert status == 2
+    assert len(err.strip().splitlines()) == 1
+    assert said in err
+    assert not Path("runs").exists()
