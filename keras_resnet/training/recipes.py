@@ -155,7 +155,7 @@ _DIGITS = Recipe(
     warmup_epochs=0.9,  # below one, so that --set epochs=1 works
     nesterov=True,
     weight_decay=5e-4,
-    expected=(0.9861, 0.9944),  # seeds 0 to 3
+    expected=(0.9861, 0.9889),  # seeds 0 to 2
     hardware="two cores of an AMD EPYC (Zen 3), 2026-11-21",
     wall_time="70 s",
     command="python -m keras_resnet train --recipe digits-resnet8",
