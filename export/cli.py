@@ -33,7 +33,9 @@ def _parser(program: str, description: str) -> argparse.ArgumentParser:
         "--dataset", help="digits, cifar10, or a folder of class folders; by default what the model was trained on"
     )
     parser.add_argument("--data-dir", type=Path, help="where CIFAR-10's official binary files are")
-    parser.add_argument("--limit", type=_positive, metavar="N", help="verify on N test images instead of all")
+    parser.add_argument(
+        "--limit", type=_positive, metavar="N", help="verify on N test images (default: all that fit in 2 GB)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table there too")
     return parser
 

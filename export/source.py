@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_resnet.builder import deep_graphs
 from keras_resnet.card import ModelCard
-from keras_resnet.data import Dataset, batches, load_dataset
+from keras_resnet.data import Dataset, load_dataset
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation import check_fit, image_shape
 from keras_resnet.runners import KerasRunner
@@ -20,6 +22,7 @@ from keras_resnet.training import run
 
 SHIPPED = ("resnet8", "digits")  # the small model that comes with the package
 _NOISE = 64
+_EVIDENCE_BYTES = 2 * 10**9  # of float32 images
 
 
 @dataclass(frozen=True)
@@ -64,16 +67,19 @@ class Source:
         """The test images, or noise where there is no dataset.
 
         Args:
-            limit: at most so many, spread evenly over the split.
+            limit: at most so many, spread evenly over the split; by default all that fit in 2 GB.
         """
         if self.dataset is None:
             noise = np.random.default_rng(0).integers(0, 256, (_NOISE, *self.image_shape), np.uint8)
             return Evidence(self.card.preprocess(noise), None, f"{_NOISE} images of noise (accuracy unknown: no data)")
         split = self.dataset.test
-        images = np.concatenate([self.card.preprocess(pixels.numpy()) for pixels, _ in batches(split, 256)])
-        chosen = np.linspace(0, len(images) - 1, min(limit or len(images), len(images)), dtype=int)
-        origin = f"{len(chosen)} test images of {self.dataset.name}"
-        return Evidence(images[chosen], split.labels[chosen], origin)
+        total = len(split.labels)
+        count = min(limit or _EVIDENCE_BYTES // (4 * math.prod(self.image_shape)), total)
+        chosen = np.linspace(0, total - 1, count, dtype=np.int64)
+        parts = (split.fetch(tf.constant(chosen[start : start + 256])) for start in range(0, count, 256))
+        images = np.concatenate([self.card.preprocess(pixels.numpy()) for pixels in parts])
+        of_all = "" if count == total else f" of {total:,}"
+        return Evidence(images, split.labels[chosen], f"{count:,}{of_all} test images of {self.dataset.name}")
 
 
 def load_source(

@@ -271,3 +271,11 @@ def test_a_dataset_of_another_shape(mini_spec, tmp_path):
     save_model(build(mini_spec, input_shape=(16, 16, 3)), tmp_path / "m.keras", ModelCard())
     with pytest.raises(InputError, match="takes images of"):
         load_source(tmp_path / "m.keras", dataset="digits")
+
+
+def test_evidence_is_spread_over_the_test_split(source, digits):
+    few = source.evidence(limit=4)
+    assert few.origin == "4 of 360 test images of digits"
+    np.testing.assert_array_equal(few.labels, digits.test.labels[[0, 119, 239, 359]])
+    np.testing.assert_array_equal(few.images, source.card.preprocess(digits.test.images[[0, 119, 239, 359]]))
+    assert source.evidence().origin == "360 test images of digits"
