@@ -1,7 +1,7 @@
 """Named builders with the signature of keras.applications.
 
-`ResNet50`, `ResNet101` and `ResNet152` are drop-ins: the same arguments and defaults, graph, layer names and weight
-files. `ResNet18` and `ResNet34`, which keras.applications lacks, follow the paper and PyTorch; no weight set is
+`ResNet50`, `ResNet101`, `ResNet152` and their V2s are drop-ins: the same arguments and defaults, graph, layer names and
+weight files. `ResNet18` and `ResNet34`, which keras.applications lacks, follow the paper and PyTorch; no weight set is
 registered for them yet, so `weights` is None by default.
 """
 
@@ -15,7 +15,7 @@ from keras_resnet.builder import build
 from keras_resnet.errors import InputError
 from keras_resnet.specs import SPECS
 
-_DOC = """Builds {title} (arXiv:1512.03385).
+_DOC = """Builds {title} ({paper}).
 
 Args:
     include_top: end in global average pooling and a classifier.
@@ -43,6 +43,12 @@ Example:
     >>> import keras_resnet
     >>> model = keras_resnet.{title}(weights=None)
 """
+
+
+_INPUT = {
+    "keras": "BGR minus mean for the ImageNet weights (`PREPROCESS['caffe']`).",
+    "keras_v2": "from -1 to 1 for the ImageNet weights (`PREPROCESS['tf']`).",
+}
 
 
 def _check_imagenet(include_top: bool, classes: int, input_shape, activation) -> None:
@@ -90,11 +96,10 @@ def _application(title: str, default_weights: str | None) -> Callable[..., keras
     application.__name__ = application.__qualname__ = title
     application.__doc__ = _DOC.format(
         title=title,
+        paper=spec.paper,
         weights="`'imagenet'`, downloaded and checked by Keras, " if default_weights else "",
         channels=512 * spec.expansion,
-        convention="BGR minus mean for the ImageNet weights (`PREPROCESS['caffe']`)."
-        if default_weights
-        else "scaled as the weights expect.",
+        convention=_INPUT.get(spec.convention, "scaled as the weights expect."),
     )
     return application
 
@@ -104,3 +109,6 @@ ResNet34 = _application("ResNet34", None)
 ResNet50 = _application("ResNet50", "imagenet")
 ResNet101 = _application("ResNet101", "imagenet")
 ResNet152 = _application("ResNet152", "imagenet")
+ResNet50V2 = _application("ResNet50V2", "imagenet")
+ResNet101V2 = _application("ResNet101V2", "imagenet")
+ResNet152V2 = _application("ResNet152V2", "imagenet")

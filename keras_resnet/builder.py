@@ -98,8 +98,10 @@ def _backbone(spec: ResNetSpec, x):
     x = STEM_PARTS[spec.stem](p, x, spec)  # (N, H / 4, W / 4, width); CIFAR: (N, H, W, width)
     for stage, depth in enumerate(spec.depths):
         for block in range(depth):
-            stride = 2 if stage > 0 and block == 0 else 1
-            x = residual_block(p, x, spec, spec.width * 2**stage, stride, f"conv{stage + 2}_block{block + 1}")
+            name = f"conv{stage + 2}_block{block + 1}"
+            x = residual_block(p, x, spec, spec.width * 2**stage, spec.stride(stage, block), name)
+    if spec.preactivation:
+        x = p.norm_relu(x, "post")
     return x  # (N, H / output_stride, W / output_stride, channels)
 
 
@@ -163,6 +165,7 @@ def _checked_tensor(spec: ResNetSpec, tensor, shape, include_top: bool):
 
 
 _BLOCK_OUT = re.compile(r"conv\d+_block\d+_out$")
+_TAP = re.compile(r"(conv1_conv|conv1_relu|conv\d+_block\d+_out|post_relu)$")
 
 
 def stage_taps(model: keras.Model) -> dict[int, keras.KerasTensor]:
@@ -174,8 +177,9 @@ def stage_taps(model: keras.Model) -> dict[int, keras.KerasTensor]:
         model: a model of this package or of keras.applications, fresh or loaded from a file.
 
     Returns:
-        `{stride: tensor}`, ascending: the stem's activation at stride 2 where there is one, then the last block of
-        each resolution, `(N, height / stride, width / stride, channels)`.
+        `{stride: tensor}`, ascending: the stem before its pool at stride 2 where it has one, then the last block of
+        each resolution (after the closing ReLU in a pre-activation net),
+        `(N, height / stride, width / stride, channels)`.
 
     Raises:
         InputError: the model has no residual blocks with the documented names.
@@ -188,14 +192,14 @@ def stage_taps(model: keras.Model) -> dict[int, keras.KerasTensor]:
     """
     strides: dict[int, int] = {}
     taps: dict[int, keras.KerasTensor] = {}
-    for layer in model.layers:
+    for layer in model.operations:  # layers, and the padding that is none
         if not isinstance(layer.output, keras.KerasTensor):
             continue
         inputs = layer.input if isinstance(layer.input, list) else [layer.input]
         stride = max((strides.get(id(tensor), 1) for tensor in inputs), default=1)
         own = getattr(layer, "strides", 1)
         strides[id(layer.output)] = stride = stride * (own[0] if isinstance(own, tuple) else own)
-        if layer.name == "conv1_relu" or _BLOCK_OUT.search(layer.name):
+        if _TAP.search(layer.name):  # the later one of a stride stays
             taps[stride] = layer.output
     if not any(_BLOCK_OUT.search(layer.name) for layer in model.layers):
         raise InputError(f"model '{model.name}' has no layers named conv2_block1_out, ...: expected a ResNet")

@@ -11,6 +11,12 @@ from dataclasses import dataclass, replace
 from keras_resnet.errors import InputError, unknown_name
 
 HE2015 = "He et al. 2015, Deep Residual Learning for Image Recognition, arXiv:1512.03385"
+HE2016 = "He et al. 2016, Identity Mappings in Deep Residual Networks, arXiv:1603.05027"
+RESNEXT = "Xie et al. 2016, Aggregated Residual Transformations for Deep Neural Networks, arXiv:1611.05431"
+WIDE = "Zagoruyko and Komodakis 2016, Wide Residual Networks, arXiv:1605.07146"
+SE = "Hu et al. 2017, Squeeze-and-Excitation Networks, arXiv:1709.01507"
+BAG_OF_TRICKS = "He et al. 2018, Bag of Tricks for Image Classification, arXiv:1812.01187"
+RESNET_RS = "Bello et al. 2021, Revisiting ResNets: Improved Training and Scaling Strategies, arXiv:2103.07579"
 MLPERF_TINY = "Banbury et al. 2021, MLPerf Tiny Benchmark, arXiv:2106.07597"
 
 
@@ -19,22 +25,24 @@ class Convention:
     """How a family spells its primitives: the details that decide whether a weight file fits.
 
     Attributes:
-        conv_bias: convolutions have biases although a norm follows.
+        conv_bias: which convolutions have biases: `"all"`, `"none"`, or those `"without_norm"` behind them.
         epsilon: added to the variance by batch normalisation.
         momentum: of the moving statistics, Keras' sense (PyTorch's 0.1 is 0.9 here).
-        explicit_padding: pad strided 3x3 convolutions symmetrically, as PyTorch and Caffe do. "same" in Keras pads
-            one pixel more at the end of an even input.
+        padding: `"symmetric"` pads strided 3x3 convolutions alike on both sides, as PyTorch and Caffe do; Keras'
+            `"same"` pads one pixel more at the end of an even input. `"layers"` has a padding layer before every 3x3.
         stride_on_1x1: a bottleneck strides in its first 1x1 convolution (the 2015 paper) rather than in the 3x3
             ("v1.5", torchvision).
+        stride_in_last_block: a stage strides in its last block instead of its first (keras.applications' V2).
         projection_norm: batch normalisation follows the projection on the shortcut.
         initializer: of the convolution kernels: class name and arguments in `keras.initializers`.
     """
 
-    conv_bias: bool
+    conv_bias: str
     epsilon: float
     momentum: float
-    explicit_padding: bool
-    stride_on_1x1: bool
+    padding: str
+    stride_on_1x1: bool = False
+    stride_in_last_block: bool = False
     projection_norm: bool
     initializer: tuple[str, tuple[tuple[str, object], ...]]
 
@@ -47,31 +55,38 @@ _HE_FAN_OUT = (
 CONVENTIONS: dict[str, Convention] = {
     # keras.applications, so that its public weight files load and predictions are equal.
     "keras": Convention(
-        conv_bias=True,
+        conv_bias="all",
         epsilon=1.001e-5,
         momentum=0.99,
-        explicit_padding=False,
+        padding="same",
         stride_on_1x1=True,
         projection_norm=True,
         initializer=("GlorotUniform", ()),
     ),
+    "keras_v2": Convention(
+        conv_bias="without_norm",
+        epsilon=1.001e-5,
+        momentum=0.99,
+        padding="layers",
+        stride_in_last_block=True,
+        projection_norm=False,
+        initializer=("GlorotUniform", ()),
+    ),
     # PyTorch: torchvision, timm and the CIFAR checkpoints.
     "torch": Convention(
-        conv_bias=False,
+        conv_bias="none",
         epsilon=1e-5,
         momentum=0.9,
-        explicit_padding=True,
-        stride_on_1x1=False,
+        padding="symmetric",
         projection_norm=True,
         initializer=_HE_FAN_OUT,
     ),
     # mlcommons/tiny, benchmark/training/image_classification/keras_model.py.
     "mlperf_tiny": Convention(
-        conv_bias=True,
+        conv_bias="all",
         epsilon=1e-3,
         momentum=0.99,
-        explicit_padding=False,
-        stride_on_1x1=False,
+        padding="same",
         projection_norm=False,
         initializer=("HeNormal", ()),
     ),
@@ -80,18 +95,27 @@ CONVENTIONS: dict[str, Convention] = {
 
 @dataclass(frozen=True, kw_only=True)
 class StemSpec:
-    """Stride and default input size that come with a stem; the layers are in `blocks.py`."""
+    """Stride and default input size that come with a stem; the layers are in `blocks.py`.
+
+    `widths` are the channels of the 3x3 convolutions before the last one of a deep stem.
+    """
 
     stride: int
     default_size: int
+    widths: tuple[int, ...] = ()
 
 
 STEMS: dict[str, StemSpec] = {
     "imagenet": StemSpec(stride=4, default_size=224),  # 7x7/2 convolution, 3x3/2 max pool
+    "deep": StemSpec(stride=4, default_size=224, widths=(32, 32)),  # three 3x3 convolutions in place of the 7x7
+    "tiered": StemSpec(stride=4, default_size=224, widths=(24, 32)),  # timm's "t"
+    "rs": StemSpec(stride=4, default_size=224, widths=(32, 32)),  # deep; a strided convolution in place of the max pool
     "cifar": StemSpec(stride=1, default_size=32),  # 3x3 convolution
 }
 BLOCKS: dict[str, int] = {"basic": 1, "bottleneck": 4}  # name: expansion
-SHORTCUTS = ("A", "B")  # A: zero-padded identity; B: projection where the shape changes
+# A: zero-padded identity; B: projection where the shape changes; C: projection in every block; D: B with an average
+# pool in place of the stride; none: a plain net.
+SHORTCUTS = ("A", "B", "C", "D", "none")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +129,13 @@ class ResNetSpec:
         convention: row of `CONVENTIONS`.
         stem: row of `STEMS`.
         width: channels of the first stage, doubled with every stage; a bottleneck's output has four times as many.
-        shortcut: `"A"` or `"B"`, the paper's options, for blocks whose shape changes.
+        shortcut: `"A"`, `"B"` or `"C"`, the paper's options; `"D"`, projection after an average pool; `"none"` for a
+            plain net.
+        preactivation: norm and ReLU come before the convolutions and the sum stays bare (v2).
+        stem_width: channels of the stem; by default the first stage's.
+        cardinality: groups of a bottleneck's 3x3 convolution (ResNeXt's C).
+        group_width: channels of one group in the first stage (ResNeXt's d); 64 in one group is the plain bottleneck.
+        se_ratio: channels of a squeeze-and-excitation module's waist divided by the block's; 0 for none.
         classes: of the published net, the default of the head.
         paper: where the net was published.
 
@@ -125,6 +155,11 @@ class ResNetSpec:
     stem: str = "imagenet"
     width: int = 64
     shortcut: str = "B"
+    preactivation: bool = False
+    stem_width: int | None = None
+    cardinality: int = 1
+    group_width: int = 64
+    se_ratio: float = 0.0
     classes: int = 1000
     paper: str = HE2015
 
@@ -141,12 +176,29 @@ class ResNetSpec:
                     f"illegal spec '{self.name}': {field}={getattr(self, field)!r}, expected one of {sorted(table)}"
                 )
         object.__setattr__(self, "depths", self._checked_depths())
-        for field in ("width", "classes"):
+        for field in ("width", "classes", "cardinality", "group_width"):
             value = getattr(self, field)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise InputError(f"illegal spec '{self.name}': {field}={value!r}, expected a whole number from 1")
         if not self.name or self.name != self.name.lower() or "/" in self.name:
             raise InputError(f"illegal spec name {self.name!r}: expected lower case without '/', like 'resnet50'")
+        if CONVENTIONS[self.convention].stride_in_last_block and not self.preactivation:
+            raise InputError(
+                f"illegal spec '{self.name}': convention='{self.convention}' strides in the last block of a "
+                "stage, which goes with preactivation=True only"
+            )
+        if self.preactivation and (self.se_ratio or self.shortcut == "none" or self.stem not in ("imagenet", "cifar")):
+            raise InputError(
+                f"illegal spec '{self.name}': preactivation goes with the stems 'imagenet' and 'cifar', with a "
+                "shortcut, and without squeeze and excitation"
+            )
+        if not 0 <= self.se_ratio <= 1:
+            raise InputError(f"illegal spec '{self.name}': se_ratio={self.se_ratio!r}, expected 0 to 1")
+        if (self.cardinality, self.group_width) != (1, 64) and self.block != "bottleneck":
+            raise InputError(
+                f"illegal spec '{self.name}': cardinality and group_width are those of a bottleneck's 3x3 convolution; "
+                "a basic block has none"
+            )
         if self.shortcut == "A" and self.block != "basic":
             # Table 3 of the paper defines option A for the basic nets; a bottleneck's first stage would need
             # four copies of zeros beside its input and no weight file has that.
@@ -170,6 +222,21 @@ class ResNetSpec:
         return BLOCKS[self.block]
 
     @property
+    def stem_channels(self) -> int:
+        """Channels that the stem gives to the first block."""
+        return self.width if self.stem_width is None else self.stem_width
+
+    def stride(self, stage: int, block: int) -> int:
+        """Stride of a block; stages and blocks count from 0."""
+        if CONVENTIONS[self.convention].stride_in_last_block:
+            return 2 if block == self.depths[stage] - 1 and stage < len(self.depths) - 1 else 1
+        return 2 if stage > 0 and block == 0 else 1
+
+    def inner_width(self, filters: int) -> int:
+        """Channels of a bottleneck's 3x3 convolution in a stage of `filters`."""
+        return filters * self.group_width // 64 * self.cardinality
+
+    @property
     def output_stride(self) -> int:
         """Input size divided by the size of the last stage; the smallest input that the net accepts."""
         return STEMS[self.stem].stride * 2 ** (len(self.depths) - 1)
@@ -180,24 +247,113 @@ class ResNetSpec:
         return STEMS[self.stem].default_size
 
 
-def _table() -> dict[str, ResNetSpec]:
+def _imagenet_rows() -> list[ResNetSpec]:
     basic = ResNetSpec(name="basic", block="basic", depths=(2, 2, 2, 2))
     keras = ResNetSpec(name="keras", block="bottleneck", depths=(3, 4, 6, 3), convention="keras")
-    cifar = replace(basic, stem="cifar", width=16, shortcut="A", classes=10)
-    rows = [
+    torch = replace(keras, convention="torch")
+    resnext = replace(torch, paper=RESNEXT)
+    wide = replace(torch, paper=WIDE, group_width=128)
+    return [
         replace(basic, name="resnet18"),
-        replace(basic, name="resnet34", depths=(3, 4, 6, 3)),
+        replace(basic, name="resnet34", depths=_34),
         replace(keras, name="resnet50"),
-        replace(keras, name="resnet101", depths=(3, 4, 23, 3)),
-        replace(keras, name="resnet152", depths=(3, 8, 36, 3)),
-        # CIFAR: 6n+2 layers, n blocks in each of three stages.
-        *(replace(cifar, name=f"resnet{6 * n + 2}_cifar", depths=(n, n, n)) for n in (3, 5, 7, 9, 18, 200)),
-        replace(cifar, name="resnet8", depths=(1, 1, 1), convention="mlperf_tiny", shortcut="B", paper=MLPERF_TINY),
+        replace(keras, name="resnet101", depths=_101),
+        replace(keras, name="resnet152", depths=_152),
+        # The paper's other shortcuts, and its plain nets.
+        *(replace(basic, name=f"resnet18_{option.lower()}", shortcut=option) for option in "AC"),
+        *(replace(basic, name=f"resnet34_{option.lower()}", shortcut=option, depths=_34) for option in "AC"),
+        replace(basic, name="plain18", shortcut="none"),
+        replace(basic, name="plain34", shortcut="none", depths=_34),
+        # torchvision: the stride on the 3x3, no biases.
+        replace(torch, name="resnet50_v1_5"),
+        replace(torch, name="resnet101_v1_5", depths=_101),
+        replace(torch, name="resnet152_v1_5", depths=_152),
+        replace(resnext, name="resnext50_32x4d", cardinality=32, group_width=4),
+        replace(resnext, name="resnext101_32x8d", cardinality=32, group_width=8, depths=_101),
+        replace(resnext, name="resnext101_64x4d", cardinality=64, group_width=4, depths=_101),
+        replace(wide, name="wide_resnet50_2"),
+        replace(wide, name="wide_resnet101_2", depths=_101),
     ]
-    return {row.name: row for row in rows}
 
 
-SPECS: dict[str, ResNetSpec] = _table()
+def _preactivation_rows() -> list[ResNetSpec]:
+    bottleneck = ResNetSpec(
+        name="bottleneck", block="bottleneck", depths=(3, 4, 6, 3), preactivation=True, paper=HE2016
+    )
+    basic = replace(bottleneck, block="basic")
+    keras = replace(bottleneck, convention="keras_v2")
+    cifar = replace(bottleneck, stem="cifar", width=16, stem_width=16, classes=10)
+    wide = replace(cifar, block="basic", paper=WIDE)
+    return [
+        replace(keras, name="resnet50v2"),
+        replace(keras, name="resnet101v2", depths=_101),
+        replace(keras, name="resnet152v2", depths=_152),
+        # The paper's, bias-free and with the stride in the first block; as in timm.
+        replace(basic, name="resnetv2_18", depths=(2, 2, 2, 2)),
+        replace(basic, name="resnetv2_34", depths=_34),
+        replace(bottleneck, name="resnetv2_50"),
+        replace(bottleneck, name="resnetv2_101", depths=_101),
+        replace(bottleneck, name="resnetv2_152", depths=_152),
+        replace(bottleneck, name="resnetv2_200", depths=_200),
+        replace(cifar, name="resnetv2_110_cifar", block="basic", shortcut="A", depths=(18,) * 3),
+        replace(cifar, name="resnetv2_164_cifar", depths=(18,) * 3),
+        replace(cifar, name="resnetv2_1001_cifar", depths=(111,) * 3),
+        # WRN-depth-k: k times as wide, 6n+4 layers.
+        replace(wide, name="wrn_16_4_cifar", width=64, depths=(2,) * 3),
+        replace(wide, name="wrn_28_10_cifar", width=160, depths=(4,) * 3),
+    ]
+
+
+def _timm_rows() -> list[ResNetSpec]:
+    """Deep stems, average-pool shortcuts, squeeze and excitation; as in timm, so that its weight files fit."""
+    bottleneck = ResNetSpec(name="bottleneck", block="bottleneck", depths=(3, 4, 6, 3))
+    d = replace(bottleneck, stem="deep", shortcut="D", paper=BAG_OF_TRICKS)
+    d_basic = replace(d, block="basic")
+    t = replace(d, stem="tiered")
+    rs = replace(d, stem="rs", se_ratio=0.25, paper=RESNET_RS)
+    return [
+        replace(d_basic, name="resnet18d", depths=(2, 2, 2, 2)),
+        replace(d_basic, name="resnet34d", depths=_34),
+        replace(d, name="resnet50d"),
+        replace(d, name="resnet101d", depths=_101),
+        replace(d, name="resnet152d", depths=_152),
+        replace(d, name="resnet200d", depths=_200),
+        replace(bottleneck, name="seresnet50", se_ratio=1 / 16, paper=SE),
+        replace(d, name="seresnet152d", depths=_152, se_ratio=1 / 16, paper=SE),
+        replace(rs, name="resnetrs50"),
+        replace(rs, name="resnetrs101", depths=_101),
+        replace(rs, name="resnetrs152", depths=_152),
+        replace(rs, name="resnetrs200", depths=_200),
+        replace(t, name="resnet10t", block="basic", depths=(1, 1, 1, 1)),
+        replace(t, name="resnet14t", depths=(1, 1, 1, 1)),
+        replace(bottleneck, name="resnet26", depths=(2, 2, 2, 2)),
+        replace(t, name="resnet26t", depths=(2, 2, 2, 2)),
+    ]
+
+
+def _cifar_rows() -> list[ResNetSpec]:
+    """6n+2 layers: n blocks in each of three stages."""
+    cifar = ResNetSpec(name="cifar", block="basic", depths=(1, 1, 1), stem="cifar", width=16, shortcut="A", classes=10)
+    tiny = replace(cifar, convention="mlperf_tiny", shortcut="B", paper=MLPERF_TINY)
+    depths = {6 * n + 2: (n, n, n) for n in (3, 5, 7, 9, 18, 200)}
+    return [
+        *(replace(cifar, name=f"resnet{layers}_cifar", depths=n) for layers, n in depths.items()),
+        *(
+            replace(cifar, name=f"{prefix}{layers}_cifar{suffix}", depths=depths[layers], shortcut=shortcut)
+            for prefix, suffix, shortcut in (("plain", "", "none"), ("resnet", "_b", "B"))
+            for layers in (20, 32, 44, 56, 110)
+        ),
+        replace(tiny, name="resnet8"),
+        replace(tiny, name="resnet8_26", width=26),  # MLPerf Tiny's "Image Classification 2"
+    ]
+
+
+_34 = (3, 4, 6, 3)
+_101 = (3, 4, 23, 3)
+_152 = (3, 8, 36, 3)
+_200 = (3, 24, 36, 3)
+_FAMILIES = (_imagenet_rows, _preactivation_rows, _timm_rows, _cifar_rows)
+SPECS: dict[str, ResNetSpec] = {row.name: row for rows in _FAMILIES for row in rows()}
 
 
 def list_models() -> list[str]:

@@ -1,5 +1,6 @@
 """The graph: against keras.applications, against NumPy, and against the papers' description."""
 
+import re
 import subprocess
 import sys
 
@@ -12,8 +13,13 @@ import keras_resnet
 from keras_resnet import InputError, ResNetSpec, build, stage_taps
 from keras_resnet.builder import deep_graphs, multiply_adds
 
-PEERS = {"resnet50": "ResNet50", "resnet101": "ResNet101", "resnet152": "ResNet152"}
-SLOW_PEERS = [pytest.param(p, marks=pytest.mark.slow if p != "ResNet50" else ()) for p in PEERS.values()]
+PEERS = ("ResNet50", "ResNet101", "ResNet152", "ResNet50V2", "ResNet101V2", "ResNet152V2")
+SLOW_PEERS = [pytest.param(p, marks=pytest.mark.slow if p != "ResNet50" else ()) for p in PEERS]
+
+
+def _names(model):
+    """In order; keras.applications leaves the pools on its V2 shortcuts unnamed."""
+    return ["pool" if re.search(r"max_pooling2d|_0_pool", layer.name) else layer.name for layer in model.layers[1:]]
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +32,15 @@ def resnet50():
 def test_layers_are_those_of_keras_applications_in_their_order(peer, top):
     ours = getattr(keras_resnet, peer)(weights=None, include_top=top)
     theirs = getattr(keras.applications, peer)(weights=None, include_top=top)
-    assert [layer.name for layer in ours.layers[1:]] == [layer.name for layer in theirs.layers[1:]]
+    assert _names(ours) == _names(theirs)
     assert [w.shape for w in ours.weights] == [w.shape for w in theirs.weights]
     assert (ours.name, ours.input_shape, ours.output_shape) == (theirs.name, theirs.input_shape, theirs.output_shape)
 
 
-def test_outputs_are_those_of_keras_applications():
-    theirs = keras.applications.ResNet50(weights=None)
-    ours = keras_resnet.ResNet50(weights=None)
+@pytest.mark.parametrize("peer", ["ResNet50", pytest.param("ResNet50V2", marks=pytest.mark.slow)])
+def test_outputs_are_those_of_keras_applications(peer):
+    theirs = getattr(keras.applications, peer)(weights=None)
+    ours = getattr(keras_resnet, peer)(weights=None)
     # Statistics that are not zero and one, so that normalisation takes part.
     rng = np.random.default_rng(0)
     ours.set_weights([w + 0.05 * rng.random(w.shape).astype("f") * (w.ndim == 1) for w in theirs.get_weights()])
@@ -57,7 +64,7 @@ def test_headless_shapes_and_outputs_are_those_of_keras_applications(pooling):
 def test_signature_is_that_of_keras_applications():
     import inspect
 
-    for peer in PEERS.values():
+    for peer in PEERS:
         ours = inspect.signature(getattr(keras_resnet, peer)).parameters
         theirs = inspect.signature(getattr(keras.applications, peer)).parameters
         assert {k: p.default for k, p in ours.items()} == {k: p.default for k, p in theirs.items()}
@@ -78,6 +85,10 @@ def test_input_tensor_reaches_back_to_its_source():
         ("resnet18", ["conv3_block1", "conv4_block1", "conv5_block1"]),  # none in conv2: the shape stays
         ("resnet50", ["conv2_block1", "conv3_block1", "conv4_block1", "conv5_block1"]),
         ("resnet20_cifar", []),
+        ("plain18", []),
+        ("resnet18_c", [f"conv{stage}_block{block}" for stage in (2, 3, 4, 5) for block in (1, 2)]),
+        ("resnetv2_18", ["conv3_block1", "conv4_block1", "conv5_block1"]),
+        ("resnetv2_164_cifar", ["conv2_block1", "conv3_block1", "conv4_block1"]),
         ("resnet8", ["conv3_block1", "conv4_block1"]),
     ],
 )
@@ -93,15 +104,23 @@ def test_positions_of_the_projections(name, projections):
         ("resnet18", {2: 112, 4: 56, 8: 28, 16: 14, 32: 7}),
         ("resnet20_cifar", {1: 32, 2: 16, 4: 8}),
         ("resnet8", {1: 32, 2: 16, 4: 8}),
+        ("resnetv2_18", {2: 112, 4: 56, 8: 28, 16: 14, 32: 7}),
+        ("resnet18d", {2: 112, 4: 56, 8: 28, 16: 14, 32: 7}),
+        ("resnetrs50", {2: 112, 4: 56, 8: 28, 16: 14, 32: 7}),
+        ("wrn_16_4_cifar", {1: 32, 2: 16, 4: 8}),
     ],
 )
 def test_stage_taps_have_the_stride_they_are_named_by(name, taps):
     assert {stride: tensor.shape[1] for stride, tensor in stage_taps(build(name)).items()} == taps
 
 
-def test_stage_taps_are_right_where_the_last_block_strides():
-    taps = stage_taps(keras.applications.ResNet50V2(weights=None))
-    assert {stride: tensor.shape[1] for stride, tensor in taps.items()} == {4: 56, 8: 28, 16: 14, 32: 7}
+@pytest.mark.parametrize("package", [keras.applications, keras_resnet])
+def test_stage_taps_are_right_where_the_last_block_strides(package):
+    model = package.ResNet50V2(weights=None)
+    taps = stage_taps(model)
+    assert {stride: tensor.shape[1] for stride, tensor in taps.items()} == {2: 112, 4: 56, 8: 28, 16: 14, 32: 7}
+    assert taps[4] is model.get_layer("conv2_block2_out").output
+    assert taps[32] is model.get_layer("post_relu").output
 
 
 def test_stage_taps_need_a_resnet():
@@ -115,7 +134,9 @@ def test_option_a_subsamples_and_pads_channels_on_both_sides():
     from keras_resnet.blocks import Primitives, zero_pad_shortcut
     from keras_resnet.specs import CONVENTIONS
 
-    model = keras.Model(image, zero_pad_shortcut(Primitives(CONVENTIONS["torch"], keras), image, 8, 2, "conv3_block1"))
+    p = Primitives(CONVENTIONS["torch"], keras)
+    spec = ResNetSpec(name="one", block="basic", depths=(1,), shortcut="A")
+    model = keras.Model(image, zero_pad_shortcut(p, image, spec, 8, 2, "conv3_block1"))
     x = np.random.default_rng(0).standard_normal((2, 5, 5, 4)).astype("f")
     expected = np.pad(x[:, ::2, ::2], ((0, 0), (0, 0), (0, 0), (2, 2)))
     np.testing.assert_array_equal(model.predict_on_batch(x), expected)
@@ -172,7 +193,17 @@ def test_head_stays_in_float32_under_mixed_precision():
     assert {v.dtype for v in model.variables} == {"float32"}
 
 
-@pytest.mark.parametrize("name", ["resnet20_cifar", "resnet8", "resnet18"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("resnet20_cifar", "resnet8", "resnet18", "resnetv2_18"),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("plain18", "resnet50_v1_5", "resnet50v2", "resnext50_32x4d", "wide_resnet50_2", "resnet18d",
+                         "seresnet50", "resnetrs50", "resnet10t", "wrn_16_4_cifar", "resnetv2_164_cifar")
+        ),
+    ],
+)  # fmt: skip
 def test_forward_and_backward(name):
     import tensorflow as tf
 
@@ -238,7 +269,7 @@ def test_channels_first_is_refused():
         keras.config.set_image_data_format("channels_last")
 
 
-@pytest.mark.parametrize("peer", PEERS.values())
+@pytest.mark.parametrize("peer", PEERS)
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

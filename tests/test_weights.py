@@ -159,7 +159,7 @@ def test_public_files_are_fetched_with_their_hash_and_loaded(monkeypatch, tmp_pa
 def test_hashes_are_those_of_keras_applications():
     from keras.src.applications import resnet  # the only place that has them
 
-    for name in ("resnet50", "resnet101", "resnet152"):
+    for name in ("resnet50", "resnet101", "resnet152", "resnet50v2", "resnet101v2", "resnet152v2"):
         md5 = WEIGHT_SETS[name, "imagenet"].md5
         assert (md5[True], md5[False]) == resnet.WEIGHTS_HASHES[name]
 

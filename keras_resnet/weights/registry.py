@@ -75,15 +75,15 @@ class WeightSet:
             ) from error
 
 
-def _keras_applications(spec: str, top1: float, top: str, notop: str) -> WeightSet:
+def _keras_applications(spec: str, top1: float, top: str, notop: str, preprocess: str = "caffe") -> WeightSet:
     return WeightSet(
         spec=spec,
         name="imagenet",
-        preprocess=PREPROCESS["caffe"],
+        preprocess=PREPROCESS[preprocess],
         dataset="imagenet",
         top1=top1,
         md5={True: top, False: notop},
-        source="keras.applications, converted from github.com/KaimingHe/deep-residual-networks",
+        source="keras.applications",
         license="MIT",
     )
 
@@ -92,6 +92,16 @@ _ROWS = [
     _keras_applications("resnet50", 0.74928, "2cb95161c43110f7111970584f804107", "4d473c1dd8becc155b73f8504c6f6626"),
     _keras_applications("resnet101", 0.76420, "f1aeb4b969a6efcfb50fad2f0c20cfc5", "88cf7a10940856eca736dc7b7e228a21"),
     _keras_applications("resnet152", 0.76604, "100835be76be38e30d865e96f2aaae62", "ee4c566cf9a93f14d82f913c2dc6dd0c"),
+    # keras.applications states these at 299 pixels.
+    _keras_applications(
+        "resnet50v2", 0.75960, "3ef43a0b657b3be2300d5770ece849e0", "fac2f116257151a9d068a22e544a4917", "tf"
+    ),
+    _keras_applications(
+        "resnet101v2", 0.77234, "6343647c601c52e1368623803854d971", "c0ed64b8031c3730f411d2eb4eea35b5", "tf"
+    ),
+    _keras_applications(
+        "resnet152v2", 0.78032, "a49b44d1979771252814e80f8ec446f9", "ed17cf2e0169df9d443503ef94b23b33", "tf"
+    ),
     WeightSet(
         spec="resnet8",
         name="digits",
