@@ -49,7 +49,8 @@ def build(
     Args:
         name_or_spec: a name of `list_models()`, or a `ResNetSpec` of your own.
         weights: None for random initialisation, the name of a registered weight set (`"imagenet"`, `"digits"`; see
-            `keras_resnet.weights`), or the path of a `.safetensors`, `.weights.h5`, `.h5` or `.keras` file.
+            `keras_resnet.weights`), or the path of a `.safetensors`, `.npz`, `.weights.h5`, `.h5` or `.keras` file;
+            state dicts of torchvision, timm and the CIFAR nets are recognised.
         input_shape: `(height, width, channels)`. Height and width may be None where the head does not need them
             (`include_top=False`). Defaults to the size that the net was published with, and to any size without head.
         input_tensor: a Keras tensor to build upon instead of a new input.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from keras_resnet import files
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
 from keras_resnet.specs import ResNetSpec
-from keras_resnet.weights import registry
+from keras_resnet.weights import pytorch, registry
 
 _H5 = (".h5", ".hdf5")
 
@@ -75,7 +77,8 @@ def load(model: keras.Model, weights: str | os.PathLike, *, spec: ResNetSpec, in
 
     Args:
         model: built from `spec`.
-        weights: name of a registered set, or path of a `.safetensors`, `.weights.h5`, `.h5` or `.keras` file.
+        weights: name of a registered set, or path of a `.safetensors` or `.npz` file (ours, or a state dict of
+            torchvision, timm or akamaster/pytorch_resnet_cifar10), or of a `.weights.h5`, `.h5` or `.keras` file.
         spec: the variant, for which registered names are looked up.
         include_top: whether the model has its head.
 
@@ -89,14 +92,20 @@ def load(model: keras.Model, weights: str | os.PathLike, *, spec: ResNetSpec, in
         if path.suffix or os.sep in str(weights):
             raise InputError(f"weights: {path} does not exist")
         path = registry.find(spec.name, str(weights)).fetch(include_top)
-    if path.suffix == ".safetensors":
-        _assign(model, _read_safetensors(path), path)
+    if path.suffix in _READERS:
+        tensors = _READERS[path.suffix](path)
+        if layout := pytorch.find_layout(tensors):
+            shapes = {name: tuple(variable.shape) for name, variable in named_variables(model).items()}
+            tensors = pytorch.to_ours(tensors, layout, shapes, spec)
+        _assign(model, tensors, path)
     elif path.suffix in (*_H5, ".keras"):
         _load_keras(model, path)
     else:
         raise InputError(
-            f"weights: {path} is of unknown kind '{path.suffix}', expected .safetensors, .weights.h5, .h5 or .keras "
-            "(pickles, like .pth and .bin, are never opened)"
+            f"weights: {path} is of unknown kind '{path.suffix}', expected .safetensors, .npz, .weights.h5, .h5 or "
+            ".keras. Pickles (.pth, .th, .bin) are never opened: convert them where you trust them, with "
+            "state = torch.load(FILE, map_location='cpu', weights_only=True); "
+            "safetensors.torch.save_file(state, 'FILE.safetensors')"
         )
 
 
@@ -105,6 +114,18 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
         return safetensors.numpy.load_file(path)
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{path} is no readable safetensors file: {error}") from error
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    try:
+        # np.load leaves a file open that it cannot read; and returns an array where it is no archive.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return dict(archive)
+    except (OSError, ValueError, AttributeError, TypeError, zipfile.BadZipFile, EOFError, zlib.error) as error:
+        raise InputError(f"{path} is no readable npz file: {error}") from error
+
+
+_READERS = {".safetensors": _read_safetensors, ".npz": _read_npz}
 
 
 def _assign(model: keras.Model, tensors: Mapping[str, np.ndarray], path: Path) -> None:

@@ -1,0 +1,121 @@
+"""State dicts of PyTorch: published weights with their logits, and timm's own names and shapes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from keras_resnet import InputError, build, load_dataset
+
+# Names and shapes of the tensors of timm's models with 10 classes, written by timm 1.0 on 2026-11-21.
+TIMM = json.loads((Path(__file__).parent / "timm_tensors.json").read_text())
+AKAMASTER = Path(__file__).resolve().parents[2] / "shared" / "data" / "akamaster"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("layers", "right"), [(20, 9173), (32, 9263)])
+def test_published_cifar_weights_give_pytorchs_logits(layers, right, cifar_dir):
+    if not AKAMASTER.exists():
+        pytest.skip("no ../shared/data/akamaster: published CIFAR weights with PyTorch's logits")
+    test = load_dataset("cifar10", cifar_dir).test
+    model = build(f"resnet{layers}_cifar", weights=AKAMASTER / f"resnet{layers}.npz", classifier_activation=None)
+    mean, std = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
+    logits = model.predict((test.images / np.float32(255) - mean) / std, batch_size=500, verbose=0)
+    expected = np.load(AKAMASTER / f"resnet{layers}_test_logits.npy", allow_pickle=False)
+    assert np.abs(logits - expected).max() <= 1e-3
+    assert (logits.argmax(axis=1) == test.labels).sum() == right
+
+
+def _state(name):
+    rng = np.random.default_rng(0)
+    return {key: rng.standard_normal(shape).astype("f") for key, shape in TIMM[name].items()}
+
+
+def _build(name, path):
+    return build(name, weights=path, input_shape=(64, 64, 3), classes=10)
+
+
+@pytest.mark.parametrize("name", TIMM)
+def test_every_tensor_of_timm_is_used_and_every_variable_filled(name, tmp_path):
+    state = _state(name)
+    safetensors.numpy.save_file(state, tmp_path / "w.safetensors")
+    model = _build(name, tmp_path / "w.safetensors")
+    counted = sum(value.size for key, value in state.items() if not key.endswith("num_batches_tracked"))
+    assert model.count_params() == counted
+
+
+def test_kernels_are_transposed_and_norms_keep_their_parts(tmp_path):
+    state = _state("resnet14t")
+    safetensors.numpy.save_file(state, tmp_path / "w.safetensors")
+    model = _build("resnet14t", tmp_path / "w.safetensors")
+    for ours, theirs in {
+        "conv1_1_conv/kernel": "conv1.0.weight",
+        "conv1_conv/kernel": "conv1.6.weight",
+        "conv3_block1_2_conv/kernel": "layer2.0.conv2.weight",
+        "conv3_block1_0_conv/kernel": "layer2.0.downsample.1.weight",
+        "conv3_block1_0_bn/gamma": "layer2.0.downsample.2.weight",
+        "conv2_block1_3_bn/moving_variance": "layer1.0.bn3.running_var",
+        "conv1_2_bn/beta": "conv1.4.bias",
+        "predictions/kernel": "fc.weight",
+        "predictions/bias": "fc.bias",
+    }.items():
+        layer, variable = ours.split("/")
+        value = getattr(model.get_layer(layer), variable).numpy()
+        axes = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[value.ndim]
+        np.testing.assert_array_equal(value.transpose(axes), state[theirs], err_msg=ours)
+
+
+def test_norms_of_pre_activation_nets_count_from_the_one_before(tmp_path):
+    state = _state("resnetv2_18")
+    np.savez(tmp_path / "w.npz", **state)
+    model = _build("resnetv2_18", tmp_path / "w.npz")
+    for ours, theirs in {
+        "conv3_block2_preact_bn": "stages.1.blocks.1.norm1",
+        "conv3_block2_1_bn": "stages.1.blocks.1.norm2",
+        "post_bn": "norm",
+    }.items():
+        np.testing.assert_array_equal(model.get_layer(ours).gamma.numpy(), state[f"{theirs}.weight"], err_msg=ours)
+    head = state["head.fc.weight"].reshape(10, -1)
+    np.testing.assert_array_equal(model.get_layer("predictions").kernel.numpy().T, head)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda s: s.pop("layer1.0.conv2.weight"), "missing: conv2_block1_2_conv/kernel"),
+        (lambda s: s.update({"layer9.weight": np.zeros(1, "f")}), "left over: layer9.weight"),
+        (lambda s: s.update({"fc.weight": np.zeros((5, 512), "f")}), "wrong shape: predictions/kernel"),
+    ],
+)
+def test_leftovers_are_listed_both_ways(change, said, tmp_path):
+    state = _state("resnet10t")
+    change(state)
+    np.savez(tmp_path / "w.npz", **state)
+    with pytest.raises(InputError, match=said):
+        _build("resnet10t", tmp_path / "w.npz")
+
+
+def test_a_file_for_another_net_is_refused(tmp_path):
+    np.savez(tmp_path / "w.npz", **_state("resnet10t"))
+    with pytest.raises(InputError, match="does not fit resnet18"):
+        build("resnet18", weights=tmp_path / "w.npz", classes=10)
+
+
+def test_pickles_are_refused_with_the_recipe_to_convert_them(tmp_path):
+    (tmp_path / "w.pth").write_bytes(b"\x80\x02")
+    with pytest.raises(InputError, match=r"weights_only=True.*safetensors.torch.save_file"):
+        build("resnet18", weights=tmp_path / "w.pth")
+    np.save(tmp_path / "object.npy", np.array([{}], dtype=object), allow_pickle=True)
+    np.savez(tmp_path / "w.npz", **{"layer1.0.conv1.weight": np.array([{}], dtype=object)})
+    with pytest.raises(InputError, match="no readable npz file"):
+        build("resnet18", weights=tmp_path / "w.npz")
+
+
+def test_truncated_npz(tmp_path):
+    np.savez(tmp_path / "w.npz", **_state("resnet10t"))
+    content = (tmp_path / "w.npz").read_bytes()
+    (tmp_path / "w.npz").write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match="no readable npz file"):
+        build("resnet10t", weights=tmp_path / "w.npz", classes=10)
