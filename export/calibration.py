@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from export.formats import SAMPLES
 from keras_resnet.data import Split
 from keras_resnet.preprocessing import Preprocess
 
-COUNT = 200
 _SEED = 2015
 
 
@@ -30,7 +30,7 @@ class Calibration:
     sha256: str
 
 
-def sample(split: Split, preprocess: Preprocess, count: int = COUNT) -> Calibration:
+def sample(split: Split, preprocess: Preprocess, count: int = SAMPLES) -> Calibration:
     """Draws the samples: the same ones every time, the same number of every class as far as there are enough.
 
     Args:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from export.formats import FORMATS, all_artifacts, artifact
+from export.formats import FORMATS, SAMPLES, all_artifacts, artifact
 from keras_resnet import console
 
 _EPILOG = "Exit status: 0 when all gates hold, 1 when a gate fails, 2 for wrong usage or input."
@@ -43,7 +43,11 @@ def _parser(program: str, description: str) -> argparse.ArgumentParser:
 def _add_writing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     parser.add_argument(
-        "--samples", type=_positive, default=200, metavar="N", help="training images to calibrate with (default 200)"
+        "--samples",
+        type=_positive,
+        default=SAMPLES,
+        metavar="N",
+        help="training images to calibrate with (default %(default)s)",
     )
 
 

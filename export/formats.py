@@ -11,6 +11,7 @@ from types import ModuleType
 from keras_resnet.errors import InputError, unknown_name
 
 INPUT, OUTPUT = "image", "probabilities"  # the names in every exported file
+SAMPLES = 200  # images to calibrate with, unless told otherwise
 CALIBRATED = ("int8", "int16x8")  # precisions whose activations need ranges
 
 

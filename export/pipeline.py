@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from export import calibration, worker
-from export.formats import CALIBRATED, Artifact, format_of
+from export.formats import CALIBRATED, SAMPLES, Artifact, format_of
 from export.report import Report, Row
 from export.source import Evidence, Source
 from export.verify import Gate, check, identity_gates, latency_ms
@@ -26,7 +26,7 @@ def export(
     targets: Sequence[tuple[Artifact, Path]],
     *,
     overwrite: bool = False,
-    samples: int = calibration.COUNT,
+    samples: int = SAMPLES,
     limit: int | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Report:

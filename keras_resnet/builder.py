@@ -89,8 +89,8 @@ def build(
         # The new model reaches back to the inputs that a given tensor was computed from.
         sources = keras.utils.get_source_inputs(image)
         model = keras.Model(sources if len(sources) > 1 else sources[0], x, name=model_name)
-    if weights is not None:
-        weights_lib.load(model, weights, spec=spec, include_top=include_top)
+        if weights is not None:  # a .keras file is a graph as deep
+            weights_lib.load(model, weights, spec=spec, include_top=include_top)
     return model
 
 

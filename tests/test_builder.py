@@ -22,11 +22,6 @@ def _names(model):
     return ["pool" if re.search(r"max_pooling2d|_0_pool", layer.name) else layer.name for layer in model.layers[1:]]
 
 
-@pytest.fixture(scope="module")
-def resnet50():
-    return keras_resnet.ResNet50(weights=None)
-
-
 @pytest.mark.parametrize("peer", SLOW_PEERS)
 @pytest.mark.parametrize("top", [True, False])
 def test_layers_are_those_of_keras_applications_in_their_order(peer, top):
