@@ -209,6 +209,7 @@ th { text-align: left; font-weight: 600; white-space: nowrap; }
 .list th, .list td { padding: .35rem .6rem; border-bottom: 1px solid #d0d7de; }
 .list thead th { border-bottom: 2px solid #57606a; }
 .list td { white-space: nowrap; }
+.list tbody th { white-space: normal; overflow-wrap: anywhere; min-width: 11rem; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .chart { width: 100%; } .chart th { width: 10rem; font-weight: 400; padding-right: .6rem; } .track { width: auto; }
 .chart .number { width: 6.5rem; padding-left: .6rem; }
