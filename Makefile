@@ -7,7 +7,7 @@ BIN := .venv/bin
 
 help:
 	@echo "make demo   train on real digits, export to TFLite and ONNX, verify every file (about 4 minutes)"
-	@echo "make test   ruff and all tests (about 14 minutes)"
+	@echo "make test   ruff and all tests (about 8 minutes)"
 	@echo "make fast   ruff and the tests that take less than a minute together"
 	@echo "make format let ruff rewrite the sources"
 
@@ -37,12 +37,12 @@ demo: .venv/installed
 test: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 fast: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -m 'not slow and not large'
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not large'
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .

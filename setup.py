@@ -11,6 +11,7 @@ CORE = [
     "keras>=3.15,<4",
     "numpy>=2.0,<3",
     "safetensors>=0.4.5,<1",
+    "h5py>=3.11,<4",  # .h5 files of keras.applications
     "scikit-learn>=1.5,<2",  # the embedded digits and stratified splits
     "pillow>=10.3,<13",
     "matplotlib>=3.9,<4",  # curves.png
@@ -24,7 +25,8 @@ EXPORT = [
     "tensorflow-model-optimization>=0.8.1,<0.9",
     "setuptools>=70",  # tensorflow-model-optimization imports distutils and does not say so
 ]
-TEST = ["pytest>=8.2,<10", "ruff>=0.12,<0.18"]
+HUB = ["huggingface_hub>=0.30,<3"]  # weights="hf://timm/..."
+TEST = ["pytest>=8.2,<10", "pytest-xdist>=3.6,<4", "ruff>=0.12,<0.18"]
 GPU = ["tensorflow[and-cuda]>=2.21,<2.22"]
 
 setup(
@@ -39,7 +41,7 @@ setup(
     packages=find_packages(include=["keras_resnet", "keras_resnet.*", "export", "export.*"]),
     package_data={"keras_resnet.weights": ["files/*.safetensors"]},
     install_requires=CORE,
-    extras_require={"export": EXPORT, "test": TEST, "gpu": GPU, "all": EXPORT + TEST},
+    extras_require={"export": EXPORT, "hub": HUB, "test": TEST, "gpu": GPU, "all": EXPORT + HUB + TEST},
     entry_points={"console_scripts": ["keras-resnet = keras_resnet.cli:main"]},
     classifiers=[
         "Development Status :: 3 - Alpha",

@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "GateError": "errors",
     "InputError": "errors",
+    "LoadReport": "weights",
     "ModelCard": "card",
     "PREPROCESS": "preprocessing",
     "Preprocess": "preprocessing",
@@ -25,18 +26,25 @@ _HOMES = {
     "ResNet50": "applications",
     "ResNet50V2": "applications",
     "ResNetSpec": "specs",
+    "WeightSet": "weights",
     "build": "builder",
+    "decode_predictions": "preprocessing",
     "evaluate": "evaluation",
+    "export_weights": "weights",
     "list_models": "specs",
+    "list_weights": "weights",
     "load_dataset": "data",
     "load_model": "saving",
+    "load_weights": "weights",
     "model_info": "builder",
     "open_runner": "runners",
     "predict": "evaluation",
+    "preprocess_input": "preprocessing",
     "save_model": "saving",
     "save_weights": "weights",
     "stage_taps": "builder",
     "train": "training",
+    "weights_card": "weights",
 }
 __all__ = sorted(_HOMES)
 __getattr__, __dir__ = attach(__name__, _HOMES)

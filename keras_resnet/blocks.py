@@ -1,16 +1,19 @@
 """The parts of a residual network: stems, blocks, shortcuts.
 
 `Primitives` is the only place where a convolution, a norm or an activation is spelled; the parts receive it as a
-value, so a family's convention (and the layer namespace) is decided once. Layer names follow keras.applications
-(`conv2_block1_1_conv`, ...): weight files, quantization scopes and users' code know them.
+value, so a family's convention, the user's options and the layer namespace are decided once. Layer names follow
+keras.applications (`conv2_block1_1_conv`, ...): weight files, quantization scopes and users' code know them. They name
+the place, not the class: a group normalisation where the published net has a batch normalisation is `..._bn` too.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from types import ModuleType
 
-from keras_resnet.specs import STEMS, Convention, ResNetSpec
+from keras_resnet.options import NON_NEGATIVE, Options
+from keras_resnet.specs import STEMS, BlockSpec, Convention, ResNetSpec
 
 
 @dataclass(frozen=True)
@@ -19,16 +22,18 @@ class Primitives:
 
     Attributes:
         convention: details of padding, bias and normalisation.
-        keras: the namespace that has `layers` and `initializers`.
+        keras: the namespace that has `layers`, `initializers` and `ops`.
+        options: rank, norm, activation and prefix among them.
     """
 
     convention: Convention
     keras: ModuleType
+    options: Options = field(default_factory=Options)
 
-    @property
-    def layers(self) -> ModuleType:
-        """Where the layer classes come from."""
-        return self.keras.layers
+    def layer(self, kind: str, name: str, *args, **kwargs):
+        """A layer with the prefix before its name; `ND` in the class's name stands for the rank."""
+        cls = getattr(self.keras.layers, kind.replace("ND", f"{self.options.rank}D"))
+        return cls(*args, name=self.options.prefix + name, **kwargs)
 
     def conv(
         self,
@@ -38,49 +43,64 @@ class Primitives:
         name: str,
         *,
         stride: int = 1,
+        dilation: int = 1,
         pad: int | None = None,
         groups: int = 1,
         before_norm: bool = True,
+        zero: bool = False,
     ):
-        """Convolution `{name}_conv`, padded to keep the size; `pad` asks for that many zeros on every side."""
+        """Convolution `{name}_conv`, padded to keep the size.
+
+        `pad` asks for that many zeros on every side; `zero` for a kernel of zeros.
+        """
+        if stride > 1 and dilation > 1:  # no Keras layer does both
+            dense = self.conv(x, filters, kernel, name, dilation=dilation, groups=groups, before_norm=before_norm)
+            return self.subsample(dense, stride, name)
         style = self.convention.padding
         if pad is None and kernel > 1 and (style == "layers" or (style == "symmetric" and stride > 1)):
-            pad = kernel // 2
+            pad = dilation * (kernel // 2)
         if pad is not None:
-            x = self.pad(x, pad, name)
-        initializer, arguments = self.convention.initializer
-        return self.layers.Conv2D(
+            x = self.layer("ZeroPaddingND", f"{name}_pad", pad)(x)
+        initializer, arguments = ("Zeros", ()) if zero else self.convention.initializer
+        return self.layer(
+            "ConvND",
+            f"{name}_conv",
             filters,
             kernel,
             strides=stride,
+            dilation_rate=dilation,
             padding="same" if pad is None and kernel > 1 else "valid",
             groups=groups,
             use_bias={"all": True, "none": False, "without_norm": not before_norm}[self.convention.conv_bias],
             kernel_initializer=getattr(self.keras.initializers, initializer)(**dict(arguments)),
-            name=f"{name}_conv",
         )(x)
 
-    def norm(self, x, name: str):
-        """Batch normalisation `{name}_bn`."""
-        return self.layers.BatchNormalization(
-            epsilon=self.convention.epsilon, momentum=self.convention.momentum, name=f"{name}_bn"
-        )(x)
+    def norm(self, x, name: str, zero: bool = False):
+        """Normalisation `{name}_bn`; `zero` starts its scale at 0."""
+        how = {"epsilon": self.convention.epsilon, "gamma_initializer": "zeros" if zero else "ones"}
+        if self.options.norm == "group":
+            # 32 groups (arXiv:1803.08494), fewer where they would have less than two channels or uneven ones.
+            groups = math.gcd(64, x.shape[-1]) // 2 or 1
+            return self.layer("GroupNormalization", f"{name}_bn", groups=groups, **how)(x)
+        how |= {"trainable": False} if self.options.freeze_bn else {}
+        how |= {"synchronized": True} if self.options.norm == "sync_batch" else {}
+        return self.layer("BatchNormalization", f"{name}_bn", momentum=self.convention.momentum, **how)(x)
 
     def relu(self, x, name: str):
-        """Activation with exactly this name (blocks end in `_out`, not in `_relu`)."""
-        return self.layers.Activation("relu", name=name)(x)
+        """The net's activation, with exactly this name (blocks end in `_out`, not in `_relu`)."""
+        return self.layer("Activation", name, self.options.activation)(x)
 
     def norm_relu(self, x, name: str):
-        """Batch normalisation `{name}_bn` and ReLU `{name}_relu`."""
+        """Normalisation `{name}_bn` and activation `{name}_relu`."""
         return self.relu(self.norm(x, name), f"{name}_relu")
-
-    def pad(self, x, pixels: int, name: str):
-        """Zeros `{name}_pad` on all four sides."""
-        return self.layers.ZeroPadding2D(pixels, name=f"{name}_pad")(x)
 
     def conv_norm_relu(self, x, filters: int, kernel: int, name: str, **how):
         """The sequence that every block is made of; `how` as in `conv`."""
         return self.norm_relu(self.conv(x, filters, kernel, name, **how), name)
+
+    def subsample(self, x, stride: int, name: str):
+        """Every `stride`-th position, by a standard layer `{name}_pool`."""
+        return self.layer("MaxPoolingND", f"{name}_pool", 1, strides=stride)(x) if stride > 1 else x
 
 
 def imagenet_stem(p: Primitives, x, spec: ResNetSpec):
@@ -88,16 +108,18 @@ def imagenet_stem(p: Primitives, x, spec: ResNetSpec):
     if not spec.preactivation:
         return _max_pool(p, p.conv_norm_relu(x, spec.stem_channels, 7, "conv1", stride=2, pad=3))
     x = p.conv(x, spec.stem_channels, 7, "conv1", stride=2, pad=3, before_norm=False)
-    if p.convention.padding == "layers":
-        return _max_pool(p, x)  # keras.applications pads with zeros, although values may be negative here
-    # PyTorch pads with minus infinity; to repeat the edge is the same below a 3x3 maximum, and quantizes.
-    x = p.keras.ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="symmetric")
-    return p.layers.MaxPooling2D(3, strides=2, name="pool1_pool")(x)
+    # keras.applications pads with zeros, although values may be negative here.
+    return _max_pool(p, x, negative=p.convention.padding != "layers")
 
 
-def _max_pool(p: Primitives, x):
-    x = p.pad(x, 1, "pool1")  # zeros are right below a max pool where a ReLU came before
-    return p.layers.MaxPooling2D(3, strides=2, name="pool1_pool")(x)
+def _max_pool(p: Primitives, x, negative: bool = False):
+    """3x3 max pool with stride 2; `negative` says that its input may be below zero."""
+    if negative or p.options.activation not in NON_NEGATIVE:
+        # PyTorch pads with minus infinity; to repeat the edge is the same below a 3x3 maximum, and quantizes.
+        x = p.keras.ops.pad(x, ((0, 0), *((1, 1),) * p.options.rank, (0, 0)), mode="symmetric")
+    else:
+        x = p.layer("ZeroPaddingND", "pool1_pad", 1)(x)
+    return p.layer("MaxPoolingND", "pool1_pool", 3, strides=2)(x)
 
 
 def _deep_convolutions(p: Primitives, x, spec: ResNetSpec):
@@ -123,66 +145,71 @@ def cifar_stem(p: Primitives, x, spec: ResNetSpec):
     return p.conv_norm_relu(x, spec.stem_channels, 3, "conv1")
 
 
-def basic_residual(p: Primitives, x, spec: ResNetSpec, filters: int, stride: int, name: str):
+def basic_residual(p: Primitives, x, spec: ResNetSpec, block: BlockSpec):
     """Two 3x3 convolutions; the first one strides."""
-    x = p.conv_norm_relu(x, filters, 3, f"{name}_1", stride=stride)
-    return _last_conv(p, x, spec, filters, 3, f"{name}_2")
+    x = p.conv_norm_relu(x, block.filters, 3, f"{block.name}_1", stride=block.stride, dilation=block.dilation)
+    return _last_conv(p, x, spec, block.filters, 3, f"{block.name}_2", dilation=block.later_dilation)
 
 
-def _last_conv(p: Primitives, x, spec: ResNetSpec, filters: int, kernel: int, name: str):
-    x = p.conv(x, filters, kernel, name, before_norm=not spec.preactivation)
-    return x if spec.preactivation else p.norm(x, name)
+def _last_conv(p: Primitives, x, spec: ResNetSpec, filters: int, kernel: int, name: str, dilation: int = 1):
+    zero = p.options.zero_init_residual
+    if spec.preactivation:
+        return p.conv(x, filters, kernel, name, dilation=dilation, before_norm=False, zero=zero)
+    return p.norm(p.conv(x, filters, kernel, name, dilation=dilation), name, zero=zero)
 
 
-def bottleneck_residual(p: Primitives, x, spec: ResNetSpec, filters: int, stride: int, name: str):
+def bottleneck_residual(p: Primitives, x, spec: ResNetSpec, block: BlockSpec):
     """1x1, 3x3 (in groups) and 1x1 convolutions."""
-    first, second = (stride, 1) if p.convention.stride_on_1x1 else (1, stride)
-    inner = spec.inner_width(filters)
-    x = p.conv_norm_relu(x, inner, 1, f"{name}_1", stride=first)
-    x = p.conv_norm_relu(x, inner, 3, f"{name}_2", stride=second, groups=spec.cardinality)
-    return _last_conv(p, x, spec, spec.expansion * filters, 1, f"{name}_3")
+    inner = spec.inner_width(block.filters)
+    first, middle = {"stride": block.stride}, {"dilation": block.later_dilation}
+    if not p.convention.stride_on_1x1:
+        first, middle = {}, {"stride": block.stride, "dilation": block.dilation}
+    x = p.conv_norm_relu(x, inner, 1, f"{block.name}_1", **first)
+    x = p.conv_norm_relu(x, inner, 3, f"{block.name}_2", groups=spec.cardinality, **middle)
+    return _last_conv(p, x, spec, spec.expansion * block.filters, 1, f"{block.name}_3")
 
 
 def squeeze_and_excite(p: Primitives, x, ratio: float, name: str):
-    """Scales every channel by a number from 0 to 1 that depends on all channels' means."""
+    """Scales every channel by a number from 0 to 1 that depends on all channels' means.
+
+    Its inner activation is ReLU whatever the net's is, as in the paper and in timm.
+    """
     channels = x.shape[-1]
     # Rounded to eights, never below 0.9 of what was asked for, as timm does.
     waist = max(8, int(channels * ratio + 4) // 8 * 8)
     waist += 8 * (waist < 0.9 * channels * ratio)
-    gate = p.layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_se_pool")(x)
-    gate = p.relu(p.layers.Conv2D(waist, 1, name=f"{name}_se_1_conv")(gate), f"{name}_se_1_relu")
-    gate = p.layers.Conv2D(channels, 1, activation="sigmoid", name=f"{name}_se_2_conv")(gate)
-    return p.layers.Multiply(name=f"{name}_se_scale")([x, gate])
+    gate = p.layer("GlobalAveragePoolingND", f"{name}_se_pool", keepdims=True)(x)
+    gate = p.layer("ConvND", f"{name}_se_1_conv", waist, 1)(gate)
+    gate = p.layer("Activation", f"{name}_se_1_relu", "relu")(gate)
+    gate = p.layer("ConvND", f"{name}_se_2_conv", channels, 1, activation="sigmoid")(gate)
+    return p.layer("Multiply", f"{name}_se_scale")([x, gate])
 
 
-def subsample(p: Primitives, x, stride: int, name: str):
-    """Every `stride`-th pixel, as a standard layer that has a name."""
-    return p.layers.MaxPooling2D(1, strides=stride, name=f"{name}_0_pool")(x) if stride > 1 else x
-
-
-def zero_pad_shortcut(p: Primitives, x, spec: ResNetSpec, channels: int, stride: int, name: str):
+def zero_pad_shortcut(p: Primitives, x, spec: ResNetSpec, block: BlockSpec):
     """Option A: every second pixel, and zeros on both sides of the channels. No parameters."""
-    x = subsample(p, x, stride, name)
-    extra = channels - x.shape[-1]
+    x = p.subsample(x, block.stride, f"{block.name}_0")
+    extra = block.filters * spec.expansion - x.shape[-1]
+    sides = (extra // 2, extra - extra // 2)
     # Read as channels_first, the last axis is a spatial one, and a standard layer pads it: the saved model needs
     # nothing of ours to load.
-    return p.layers.ZeroPadding2D(
-        ((0, 0), (extra // 2, extra - extra // 2)), data_format="channels_first", name=f"{name}_0_pad"
-    )(x)
+    rank = p.options.rank
+    padding = sides if rank == 1 else (*((0, 0),) * (rank - 1), sides)
+    return p.layer("ZeroPaddingND", f"{block.name}_0_pad", padding, data_format="channels_first")(x)
 
 
-def projection_shortcut(p: Primitives, x, spec: ResNetSpec, channels: int, stride: int, name: str):
+def projection_shortcut(p: Primitives, x, spec: ResNetSpec, block: BlockSpec, stride: int | None = None):
     """Option B: a strided 1x1 convolution."""
-    norm = p.convention.projection_norm and not spec.preactivation
-    x = p.conv(x, channels, 1, f"{name}_0", stride=stride, before_norm=norm)
-    return p.norm(x, f"{name}_0") if norm else x
+    norm, name = p.convention.projection_norm and not spec.preactivation, f"{block.name}_0"
+    stride = block.stride if stride is None else stride
+    x = p.conv(x, block.filters * spec.expansion, 1, name, stride=stride, before_norm=norm)
+    return p.norm(x, name) if norm else x
 
 
-def pooled_shortcut(p: Primitives, x, spec: ResNetSpec, channels: int, stride: int, name: str):
+def pooled_shortcut(p: Primitives, x, spec: ResNetSpec, block: BlockSpec):
     """Option D: an average pool takes the stride, so that the 1x1 convolution sees every pixel."""
-    if stride > 1:
-        x = p.layers.AveragePooling2D(stride, padding="same", name=f"{name}_0_pool")(x)
-    return projection_shortcut(p, x, spec, channels, 1, name)
+    if block.stride > 1 or block.later_dilation > block.dilation:  # with a stride or with what has replaced it
+        x = p.layer("AveragePoolingND", f"{block.name}_0_pool", 2, strides=block.stride, padding="same")(x)
+    return projection_shortcut(p, x, spec, block, stride=1)
 
 
 STEM_PARTS = {
@@ -201,34 +228,40 @@ SHORTCUT_PARTS = {
 }
 
 
-def residual_block(p: Primitives, x, spec: ResNetSpec, filters: int, stride: int, name: str):
+def residual_block(p: Primitives, x, spec: ResNetSpec, block: BlockSpec):
     """ReLU(shortcut + residual); with preactivation, shortcut + residual(ReLU(norm(x))).
 
     Args:
         p: the layers.
         x: `(N, H, W, C)`.
         spec: says which body and which shortcut.
-        filters: width of the body; the output has `filters * spec.expansion` channels.
-        stride: of the block.
-        name: `conv{stage}_block{index}`.
+        block: its place in the net.
 
     Returns:
         `(N, ceil(H / stride), ceil(W / stride), filters * spec.expansion)`.
     """
+    name = block.name
     residual_part = RESIDUAL_PARTS[spec.block]
     if spec.shortcut == "none":
-        return p.relu(residual_part(p, x, spec, filters, stride, name), f"{name}_out")
-    channels = filters * spec.expansion
+        return p.relu(residual_part(p, x, spec, block), f"{name}_out")
     entry = p.norm_relu(x, f"{name}_preact") if spec.preactivation else x
     # The shortcut is made, and added, first: `model.layers` is ordered by that, and legacy .h5 files of
     # keras.applications are loaded in the order of `model.layers`.
-    if x.shape[-1] != channels or spec.shortcut == "C":
-        shortcut = SHORTCUT_PARTS[spec.shortcut](p, entry, spec, channels, stride, name)
+    if x.shape[-1] != block.filters * spec.expansion or spec.shortcut == "C":
+        shortcut = SHORTCUT_PARTS[spec.shortcut](p, entry, spec, block)
     else:
-        shortcut = subsample(p, x, stride, name)
-    residual = residual_part(p, entry, spec, filters, stride, name)
+        shortcut = p.subsample(x, block.stride, f"{name}_0")
+    residual = residual_part(p, entry, spec, block)
     if spec.se_ratio:
         residual = squeeze_and_excite(p, residual, spec.se_ratio, name)
+    if p.options.stochastic_depth:
+        residual = drop_path(p, residual, p.options.stochastic_depth * block.depth, name)
     if spec.preactivation:
-        return p.layers.Add(name=f"{name}_out")([shortcut, residual])
-    return p.relu(p.layers.Add(name=f"{name}_add")([shortcut, residual]), f"{name}_out")
+        return p.layer("Add", f"{name}_out")([shortcut, residual])
+    return p.relu(p.layer("Add", f"{name}_add")([shortcut, residual]), f"{name}_out")
+
+
+def drop_path(p: Primitives, x, rate: float, name: str):
+    """Leaves the whole branch out for some images while training, and scales the others up (arXiv:1603.09382)."""
+    noise_shape = (None, *(1,) * (p.options.rank + 1))
+    return p.layer("Dropout", f"{name}_drop", rate, noise_shape=noise_shape)(x)

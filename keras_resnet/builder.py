@@ -8,14 +8,15 @@ import math
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import keras
 
 from keras_resnet import weights as weights_lib
 from keras_resnet.blocks import STEM_PARTS, Primitives, residual_block
 from keras_resnet.errors import InputError
-from keras_resnet.specs import CONVENTIONS, ResNetSpec, get_spec
+from keras_resnet.options import AXES, Options
+from keras_resnet.specs import CONVENTIONS, STEMS, ResNetSpec, get_spec
 
 # Keras recurses once per layer on the longest path when it maps a functional graph; ResNet-1202 has 3,610.
 _DEEP_GRAPH = 100_000
@@ -36,91 +37,144 @@ def build(
     name_or_spec: str | ResNetSpec,
     *,
     weights: str | os.PathLike | None = None,
-    input_shape: tuple[int | None, int | None, int] | None = None,
+    weights_match: str = "exact",
+    input_shape: tuple[int | None, ...] | None = None,
     input_tensor: keras.KerasTensor | None = None,
-    include_top: bool = True,
+    include_top: bool | None = None,
     pooling: str | None = None,
+    features: Sequence[int] | None = None,
     classes: int | None = None,
     classifier_activation: str | None = "softmax",
+    rank: int = 2,
+    output_stride: int | None = None,
+    dilate: Sequence[bool] | None = None,
+    dropout: float = 0.0,
+    stochastic_depth: float = 0.0,
+    zero_init_residual: bool = False,
+    activation: str = "relu",
+    norm: str = "batch",
+    freeze_bn: bool = False,
     name: str | None = None,
+    prefix: str = "",
 ) -> keras.Model:
     """Builds a residual network as a functional Keras model.
 
     Args:
         name_or_spec: a name of `list_models()`, or a `ResNetSpec` of your own.
         weights: None for random initialisation, the name of a registered weight set (`"imagenet"`, `"digits"`; see
-            `keras_resnet.weights`), or the path of a `.safetensors`, `.npz`, `.weights.h5`, `.h5` or `.keras` file;
-            state dicts of torchvision, timm and the CIFAR nets are recognised.
-        input_shape: `(height, width, channels)`. Height and width may be None where the head does not need them
-            (`include_top=False`). Defaults to the size that the net was published with, and to any size without head.
+            `list_weights`), `"hf://timm/resnet18.a1_in1k"` for a timm repository on the Hugging Face hub, or the path
+            of a `.safetensors`, `.npz`, `.weights.h5`, `.h5` or `.keras` file; state dicts of torchvision, timm and
+            the CIFAR nets are recognised.
+        weights_match: `"exact"` uses every tensor and fills every variable; `"adapt"` also fits the first convolution
+            to another number of channels and leaves a head for other classes (or none) at its initial values;
+            `"partial"` takes what has the name and the shape. What was not exact is logged; see `load_weights`.
+        input_shape: `(height, width, channels)`; `(length, channels)` and `(depth, height, width, channels)` for the
+            other ranks. Sizes may be None where the head does not need them (`include_top=False`). Defaults to the
+            size that the net was published with, and to any size without head.
         input_tensor: a Keras tensor to build upon instead of a new input.
-        include_top: end in global average pooling and a classifier.
+        include_top: end in global average pooling and a classifier; by default unless `features` are asked for.
         pooling: without head: `"avg"`, `"max"` or None for the feature map.
+        features: output strides, like `(8, 16, 32)`: the output is a dict of these `stage_taps`. Keras turns the keys
+            into strings where it saves a model; `keras_resnet.load_model` gives the numbers back.
         classes: outputs of the head; by default the published net's.
         classifier_activation: of the head; None for logits.
+        rank: 1 for sequences, 2 for images, 3 for volumes: the same net with convolutions of that rank.
+        output_stride: input size divided by the last feature map's. The strides beyond become dilations, and the same
+            weights fit: 8 or 16 in place of an ImageNet net's 32, for segmentation.
+        dilate: the same stage by stage, `(False, True, True)` being `output_stride=8`: torchvision's
+            `replace_stride_with_dilation`, for every variant.
+        dropout: rate before the classifier, 0 to below 1.
+        stochastic_depth: rate at which the last block's residual is left out while training, falling linearly to
+            nearly 0 at the first block (arXiv:1603.09382).
+        zero_init_residual: the last norm of every residual (the last kernel of a pre-activation net) starts at zero,
+            so that a block starts as its shortcut (arXiv:1706.02677).
+        activation: name of a Keras activation in place of every ReLU but the squeeze-and-excitation modules'.
+        norm: `"batch"`, `"sync_batch"` (over all devices of a strategy, TensorFlow only) or `"group"`.
+        freeze_bn: batch normalisation stays in inference mode while training, for small batches and transfer.
         name: of the model; by default the spec's.
+        prefix: before the name of every layer, so that two nets fit into one graph. Weight files need no prefix.
 
     Returns:
         A model whose input is `(N, height, width, channels)`, float, preprocessed as the weights expect, and whose
         output is `(N, classes)`; without head `(N, height / s, width / s, channels)`, s being the output stride, or
-        `(N, channels)` with `pooling`. Variables are float32.
+        `(N, channels)` with `pooling`; with `features` a dict of such maps. Variables are float32.
 
     Raises:
-        InputError: unknown name, illegal spec or argument, an input that the net cannot reduce, weights that do
-            not fit.
+        InputError: unknown name, illegal spec or argument, an argument that this variant cannot honour, an input
+            that the net cannot reduce, weights that do not fit.
 
     Example:
         >>> import keras_resnet
         >>> model = keras_resnet.build("resnet20_cifar")
         >>> model.output_shape
         (None, 10)
+        >>> backbone = keras_resnet.build("resnet18", features=(8, 16), output_stride=16, input_shape=(64, 64, 3))
+        >>> {stride: shape[1:] for stride, shape in backbone.output_shape.items()}
+        {8: (8, 8, 128), 16: (4, 4, 512)}
     """
     spec = get_spec(name_or_spec)
     classes = spec.classes if classes is None else classes
-    _check_arguments(spec, include_top, pooling, classes)
+    head = features is None if include_top is None else include_top
+    options = Options(
+        rank=rank,
+        output_stride=output_stride,
+        dilate=None if dilate is None else tuple(dilate),
+        dropout=dropout,
+        stochastic_depth=stochastic_depth,
+        zero_init_residual=zero_init_residual,
+        activation=activation,
+        norm=norm,
+        freeze_bn=freeze_bn,
+        prefix=prefix,
+    )
+    options.check(spec, head)
+    _check_arguments(options, pooling, classes)
+    _check_features(spec, options, features, head, pooling)
     if input_tensor is None:
-        image = keras.Input(shape=_checked_shape(spec, input_shape, include_top))
+        image = keras.Input(shape=_checked_shape(spec, options, input_shape, head))
     else:
-        image = _checked_tensor(spec, input_tensor, input_shape, include_top)
-    model_name = spec.name if name is None else name
+        image = _checked_tensor(spec, options, input_tensor, input_shape, head)
+    p = Primitives(CONVENTIONS[spec.convention], keras, options)
     with deep_graphs():
-        x = _backbone(spec, image)
-        x = _head(x, classes, classifier_activation) if include_top else _pool(x, pooling)
-        # The new model reaches back to the inputs that a given tensor was computed from.
-        sources = keras.utils.get_source_inputs(image)
-        model = keras.Model(sources if len(sources) > 1 else sources[0], x, name=model_name)
+        x = _backbone(p, image, spec)
+        x = _head(p, x, classes, classifier_activation) if head else _pool(p, x, pooling)
+        # Of a given tensor, `net` holds what was built here; the model reaches back to the tensor's own inputs.
+        net = keras.Model(image, x, name=spec.name if name is None else name)
         if weights is not None:  # a .keras file is a graph as deep
-            weights_lib.load(model, weights, spec=spec, include_top=include_top)
-    return model
+            weights_lib.load_weights(net, weights, match=weights_match, spec=spec, prefix=prefix)
+        if input_tensor is None and features is None:
+            return net
+        if features is not None:
+            taps = stage_taps(net, prefix)
+            x = {stride: taps[stride] for stride in features}
+        sources = keras.utils.get_source_inputs(image)
+        return keras.Model(sources if len(sources) > 1 else sources[0], x, name=net.name)
 
 
-def _backbone(spec: ResNetSpec, x):
-    p = Primitives(CONVENTIONS[spec.convention], keras)
+def _backbone(p: Primitives, x, spec: ResNetSpec):
     x = STEM_PARTS[spec.stem](p, x, spec)  # (N, H / 4, W / 4, width); CIFAR: (N, H, W, width)
-    for stage, depth in enumerate(spec.depths):
-        for block in range(depth):
-            name = f"conv{stage + 2}_block{block + 1}"
-            x = residual_block(p, x, spec, spec.width * 2**stage, spec.stride(stage, block), name)
-    if spec.preactivation:
-        x = p.norm_relu(x, "post")
-    return x  # (N, H / output_stride, W / output_stride, channels)
+    for block in spec.blocks(p.options.dilated(spec)):
+        x = residual_block(p, x, spec, block)
+    return p.norm_relu(x, "post") if spec.preactivation else x  # (N, H / output_stride, W / output_stride, channels)
 
 
-def _head(x, classes: int, activation: str | None):
-    x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
+def _head(p: Primitives, x, classes: int, activation: str | None):
+    x = p.layer("GlobalAveragePoolingND", "avg_pool")(x)
+    if p.options.dropout:
+        x = p.layer("Dropout", "dropout", p.options.dropout)(x)
     # Under a mixed policy the softmax stays in float32: float16 probabilities lose the small ones.
-    return keras.layers.Dense(classes, activation=activation, dtype="float32", name="predictions")(x)
+    return p.layer("Dense", "predictions", classes, activation=activation, dtype="float32")(x)
 
 
-def _pool(x, pooling: str | None):
-    if pooling == "avg":
-        return keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
-    if pooling == "max":
-        return keras.layers.GlobalMaxPooling2D(name="max_pool")(x)
-    return x
+def _pool(p: Primitives, x, pooling: str | None):
+    if pooling is None:
+        return x
+    return p.layer(
+        *{"avg": ("GlobalAveragePoolingND", "avg_pool"), "max": ("GlobalMaxPoolingND", "max_pool")}[pooling]
+    )(x)
 
 
-def _check_arguments(spec: ResNetSpec, include_top: bool, pooling: str | None, classes: int) -> None:
+def _check_arguments(options: Options, pooling: str | None, classes: int) -> None:
     if keras.config.image_data_format() != "channels_last":
         raise InputError(
             "keras_resnet builds channels_last models; this Keras is set to channels_first. Call "
@@ -130,38 +184,72 @@ def _check_arguments(spec: ResNetSpec, include_top: bool, pooling: str | None, c
         raise InputError(f"pooling={pooling!r}: expected None, 'avg' or 'max'")
     if not isinstance(classes, int) or isinstance(classes, bool) or classes < 1:
         raise InputError(f"classes={classes!r}: expected a whole number from 1")
+    if options.norm == "sync_batch" and keras.backend.backend() != "tensorflow":
+        raise InputError(
+            f"norm='sync_batch': Keras synchronizes batch normalisation on TensorFlow only, and this is "
+            f"{keras.backend.backend()}; use norm='batch'"
+        )
+    try:
+        known = isinstance(options.activation, str) and callable(keras.activations.get(options.activation))
+    except ValueError:
+        known = False
+    if not known:
+        raise InputError(
+            f"activation={options.activation!r}: expected the name of a Keras activation, like 'relu', 'silu' or 'gelu'"
+        )
 
 
-def _checked_shape(spec: ResNetSpec, shape, include_top: bool) -> tuple[int | None, int | None, int]:
+def _check_features(spec: ResNetSpec, options: Options, features, head: bool, pooling: str | None) -> None:
+    if features is None:
+        return
+    if head or pooling is not None:
+        raise InputError("features=... makes a backbone of feature maps; leave out include_top=True and pooling")
+    last = spec.final_stride(options.dilated(spec))
+    first = max(1, STEMS[spec.stem].stride // 2)  # the stem before its pool
+    available = [stride for stride in (2**power for power in range(16)) if first <= stride <= last]
+    if not features or any(stride not in available for stride in features):
+        raise InputError(
+            f"features={tuple(features)}: {spec.name} has maps at strides {', '.join(map(str, available))}"
+        )
+
+
+def _checked_shape(spec: ResNetSpec, options: Options, shape, head: bool) -> tuple[int | None, ...]:
+    axes = AXES[options.rank]
     if shape is None:
-        size = spec.default_size if include_top else None
-        return (size, size, 3)
-    shape = tuple(shape)
-    if len(shape) != 3:
-        raise InputError(f"input_shape={shape}: expected (height, width, channels)")
-    *spatial, channels = shape
-    for value in spatial:
-        if value is None and include_top:
+        if head and options.rank != 2:
             raise InputError(
-                f"input_shape={shape}: a net with a head needs a height and a width; give numbers, or include_top=False"
+                f"rank={options.rank}: {spec.name} was published for images only; give input_shape=({', '.join(axes)}, "
+                "channels)"
             )
-        if value is not None and (not isinstance(value, int) or value < spec.output_stride):
+        return (*(spec.default_size if head else None,) * options.rank, 3)
+    shape = tuple(shape)
+    if len(shape) != len(axes) + 1:
+        raise InputError(f"input_shape={shape}: expected ({', '.join(axes)}, channels)")
+    *spatial, channels = shape
+    smallest = spec.final_stride(options.dilated(spec))
+    for value in spatial:
+        if value is None and head:
             raise InputError(
-                f"input_shape={shape}: {spec.name} divides height and width by {spec.output_stride}, "
-                f"so each must be at least {spec.output_stride}, received {value}"
+                f"input_shape={shape}: a net with a head needs its {' and '.join(axes)}; give numbers, or "
+                "include_top=False"
+            )
+        if value is not None and (not isinstance(value, int) or value < smallest):
+            raise InputError(
+                f"input_shape={shape}: {spec.name} divides {' and '.join(axes)} by {smallest}, "
+                f"so each must be at least {smallest}, received {value}"
             )
     if not isinstance(channels, int) or channels < 1:
         raise InputError(f"input_shape={shape}: expected at least one channel (channels come last)")
     return shape
 
 
-def _checked_tensor(spec: ResNetSpec, tensor, shape, include_top: bool):
+def _checked_tensor(spec: ResNetSpec, options: Options, tensor, shape, head: bool):
     if not isinstance(tensor, keras.KerasTensor):
         raise InputError(f"input_tensor: expected a Keras tensor (keras.Input(...)), received {type(tensor).__name__}")
     received = tuple(tensor.shape[1:])
     if shape is not None and tuple(shape) != received:
         raise InputError(f"input_shape={tuple(shape)} contradicts the input_tensor's {received}; leave one out")
-    _checked_shape(spec, received, include_top)
+    _checked_shape(spec, options, received, head)
     return tensor
 
 
@@ -169,13 +257,14 @@ _BLOCK_OUT = re.compile(r"conv\d+_block\d+_out$")
 _TAP = re.compile(r"(conv1_conv|conv1_relu|conv\d+_block\d+_out|post_relu)$")
 
 
-def stage_taps(model: keras.Model) -> dict[int, keras.KerasTensor]:
+def stage_taps(model: keras.Model, prefix: str = "") -> dict[int, keras.KerasTensor]:
     """The last feature map at each output stride, for detectors, segmentation and look-ins.
 
     The strides are measured along the graph, not read from names, so taps are right wherever a family strides.
 
     Args:
         model: a model of this package or of keras.applications, fresh or loaded from a file.
+        prefix: only layers whose names start with it, where a graph holds several nets.
 
     Returns:
         `{stride: tensor}`, ascending: the stem before its pool at stride 2 where it has one, then the last block of
@@ -200,11 +289,14 @@ def stage_taps(model: keras.Model) -> dict[int, keras.KerasTensor]:
         stride = max((strides.get(id(tensor), 1) for tensor in inputs), default=1)
         own = getattr(layer, "strides", 1)
         strides[id(layer.output)] = stride = stride * (own[0] if isinstance(own, tuple) else own)
-        if _TAP.search(layer.name):  # the later one of a stride stays
+        if layer.name.startswith(prefix) and _TAP.search(layer.name):  # the later one of a stride stays
             taps[stride] = layer.output
-    if not any(_BLOCK_OUT.search(layer.name) for layer in model.layers):
-        raise InputError(f"model '{model.name}' has no layers named conv2_block1_out, ...: expected a ResNet")
+    if not any(layer.name.startswith(prefix) and _BLOCK_OUT.search(layer.name) for layer in model.layers):
+        raise InputError(f"model '{model.name}' has no layers named {prefix}conv2_block1_out, ...: expected a ResNet")
     return dict(sorted(taps.items()))
+
+
+_MULTIPLYING = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D, keras.layers.Dense)
 
 
 def multiply_adds(model: keras.Model) -> int:
@@ -218,7 +310,7 @@ def multiply_adds(model: keras.Model) -> int:
     """
     total = 0
     for layer in model.layers:
-        if isinstance(layer, (keras.layers.Conv2D, keras.layers.Dense)):
+        if isinstance(layer, _MULTIPLYING):
             positions = layer.output.shape[1:-1]
             if None in positions:
                 raise InputError("multiply-adds need a fixed input size; build with input_shape=(224, 224, 3), say")

@@ -42,20 +42,63 @@ class Preprocess:
         """Applies the convention.
 
         Args:
-            images: `(..., channels)`, RGB, values 0..255, NumPy array or TensorFlow tensor of any number type.
+            images: `(..., channels)`, RGB, values 0..255, NumPy array or tensor of any number type.
 
         Returns:
             float32 of the same shape.
         """
         if isinstance(images, np.ndarray):
             images = images.astype(np.float32)
-        else:
+        elif type(images).__module__.partition(".")[0] == "tensorflow":  # tf.data, whatever Keras' backend is
             import tensorflow as tf
 
             images = tf.cast(images, tf.float32)
-        if self.channels == "bgr":
-            images = images[..., ::-1]
-        return (images - np.float32(self.mean)) / np.float32(self.std)
+        else:
+            import keras
+
+            images = keras.ops.cast(images, "float32")
+        return (self._ordered(images) - np.float32(self.mean)) / np.float32(self.std)
+
+    def _ordered(self, images):
+        """With fewer than three channels there is no blue to come first; what follows the third stays."""
+        if self.channels == "rgb" or images.shape[-1] < 3:
+            return images
+        if images.shape[-1] == 3:
+            return images[..., ::-1]
+        if isinstance(images, np.ndarray):
+            return np.concatenate([images[..., 2::-1], images[..., 3:]], axis=-1)
+        import keras
+
+        return keras.ops.concatenate([images[..., 2::-1], images[..., 3:]], axis=-1)
+
+    def for_channels(self, channels: int) -> Preprocess:
+        """The same convention for inputs with another number of channels than three.
+
+        One channel gets the mean of the colours' values, more get red's, green's, blue's, red's, ..., as the first
+        convolution's kernel does in `load_weights(match="adapt")`.
+
+        Args:
+            channels: from 1.
+
+        Example:
+            >>> PREPROCESS["caffe"].for_channels(4).mean
+            (103.939, 116.779, 123.68, 123.68)
+        """
+
+        def spread(values: tuple[float, ...]) -> tuple[float, ...]:
+            if len(values) == 1:
+                return values
+            if channels == 1:
+                return (sum(values) / len(values),)
+            rgb = values[::-1] if self.channels == "bgr" else values
+            several = [rgb[index % len(rgb)] for index in range(channels)]
+            if self.channels == "bgr" and channels >= 3:
+                several[:3] = several[2::-1]
+            return tuple(several)
+
+        return Preprocess(
+            mean=spread(self.mean), std=spread(self.std), channels=self.channels if channels >= 3 else "rgb"
+        )
 
     def to_json(self) -> dict[str, object]:
         """The fields as JSON types."""
@@ -70,3 +113,54 @@ PREPROCESS: dict[str, Preprocess] = {
     # Mean and standard deviation of CIFAR-10's 50,000 training images, over images and pixels.
     "cifar10": Preprocess(mean=(125.307, 122.950, 113.865), std=(62.993, 62.089, 66.705)),
 }
+
+
+def preprocess_input(x, data_format: str | None = None, mode: str = "caffe"):
+    """Prepares RGB pixels 0..255 for ImageNet weights, as keras.applications does.
+
+    Args:
+        x: `(N, height, width, 3)` or `(height, width, 3)`, NumPy array or tensor. A float array is changed in place,
+            as in keras.applications; `PREPROCESS[mode]` does not.
+        data_format: `"channels_last"` or `"channels_first"`; by default Keras' setting.
+        mode: `"caffe"` for ResNet50, 101, 152; `"tf"` for their V2s; `"torch"` for weights of PyTorch.
+
+    Returns:
+        The same shape, float.
+
+    Example:
+        >>> import numpy as np
+        >>> float(preprocess_input(np.full((1, 2, 2, 3), 255.0), mode="tf").max())
+        1.0
+    """
+    from keras.applications import imagenet_utils
+
+    return imagenet_utils.preprocess_input(x, data_format=data_format, mode=mode)
+
+
+def decode_predictions(preds, top: int = 5) -> list[list[tuple[str, str, float]]]:
+    """The likeliest ImageNet classes, as keras.applications does.
+
+    Args:
+        preds: `(N, 1000)` probabilities or logits.
+        top: how many classes.
+
+    Returns:
+        For every image `(WordNet id, label, score)`, best first.
+
+    Raises:
+        InputError: another shape, or the class index (fetched once, its hash checked) cannot be had.
+    """
+    from keras.applications import imagenet_utils
+
+    if getattr(preds, "ndim", 0) != 2 or preds.shape[1] != 1000:
+        raise InputError(
+            f"decode_predictions: expected (N, 1000) ImageNet scores, received shape {getattr(preds, 'shape', None)}; "
+            "other models have their labels in their card"
+        )
+    try:
+        return imagenet_utils.decode_predictions(np.asarray(preds), top=top)
+    except Exception as error:  # get_file raises bare Exception for an unreachable host
+        raise InputError(
+            f"the ImageNet class index cannot be downloaded ({error}); put imagenet_class_index.json into "
+            "~/.keras/models"
+        ) from error

@@ -64,7 +64,15 @@ def load_model(path: str | os.PathLike) -> tuple[keras.Model, ModelCard]:
     except Exception as error:  # a foreign archive fails in any way at all inside Keras
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise InputError(f"{path} cannot be read as a Keras 3 model: {reason}") from error
-    return model, card_lib.read(path) or ModelCard()
+    return _with_strides_as_keys(model), card_lib.read(path) or ModelCard()
+
+
+def _with_strides_as_keys(model: keras.Model) -> keras.Model:
+    """Undoes what JSON does to the keys of a `build(features=...)` model."""
+    outputs = model.output
+    if not isinstance(outputs, dict) or not all(isinstance(key, str) and key.isdecimal() for key in outputs):
+        return model
+    return keras.Model(model.input, {int(key): tensor for key, tensor in outputs.items()}, name=model.name)
 
 
 def load_named(model: str | os.PathLike, weights: str | None) -> tuple[keras.Model, ModelCard]:

@@ -6,6 +6,7 @@ the positions of the projections) is derived. Illegal combinations are refused w
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from keras_resnet.errors import InputError, unknown_name
@@ -118,6 +119,27 @@ BLOCKS: dict[str, int] = {"basic": 1, "bottleneck": 4}  # name: expansion
 SHORTCUTS = ("A", "B", "C", "D", "none")
 
 
+@dataclass(frozen=True)
+class BlockSpec:
+    """One block's place in a net; derived from the spec, never stored.
+
+    Attributes:
+        name: `conv{stage}_block{index}`, as in keras.applications.
+        filters: width of its body.
+        stride: 1 or 2.
+        dilation: of the convolutions up to and with the one that strides, or would without dilation.
+        later_dilation: of those behind it: twice as much where a stride became a dilation.
+        depth: its position, from above 0 to 1 for the last block.
+    """
+
+    name: str
+    filters: int
+    stride: int
+    dilation: int
+    later_dilation: int
+    depth: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class ResNetSpec:
     """One residual network.
@@ -226,8 +248,25 @@ class ResNetSpec:
         """Channels that the stem gives to the first block."""
         return self.width if self.stem_width is None else self.stem_width
 
-    def stride(self, stage: int, block: int) -> int:
-        """Stride of a block; stages and blocks count from 0."""
+    def blocks(self, dilated: Sequence[bool] = ()) -> Iterator[BlockSpec]:
+        """The blocks in order.
+
+        Args:
+            dilated: for each stride of the stages, whether a dilation takes its place; by default none. The values at
+                the positions that remain are those of the strided net, so its weights fit.
+        """
+        flags = iter(dilated or (False,) * len(self.depths))
+        dilation, number = 1, 0
+        for stage, depth in enumerate(self.depths):
+            for block in range(depth):
+                number += 1
+                stride, before = self._stride(stage, block), dilation
+                if stride > 1 and next(flags):
+                    stride, dilation = 1, dilation * stride
+                name = f"conv{stage + 2}_block{block + 1}"
+                yield BlockSpec(name, self.width * 2**stage, stride, before, dilation, number / sum(self.depths))
+
+    def _stride(self, stage: int, block: int) -> int:
         if CONVENTIONS[self.convention].stride_in_last_block:
             return 2 if block == self.depths[stage] - 1 and stage < len(self.depths) - 1 else 1
         return 2 if stage > 0 and block == 0 else 1
@@ -236,10 +275,13 @@ class ResNetSpec:
         """Channels of a bottleneck's 3x3 convolution in a stage of `filters`."""
         return filters * self.group_width // 64 * self.cardinality
 
-    @property
-    def output_stride(self) -> int:
-        """Input size divided by the size of the last stage; the smallest input that the net accepts."""
-        return STEMS[self.stem].stride * 2 ** (len(self.depths) - 1)
+    def final_stride(self, dilated: Sequence[bool] = ()) -> int:
+        """Input size divided by the size of the last stage; the smallest input that the net accepts.
+
+        Args:
+            dilated: as in `blocks`.
+        """
+        return STEMS[self.stem].stride * 2 ** (len(self.depths) - 1 - sum(dilated))
 
     @property
     def default_size(self) -> int:

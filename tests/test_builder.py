@@ -127,11 +127,11 @@ def test_stage_taps_need_a_resnet():
 def test_option_a_subsamples_and_pads_channels_on_both_sides():
     image = keras.Input((5, 5, 4))
     from keras_resnet.blocks import Primitives, zero_pad_shortcut
-    from keras_resnet.specs import CONVENTIONS
+    from keras_resnet.specs import CONVENTIONS, BlockSpec
 
     p = Primitives(CONVENTIONS["torch"], keras)
     spec = ResNetSpec(name="one", block="basic", depths=(1,), shortcut="A")
-    model = keras.Model(image, zero_pad_shortcut(p, image, spec, 8, 2, "conv3_block1"))
+    model = keras.Model(image, zero_pad_shortcut(p, image, spec, BlockSpec("conv3_block1", 8, 2, 1, 1, 1.0)))
     x = np.random.default_rng(0).standard_normal((2, 5, 5, 4)).astype("f")
     expected = np.pad(x[:, ::2, ::2], ((0, 0), (0, 0), (0, 0), (2, 2)))
     np.testing.assert_array_equal(model.predict_on_batch(x), expected)
@@ -236,7 +236,7 @@ def test_saved_model_opens_without_this_package(tmp_path):
     [
         ({"input_shape": (31, 64, 3)}, "at least 32, received 31"),
         ({"input_shape": (224, 224)}, "expected (height, width, channels)"),
-        ({"input_shape": (None, 224, 3)}, "needs a height and a width"),
+        ({"input_shape": (None, 224, 3)}, "needs its height and width"),
         ({"input_shape": (224, 224, 0)}, "at least one channel"),
         ({"input_shape": (224, 224, None)}, "at least one channel"),
         ({"pooling": "sum"}, "pooling='sum'"),

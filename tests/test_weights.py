@@ -78,24 +78,24 @@ def _poison(tensors):
     ],
 )
 def test_files_that_do_not_fit_are_refused_and_change_nothing(model, other, mini_spec, tmp_path, spoil, said):
-    from keras_resnet.weights import load
+    from keras_resnet import load_weights
 
     tensors = _tensors(other)
     spoil(tensors)
     safetensors.numpy.save_file(tensors, tmp_path / "bad.safetensors")
     before = model.get_weights()
     with pytest.raises(InputError, match=said):
-        load(model, tmp_path / "bad.safetensors", spec=mini_spec)
+        load_weights(model, tmp_path / "bad.safetensors", spec=mini_spec)
     assert all(np.array_equal(x, y) for x, y in zip(before, model.get_weights(), strict=True))
 
 
 def test_weights_of_another_net_in_h5_are_refused_and_change_nothing(model, mini_spec, tmp_path):
-    from keras_resnet.weights import load
+    from keras_resnet import load_weights
 
     build("resnet8").save_weights(tmp_path / "other.weights.h5")
     before = model.get_weights()
     with pytest.raises(InputError, match="does not fit mini"):
-        load(model, tmp_path / "other.weights.h5", spec=mini_spec)
+        load_weights(model, tmp_path / "other.weights.h5", spec=mini_spec)
     assert all(np.array_equal(x, y) for x, y in zip(before, model.get_weights(), strict=True))
 
 
@@ -103,8 +103,8 @@ def test_weights_of_another_net_in_h5_are_refused_and_change_nothing(model, mini
     ("name", "content", "said"),
     [
         ("w.safetensors", b"no tensors", "no readable safetensors file"),
-        ("w.h5", b"no tensors", "does not fit"),
-        ("w.keras", b"no tensors", "does not fit"),
+        ("w.h5", b"no tensors", "no readable HDF5 file"),
+        ("w.keras", b"no tensors", "cannot be read as a Keras 3 model"),
         ("w.pth", b"no tensors", "never opened"),
     ],
 )

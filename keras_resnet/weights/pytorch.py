@@ -6,13 +6,18 @@ normalisation's `weight` is our `gamma`.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 
-from keras_resnet.specs import STEMS, ResNetSpec
+from keras_resnet.card import ModelCard
+from keras_resnet.errors import InputError, unknown_name
+from keras_resnet.specs import SPECS, STEMS, ResNetSpec, get_spec
+from keras_resnet.weights import files
 
 _VARIABLES = {
     "kernel": "weight",
@@ -33,10 +38,12 @@ class Layout:
     Attributes:
         mark: a tensor that only files of this layout have.
         layer: our layer's name, and the spec, to theirs.
+        convolutional_head: the classifier is a 1x1 convolution.
     """
 
     mark: str
     layer: Callable[[str, ResNetSpec], str]
+    convolutional_head: bool = False
 
 
 def _torchvision_layer(name: str, spec: ResNetSpec, head: str = "fc") -> str:
@@ -79,7 +86,7 @@ def _timm_v2_layer(name: str, spec: ResNetSpec) -> str:
 
 
 LAYOUTS: dict[str, Layout] = {
-    "timm_v2": Layout("stem.conv.weight", _timm_v2_layer),
+    "timm_v2": Layout("stem.conv.weight", _timm_v2_layer, convolutional_head=True),
     "akamaster": Layout("linear.weight", lambda name, spec: _torchvision_layer(name, spec, head="linear")),
     "torchvision": Layout("layer1.0.conv1.weight", _torchvision_layer),
 }
@@ -120,4 +127,104 @@ def to_ours(
 def _transposed(value: np.ndarray, rank: int) -> np.ndarray:
     if rank == 2:  # Linear, or a 1x1 convolution as a head: (out, in, 1, 1)
         return np.ascontiguousarray(value.reshape(value.shape[:2]).T)
-    return np.ascontiguousarray(value.transpose(2, 3, 1, 0)) if value.ndim == 4 else value
+    if value.ndim < 3:
+        return value
+    return np.ascontiguousarray(np.moveaxis(value, (1, 0), (-2, -1)))  # (out, in, ...) to (..., in, out)
+
+
+def to_theirs(
+    tensors: Mapping[str, np.ndarray], layout: Layout, spec: ResNetSpec, *, counters: bool = True
+) -> dict[str, np.ndarray]:
+    """Renames and transposes our tensors into a state dict: the inverse of `to_ours`.
+
+    Args:
+        tensors: by our names.
+        layout: of the state dict.
+        spec: of the net.
+        counters: with `num_batches_tracked` of every batch normalisation, as PyTorch saves them.
+    """
+    state = {}
+    for name, value in tensors.items():
+        layer, _, variable = name.partition("/")
+        theirs = layout.layer(layer, spec)
+        if value.ndim == 2:
+            value = value.T.reshape(*value.T.shape, 1, 1) if layout.convolutional_head else value.T
+        elif value.ndim > 2:
+            value = np.moveaxis(value, (-1, -2), (0, 1))
+        state[f"{theirs}.{_VARIABLES[variable]}"] = np.ascontiguousarray(value)
+        if counters and variable == "moving_mean":
+            state[f"{theirs}.{_COUNTER}"] = np.zeros((), np.int64)
+    return state
+
+
+def _is_torchvision(spec: ResNetSpec) -> bool:
+    return spec.convention == "torch" and spec.stem == "imagenet" and spec.shortcut == "B" and not spec.se_ratio
+
+
+# layout of `export_weights`: for which nets PyTorch has such a file, and how its layers are named.
+_EXPORTS: dict[str, tuple[Callable[[ResNetSpec], bool], Callable[[ResNetSpec], str]]] = {
+    "torchvision": (lambda spec: _is_torchvision(spec) and not spec.preactivation, lambda spec: "torchvision"),
+    "timm": (
+        lambda spec: spec.convention == "torch" and spec.stem != "cifar" and spec.shortcut in "BD",
+        lambda spec: "timm_v2" if spec.preactivation else "torchvision",
+    ),
+    "akamaster": (
+        lambda spec: (
+            spec.convention == "torch" and spec.stem == "cifar" and spec.shortcut in "AB" and not spec.preactivation
+        ),
+        lambda spec: "akamaster",
+    ),
+}
+EXPORT_LAYOUTS = ("keras_resnet", *_EXPORTS)
+
+
+def export_weights(
+    model: keras.Model,
+    path: str | os.PathLike,
+    layout: str = "keras_resnet",
+    *,
+    spec: str | ResNetSpec | None = None,
+    prefix: str = "",
+    card: ModelCard | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Writes a model's weights so that another library opens them.
+
+    In PyTorch: `net.load_state_dict(safetensors.torch.load_file(path))`.
+
+    Args:
+        model: built by `build`.
+        path: ends in `.safetensors`.
+        layout: `"keras_resnet"` (keyed by layer name), `"torchvision"`, `"timm"`, or `"akamaster"` for the CIFAR nets
+            of akamaster/pytorch_resnet_cifar10.
+        spec: the variant; by default the one that the model is named after.
+        prefix: of the model's layers; the file has none.
+        card: labels, input convention and origin, kept in the file's header.
+        overwrite: replace an existing file.
+
+    Raises:
+        InputError: unknown layout, the layout's library has no such net, or the file exists or cannot be written.
+
+    Example:
+        >>> import keras_resnet
+        >>> model = keras_resnet.build("resnet18")
+        >>> keras_resnet.export_weights(model, "resnet18.safetensors", layout="torchvision")
+    """
+    if layout not in EXPORT_LAYOUTS:
+        raise unknown_name("layout", str(layout), EXPORT_LAYOUTS)
+    tensors = {
+        name: keras.ops.convert_to_numpy(variable) for name, variable in files.named_variables(model, prefix).items()
+    }
+    metadata = None
+    if layout in _EXPORTS:
+        spec = get_spec(model.name if spec is None else spec)
+        exists, naming = _EXPORTS[layout]
+        if not exists(spec):
+            rows = [row.name for row in SPECS.values() if exists(row)]
+            raise InputError(
+                f"layout='{layout}': no net of that library is {spec.name}; it has {', '.join(rows[:8])}"
+                f"{', ...' if len(rows) > 8 else ''}"
+            )
+        tensors = to_theirs(tensors, LAYOUTS[naming(spec)], spec)
+        metadata = {"format": "pt"}  # what loaders of the hub look for
+    files.write_safetensors(path, tensors, card=card, metadata=metadata, overwrite=overwrite)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.preprocessing import PREPROCESS, Preprocess
+from keras_resnet.specs import ResNetSpec, get_spec
 
 FILES = Path(__file__).with_name("files")
 _KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
@@ -25,6 +27,7 @@ class WeightSet:
         labels: of its outputs, where the package holds them.
         preprocess: from RGB pixels 0..255 to the net's input.
         top1: accuracy, a fraction, on `dataset`'s test or validation images.
+        resolution: height and width of those images in pixels, after the centre crop.
         dataset: what it was trained on.
         source: who trained it, how it can be made again.
         license: of the weights.
@@ -38,9 +41,18 @@ class WeightSet:
     source: str
     license: str
     top1: float
+    resolution: int
     labels: tuple[str, ...] = ()
     md5: Mapping[bool, str] = field(default_factory=dict)
     recipe: str | None = None
+
+    @property
+    def url(self) -> str | None:
+        """Where the file with its head is fetched from; None for files in this package."""
+        return _KERAS_URL + self._file(include_top=True) if self.md5 else None
+
+    def _file(self, include_top: bool) -> str:
+        return f"{self.spec}_weights_tf_dim_ordering_tf_kernels{'' if include_top else '_notop'}.h5"
 
     @property
     def card(self) -> ModelCard:
@@ -63,7 +75,7 @@ class WeightSet:
             return FILES / f"{self.spec}-{self.name}.safetensors"
         import keras
 
-        file = f"{self.spec}_weights_tf_dim_ordering_tf_kernels{'' if include_top else '_notop'}.h5"
+        file = self._file(include_top)
         try:
             return Path(
                 keras.utils.get_file(file, _KERAS_URL + file, cache_subdir="models", file_hash=self.md5[include_top])
@@ -75,13 +87,16 @@ class WeightSet:
             ) from error
 
 
-def _keras_applications(spec: str, top1: float, top: str, notop: str, preprocess: str = "caffe") -> WeightSet:
+def _keras_applications(
+    spec: str, top1: float, top: str, notop: str, preprocess: str = "caffe", resolution: int = 224
+) -> WeightSet:
     return WeightSet(
         spec=spec,
         name="imagenet",
         preprocess=PREPROCESS[preprocess],
         dataset="imagenet",
         top1=top1,
+        resolution=resolution,
         md5={True: top, False: notop},
         source="keras.applications",
         license="MIT",
@@ -94,13 +109,13 @@ _ROWS = [
     _keras_applications("resnet152", 0.76604, "100835be76be38e30d865e96f2aaae62", "ee4c566cf9a93f14d82f913c2dc6dd0c"),
     # keras.applications states these at 299 pixels.
     _keras_applications(
-        "resnet50v2", 0.75960, "3ef43a0b657b3be2300d5770ece849e0", "fac2f116257151a9d068a22e544a4917", "tf"
+        "resnet50v2", 0.75960, "3ef43a0b657b3be2300d5770ece849e0", "fac2f116257151a9d068a22e544a4917", "tf", 299
     ),
     _keras_applications(
-        "resnet101v2", 0.77234, "6343647c601c52e1368623803854d971", "c0ed64b8031c3730f411d2eb4eea35b5", "tf"
+        "resnet101v2", 0.77234, "6343647c601c52e1368623803854d971", "c0ed64b8031c3730f411d2eb4eea35b5", "tf", 299
     ),
     _keras_applications(
-        "resnet152v2", 0.78032, "a49b44d1979771252814e80f8ec446f9", "ed17cf2e0169df9d443503ef94b23b33", "tf"
+        "resnet152v2", 0.78032, "a49b44d1979771252814e80f8ec446f9", "ed17cf2e0169df9d443503ef94b23b33", "tf", 299
     ),
     WeightSet(
         spec="resnet8",
@@ -110,11 +125,43 @@ _ROWS = [
         dataset="digits",
         recipe="digits-resnet8",
         top1=0.9861,
+        resolution=32,
         source="python -m keras_resnet train --recipe digits-resnet8; tools/ship_weights.py RUN digits",
         license="Apache-2.0",
     ),
 ]
 WEIGHT_SETS: dict[tuple[str, str], WeightSet] = {(row.spec, row.name): row for row in _ROWS}
+
+
+def list_weights(model: str | None = None) -> list[WeightSet]:
+    """The registered weight sets.
+
+    Args:
+        model: only those of this variant.
+
+    Returns:
+        Rows with name, url, hashes, input convention, resolution, accuracy, licence and source.
+
+    Raises:
+        InputError: no variant has that name.
+
+    Example:
+        >>> import keras_resnet
+        >>> [row.name for row in keras_resnet.list_weights("resnet50")]
+        ['imagenet']
+    """
+    rows = list(WEIGHT_SETS.values())
+    return rows if model is None else [row for row in rows if row.spec == get_spec(model).name]
+
+
+def card_by_hash(path: Path, spec: ResNetSpec) -> ModelCard | None:
+    """The card of a registered public file, recognised by its hash wherever it lies."""
+    rows = [row for row in WEIGHT_SETS.values() if row.spec == spec.name and row.md5]
+    if path.suffix != ".h5" or not rows:
+        return None
+    with path.open("rb") as file:
+        md5 = hashlib.file_digest(file, "md5").hexdigest()
+    return next((row.card for row in rows if md5 in row.md5.values()), None)
 
 
 def find(spec: str, name: str) -> WeightSet:
