@@ -109,7 +109,7 @@ def build(
         >>> model.output_shape
         (None, 10)
         >>> backbone = keras_resnet.build("resnet18", features=(8, 16), output_stride=16, input_shape=(64, 64, 3))
-        >>> {stride: shape[1:] for stride, shape in backbone.output_shape.items()}
+        >>> {stride: tensor.shape[1:] for stride, tensor in backbone.output.items()}
         {8: (8, 8, 128), 16: (4, 4, 512)}
     """
     spec = get_spec(name_or_spec)

@@ -1,4 +1,4 @@
-"""`python -m keras_resnet` and `keras-resnet`: train, evaluate, predict, models. Parses and calls."""
+"""`python -m keras_resnet` and `keras-resnet`: train, evaluate, predict, models, weights. Parses and calls."""
 
 from __future__ import annotations
 
@@ -47,6 +47,11 @@ def _parser() -> argparse.ArgumentParser:
     models = commands.add_parser("models", help="list the variants, or the exact size of some")
     models.add_argument("names", nargs="*", metavar="NAME", help="variants to measure")
     models.set_defaults(work=_models)
+
+    weights = commands.add_parser("weights", help="list the registered weight sets")
+    weights.add_argument("model", nargs="?", metavar="NAME", help="only those of this variant")
+    weights.add_argument("--json", type=Path, metavar="FILE", help="write all their facts there too")
+    weights.set_defaults(work=_weights)
     return parser
 
 
@@ -142,6 +147,21 @@ def _models(args: argparse.Namespace) -> int:
     infos = [model_info(name) for name in names]
     rows = [[f"{info[key]:,}" if isinstance(info[key], int) else info[key] for key in keys] for info in infos]
     console.print_table("Variants", [key.replace("_", " ") for key in keys], rows)
+    return console.OK
+
+
+def _weights(args: argparse.Namespace) -> int:
+    console.import_tensorflow()
+    from keras_resnet.weights import list_weights
+
+    sets = list_weights(args.model)
+    console.write_json(args.json, [row.to_json() for row in sets])
+    rows = [
+        (row.spec, row.name, row.dataset, f"{row.top1:.2%}", f"{row.resolution} px", row.license, row.source)
+        for row in sets
+    ]
+    console.print_table("Weights", ("model", "weights", "data", "top-1", "at", "licence", "source"), rows)
+    print("any timm ResNet: weights='hf://timm/resnet18.a1_in1k'; your own: a .safetensors, .npz, .h5 or .keras file")
     return console.OK
 
 

@@ -47,29 +47,11 @@ class Preprocess:
         Returns:
             float32 of the same shape.
         """
-        if isinstance(images, np.ndarray):
-            images = images.astype(np.float32)
-        elif type(images).__module__.partition(".")[0] == "tensorflow":  # tf.data, whatever Keras' backend is
-            import tensorflow as tf
-
-            images = tf.cast(images, tf.float32)
-        else:
-            import keras
-
-            images = keras.ops.cast(images, "float32")
-        return (self._ordered(images) - np.float32(self.mean)) / np.float32(self.std)
-
-    def _ordered(self, images):
-        """With fewer than three channels there is no blue to come first; what follows the third stays."""
-        if self.channels == "rgb" or images.shape[-1] < 3:
-            return images
-        if images.shape[-1] == 3:
-            return images[..., ::-1]
-        if isinstance(images, np.ndarray):
-            return np.concatenate([images[..., 2::-1], images[..., 3:]], axis=-1)
-        import keras
-
-        return keras.ops.concatenate([images[..., 2::-1], images[..., 3:]], axis=-1)
+        cast, take = _operations(images)
+        images = cast(images, "float32")
+        if self.channels == "bgr" and images.shape[-1] >= 3:  # with fewer channels there is no blue to come first
+            images = take(images, [2, 1, 0, *range(3, images.shape[-1])], axis=-1)
+        return (images - np.float32(self.mean)) / np.float32(self.std)
 
     def for_channels(self, channels: int) -> Preprocess:
         """The same convention for inputs with another number of channels than three.
@@ -103,6 +85,19 @@ class Preprocess:
     def to_json(self) -> dict[str, object]:
         """The fields as JSON types."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+
+def _operations(images):
+    """`cast` and `take` for an array: NumPy's, TensorFlow's (tf.data, whatever Keras' backend is) or Keras'."""
+    if isinstance(images, np.ndarray):
+        return np.ndarray.astype, np.take
+    if type(images).__module__.partition(".")[0] == "tensorflow":
+        import tensorflow as tf
+
+        return tf.cast, tf.gather
+    import keras
+
+    return keras.ops.cast, keras.ops.take
 
 
 PREPROCESS: dict[str, Preprocess] = {

@@ -253,7 +253,8 @@ class ResNetSpec:
 
         Args:
             dilated: for each stride of the stages, whether a dilation takes its place; by default none. The values at
-                the positions that remain are those of the strided net, so its weights fit.
+                the positions that the strided net has are the same, so its weights fit (squeeze and excitation
+                averages over more positions; option D's pool has no dilation).
         """
         flags = iter(dilated or (False,) * len(self.depths))
         dilation, number = 1, 0

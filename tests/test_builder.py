@@ -10,7 +10,7 @@ import pytest
 import safetensors.numpy
 
 import keras_resnet
-from keras_resnet import InputError, ResNetSpec, build, stage_taps
+from keras_resnet import InputError, build, stage_taps
 from keras_resnet.builder import deep_graphs, multiply_adds
 
 PEERS = ("ResNet50", "ResNet101", "ResNet152", "ResNet50V2", "ResNet101V2", "ResNet152V2")
@@ -122,52 +122,6 @@ def test_stage_taps_need_a_resnet():
     image = keras.Input((8, 8, 3))
     with pytest.raises(InputError, match="expected a ResNet"):
         stage_taps(keras.Model(image, keras.layers.Conv2D(1, 1)(image)))
-
-
-def test_option_a_subsamples_and_pads_channels_on_both_sides():
-    image = keras.Input((5, 5, 4))
-    from keras_resnet.blocks import Primitives, zero_pad_shortcut
-    from keras_resnet.specs import CONVENTIONS, BlockSpec
-
-    p = Primitives(CONVENTIONS["torch"], keras)
-    spec = ResNetSpec(name="one", block="basic", depths=(1,), shortcut="A")
-    model = keras.Model(image, zero_pad_shortcut(p, image, spec, BlockSpec("conv3_block1", 8, 2, 1, 1, 1.0)))
-    x = np.random.default_rng(0).standard_normal((2, 5, 5, 4)).astype("f")
-    expected = np.pad(x[:, ::2, ::2], ((0, 0), (0, 0), (0, 0), (2, 2)))
-    np.testing.assert_array_equal(model.predict_on_batch(x), expected)
-    assert model.count_params() == 0
-
-
-def _numpy_conv(x, kernel, stride, pad):
-    size = kernel.shape[0]
-    x = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
-    windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))[:, ::stride, ::stride]
-    return np.einsum("nhwcij,ijco->nhwo", windows, kernel)
-
-
-def test_basic_block_against_numpy():
-    spec = ResNetSpec(name="one", block="basic", depths=(1, 1), stem="cifar", width=4)
-    model = build(spec, input_shape=(9, 9, 3), include_top=False)
-    rng = np.random.default_rng(1)
-    model.set_weights([rng.uniform(0.2, 1.0, w.shape).astype("f") - 0.3 * (w.ndim > 1) for w in model.get_weights()])
-    weights = {f"{layer.name}/{v.name}": v.numpy() for layer in model.layers for v in layer.variables}
-
-    def norm(x, name):
-        gamma, beta, mean, variance = (
-            weights[f"{name}/{v}"] for v in ("gamma", "beta", "moving_mean", "moving_variance")
-        )
-        return (x - mean) / np.sqrt(variance + 1e-5) * gamma + beta
-
-    def conv_norm(x, name, stride=1, pad=1):
-        return norm(_numpy_conv(x, weights[f"{name}_conv/kernel"], stride, pad), f"{name}_bn")
-
-    image = rng.standard_normal((2, 9, 9, 3)).astype("f")
-    x = np.maximum(conv_norm(image, "conv1"), 0)
-    for name, stride in (("conv2_block1", 1), ("conv3_block1", 2)):
-        shortcut = conv_norm(x, f"{name}_0", stride, pad=0) if stride > 1 else x
-        y = np.maximum(conv_norm(x, f"{name}_1", stride), 0)
-        x = np.maximum(shortcut + conv_norm(y, f"{name}_2"), 0)
-    np.testing.assert_allclose(model.predict_on_batch(image), x, rtol=1e-4, atol=1e-4)
 
 
 def test_strided_convolutions_of_the_torch_convention_pad_both_sides():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+import keras_resnet
 from keras_resnet import InputError, build, load_dataset
 
 # Names and shapes of the tensors of timm's models with 10 classes, written by timm 1.0 on 2026-11-21.
@@ -119,3 +120,64 @@ def test_truncated_npz(tmp_path):
     (tmp_path / "w.npz").write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match="no readable npz file"):
         build("resnet10t", weights=tmp_path / "w.npz", classes=10)
+
+
+# --- The other way
+
+
+@pytest.mark.parametrize("name", TIMM)
+def test_exported_files_have_timms_names_and_shapes_and_come_back(name, tmp_path):
+    model = _build(name, None)
+    keras_resnet.export_weights(model, tmp_path / "w.safetensors", layout="timm")
+    state = safetensors.numpy.load_file(tmp_path / "w.safetensors")
+    expected = {key: tuple(shape) for key, shape in TIMM[name].items()}
+    if name == "resnetv2_18":  # timm's head is a 1x1 convolution there
+        assert state["head.fc.weight"].shape == (10, 512, 1, 1)
+        state["head.fc.weight"] = state["head.fc.weight"].reshape(expected["head.fc.weight"])
+    assert {key: value.shape for key, value in state.items()} == expected
+    again = _build(name, tmp_path / "w.safetensors")
+    assert all(np.array_equal(x, y) for x, y in zip(model.get_weights(), again.get_weights(), strict=True))
+
+
+@pytest.mark.slow
+def test_published_cifar_weights_go_back_to_their_own_names(tmp_path):
+    if not AKAMASTER.exists():
+        pytest.skip("no ../shared/data/akamaster: published CIFAR weights")
+    model = build("resnet20_cifar", weights=AKAMASTER / "resnet20.npz", prefix="a_")
+    keras_resnet.export_weights(model, tmp_path / "w.safetensors", layout="akamaster", prefix="a_")
+    state = safetensors.numpy.load_file(tmp_path / "w.safetensors")
+    with np.load(AKAMASTER / "resnet20.npz") as published:
+        assert set(published) <= set(state)
+        assert all(np.array_equal(published[key], state[key]) for key in published if "tracked" not in key)
+
+
+def test_prefixes_stay_out_of_exported_files_and_do_not_hinder_loading(tmp_path):
+    model = build("resnet8", prefix="rgb_")
+    keras_resnet.export_weights(model, tmp_path / "plain.safetensors", prefix="rgb_")
+    keras_resnet.save_weights(model, tmp_path / "prefixed.safetensors")
+    assert "conv1_conv/kernel" in safetensors.numpy.load_file(tmp_path / "plain.safetensors")
+    assert "rgb_conv1_conv/kernel" in safetensors.numpy.load_file(tmp_path / "prefixed.safetensors")
+    for file in ("plain", "prefixed"):
+        again = build("resnet8", prefix="depth_", weights=tmp_path / f"{file}.safetensors")
+        assert all(np.array_equal(x, y) for x, y in zip(model.get_weights(), again.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "layout", "said"),
+    [
+        ("resnet50", "torchvision", "no net of that library is resnet50; it has resnet18, resnet34, resnet50_v1_5"),
+        ("resnet18d", "torchvision", "no net of that library is resnet18d"),
+        ("plain18", "timm", "no net of that library is plain18"),
+        ("resnet18", "akamaster", "it has resnet20_cifar"),
+        ("resnet18", "caffe", "unknown layout 'caffe'"),
+    ],
+)
+def test_layouts_that_a_net_has_not(name, layout, said, tmp_path):
+    with pytest.raises(InputError, match=said):
+        keras_resnet.export_weights(build(name, classes=2), tmp_path / "w.safetensors", layout=layout)
+
+
+def test_exports_overwrite_nothing(tmp_path):
+    (tmp_path / "w.safetensors").write_text("precious")
+    with pytest.raises(InputError, match="exists"):
+        keras_resnet.export_weights(build("resnet18"), tmp_path / "w.safetensors", layout="timm")

@@ -1,10 +1,13 @@
 """Weight files: keyed by layer name, complete or refused, and the model untouched by a refusal."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
 import safetensors.numpy
 
+import keras_resnet
 from keras_resnet import InputError, ModelCard, build, save_weights
 from keras_resnet.weights import WEIGHT_SETS, registry
 
@@ -39,13 +42,6 @@ def test_files_of_keras_load(model, mini_spec, tmp_path, suffix):
     else:
         model.save(path)
     assert _equal(build(mini_spec, weights=path), model)
-
-
-def test_legacy_h5_of_keras_applications_loads_in_order(tmp_path):
-    theirs = keras.applications.ResNet50(weights=None, include_top=False, input_shape=(32, 32, 3))
-    theirs.save(tmp_path / "notop.h5")
-    ours = build("resnet50", weights=tmp_path / "notop.h5", include_top=False, input_shape=(32, 32, 3))
-    assert _equal(ours, theirs)
 
 
 def _tensors(model):
@@ -133,6 +129,10 @@ def test_saving_refuses_other_suffixes(model, tmp_path):
 @pytest.mark.parametrize("row", WEIGHT_SETS.values(), ids=lambda row: f"{row.spec}-{row.name}")
 def test_registered_rows_have_their_facts(row):
     assert row.source
+    assert row.resolution > 0
+    assert row in keras_resnet.list_weights(row.spec)
+    assert (row.url is None) == (not row.md5)
+    assert json.loads(json.dumps(row.to_json()))["spec"] == row.spec
     assert row.license
     assert 0 < row.top1 < 1
     if not row.md5:

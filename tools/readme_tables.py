@@ -30,6 +30,17 @@ def models() -> str:
     return _markdown(("name", "block", "blocks per stage", "shortcut", "convention", "input"), rows)
 
 
+def weights() -> str:
+    """The registered weight sets."""
+    from keras_resnet.weights import list_weights
+
+    rows = [
+        (f"`{w.spec}`", f"`{w.name}`", f"{100 * w.top1:.2f} %", w.resolution, w.license, w.source.partition(";")[0])
+        for w in list_weights()
+    ]
+    return _markdown(("model", "weights", "top-1", "pixels", "licence", "source"), rows)
+
+
 def recipes() -> str:
     """The recipes."""
     rows = [
@@ -53,7 +64,7 @@ def formats() -> str:
     return _markdown(("artifact", "input, output", "max abs", "cosine", "agreement", "accuracy drop"), rows)
 
 
-TABLES: dict[str, Callable[[], str]] = {"models": models, "recipes": recipes, "formats": formats}
+TABLES: dict[str, Callable[[], str]] = {"models": models, "recipes": recipes, "weights": weights, "formats": formats}
 
 
 def main(check: bool) -> int:

@@ -24,7 +24,7 @@ def named_variables(model: keras.Model, prefix: str = "") -> dict[str, keras.Var
     return {
         f"{layer.name.removeprefix(prefix)}/{variable.name}": variable
         for layer in model.layers
-        for variable in layer.variables
+        for variable in layer.weights  # not the state of random generators, which `variables` has too
     }
 
 

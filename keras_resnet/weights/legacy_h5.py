@@ -40,7 +40,7 @@ def is_legacy(path: Path) -> bool:
         raise InputError(f"{path} is no readable HDF5 file ({error}): it is damaged or of another kind") from error
 
 
-def read(path: Path, layers: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
+def read(path: Path, layers: Mapping[str, Sequence[str]]) -> tuple[dict[str, np.ndarray], bool]:
     """Reads a file's tensors under our names.
 
     Layers are matched by name where the file knows most of ours, else in their order, as Keras does.
@@ -50,7 +50,8 @@ def read(path: Path, layers: Mapping[str, Sequence[str]]) -> dict[str, np.ndarra
         layers: our layers that have variables, in the model's order, with the names of their variables.
 
     Returns:
-        `{"conv1_conv/kernel": array, ...}`; what has no counterpart keeps its own name.
+        `{"conv1_conv/kernel": array, ...}`, what has no counterpart under its own name; and whether layers were matched
+        by name.
 
     Raises:
         InputError: the file is damaged.
@@ -69,7 +70,7 @@ def read(path: Path, layers: Mapping[str, Sequence[str]]) -> dict[str, np.ndarra
         for index, (name, value) in enumerate(arrays):
             known = len(variables) == len(arrays)
             tensors[f"{ours}/{variables[index]}" if known else f"{theirs}/{name}"] = value
-    return tensors
+    return tensors, by_name
 
 
 def _read_groups(path: Path) -> dict[str, list[tuple[str, np.ndarray]]]:

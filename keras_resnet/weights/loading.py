@@ -91,7 +91,7 @@ def load_weights(
     shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
     if path.suffix in _H5 and not legacy_h5.is_legacy(path):
         return _load_keras3_h5(model, path, match)
-    tensors = _unprefixed(_read(path, shapes, spec))
+    tensors = _unprefixed(_read(path, model, shapes, spec))
     values, report = match_tensors(
         shapes,
         tensors,
@@ -134,7 +134,9 @@ def _resolve(weights: str | os.PathLike, spec: ResNetSpec, has_head: bool) -> Pa
     return path
 
 
-def _read(path: Path, shapes: Mapping[str, tuple[int, ...]], spec: ResNetSpec) -> dict[str, np.ndarray]:
+def _read(
+    path: Path, model: keras.Model, shapes: Mapping[str, tuple[int, ...]], spec: ResNetSpec
+) -> dict[str, np.ndarray]:
     """The file's tensors under our names; what has none keeps its own."""
     if path.suffix == ".keras":
         return _read_keras(path)
@@ -143,7 +145,10 @@ def _read(path: Path, shapes: Mapping[str, tuple[int, ...]], spec: ResNetSpec) -
         for name in shapes:
             layer, _, variable = name.partition("/")
             layers.setdefault(layer, []).append(variable)
-        return legacy_h5.read(path, layers)
+        tensors, by_name = legacy_h5.read(path, layers)
+        if not by_name:
+            _check_order(model, path)
+        return tensors
     tensors = _READERS[path.suffix](path)
     if layout := pytorch.find_layout(tensors):
         # The head is named even where the net has none, so that it is known as a head.
@@ -159,6 +164,20 @@ def _read_keras(path: Path) -> dict[str, np.ndarray]:
     return {name: keras.ops.convert_to_numpy(v) for name, v in files.named_variables(source).items()}
 
 
+# Layers that an option has added: with them Keras sorts the others differently.
+_ADDED = re.compile(r"_drop$|_block\d+_[123]_pool$")
+
+
+def _check_order(model: keras.Model, path: Path) -> None:
+    """Refuses to load by position where positions are not those of the net that the file was saved from."""
+    if any(_ADDED.search(layer.name) for layer in model.layers):
+        raise InputError(
+            f"{path} holds no layer names that are ours, and stochastic_depth or dilate changes the order of the "
+            f"layers. Load it into build('{model.name}') without them, keras_resnet.save_weights that, and load the "
+            ".safetensors file here"
+        )
+
+
 def _load_keras3_h5(model: keras.Model, path: Path, match: str) -> LoadReport:
     """Keras 3's own file is keyed by class and position: it fits as a whole or not at all."""
     if match != "exact":
@@ -166,6 +185,7 @@ def _load_keras3_h5(model: keras.Model, path: Path, match: str) -> LoadReport:
             f"{path}: a .weights.h5 file holds no layer names, so only weights_match='exact' can be had; load it into "
             "the net that it was saved from, and save that with keras_resnet.save_weights"
         )
+    _check_order(model, path)
     before = model.get_weights()
     try:
         model.load_weights(path)

@@ -65,6 +65,14 @@ class WeightSet:
             recipe=self.recipe,
         )
 
+    def to_json(self) -> dict[str, object]:
+        """All facts as JSON types."""
+        fields = {
+            key: getattr(self, key) for key in ("spec", "name", "dataset", "top1", "resolution", "license", "source")
+        }
+        md5 = {("top" if top else "notop"): digest for top, digest in self.md5.items()}
+        return fields | {"url": self.url, "md5": md5, "preprocess": self.preprocess.to_json(), "labels": self.labels}
+
     def fetch(self, include_top: bool) -> Path:
         """Returns the file, downloaded into Keras' cache and checked against its hash if it is not in the package.
 
