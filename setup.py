@@ -26,7 +26,7 @@ EXPORT = [
     "setuptools>=70",  # tensorflow-model-optimization imports distutils and does not say so
 ]
 HUB = ["huggingface_hub>=0.30,<3"]  # weights="hf://timm/..."
-TEST = ["pytest>=8.2,<10", "pytest-xdist>=3.6,<4", "ruff>=0.12,<0.18"]
+TEST = ["pytest>=8.2,<10", "pytest-xdist>=3.6,<4", "ruff>=0.12,<0.18", "jax>=0.7,<1"]
 GPU = ["tensorflow[and-cuda]>=2.21,<2.22"]
 
 setup(

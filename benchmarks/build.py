@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""CPU time to build a net: beside keras.applications, and of one more block from CIFAR-20 to CIFAR-1202.
+"""CPU time to build a net: beside keras.applications, as a whole and per layer; one more block from CIFAR-20 to 1202.
 
-Run it: python benchmarks/build.py        (about three minutes)
+Run it: python benchmarks/build.py        (about four minutes)
 """
 
 import functools
@@ -36,6 +36,26 @@ def main() -> int:
         }
         medians = interleaved(candidates, 9, fresh, time.process_time)
         held.append(print_ratio(f"build {name}", medians["ours"], medians["theirs"], "keras.applications", 1.05))
+    # Other rows have other layers: the price of one of them.
+    rows = (
+        "resnet18",
+        "resnet34",
+        "resnet50_v1_5",
+        "resnetv2_50",
+        "resnet50d",
+        "seresnet50",
+        "resnetrs50",
+        "resnext50_32x4d",
+    )
+    candidates = {name: functools.partial(keras_resnet.build, name) for name in rows}
+    candidates["theirs"] = functools.partial(keras.applications.ResNet50, weights=None)
+    layers = {name: len(candidate().layers) for name, candidate in candidates.items()}
+    medians = interleaved(candidates, 5, fresh, time.process_time)
+    for name in rows:
+        theirs = medians["theirs"] / layers["theirs"]
+        held.append(
+            print_ratio(f"a layer of {name}", medians[name] / layers[name], theirs, "a layer of ResNet50", 1.05)
+        )
     blocks = {f"resnet{6 * n + 2}_cifar": 3 * n for n in (3, 9, 18, 200)}
     medians = interleaved(
         {name: functools.partial(keras_resnet.build, name) for name in blocks}, 3, fresh, time.process_time

@@ -151,7 +151,6 @@ def _models(args: argparse.Namespace) -> int:
 
 
 def _weights(args: argparse.Namespace) -> int:
-    console.import_tensorflow()
     from keras_resnet.weights import list_weights
 
     sets = list_weights(args.model)

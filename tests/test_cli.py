@@ -48,6 +48,17 @@ def test_models_lists_and_measures(capfd):
     assert "12,501,632" in out
 
 
+def test_weights_lists_the_sets_and_their_facts(capfd):
+    status, out, err = _run(capfd, "weights", "resnet50v2", "--json", "w.json")
+    assert (status, err) == (0, "")
+    assert "75.96%" in out
+    (row,) = json.loads(Path("w.json").read_text())
+    assert row["url"].endswith("resnet50v2_weights_tf_dim_ordering_tf_kernels.h5")
+    assert row["preprocess"]["mean"] == [127.5]
+    assert row["md5"]["notop"] == "fac2f116257151a9d068a22e544a4917"
+    assert _run(capfd, "weights", "resnet51")[0] == 2
+
+
 @pytest.mark.slow
 def test_train_says_what_comes_next(capfd):
     status, out, err = _run(capfd, "train", "--recipe", "digits-resnet8", "--set", "epochs=1", "--run-dir", "run")

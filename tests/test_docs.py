@@ -28,6 +28,7 @@ def test_the_map_of_the_readme_names_every_module():
 
 
 MODULES = ["builder", "errors", "files", "preprocessing", "specs", "training.recipes", "data", "applications"]
+MODULES += ["weights.loading", "weights.registry", "weights.pytorch"]
 
 
 @pytest.mark.slow

@@ -1,10 +1,14 @@
 """Input conventions against keras.applications, in NumPy and TensorFlow."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras.src.applications import imagenet_utils  # what is patched below has no public name
 
+import keras_resnet
 from keras_resnet import PREPROCESS, InputError, ModelCard, Preprocess
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), np.uint8)
@@ -57,3 +61,45 @@ def test_cards_survive_json():
 def test_damaged_cards(text):
     with pytest.raises(InputError, match="damaged|illegal"):
         ModelCard.loads(text, "file")
+
+
+@pytest.mark.parametrize("mode", ["caffe", "tf", "torch"])
+def test_preprocess_input_is_that_of_keras_applications_and_of_our_table(mode):
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, 3, 3, 3)).astype("f")
+    received = keras_resnet.preprocess_input(pixels.copy(), mode=mode)
+    np.testing.assert_allclose(received, keras_resnet.PREPROCESS[mode](pixels), atol=1e-4)
+    peer = {"caffe": keras.applications.resnet, "tf": keras.applications.resnet_v2}.get(mode)
+    if peer:
+        np.testing.assert_array_equal(received, peer.preprocess_input(pixels.copy()))
+
+
+def test_decode_predictions_names_the_classes(monkeypatch, tmp_path):
+    index = {str(i): [f"n{i:08}", f"class{i}"] for i in range(1000)}
+    (tmp_path / "index.json").write_text(json.dumps(index))
+    monkeypatch.setattr(imagenet_utils, "CLASS_INDEX", None)
+    monkeypatch.setattr(imagenet_utils.file_utils, "get_file", lambda *args, **kwargs: str(tmp_path / "index.json"))
+    scores = np.zeros((1, 1000), "f")
+    scores[0, [7, 3]] = 0.6, 0.4
+    top = keras_resnet.decode_predictions(scores, top=2)
+    assert [(w, label) for w, label, _ in top[0]] == [("n00000007", "class7"), ("n00000003", "class3")]
+    assert top[0][0][2] == pytest.approx(0.6)
+
+
+def test_decode_predictions_without_the_index_or_the_classes(monkeypatch):
+    def get_file(*args, **kwargs):
+        raise Exception("URL fetch failure")
+
+    monkeypatch.setattr(imagenet_utils, "CLASS_INDEX", None)
+    monkeypatch.setattr(imagenet_utils.file_utils, "get_file", get_file)
+    with pytest.raises(InputError, match="class index cannot be downloaded"):
+        keras_resnet.decode_predictions(np.zeros((1, 1000)))
+    with pytest.raises(InputError, match=r"expected \(N, 1000\).*received shape \(1, 10\)"):
+        keras_resnet.decode_predictions(np.zeros((1, 10)))
+
+
+@pytest.mark.parametrize("kind", [np.asarray, tf.constant, keras.ops.convert_to_tensor])
+def test_conventions_hold_for_any_number_of_channels(kind):
+    pixels = np.arange(2 * 4, dtype="f").reshape(1, 1, 2, 4)
+    received = np.asarray(keras_resnet.PREPROCESS["caffe"].for_channels(4)(kind(pixels)))
+    expected = pixels[..., [2, 1, 0, 3]] - np.float32([103.939, 116.779, 123.68, 123.68])
+    np.testing.assert_allclose(received, expected, rtol=1e-6)

@@ -4,19 +4,17 @@ Our own files are safetensors keyed by layer name (`conv1_conv/kernel`), because
 class and index and shifts when a layer is inserted. Pickles are never opened.
 """
 
-from keras_resnet.weights.files import save_weights
-from keras_resnet.weights.loading import load_weights, weights_card
-from keras_resnet.weights.matching import LoadReport
-from keras_resnet.weights.pytorch import export_weights
-from keras_resnet.weights.registry import WEIGHT_SETS, WeightSet, list_weights
+from keras_resnet.lazy import attach
 
-__all__ = [
-    "WEIGHT_SETS",
-    "LoadReport",
-    "WeightSet",
-    "export_weights",
-    "list_weights",
-    "load_weights",
-    "save_weights",
-    "weights_card",
-]
+_HOMES = {
+    "LoadReport": "matching",
+    "WEIGHT_SETS": "registry",
+    "WeightSet": "registry",
+    "export_weights": "pytorch",
+    "list_weights": "registry",
+    "load_weights": "loading",
+    "save_weights": "files",
+    "weights_card": "loading",
+}
+__all__ = sorted(_HOMES)
+__getattr__, __dir__ = attach(__name__, _HOMES)
