@@ -32,7 +32,7 @@ demo: .venv/installed
 	@echo "  python -m export.verify $(RUN)/export/*-int8.tflite --model $(RUN)/model.keras   check a file again"
 	@echo "  python -m export --all --model $(RUN)/model.keras          every format and precision"
 	@echo "  python -m keras_resnet models                              the networks"
-	@echo "  python -m keras_resnet train --recipe cifar10-resnet20 --data-dir DIR"
+	@echo "  python -m keras_resnet train --recipe fast --data-dir DIR"
 
 test: .venv/installed
 	$(BIN)/ruff check .

@@ -71,10 +71,11 @@ def _train(args: argparse.Namespace) -> int:
     from keras_resnet.training import train
 
     result = train(recipe, data_dir=args.data_dir, run_dir=args.run_dir, verbose="auto" if sys.stdout.isatty() else 2)
+    accuracy = result.validation_accuracy
     rows = [
         ("run directory", result.run_dir),
         ("best epoch", f"{result.best_epoch} of {recipe.epochs}"),
-        ("validation accuracy", f"{result.validation_accuracy:.2%}"),
+        ("validation accuracy", "all trained on" if accuracy is None else f"{accuracy:.2%}"),
         ("training time", f"{result.seconds:.0f} s"),
     ]
     console.print_table(f"Training {recipe.name}", ("", ""), rows)

@@ -72,7 +72,7 @@ def test_train_says_what_comes_next(capfd):
     [
         (["train", "--recipe", "digits-resnet"], "did you mean digits-resnet8"),
         (["train", "--recipe", "digits-resnet8", "--set", "epoch=3"], "did you mean epochs"),
-        (["train", "--recipe", "cifar10-resnet20"], "cifar10 needs --data-dir"),
+        (["train", "--recipe", "he2015"], "cifar10 needs --data-dir"),
         (["evaluate", "--model", "resnet_8", "--dataset", "digits"], "did you mean resnet8"),
         (["evaluate", "--model", "resnet8", "--weights", "digits", "--dataset", "digit"], "did you mean digits"),
         (["evaluate", "--model", "m.keras", "--dataset", "digits"], "does not exist"),

@@ -77,7 +77,7 @@ def test_cosine_with_warm_up_against_its_formula():
 
 
 def test_steps_divide_by_ten_at_the_milestones():
-    recipe = get_recipe("cifar10-resnet20")
+    recipe = get_recipe("he2015")
     rates = _rates(dataclasses.replace(recipe, epochs=4), 10)
     np.testing.assert_allclose(rates[1:20], 0.1)
     np.testing.assert_allclose(rates[21:30], 0.01, rtol=1e-6)

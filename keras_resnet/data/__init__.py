@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 
 from keras_resnet.data import cifar, digits, folder
-from keras_resnet.data.dataset import Dataset, Split, batches, training_batches
+from keras_resnet.data.dataset import Dataset, Split, batches, joined, training_batches
 from keras_resnet.errors import InputError, unknown_name
 
 SOURCES = ("digits", "cifar10")
 
-__all__ = ["SOURCES", "Dataset", "Split", "batches", "load_dataset", "training_batches"]
+__all__ = ["SOURCES", "Dataset", "Split", "batches", "joined", "load_dataset", "training_batches"]
 
 
 def load_dataset(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resnet.data import images as image_lib
+from keras_resnet.data.mixing import Mix
 
 Augment = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # (images, draws) -> images
 _DRAWS = 4  # random numbers per image and epoch that an augmentation may use
@@ -70,6 +71,14 @@ class FileSplit:
         )
 
 
+def joined(one: Split, other: Split) -> Split:
+    """Both splits as one, of the same kind."""
+    labels = np.concatenate([one.labels, other.labels])
+    if isinstance(one, ArraySplit):
+        return ArraySplit(np.concatenate([one.images, other.images]), labels)
+    return replace(one, paths=one.paths + other.paths, labels=labels)
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A data source.
@@ -113,7 +122,14 @@ def batches(split: Split, batch_size: int) -> tf.data.Dataset:
 
 
 def training_batches(
-    split: Split, batch_size: int, *, seed: int, augment: Augment | None = None, first_epoch: int = 0
+    split: Split,
+    batch_size: int,
+    *,
+    seed: int,
+    augment: Augment | None = None,
+    mix: Mix | None = None,
+    classes: int | None = None,
+    first_epoch: int = 0,
 ) -> tf.data.Dataset:
     """Endless shuffled batches; every epoch is a function of `(seed, epoch)`, every image's augmentation of its index.
 
@@ -124,10 +140,12 @@ def training_batches(
         batch_size: images left over at the end of an epoch are dropped; the next epoch's order is another.
         seed: of order and augmentation.
         augment: called with uint8 images and the images' random numbers `(n, 4)`, uniform in [0, 1).
+        mix: called with a batch's images, its targets and a seed `(2,)` of its own, after `augment`.
+        classes: makes targets of the labels: float32 `(n, classes)` with one 1 each; `mix` needs them.
         first_epoch: where to start.
 
     Returns:
-        Pairs of uint8 `(batch_size, H, W, C)` and int64 `(batch_size,)`.
+        Pairs of uint8 (float32 after `mix`) `(batch_size, H, W, C)` and int64 `(batch_size,)` or float32 targets.
     """
     labels = tf.constant(split.labels)
     count = len(split.labels)
@@ -137,11 +155,17 @@ def training_batches(
         order = tf.random.experimental.stateless_shuffle(tf.range(count), seeds)
         draws = tf.random.stateless_uniform((count, _DRAWS), seeds)
         batched = tf.data.Dataset.from_tensor_slices(order).batch(batch_size, drop_remainder=True)
-        return batched.map(lambda indices: (indices, tf.gather(draws, indices)))
+        return batched.enumerate().map(
+            lambda number, indices: (indices, tf.gather(draws, indices), seeds * 1_000_003 + number)
+        )
 
-    def examples(indices: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        pixels = split.fetch(indices)
-        return (augment(pixels, draws) if augment else pixels), tf.gather(labels, indices)
+    def examples(indices: tf.Tensor, draws: tf.Tensor, batch_seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        pixels, answers = split.fetch(indices), tf.gather(labels, indices)
+        if augment:
+            pixels = augment(pixels, draws)
+        if classes:
+            answers = tf.one_hot(answers, classes)
+        return mix(pixels, answers, batch_seed) if mix else (pixels, answers)
 
     return (
         tf.data.Dataset.counter(first_epoch)

@@ -9,6 +9,47 @@ from keras_resnet.training.recipes import Recipe
 UNDECAYED = ("bias", "gamma", "beta")
 
 
+class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
+    """A straight line up to the peak and a straight line down to zero (arXiv:1708.07120)."""
+
+    def __init__(self, peak: float, total: int, warmup: int):
+        """Takes the peak and the steps in all and up to the peak."""
+        self.peak, self.total, self.warmup = peak, total, warmup
+
+    def __call__(self, step):
+        """The rate at a step."""
+        step = keras.ops.cast(step, "float32")
+        down = (self.total - step) / (self.total - self.warmup)
+        up = step / self.warmup if self.warmup else down
+        return self.peak * keras.ops.maximum(keras.ops.minimum(up, down), 0.0)
+
+    def get_config(self) -> dict[str, object]:
+        """The arguments."""
+        return {"peak": self.peak, "total": self.total, "warmup": self.warmup}
+
+
+class CoupledSGD(keras.optimizers.SGD):
+    """SGD whose weight decay is part of the gradient, and so of the momentum: the papers', Caffe's and PyTorch's.
+
+    Keras' own `weight_decay` is subtracted beside the momentum; at momentum 0.9 the same number decays a tenth.
+    """
+
+    def __init__(self, learning_rate, *, decay: float, undecayed: tuple[str, ...] = UNDECAYED, **kwargs):
+        """Takes SGD's arguments, the decay and the names of the variables that it leaves alone."""
+        super().__init__(learning_rate, **kwargs)
+        self.decay, self.undecayed = decay, tuple(undecayed)
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Adds the decay to a dense gradient."""
+        if variable.name not in self.undecayed:
+            gradient = gradient + keras.ops.cast(variable, gradient.dtype) * self.decay
+        super().update_step(gradient, variable, learning_rate)
+
+    def get_config(self) -> dict[str, object]:
+        """The arguments."""
+        return {**super().get_config(), "decay": self.decay, "undecayed": self.undecayed}
+
+
 def make_schedule(recipe: Recipe, steps_per_epoch: int):
     """The learning rate over the steps of a run: a number or a Keras schedule."""
     total = recipe.epochs * steps_per_epoch
@@ -18,8 +59,10 @@ def make_schedule(recipe: Recipe, steps_per_epoch: int):
         if warmup:
             return keras.optimizers.schedules.CosineDecay(0.0, total - warmup, warmup_target=peak, warmup_steps=warmup)
         return keras.optimizers.schedules.CosineDecay(peak, total)
+    if recipe.schedule == "one-cycle":
+        return OneCycle(peak, total, warmup)
     boundaries, values = [], [peak]
-    if warmup:  # a staircase of ten steps is warm-up enough where the rate is piecewise constant
+    if warmup and recipe.schedule != "plateau":  # ten stairs are warm-up enough where the rate is piecewise constant
         stairs = min(10, warmup)
         boundaries += [warmup * (i + 1) // stairs for i in range(stairs)]
         values = [*(peak * (i + 1) / (stairs + 1) for i in range(stairs)), peak]
@@ -33,12 +76,26 @@ def make_schedule(recipe: Recipe, steps_per_epoch: int):
 
 def make_optimizer(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimizer:
     """The recipe's optimizer, with weight decay kept off biases and norms unless it says `decay_all`."""
-    rate = make_schedule(recipe, steps_per_epoch)
-    decay = recipe.weight_decay or None
-    if recipe.optimizer == "sgd":
-        optimizer = keras.optimizers.SGD(rate, momentum=recipe.momentum, nesterov=recipe.nesterov, weight_decay=decay)
-    else:
-        optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
-    if decay and not recipe.decay_all:
-        optimizer.exclude_from_weight_decay(var_names=list(UNDECAYED))
+    rate = make_schedule(recipe, steps_per_epoch)  # Keras counts batches, accumulated or not
+    undecayed = () if recipe.decay_all else UNDECAYED
+    common = {
+        "global_clipnorm": recipe.clip_norm or None,
+        "gradient_accumulation_steps": recipe.accumulation if recipe.accumulation > 1 else None,
+        "use_ema": bool(recipe.ema),
+        "ema_momentum": recipe.ema or 0.99,
+    }
+    sgd = {"momentum": recipe.momentum, "nesterov": recipe.nesterov}
+    if recipe.coupled_decay:
+        return CoupledSGD(rate, decay=recipe.weight_decay, undecayed=undecayed, **sgd, **common)
+    kinds = {
+        "sgd": (keras.optimizers.SGD, sgd),
+        "adam": (keras.optimizers.Adam, {}),
+        "adamw": (keras.optimizers.AdamW, {}),
+        "rmsprop": (keras.optimizers.RMSprop, {"momentum": recipe.momentum}),
+        "lamb": (keras.optimizers.Lamb, {}),
+    }
+    kind, own = kinds[recipe.optimizer]
+    optimizer = kind(rate, weight_decay=recipe.weight_decay or None, **own, **common)
+    if recipe.weight_decay and undecayed:
+        optimizer.exclude_from_weight_decay(var_names=list(undecayed))
     return optimizer

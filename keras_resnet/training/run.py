@@ -103,7 +103,8 @@ def draw_curves(run_dir: Path) -> None:
     for axes, metric, title in zip(figure.subplots(1, 2), ("loss", "accuracy"), ("Loss", "Accuracy"), strict=True):
         epochs = [epoch + 1 for epoch in columns["epoch"]]
         axes.plot(epochs, columns[metric], label="training (augmented)", color="#1f77b4", marker=".")
-        axes.plot(epochs, columns[f"val_{metric}"], label="validation", color="#d95f02", marker=".")
+        if f"val_{metric}" in columns:
+            axes.plot(epochs, columns[f"val_{metric}"], label="validation", color="#d95f02", marker=".")
         axes.set(title=title, xlabel="epoch", yscale="log" if metric == "loss" else "linear")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)

@@ -1,0 +1,116 @@
+"""The fused normalisation: Keras' values, Keras' files."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_resnet import build
+from keras_resnet.training.fused import fuse, unfuse
+from keras_resnet.training.optimization import CoupledSGD
+
+
+def _norm(**arguments):
+    image = keras.Input((5, 6, 4))
+    model = keras.Model(image, keras.layers.BatchNormalization(momentum=0.7, **arguments)(image))
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.uniform(0.5, 1.5, w.shape).astype("f") for w in model.get_weights()])
+    return model
+
+
+def _images(n=8, seed=1):
+    return np.random.default_rng(seed).normal(3, 2, (n, 5, 6, 4)).astype("f")
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_outputs_statistics_and_gradients_are_keras_own(training):
+    import tensorflow as tf
+
+    stock, fused = _norm(), _norm()
+    assert fuse(fused) == 1
+    results = []
+    for model in (stock, fused):
+        images = tf.constant(_images())
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            outputs = model(images, training=training)
+            loss = tf.reduce_sum(outputs**3)
+        gradients = tape.gradient(loss, [images, *[v.value for v in model.trainable_variables]])
+        results.append([outputs, *gradients, *model.get_weights()])
+    for ours, theirs in zip(results[1], results[0], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-4, atol=2e-3 * np.abs(theirs).max())
+    assert training != np.allclose(results[0][-1], _norm().get_weights()[-1])  # statistics moved while training
+
+
+def test_moving_variance_is_the_biased_one():
+    model = _norm()
+    fuse(model)
+    before = model.get_weights()[-1]
+    images = _images(1)  # 30 values a channel: 1/29 of difference would show
+    model(images, training=True)
+    expected = 0.7 * before + 0.3 * images.var(axis=(0, 1, 2))
+    np.testing.assert_allclose(model.get_weights()[-1], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (keras.layers.BatchNormalization(synchronized=True), (5, 6, 4)),
+        (keras.layers.BatchNormalization(scale=False), (5, 6, 4)),
+        (keras.layers.BatchNormalization(axis=1), (5, 6, 4)),
+        (keras.layers.BatchNormalization(), (5, 4)),
+        (keras.layers.GroupNormalization(2), (5, 6, 4)),
+    ],
+)
+def test_it_steps_aside_where_the_kernel_does_not_fit(layer, shape):
+    image = keras.Input(shape)
+    assert fuse(keras.Model(image, layer(image))) == 0
+
+
+def test_frozen_layers_keep_their_statistics():
+    model = _norm(trainable=False)
+    fuse(model)
+    before = model.get_weights()
+    outputs = model(_images(), training=True)
+    assert all(np.array_equal(x, y) for x, y in zip(before, model.get_weights(), strict=True))
+    np.testing.assert_allclose(outputs, _norm(trainable=False)(_images()), rtol=1e-5, atol=1e-5)
+
+
+def test_files_hold_plain_batch_normalization(tmp_path):
+    model = build("resnet8")
+    config = model.get_config()
+    assert fuse(model) == 7
+    assert model.get_config() == config
+    model.save(tmp_path / "m.keras")
+    again = keras.saving.load_model(tmp_path / "m.keras")
+    assert type(again.get_layer("conv1_bn")) is keras.layers.BatchNormalization
+    assert "call" not in vars(again.get_layer("conv1_bn"))
+    unfuse(model)
+    assert "call" not in vars(model.get_layer("conv1_bn"))
+
+
+def _train(fused, steps, policy="float32"):
+    keras.utils.set_random_seed(0)
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = build("resnet8")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    if fused:
+        fuse(model)
+    optimizer = CoupledSGD(0.01, decay=1e-4, momentum=0.9, nesterov=True)
+    model.compile(optimizer, "sparse_categorical_crossentropy")
+    rng = np.random.default_rng(0)
+    images, labels = rng.standard_normal((16 * steps, 32, 32, 3)).astype("f"), rng.integers(0, 10, 16 * steps)
+    losses = []
+    for step in range(steps):
+        part = slice(16 * step, 16 * step + 16)
+        losses.append(float(model.train_on_batch(images[part], labels[part])))
+    return np.array(losses)
+
+
+@pytest.mark.slow
+def test_fifty_steps_have_the_losses_of_stock_keras():
+    stock = _train(False, 50)
+    assert np.abs(_train(True, 50) - stock).max() <= 1e-3
+    assert np.abs(_train(True, 50, "mixed_bfloat16") - stock).max() <= 0.2
+    assert np.ptp(stock) > 0.1
