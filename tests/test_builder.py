@@ -131,13 +131,14 @@ def test_strided_convolutions_of_the_torch_convention_pad_both_sides():
     assert "conv3_block1_1_pad" not in [layer.name for layer in build("resnet8").layers]
 
 
-def test_head_stays_in_float32_under_mixed_precision():
-    keras.config.set_dtype_policy("mixed_bfloat16")
+@pytest.mark.parametrize("half", ["bfloat16", "float16"])
+def test_head_stays_in_float32_under_mixed_precision(half):
+    keras.config.set_dtype_policy(f"mixed_{half}")
     try:
         model = build("resnet8")
     finally:
         keras.config.set_dtype_policy("float32")
-    assert model.get_layer("conv2_block1_1_conv").compute_dtype == "bfloat16"
+    assert model.get_layer("conv2_block1_1_conv").compute_dtype == half
     assert model.output.dtype == "float32"
     assert {v.dtype for v in model.variables} == {"float32"}
 

@@ -156,6 +156,31 @@ def test_public_files_are_fetched_with_their_hash_and_loaded(monkeypatch, tmp_pa
     assert asked["origin"].endswith("/resnet/" + asked["name"])
 
 
+def test_downloads_are_checked_by_hash_and_a_wrong_one_loads_nothing(monkeypatch, tmp_path):
+    import dataclasses
+    import hashlib
+
+    theirs = keras.applications.ResNet50(weights=None, include_top=False, input_shape=(32, 32, 3))
+    row = WEIGHT_SETS["resnet50", "imagenet"]
+    server, home = tmp_path / "server", tmp_path / "home"
+    server.mkdir()
+    public = server / "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    theirs.save(public)
+    monkeypatch.setattr(registry, "_KERAS_URL", f"file://{server}/")
+    monkeypatch.setattr("keras.src.utils.file_utils.config.keras_home", lambda: str(home))
+    for digest, said in (
+        ("0" * 32, "cannot be downloaded .*hash"),
+        (hashlib.md5(public.read_bytes()).hexdigest(), None),
+    ):
+        changed = dataclasses.replace(row, md5={True: digest, False: digest})
+        monkeypatch.setitem(WEIGHT_SETS, ("resnet50", "imagenet"), changed)
+        if said:
+            with pytest.raises(InputError, match=said):
+                build("resnet50", weights="imagenet", include_top=False, input_shape=(32, 32, 3))
+        else:
+            assert _equal(build("resnet50", weights="imagenet", include_top=False, input_shape=(32, 32, 3)), theirs)
+
+
 def test_hashes_are_those_of_keras_applications():
     from keras.src.applications import resnet  # the only place that has them
 
