@@ -258,3 +258,65 @@ def test_augmentations_keep_shape_and_dtype():
             assert (augment(x, draws).shape, augment(x, draws).dtype) == (x.shape, tf.uint8)
     with pytest.raises(InputError, match="unknown augmentation"):
         get_augmentation("mixup")
+
+
+# --- Mixing
+
+
+def _mixed(kind, alpha=1.0, seed=(3, 4)):
+    import tensorflow as tf
+
+    images = np.arange(4, dtype="f")[:, None, None, None] * np.ones((4, 8, 8, 1), "f")  # every image one value
+    targets = np.eye(4, dtype="f")
+    mixed, soft = kind(tf.constant(images), tf.constant(targets), tf.constant(seed, tf.int64), alpha)
+    return mixed.numpy(), soft.numpy()
+
+
+def test_mixup_weighs_images_and_targets_alike():
+    from keras_resnet.data.mixing import mixup
+
+    mixed, soft = _mixed(mixup)
+    np.testing.assert_allclose(soft.sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(mixed, (soft @ np.arange(4))[:, None, None, None] * np.ones((4, 8, 8, 1)), rtol=1e-5)
+    assert 0 < soft[0, 0] < 1
+    assert soft[0, 0] + soft[0, 3] == pytest.approx(1)
+
+
+def test_cutmix_pastes_a_rectangle_and_targets_follow_its_area():
+    from keras_resnet.data.mixing import cutmix
+
+    shares = []
+    for seed in range(20):
+        mixed, soft = _mixed(cutmix, seed=(seed, 7))
+        pasted = mixed[0, ..., 0] == 3
+        rows, columns = pasted.any(axis=1), pasted.any(axis=0)
+        np.testing.assert_array_equal(pasted, rows[:, None] & columns)  # a rectangle
+        assert soft[0, 3] == pytest.approx(pasted.mean())
+        shares.append(pasted.mean())
+    assert max(shares) > 0.3
+    assert min(shares) < 0.1
+
+
+def test_mixing_is_a_function_of_the_seed_and_weights_have_the_distribution():
+    from keras_resnet.data.mixing import mixup
+
+    np.testing.assert_array_equal(_mixed(mixup)[0], _mixed(mixup)[0])
+    weights = np.array([_mixed(mixup, 0.2, (seed, 1))[1][0, 0] for seed in range(300)])
+    assert abs(weights.mean() - 0.5) < 0.07
+    assert weights.std() == pytest.approx(0.5 / np.sqrt(1.4), abs=0.05)  # of Beta(0.2, 0.2)
+
+
+def test_pipelines_mix_every_batch_of_every_epoch_differently(digits):
+    from keras_resnet.data.mixing import make_mix
+
+    def weights(first_epoch):
+        pipeline = training_batches(
+            digits.train, 400, seed=0, mix=make_mix(0.4, 0.0), classes=10, first_epoch=first_epoch
+        )
+        return [float(targets.numpy().max(axis=1).min()) for _, targets in pipeline.take(6)]
+
+    first = weights(0)
+    assert len(set(first)) == 6
+    assert weights(1)[:3] == first[3:]  # three batches an epoch: a later start sees the same
+    assert make_mix(0.0, 0.0) is None
+    assert make_mix(0.1, 1.0) is not None

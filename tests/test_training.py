@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from keras_resnet import GateError, InputError, load_model, train
-from keras_resnet.training import RECIPES, get_recipe, override, run
+from keras_resnet.training import RECIPES, get_recipe, override, precision, run
 from keras_resnet.training.optimization import make_optimizer, make_schedule
+from keras_resnet.training.recipes import OPTIMIZERS
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda r: r.name)
@@ -52,11 +53,30 @@ def test_override_checks_types():
         ("milestones=0.9,0.5", "ascending"),
         ("warmup_epochs=24", "less than epochs"),
         ("name=x", "unknown recipe setting"),
+        ("precision=float8", "unknown precision"),
+        ("loss=hinge", "unknown loss"),
+        ("mixup=-1", "at least 0"),
+        ("ema=1", "below 1"),
+        ("accumulation=0", "expected more than 0"),
     ],
 )
 def test_settings_that_are_refused(setting, said):
     with pytest.raises(InputError, match=said):
         override(RECIPES["digits-resnet8"], [setting])
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["coupled_decay=true", "optimizer=adamw"], "coupled_decay goes with optimizer=sgd"),
+        (["schedule=plateau", "hold_out=false"], "watches the validation split"),
+        (["steps_per_execution=2", "accumulation=2"], "accumulation=1 only"),
+    ],
+)
+def test_settings_that_exclude_each_other(settings, said):
+    recipe = dataclasses.replace(RECIPES["digits-resnet8"])
+    with pytest.raises(InputError, match=said):
+        override(recipe, settings)
 
 
 def test_unknown_recipe():
@@ -76,6 +96,13 @@ def test_cosine_with_warm_up_against_its_formula():
     np.testing.assert_allclose(_rates(recipe, 10), expected, atol=1e-6)
 
 
+def test_one_cycle_is_two_straight_lines():
+    recipe = override(RECIPES["digits-resnet8"], ["schedule=one-cycle", "epochs=10", "warmup_epochs=2"])
+    expected = [0.1 * min(i / 20, (100 - i) / 80) for i in range(100)]
+    np.testing.assert_allclose(_rates(recipe, 10), expected, atol=1e-7)
+    assert _rates(override(recipe, ["warmup_epochs=0"]), 10)[0] == pytest.approx(0.1)
+
+
 def test_steps_divide_by_ten_at_the_milestones():
     recipe = get_recipe("he2015")
     rates = _rates(dataclasses.replace(recipe, epochs=4), 10)
@@ -89,6 +116,50 @@ def test_steps_with_warm_up_and_constant():
     rates = _rates(recipe, 10)
     assert rates[0] < rates[10] < rates[25] == pytest.approx(0.1)
     assert set(_rates(override(recipe, ["warmup_epochs=0"]), 10)) == {0.1}
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_coupled_decay_goes_through_the_momentum_as_in_pytorch(nesterov):
+    recipe = override(
+        RECIPES["digits-resnet8"],
+        ["coupled_decay=true", "weight_decay=0.1", "schedule=constant", "warmup_epochs=0", f"nesterov={nesterov}"],
+    )
+    optimizer = make_optimizer(recipe, 1)
+    kernel, gamma = (keras.Variable(np.float32([2.0, -1.0]), name=name) for name in ("kernel", "gamma"))
+    expected, momentum = {"kernel": np.array([2.0, -1.0]), "gamma": np.array([2.0, -1.0])}, {"kernel": 0, "gamma": 0}
+    for step in range(3):
+        gradient = np.float32([0.5, step])
+        optimizer.apply([keras.ops.convert_to_tensor(gradient)] * 2, [kernel, gamma])
+        for name, decay in (("kernel", 0.1), ("gamma", 0.0)):  # torch.optim.SGD's update
+            g = gradient + decay * expected[name]
+            momentum[name] = 0.9 * momentum[name] + g
+            expected[name] = expected[name] - 0.1 * (g + 0.9 * momentum[name] if nesterov else momentum[name])
+    np.testing.assert_allclose(kernel.numpy(), expected["kernel"], rtol=1e-5)
+    np.testing.assert_allclose(gamma.numpy(), expected["gamma"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_has_its_options(optimizer):
+    recipe = override(
+        RECIPES["digits-resnet8"],
+        [
+            f"optimizer={optimizer}",
+            "clip_norm=0.5",
+            "accumulation=2",
+            "ema=0.9",
+            "schedule=constant",
+            "warmup_epochs=0",
+        ],
+    )
+    made = make_optimizer(recipe, 1)
+    assert (made.global_clipnorm, made.gradient_accumulation_steps, made.use_ema, made.ema_momentum) == (
+        0.5,
+        2,
+        True,
+        0.9,
+    )
+    again = type(made).from_config(made.get_config())
+    assert type(again) is type(made)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
@@ -157,15 +228,18 @@ def test_digits_recipe_reaches_its_accuracy(digits, tmp_path):
 
 def test_the_best_epoch_is_kept_and_ties_go_to_the_lower_loss(mini_spec, tmp_path):
     from keras_resnet import ModelCard, build
-    from keras_resnet.training.loop import _KeepBest
+    from keras_resnet.training.loop import _Keep
 
-    keep = _KeepBest(tmp_path / "model.keras", ModelCard())
+    keep = _Keep(build(mini_spec), tmp_path / "model.keras", ModelCard(), best=True)
     keep.set_model(build(mini_spec))
     saved = []
     keep.save = lambda: saved.append(keep.epoch)
     for epoch, (accuracy, loss) in enumerate([(0.5, 1.0), (0.7, 0.9), (0.7, 0.8), (0.6, 0.1), (0.7, 0.85)]):
         keep.on_epoch_end(epoch, {"val_accuracy": accuracy, "val_loss": loss})
     assert saved == [1, 2, 3]
+    keep.only_best = False
+    keep.on_epoch_end(7, {"accuracy": 0.1})  # nothing held out: the last weights count
+    assert saved == [1, 2, 3, 8]
 
 
 @pytest.mark.slow
@@ -230,3 +304,88 @@ def test_the_newest_run_is_the_one_with_a_model(tmp_path):
         (tmp_path / name / "model.keras").touch()
         os.utime(tmp_path / name / "model.keras", (age, age))
     assert run.newest(tmp_path) == tmp_path / "a" / "model.keras"
+
+
+# --- Options of a run
+
+OPTIONS = {
+    "everything of rsb": ["loss=binary", "mixup=0.1", "cutmix=1.0", "optimizer=lamb", "learning_rate=0.005"],
+    "average": ["ema=0.8", "precise_bn=256", "clip_norm=1.0", "accumulation=2"],
+    "regularised": ["stochastic_depth=0.2", "dropout=0.2", "zero_init_residual=true", "label_smoothing=0.1"],
+    "plateau": ["schedule=plateau", "patience=1", "warmup_epochs=0", "optimizer=adam", "learning_rate=0.001"],
+    "all data": ["hold_out=false", "schedule=one-cycle", "coupled_decay=true"],
+    "half": ["precision=mixed_bfloat16", "steps_per_execution=2"],
+    "scaled half": ["precision=mixed_float16"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OPTIONS)
+def test_options_train_and_leave_a_plain_float32_model(name, short_recipe, tmp_path, capfd):
+    recipe = override(short_recipe, ["epochs=3", "batch_size=32", *OPTIONS[name]])
+    result = train(recipe, run_dir=tmp_path / "run", verbose=2)
+    assert "tensors decayed" in capfd.readouterr().out
+    model, _ = load_model(result.run_dir / "model.keras")
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+    assert not any(isinstance(layer, keras.layers.Dropout) for layer in model.layers)
+    assert model.get_layer("predictions").activation is keras.activations.softmax
+    losses = run.read_metrics(result.run_dir / "metrics.csv")["loss"]
+    assert losses[-1] < losses[0]
+    assert (result.run_dir / "curves.png").exists()
+    assert (result.validation_accuracy is None) == (not recipe.hold_out)
+
+
+def test_all_data_means_training_and_validation(digits):
+    from keras_resnet.data import joined
+
+    everything = joined(digits.train, digits.validation)
+    assert len(everything.labels) == 1257 + 180
+    pixels = everything.fetch(np.array([0, 1257]))
+    np.testing.assert_array_equal(pixels[0], digits.train.images[0])
+    np.testing.assert_array_equal(pixels[1], digits.validation.images[0])
+
+
+def test_precise_statistics_are_means_over_the_training_images(digits, short_recipe):
+    """The first norm's input does not depend on other norms: its statistics are those of that convolution's output."""
+    from keras_resnet import build
+    from keras_resnet.data import training_batches
+    from keras_resnet.preprocessing import PREPROCESS
+    from keras_resnet.training.loop import _estimate_statistics
+
+    model = build("resnet8")
+    recipe = dataclasses.replace(short_recipe, precise_bn=384, batch_size=128)
+    _estimate_statistics(model, digits.train, recipe, None, PREPROCESS["tf"])
+    first = keras.Model(model.input, model.get_layer("conv1_conv").output)
+    batches = training_batches(digits.train, 128, seed=recipe.seed).take(3)
+    outputs = [np.asarray(first(PREPROCESS["tf"](pixels))) for pixels, _ in batches]
+    norm = model.get_layer("conv1_bn")
+    np.testing.assert_allclose(norm.moving_mean, np.mean([o.mean((0, 1, 2)) for o in outputs], 0), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(norm.moving_variance, np.mean([o.var((0, 1, 2)) for o in outputs], 0), rtol=1e-3)
+    assert norm.momentum == 0.99
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("flags : avx2 avx512_bf16", "mixed_bfloat16"),
+        ("Features : asimd bf16", "mixed_bfloat16"),
+        ("flags : avx2", "float32"),
+    ],
+)
+def test_automatic_precision_asks_the_processor(monkeypatch, lines, expected):
+    monkeypatch.setattr(precision.Path, "read_text", lambda *args, **kwargs: lines)
+    assert precision.resolve("auto") == expected
+    assert precision.resolve("mixed_float16") == "mixed_float16"
+
+
+def test_the_summary_counts_what_is_decayed():
+    from keras_resnet import build
+    from keras_resnet.training.summary import describe, estimated_memory
+
+    model = build("resnet20_cifar")
+    text = describe(model, RECIPES["fast"], 390, "float32")
+    assert "271,098 parameters, 40,551,040 multiply-adds" in text
+    assert "20 tensors decayed, 39 not" in text  # 19 convolutions and the head; 19 norms and the head's bias
+    everything = dataclasses.replace(RECIPES["fast"], decay_all=True)
+    assert "59 tensors decayed, 0 not" in describe(model, everything, 390, "float32")
+    assert estimated_memory(model, everything) > 128 * 32 * 32 * 16 * 4 * 7

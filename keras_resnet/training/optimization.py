@@ -40,8 +40,10 @@ class CoupledSGD(keras.optimizers.SGD):
         self.decay, self.undecayed = decay, tuple(undecayed)
 
     def update_step(self, gradient, variable, learning_rate):
-        """Adds the decay to a dense gradient."""
-        if variable.name not in self.undecayed:
+        """Adds the decay to a gradient, after clipping and after the replicas' sum, as PyTorch does."""
+        # TensorFlow passes its own variable, whose name is not Keras'.
+        name = self._trainable_variables[self._get_variable_index(variable)].name
+        if name not in self.undecayed:
             gradient = gradient + keras.ops.cast(variable, gradient.dtype) * self.decay
         super().update_step(gradient, variable, learning_rate)
 
