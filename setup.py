@@ -26,6 +26,7 @@ EXPORT = [
     "setuptools>=70",  # tensorflow-model-optimization imports distutils and does not say so
 ]
 HUB = ["huggingface_hub>=0.30,<3"]  # weights="hf://timm/..."
+LOGS = ["tensorboard>=2.19,<3"]  # TensorFlow 2.21 writes its logs only where this is installed
 TEST = ["pytest>=8.2,<10", "pytest-xdist>=3.6,<4", "ruff>=0.12,<0.18", "jax>=0.7,<1"]
 GPU = ["tensorflow[and-cuda]>=2.21,<2.22"]
 
@@ -41,7 +42,14 @@ setup(
     packages=find_packages(include=["keras_resnet", "keras_resnet.*", "export", "export.*"]),
     package_data={"keras_resnet.weights": ["files/*.safetensors"]},
     install_requires=CORE,
-    extras_require={"export": EXPORT, "hub": HUB, "test": TEST, "gpu": GPU, "all": EXPORT + HUB + TEST},
+    extras_require={
+        "export": EXPORT,
+        "hub": HUB,
+        "tensorboard": LOGS,
+        "test": TEST,
+        "gpu": GPU,
+        "all": EXPORT + HUB + LOGS + TEST,
+    },
     entry_points={"console_scripts": ["keras-resnet = keras_resnet.cli:main"]},
     classifiers=[
         "Development Status :: 3 - Alpha",

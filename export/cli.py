@@ -26,13 +26,14 @@ def _parser(program: str, description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--model",
         help="a .keras file, or a variant's name with --weights; by default the newest run under runs/, else the "
-        "digits model that ships with the package",
+        "best model that ships with the package: a CIFAR-10 net where its images are at hand, else a digits net",
     )
     parser.add_argument("--weights", help="for a variant: a registered name, a weight file, or none")
     parser.add_argument(
-        "--dataset", help="digits, cifar10, or a folder of class folders; by default what the model was trained on"
+        "--dataset",
+        help="digits, cifar10, cifar100, or a folder of class folders; by default what the model was trained on",
     )
-    parser.add_argument("--data-dir", type=Path, help="where CIFAR-10's official binary files are")
+    parser.add_argument("--data-dir", type=Path, help="where CIFAR's official binary files are (else Keras' cache)")
     parser.add_argument(
         "--limit", type=_positive, metavar="N", help="verify on N test images (default: all that fit in 2 GB)"
     )

@@ -12,6 +12,7 @@ from string import Template
 
 from export.verify import Gate
 from keras_resnet import console, files
+from keras_resnet.page import page
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +111,7 @@ class Report:
 
     def write_html(self, path: Path, *, overwrite: bool = False) -> None:
         """Writes a page that needs nothing but itself."""
-        page = Template(_PAGE).substitute(
+        body = Template(_BODY).substitute(
             model=html.escape(self.model),
             evidence=html.escape(self.evidence),
             date=time.strftime("%Y-%m-%d %H:%M"),
@@ -122,7 +123,7 @@ class Report:
             details="".join(_details(row) for row in self.rows),
         )
         with files.writing(path, overwrite=overwrite) as temporary:
-            temporary.write_text(page, encoding="utf-8")
+            temporary.write_text(page("Export report", body), encoding="utf-8")
 
 
 _FIGURES = ("kB", "operators", "max abs", "cosine", "agreement", "top-1", "Keras' top-1", "ms")
@@ -193,34 +194,7 @@ def _figure(value: float | str) -> str:
     return html.escape(f"{value:.6g}" if isinstance(value, float) else value)
 
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Export report</title>
-<style>
-body { font: 16px/1.5 system-ui, sans-serif; color: #1b1f24; background: #fff; max-width: 72rem; margin: 2rem auto;
-  padding: 0 1rem; }
-h1 { margin-bottom: 0; } h2 { margin: 1.5rem 0 0; font-size: 1.15rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; } caption { text-align: left; color: #57606a; font-size: .9rem; }
-th { text-align: left; font-weight: 600; white-space: nowrap; }
-.list th, .list td { padding: .35rem .6rem; border-bottom: 1px solid #d0d7de; }
-.list thead th { border-bottom: 2px solid #57606a; }
-.list td { white-space: nowrap; }
-.list tbody th { white-space: normal; overflow-wrap: anywhere; min-width: 11rem; }
-.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.chart { width: 100%; } .chart th { width: 10rem; font-weight: 400; padding-right: .6rem; } .track { width: auto; }
-.chart .number { width: 6.5rem; padding-left: .6rem; }
-.bar { display: block; height: 1rem; border-radius: 0 3px 3px 0; min-width: 1px; background: #1f6feb; }
-.bar.onnx { background: #bc4c00; }
-.good { color: #116329; } .bad { color: #a40e26; font-weight: 700; }
-details { margin: .4rem 0; } summary { cursor: pointer; }
-</style>
-</head>
-<body>
-<h1>Export report</h1>
+_BODY = """<h1>Export report</h1>
 <p>$model<br>verified on $evidence, $date</p>
 <p class="$verdict_class">$verdict</p>
 <div class="scroll"><table class="list">
@@ -230,6 +204,4 @@ details { margin: .4rem 0; } summary { cursor: pointer; }
 </table></div>
 $charts
 <section><h2>Gates and operators</h2>$details</section>
-</body>
-</html>
 """

@@ -13,14 +13,15 @@ import tensorflow as tf
 
 from keras_resnet.builder import deep_graphs
 from keras_resnet.card import ModelCard
-from keras_resnet.data import Dataset, load_dataset
+from keras_resnet.data import Dataset, cifar, load_dataset
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation import check_fit, image_shape
 from keras_resnet.runners import KerasRunner
 from keras_resnet.saving import load_named
 from keras_resnet.training import run
+from keras_resnet.weights import list_weights
 
-SHIPPED = ("resnet8", "digits")  # the small model that comes with the package
+_SMALL = ("resnet8", "digits")  # needs no data but what scikit-learn brings
 _NOISE = 64
 _EVIDENCE_BYTES = 2 * 10**9  # of float32 images
 
@@ -93,10 +94,10 @@ def load_source(
 
     Args:
         model: a `.keras` file or a variant's name; by default the newest run under runs/, and where there is none the
-            small digits model that ships with the package.
+            best model that ships with the package: on CIFAR-10 where its images are at hand, else on digits.
         weights: for a variant's name.
         dataset: by default the one that the model was trained on.
-        data_dir: where cifar10's files are.
+        data_dir: where CIFAR's official binary files are; by default Keras' cache.
 
     Returns:
         The source; its `dataset` is None where the model names none that can be opened.
@@ -111,9 +112,9 @@ def load_source(
         model, origin = newest, f"{newest} (the newest run)"
         name = newest.parent.name
     elif model is None:
-        model, weights = SHIPPED
-        name = "-".join(SHIPPED)
-        origin = f"{SHIPPED[0]} trained on {SHIPPED[1]}, which ships with the package (no run under {run.RUNS}/)"
+        model, weights = shipped(data_dir)
+        name = f"{model}-{weights}"
+        origin = f"{model} trained on {weights}, which ships with the package (no run under {run.RUNS}/)"
     elif name == Path(run.MODEL).stem:
         name = Path(model).resolve().parent.name
     network, card = load_named(model, weights)
@@ -131,10 +132,28 @@ def load_source(
     return Source(network, card, name, origin, data)
 
 
+def shipped(data_dir: str | os.PathLike | None) -> tuple[str, str]:
+    """Variant and weights that an export without a model starts from.
+
+    Args:
+        data_dir: where CIFAR's files may be.
+
+    Returns:
+        The most accurate of the package's own CIFAR-10 sets where the images are there to calibrate and verify with,
+        else the digits set.
+    """
+    own = [row for row in list_weights() if row.dataset == "cifar10" and not row.md5]
+    if not own or cifar.find("cifar10", data_dir) is None:
+        return _SMALL
+    best = max(own, key=lambda row: row.top1)
+    return best.spec, best.name
+
+
 def _dataset(card: ModelCard, name, data_dir, shape: tuple[int, int, int]) -> Dataset | None:
     if name is not None:
         return load_dataset(name, data_dir, shape)
-    if card.dataset == "digits" or (card.dataset == "cifar10" and data_dir) or Path(card.dataset or "").is_absolute():
+    is_cifar = card.dataset in cifar.LAYOUTS and cifar.find(card.dataset, data_dir) is not None
+    if card.dataset == "digits" or is_cifar or Path(card.dataset or "").is_absolute():
         return load_dataset(card.dataset, data_dir, shape)
     return None
 

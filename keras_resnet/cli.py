@@ -1,4 +1,4 @@
-"""`python -m keras_resnet` and `keras-resnet`: train, evaluate, predict, models, weights. Parses and calls."""
+"""`python -m keras_resnet` and `keras-resnet`: train, evaluate, predict, report, models, weights. Parses and calls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser("train", help="train a recipe into a run directory")
     train.add_argument("--recipe", required=True, help=" or ".join(RECIPES))
-    train.add_argument("--data-dir", type=Path, help="where CIFAR-10's official binary files are")
+    train.add_argument("--data-dir", type=Path, help="where CIFAR's official binary files are (else Keras' cache)")
     train.add_argument("--run-dir", type=Path, help="a new directory; runs/RECIPE-DATE-TIME by default")
     train.add_argument(
         "--set",
@@ -33,8 +33,8 @@ def _parser() -> argparse.ArgumentParser:
 
     evaluate = commands.add_parser("evaluate", help="accuracy of a .keras, .tflite or .onnx file on a test split")
     _add_model(evaluate)
-    evaluate.add_argument("--dataset", required=True, help="digits, cifar10, or a folder of class folders")
-    evaluate.add_argument("--data-dir", type=Path, help="where CIFAR-10's official binary files are")
+    evaluate.add_argument("--dataset", required=True, help="digits, cifar10, cifar100, or a folder of class folders")
+    evaluate.add_argument("--data-dir", type=Path, help="where CIFAR's official binary files are (else Keras' cache)")
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     evaluate.set_defaults(work=_evaluate)
 
@@ -43,6 +43,13 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("images", nargs="+", metavar="IMAGE", help="PNG or JPEG files")
     predict.add_argument("--json", type=Path, metavar="FILE", help="write the classes there too")
     predict.set_defaults(work=_predict)
+
+    report = commands.add_parser("report", help="compare training runs in one HTML page")
+    report.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run directories")
+    report.add_argument("-o", "--output", type=Path, default=Path("report.html"), metavar="FILE", help="%(default)s")
+    report.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    report.add_argument("--json", type=Path, metavar="FILE", help="write the table there too")
+    report.set_defaults(work=_report)
 
     models = commands.add_parser("models", help="list the variants, or the exact size of some")
     models.add_argument("names", nargs="*", metavar="NAME", help="variants to measure")
@@ -77,6 +84,8 @@ def _train(args: argparse.Namespace) -> int:
         ("best epoch", f"{result.best_epoch} of {recipe.epochs}"),
         ("validation accuracy", "all trained on" if accuracy is None else f"{accuracy:.2%}"),
         ("training time", f"{result.seconds:.0f} s"),
+        ("training steps", f"{result.images_per_second:,.0f} images/s ({result.precision})"),
+        ("waiting for data", f"{result.waiting_share:.1%} of the steps' time"),
     ]
     console.print_table(f"Training {recipe.name}", ("", ""), rows)
     data = f" --data-dir {args.data_dir}" if args.data_dir else ""
@@ -127,6 +136,18 @@ def _predict(args: argparse.Namespace) -> int:
 def _note_missing_card(model: str, runner) -> None:
     if not runner.card.dataset:
         print(f"note: {model} names no input convention; it is fed RGB 0..255 as float32", file=sys.stderr)
+
+
+def _report(args: argparse.Namespace) -> int:
+    from keras_resnet.training import report
+
+    runs = report.read(args.runs)
+    rows = [run.cells() for run in runs]
+    report.write_html(runs, args.output, overwrite=args.overwrite)
+    console.write_json(args.json, [dict(zip(report.COLUMNS, row, strict=True)) for row in rows])
+    console.print_table("Runs", report.COLUMNS, [["–" if cell is None else cell for cell in row] for row in rows])
+    print(f"curves and settings: {args.output}")
+    return console.OK
 
 
 def _models(args: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 from keras_resnet import InputError, load_dataset
 from keras_resnet.data import batches, images, training_batches
 from keras_resnet.data.augment import AUGMENTATIONS, affine, get_augmentation, pad_crop
-from keras_resnet.data.cifar import read_records
+from keras_resnet.data.cifar import LAYOUTS, read_records
 from keras_resnet.data.dataset import ArraySplit
 from keras_resnet.data.folder import check_unreadable
 
@@ -56,7 +56,7 @@ def fake_cifar(tmp_path):
 def test_cifar_records_are_planes_of_rgb(tmp_path):
     rows = _records(3)
     (tmp_path / "x.bin").write_bytes(rows.tobytes())
-    pixels, labels = read_records(tmp_path / "x.bin", 3)
+    pixels, labels = read_records(tmp_path / "x.bin", records=3)
     np.testing.assert_array_equal(labels, rows[:, 0])
     assert pixels[1, 5, 7, 2] == rows[1, 1 + 2 * 1024 + 5 * 32 + 7]
 
@@ -66,6 +66,49 @@ def test_cifar_takes_the_folder_or_the_one_above(fake_cifar):
         dataset = load_dataset("cifar10", folder)
         assert [len(s.labels) for s in (dataset.train, dataset.validation, dataset.test)] == [45_000, 5_000, 10_000]
     assert np.bincount(dataset.validation.labels).min() > 400
+
+
+def test_cifar100_has_two_labels_of_which_the_fine_one_counts(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, 256, (3, 3074), np.uint8)
+    rows[:, :2] = [[19, 7], [3, 99], [0, 0]]
+    (tmp_path / "x.bin").write_bytes(rows.tobytes())
+    pixels, labels = read_records(tmp_path / "x.bin", LAYOUTS["cifar100"], records=3)
+    assert labels.tolist() == [7, 99, 0]
+    assert pixels[1, 5, 7, 2] == rows[1, 2 + 2 * 1024 + 5 * 32 + 7]
+    rows[0, 1] = 100
+    (tmp_path / "x.bin").write_bytes(rows.tobytes())
+    with pytest.raises(InputError, match=r"label 100, expected 0\.\.99"):
+        read_records(tmp_path / "x.bin", LAYOUTS["cifar100"], records=3)
+
+
+def test_cifar100_names_its_classes_in_their_order():
+    classes = LAYOUTS["cifar100"].classes
+    assert len(classes) == len(set(classes)) == 100
+    assert list(classes) == sorted(classes)
+    assert (classes[0], classes[54], classes[99]) == ("apple", "orchid", "worm")
+
+
+def test_cifar100_is_loaded_whole(tmp_path):
+    folder = tmp_path / "cifar-100-binary"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name, count in (("train.bin", 50_000), ("test.bin", 10_000)):
+        rows = np.zeros((count, 3074), np.uint8)
+        rows[:, 1] = rng.permutation(np.arange(count) % 100)
+        rows.tofile(folder / name)
+    dataset = load_dataset("cifar100", tmp_path)
+    assert [len(s.labels) for s in (dataset.train, dataset.validation, dataset.test)] == [45_000, 5_000, 10_000]
+    assert np.bincount(dataset.validation.labels).tolist() == [50] * 100
+
+
+def test_cifar_is_found_in_the_cache_of_keras(fake_cifar, tmp_path, monkeypatch):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "datasets").symlink_to(fake_cifar, target_is_directory=True)
+    with pytest.raises(InputError, match="needs --data-dir"):
+        load_dataset("cifar10")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
+    assert len(load_dataset("cifar10").test.labels) == 10_000
 
 
 @pytest.mark.slow
@@ -85,7 +128,7 @@ def test_truncated_cifar_file_is_named(fake_cifar):
 def test_damaged_cifar_labels(tmp_path):
     (tmp_path / "x.bin").write_bytes(_records(2, labels=[1, 10]).tobytes())
     with pytest.raises(InputError, match="label 10"):
-        read_records(tmp_path / "x.bin", 2)
+        read_records(tmp_path / "x.bin", records=2)
 
 
 def test_cifar_that_is_not_there(tmp_path):
@@ -93,7 +136,7 @@ def test_cifar_that_is_not_there(tmp_path):
         load_dataset("cifar10")
     with pytest.raises(InputError, match="expected cifar-10-batches-bin"):
         load_dataset("cifar10", tmp_path)
-    (tmp_path / "test_batch").touch()
+    (tmp_path / "cifar-10-batches-py").mkdir()
     with pytest.raises(InputError, match="pickled version is not read"):
         load_dataset("cifar10", tmp_path)
 
@@ -320,3 +363,29 @@ def test_pipelines_mix_every_batch_of_every_epoch_differently(digits):
     assert weights(1)[:3] == first[3:]  # three batches an epoch: a later start sees the same
     assert make_mix(0.0, 0.0) is None
     assert make_mix(0.1, 1.0) is not None
+
+
+# --- Waiting
+
+
+def test_the_clock_runs_only_while_a_batch_is_not_ready(monkeypatch):
+    """With a clock of our own: producing a batch takes 3 seconds, consuming it 10, prefetched ones are ready."""
+    import tensorflow as tf
+
+    from keras_resnet.data import timing
+
+    now = [0.0]
+    monkeypatch.setattr(timing.time, "monotonic", lambda: now[0])
+
+    def produce(x):
+        now[0] += 3.0
+        return x
+
+    slow = tf.data.Dataset.range(4).map(lambda x: tf.numpy_function(produce, [x], tf.int64))
+    clock = timing.Clock()
+    for _ in clock.timed(slow):  # nothing prefetched: every batch is waited for
+        now[0] += 10.0
+    assert clock.seconds == 4 * 3.0
+    ready, clock = tf.data.Dataset.range(4), timing.Clock()
+    assert [int(x) for x in clock.timed(ready)] == [0, 1, 2, 3]
+    assert clock.seconds == 0.0

@@ -193,11 +193,18 @@ def test_run_directory_is_complete(short_run, short_recipe):
         "metrics.csv",
         "curves.png",
         "environment.json",
+        "result.json",
+        "tensorboard",
     }
     assert json.loads((short_run / "recipe.json").read_text())["epochs"] == short_recipe.epochs
     environment = json.loads((short_run / "environment.json").read_text())
     assert environment["seed"] == 0
     assert environment["packages"]["tensorflow"].startswith("2.21")
+    result = json.loads((short_run / "result.json").read_text())
+    assert result["images_per_second"] > 10
+    assert 0 <= result["waiting_share"] < 1
+    assert result["precision"] == "float32"
+    assert list((short_run / "tensorboard").rglob("events.*"))
     metrics = run.read_metrics(short_run / "metrics.csv")
     assert {"accuracy", "loss", "val_accuracy", "val_loss"} < set(metrics)
     assert len(metrics["loss"]) == 2

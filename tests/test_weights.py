@@ -121,6 +121,21 @@ def test_missing_files_and_unknown_sets(tmp_path):
         build("resnet18", weights="imagenet")
 
 
+def test_half_precision_files_take_half_the_space_and_load_as_float32(model, mini_spec, tmp_path):
+    save_weights(model, tmp_path / "full.safetensors")
+    save_weights(model, tmp_path / "half.safetensors", dtype="float16")
+    assert (tmp_path / "half.safetensors").stat().st_size < 0.8 * (tmp_path / "full.safetensors").stat().st_size
+    again = build(mini_spec, weights=tmp_path / "half.safetensors")
+    for ours, theirs in zip(again.get_weights(), model.get_weights(), strict=True):
+        assert ours.dtype == np.float32
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-6)
+    model.get_layer("conv1_bn").moving_variance.assign(np.full(4, 1e6))
+    with pytest.raises(InputError, match="conv1_bn/moving_variance hold values beyond its range"):
+        save_weights(model, tmp_path / "large.safetensors", dtype="float16")
+    with pytest.raises(InputError, match="dtype='int8'"):
+        save_weights(model, tmp_path / "int.safetensors", dtype="int8")
+
+
 def test_saving_refuses_other_suffixes(model, tmp_path):
     with pytest.raises(InputError, match="ends in .safetensors"):
         save_weights(model, tmp_path / "w.h5")

@@ -9,7 +9,7 @@ from keras_resnet.data import cifar, digits, folder
 from keras_resnet.data.dataset import Dataset, Split, batches, joined, training_batches
 from keras_resnet.errors import InputError, unknown_name
 
-SOURCES = ("digits", "cifar10")
+SOURCES = ("digits", *cifar.LAYOUTS)
 
 __all__ = ["SOURCES", "Dataset", "Split", "batches", "joined", "load_dataset", "training_batches"]
 
@@ -22,8 +22,8 @@ def load_dataset(
     """Loads a data source.
 
     Args:
-        name: `"digits"`, `"cifar10"`, or a folder `root/class_name/*.png|jpg`.
-        data_dir: where cifar10's files are.
+        name: `"digits"`, `"cifar10"`, `"cifar100"`, or a folder `root/class_name/*.png|jpg`.
+        data_dir: where CIFAR's official binary files are; by default Keras' cache.
         image_shape: of the images read from a folder; the named sources have their own.
 
     Returns:
@@ -40,8 +40,8 @@ def load_dataset(
     """
     if name == "digits":
         return digits.load()
-    if name == "cifar10":
-        return cifar.load(data_dir)
+    if name in cifar.LAYOUTS:
+        return cifar.load(str(name), data_dir)
     if not Path(name).exists() and os.sep not in str(name):
         raise unknown_name("dataset", str(name), SOURCES, "(or name a folder of class folders)")
     if image_shape[2] not in (1, 3):

@@ -41,7 +41,9 @@ def load(root: str | os.PathLike, image_shape: tuple[int, int, int]) -> Dataset:
     """
     root = Path(root)
     if not root.is_dir():
-        raise InputError(f"{root} is no folder: expected a dataset name (digits, cifar10) or a folder of class folders")
+        raise InputError(
+            f"{root} is no folder: expected a dataset name (digits, cifar10, cifar100) or a folder of class folders"
+        )
     parts = {_ALIASES.get(p.name, p.name): p for p in root.iterdir() if p.is_dir()}
     parts = {name: parts[name] for name in _PARTS if name in parts}
     if "train" not in parts:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet import saving
+from keras_resnet import files, saving
 from keras_resnet.builder import build
 from keras_resnet.card import ModelCard
 from keras_resnet.data import Dataset, Split, batches, joined, load_dataset, training_batches
 from keras_resnet.data.augment import get_augmentation
 from keras_resnet.data.folder import check_unreadable
 from keras_resnet.data.mixing import make_mix
+from keras_resnet.data.timing import Clock
 from keras_resnet.errors import GateError, InputError, unknown_name
 from keras_resnet.preprocessing import PREPROCESS
 from keras_resnet.specs import ResNetSpec, get_spec
@@ -34,10 +37,14 @@ class Result:
     """What a training left behind.
 
     Attributes:
-        run_dir: with model.keras, recipe.json, metrics.csv, curves.png and environment.json.
+        run_dir: with model.keras, recipe.json, metrics.csv, curves.png, environment.json, result.json and the logs of
+            TensorBoard (where it is installed).
         best_epoch: counted from 1; 0 if no epoch was finished.
         validation_accuracy: of the best epoch, whose weights model.keras holds; None where nothing was held out.
         seconds: wall time of `fit`.
+        images_per_second: of the training steps alone, without the validation.
+        waiting_share: of the training steps' time in which the next batch was not ready.
+        precision: dtype policy of the training.
         interrupted: Ctrl-C ended it early.
     """
 
@@ -45,7 +52,14 @@ class Result:
     best_epoch: int
     validation_accuracy: float | None
     seconds: float
+    images_per_second: float
+    waiting_share: float
+    precision: str
     interrupted: bool
+
+    def to_json(self) -> dict[str, object]:
+        """The fields as JSON types."""
+        return {**asdict(self), "run_dir": str(self.run_dir)}
 
 
 class _Keep(keras.callbacks.Callback):
@@ -72,6 +86,32 @@ class _Keep(keras.callbacks.Callback):
         saving.save_model(self.twin, self.path, self.card, overwrite=True)
 
 
+class _Stopwatch(keras.callbacks.Callback):
+    """Seconds and steps of training, without validation and saving; the first step, which compiles, is left out."""
+
+    def __init__(self, clock: Clock):
+        super().__init__()
+        self.clock, self.steps, self.seconds, self.waiting = clock, 0, 0.0, 0.0
+        self._first = True
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Starts."""
+        self._mark = (0, time.monotonic(), self.clock.seconds)
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Counts; `batch` is the last of those that one call executed."""
+        if self._first:
+            self._first = False
+            self._mark = (batch + 1, time.monotonic(), self.clock.seconds)
+        self._now = (batch + 1, time.monotonic())
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Adds up: the clock stopped with the last batch."""
+        self.steps += self._now[0] - self._mark[0]
+        self.seconds += self._now[1] - self._mark[1]
+        self.waiting += self.clock.seconds - self._mark[2]
+
+
 def copy_weights(source: keras.Model, target: keras.Model) -> None:
     """Copies by layer name: regularising layers change the order of the others."""
     values = {weight.path: weight for weight in source.weights}
@@ -93,7 +133,7 @@ def train(
 
     Args:
         recipe: a row of `RECIPES`, possibly changed by `dataclasses.replace`.
-        data_dir: where cifar10's files are.
+        data_dir: where CIFAR's official binary files are; by default Keras' cache.
         run_dir: a new or empty directory; `runs/RECIPE-DATE-TIME` by default.
         verbose: as in `keras.Model.fit`.
 
@@ -207,12 +247,17 @@ def _fit(model, twin, recipe: Recipe, dataset: Dataset, steps, path: Path, card:
     if recipe.hold_out:
         one_hot = batches(dataset.validation, _EVALUATION_BATCH).map(lambda x, y: (x, tf.one_hot(y, classes)))
         validation = one_hot.map(normalized).cache()
+    clock = Clock()
+    training = clock.timed(training.prefetch(tf.data.AUTOTUNE))
+    stopwatch = _Stopwatch(clock)
     keep_best = _Keep(twin, path / run.MODEL, card, best=recipe.hold_out)
     callbacks = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if recipe.ema else []
     if recipe.schedule == "plateau":
         callbacks.append(keras.callbacks.ReduceLROnPlateau(factor=0.1, patience=recipe.patience))
     csv_logger = keras.callbacks.CSVLogger(str(path / run.METRICS))
-    callbacks += [csv_logger, keep_best, keras.callbacks.TerminateOnNaN()]
+    callbacks += [stopwatch, csv_logger, keep_best, keras.callbacks.TerminateOnNaN()]
+    if importlib.util.find_spec("tensorboard"):
+        callbacks.append(keras.callbacks.TensorBoard(str(path / run.TENSORBOARD), write_graph=False))
     start, interrupted = time.monotonic(), False
     losses: list[float] = []
     try:
@@ -240,5 +285,16 @@ def _fit(model, twin, recipe: Recipe, dataset: Dataset, steps, path: Path, card:
             f"the loss was not finite in epoch {len(losses)}: lower learning_rate={recipe.learning_rate} or raise "
             f"warmup_epochs={recipe.warmup_epochs}; {path} has the metrics"
         )
-    accuracy = max(keep_best.best[0], 0.0) if recipe.hold_out else None
-    return Result(path, keep_best.epoch, accuracy, time.monotonic() - start, interrupted)
+    result = Result(
+        run_dir=path,
+        best_epoch=keep_best.epoch,
+        validation_accuracy=max(keep_best.best[0], 0.0) if recipe.hold_out else None,
+        seconds=time.monotonic() - start,
+        images_per_second=recipe.batch_size * stopwatch.steps / max(stopwatch.seconds, 1e-9),
+        waiting_share=stopwatch.waiting / max(stopwatch.seconds, 1e-9),
+        precision=model.layers[-2].dtype_policy.name,
+        interrupted=interrupted,
+    )
+    with files.writing(path / run.RESULT) as temporary:
+        temporary.write_text(json.dumps(result.to_json(), indent=2) + "\n", encoding="utf-8")
+    return result

@@ -1,4 +1,4 @@
-"""The run directory: model.keras, recipe.json, metrics.csv, curves.png, environment.json."""
+"""The run directory: model.keras, recipe.json, metrics.csv, curves.png, environment.json, result.json, tensorboard/."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from keras_resnet.errors import InputError
 from keras_resnet.training.recipes import Recipe
 
 RUNS = Path("runs")
-MODEL, RECIPE, METRICS, CURVES, ENVIRONMENT = (
+MODEL, RECIPE, METRICS, CURVES, ENVIRONMENT, RESULT = (
     "model.keras",
     "recipe.json",
     "metrics.csv",
     "curves.png",
     "environment.json",
+    "result.json",
 )
+TENSORBOARD = "tensorboard"  # a folder
 _PACKAGES = ("keras-resnet-toolkit", "keras", "tensorflow", "numpy")
 
 

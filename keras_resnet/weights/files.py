@@ -34,6 +34,7 @@ def save_weights(
     *,
     card: ModelCard | None = None,
     metadata: Mapping[str, str] | None = None,
+    dtype: str = "float32",
     overwrite: bool = False,
 ) -> None:
     """Writes all variables to a safetensors file keyed by layer name.
@@ -43,12 +44,19 @@ def save_weights(
         path: ends in `.safetensors`.
         card: labels, input convention and origin, kept in the file's header.
         metadata: more strings for the header.
+        dtype: of the file: `"float32"`, or `"float16"` for half the size; variables are float32 again when loaded.
         overwrite: replace an existing file.
 
     Raises:
-        InputError: wrong suffix, the file exists or cannot be written.
+        InputError: wrong suffix or dtype, a value beyond float16's range, the file exists or cannot be written.
     """
+    if dtype not in ("float32", "float16"):
+        raise InputError(f"dtype={dtype!r}: expected 'float32' or 'float16'")
     tensors = {name: keras.ops.convert_to_numpy(variable) for name, variable in named_variables(model).items()}
+    with np.errstate(over="ignore"):
+        tensors = {name: value.astype(dtype) for name, value in tensors.items()}
+    if large := [name for name, value in tensors.items() if np.isinf(value).any()]:
+        raise InputError(f"dtype='{dtype}': {', '.join(large[:4])} hold values beyond its range; use float32")
     write_safetensors(path, tensors, card=card, metadata=metadata, overwrite=overwrite)
 
 

@@ -1,0 +1,154 @@
+"""Runs side by side: `python -m keras_resnet report RUN...`."""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from keras_resnet import files
+from keras_resnet.errors import InputError
+from keras_resnet.page import page, table
+from keras_resnet.training import run
+
+_COLOURS = ("#1f77b4", "#d95f02", "#2ca02c", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22")
+# Of a recipe, what describes it rather than does something.
+_DESCRIPTION = ("name", "expected", "hardware", "wall_time", "command")
+COLUMNS = ("run", "model", "data", "epochs", "best epoch", "validation", "seconds", "images/s", "waiting", "precision")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run directory says.
+
+    Attributes:
+        name: shortest path that tells it from the others.
+        recipe: fields of recipe.json.
+        environment: of environment.json.
+        metrics: columns of metrics.csv, one value per epoch; empty if none was finished.
+        result: of result.json; empty while the run goes on or where it broke off.
+    """
+
+    name: str
+    recipe: dict[str, object]
+    environment: dict[str, object]
+    metrics: dict[str, list[float]]
+    result: dict[str, object]
+
+    def cells(self) -> list[object]:
+        """The figures in the order of `COLUMNS`."""
+        accuracy = self.result.get("validation_accuracy")
+        best = max(self.metrics.get("val_accuracy", ()), default=None) if accuracy is None else accuracy
+
+        def figure(key: str, form: str) -> str | None:
+            return format(self.result[key], form) if key in self.result else None
+
+        return [
+            self.name,
+            self.recipe.get("model"),
+            self.recipe.get("dataset"),
+            f"{len(self.metrics.get('loss', ()))} of {self.recipe.get('epochs')}",
+            self.result.get("best_epoch"),
+            None if best is None else f"{best:.2%}",
+            figure("seconds", ",.0f"),
+            figure("images_per_second", ",.0f"),
+            figure("waiting_share", ".1%"),
+            self.result.get("precision"),
+        ]
+
+
+def read(directories: Sequence[Path]) -> list[Run]:
+    """Reads run directories.
+
+    Raises:
+        InputError: one is none, or its files are damaged.
+    """
+    names = [path.name if len({p.name for p in directories}) == len(directories) else str(path) for path in directories]
+    return [_read(path, name) for path, name in zip(directories, names, strict=True)]
+
+
+def _read(path: Path, name: str) -> Run:
+    if not (path / run.RECIPE).is_file():
+        raise InputError(f"{path} is no run directory: it has no {run.RECIPE}")
+    try:
+        recipe, environment, result = (
+            json.loads((path / file).read_text(encoding="utf-8")) if (path / file).is_file() else {}
+            for file in (run.RECIPE, run.ENVIRONMENT, run.RESULT)
+        )
+        metrics = run.read_metrics(path / run.METRICS) if (path / run.METRICS).is_file() else {}
+        return Run(name, dict(recipe), dict(environment), metrics, dict(result))
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: its files are damaged ({error})") from error
+
+
+def differing_settings(runs: Sequence[Run]) -> dict[str, list[object]]:
+    """Settings of the recipes that are not the same in all runs, with their values."""
+    keys = [key for key in runs[0].recipe if key not in _DESCRIPTION]
+    values = {key: [each.recipe.get(key) for each in runs] for key in keys}
+    return {key: found for key, found in values.items() if any(value != found[0] for value in found)}
+
+
+def write_html(runs: Sequence[Run], path: Path, *, overwrite: bool = False) -> None:
+    """Writes a page with the table of results, the curves, what differs, and the commands and machines.
+
+    Args:
+        runs: as read.
+        path: of the page.
+        overwrite: replace an existing file.
+
+    Raises:
+        InputError: the file exists, or cannot be written.
+    """
+    different = differing_settings(runs)
+    body = "<h1>Training report</h1>\n" + table("Results", COLUMNS, [each.cells() for each in runs])
+    body += f"<section><h2>Curves</h2>{_curves(runs)}</section>\n"
+    if different:
+        header = ("setting", *(each.name for each in runs))
+        body += table("Settings that differ", header, [(key, *values) for key, values in different.items()])
+    body += "<section><h2>Origin</h2>" + "".join(map(_origin, runs)) + "</section>\n"
+    with files.writing(path, overwrite=overwrite) as temporary:
+        temporary.write_text(page("Training report", body), encoding="utf-8")
+
+
+def _origin(each: Run) -> str:
+    environment = each.environment
+    facts = {
+        "command": each.recipe.get("command"),
+        "seed": environment.get("seed"),
+        "commit": environment.get("git_commit"),
+        "date": environment.get("date"),
+        "processor": f"{environment.get('processor')}, {environment.get('cores')} cores",
+        "packages": ", ".join(f"{name} {version}" for name, version in environment.get("packages", {}).items()),
+    }
+    items = "".join(f"<li>{name}: <code>{html.escape(str(value))}</code></li>" for name, value in facts.items())
+    return f"<details><summary>{html.escape(each.name)}</summary><ul>{items}</ul></details>"
+
+
+def _curves(runs: Sequence[Run]) -> str:
+    """Loss and error over the epochs as SVG: training dashed, validation solid, one colour per run."""
+    from matplotlib.figure import Figure  # without pyplot: no display, no global state
+
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    for axes, metric, title in zip(figure.subplots(1, 2), ("loss", "accuracy"), ("Loss", "Error"), strict=True):
+        for number, each in enumerate(runs):
+            for key, style in ((metric, "--"), (f"val_{metric}", "-")):
+                if key in each.metrics:
+                    values = each.metrics[key] if metric == "loss" else [100 * (1 - v) for v in each.metrics[key]]
+                    epochs = [epoch + 1 for epoch in each.metrics["epoch"]]
+                    axes.plot(epochs, values, style, color=_COLOURS[number % len(_COLOURS)], linewidth=1.4)
+        axes.set(title=title, xlabel="epoch", ylabel="%" if metric == "accuracy" else "", yscale="log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3, which="both")
+    lines = [axes.plot([], [], color=_COLOURS[n % len(_COLOURS)], label=each.name)[0] for n, each in enumerate(runs)]
+    lines += [axes.plot([], [], style, color="#555", label=label)[0] for style, label in _STYLES]
+    figure.legend(handles=lines, loc="outside lower center", ncols=min(4, len(lines)), frameon=False)
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()[text.getvalue().index("<svg") :]
+
+
+_STYLES = (("--", "training (augmented)"), ("-", "validation"))
