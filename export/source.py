@@ -151,10 +151,10 @@ def shipped(data_dir: str | os.PathLike | None) -> tuple[str, str]:
 
 def _dataset(card: ModelCard, name, data_dir, shape: tuple[int, int, int]) -> Dataset | None:
     if name is not None:
-        return load_dataset(name, data_dir, shape)
+        return load_dataset(name, data_dir, shape, card.crop)
     is_cifar = card.dataset in cifar.LAYOUTS and cifar.find(card.dataset, data_dir) is not None
     if card.dataset == "digits" or is_cifar or Path(card.dataset or "").is_absolute():
-        return load_dataset(card.dataset, data_dir, shape)
+        return load_dataset(card.dataset, data_dir, shape, card.crop)
     return None
 
 

@@ -30,6 +30,7 @@ class ModelCard:
         spec: name of the variant, None for a model from elsewhere.
         dataset: name of the data source it was trained on, None if unknown.
         recipe: name of the recipe, None if unknown.
+        crop: share of an image's central part, in height and width, that evaluation and prediction use.
         sha256: of the network in an exported file, None elsewhere.
     """
 
@@ -38,6 +39,7 @@ class ModelCard:
     spec: str | None = None
     dataset: str | None = None
     recipe: str | None = None
+    crop: float = 1.0
     sha256: str | None = None
 
     def dumps(self) -> str:
@@ -59,7 +61,10 @@ class ModelCard:
             fields = json.loads(text)
             preprocess = Preprocess(**fields.pop("preprocess", {}))
             labels = tuple(str(label) for label in fields.pop("labels", ()))
-            return cls(labels=labels, preprocess=preprocess, **fields)
+            card = cls(labels=labels, preprocess=preprocess, **fields)
+            if not 0 < card.crop <= 1:
+                raise ValueError(f"crop={card.crop}, expected above 0 and at most 1")
+            return card
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise InputError(f"{origin}: its {MEMBER} is damaged ({error}); export or save the model again") from error
 

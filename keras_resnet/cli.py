@@ -105,7 +105,7 @@ def _evaluate(args: argparse.Namespace) -> int:
 
     runner = open_named(args.model, args.weights)
     _note_missing_card(args.model, runner)
-    dataset = load_dataset(args.dataset, args.data_dir, image_shape(runner))
+    dataset = load_dataset(args.dataset, args.data_dir, image_shape(runner), runner.card.crop)
     if runner.card.labels and runner.card.labels != dataset.classes:
         names = " and ".join(f"{', '.join(labels[:3])}, ..." for labels in (runner.card.labels, dataset.classes))
         print(f"note: the labels of model and dataset differ: {names}", file=sys.stderr)

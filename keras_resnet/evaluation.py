@@ -91,7 +91,7 @@ def predict(runner: Runner, paths: Sequence[str | os.PathLike], top: int = 5) ->
 
     Args:
         runner: gives probabilities `(N, classes)`.
-        paths: PNG or JPEG files; each is cut to the model's aspect and resized.
+        paths: PNG or JPEG files; each is cut to the model's aspect (and to the card's `crop`) and resized.
         top: how many classes.
 
     Returns:
@@ -101,7 +101,7 @@ def predict(runner: Runner, paths: Sequence[str | os.PathLike], top: int = 5) ->
         InputError: a file that is no image.
     """
     height, width, channels = image_shape(runner)
-    pixels = np.stack([images.load(path, (height, width), channels) for path in paths])
+    pixels = np.stack([images.load(path, (height, width), channels, runner.card.crop) for path in paths])
     answers = []
     for path, probabilities in zip(paths, runner(runner.card.preprocess(pixels)), strict=True):
         best = np.argsort(-probabilities, kind="stable")[:top]

@@ -296,7 +296,7 @@ def test_affine_leaves_the_middle_of_its_range_alone_and_moves_the_rest():
 def test_augmentations_keep_shape_and_dtype():
     x, draws = tf.zeros((2, 8, 8, 3), tf.uint8), tf.zeros((2, 4))
     for name in AUGMENTATIONS:
-        augment = get_augmentation(name)
+        augment = get_augmentation(name).batch
         if augment:
             assert (augment(x, draws).shape, augment(x, draws).dtype) == (x.shape, tf.uint8)
     with pytest.raises(InputError, match="unknown augmentation"):
@@ -389,3 +389,86 @@ def test_the_clock_runs_only_while_a_batch_is_not_ready(monkeypatch):
     ready, clock = tf.data.Dataset.range(4), timing.Clock()
     assert [int(x) for x in clock.timed(ready)] == [0, 1, 2, 3]
     assert clock.seconds == 0.0
+
+
+# --- Crops
+
+
+def _ramp(height, width):
+    """Red grows with the row, green with the column."""
+    rows, columns = np.mgrid[:height, :width]
+    return np.stack([rows, columns, np.zeros_like(rows)], axis=-1).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("height", "width"), [(256, 256), (200, 256), (256, 180)])
+def test_the_usual_evaluation_crop_against_pillow(height, width):
+    """Shorter side to 256, central 224, in one step instead of two: within two grey levels of the textbook's way."""
+    from PIL import Image
+
+    pixels = _ramp(height, width)
+    scale = 256 / min(height, width)
+    resized = Image.fromarray(pixels).resize((round(width * scale), round(height * scale)), Image.BILINEAR)
+    left, top = (resized.width - 224) // 2, (resized.height - 224) // 2
+    expected = np.asarray(resized.crop((left, top, left + 224, top + 224)), int)
+    received = images.resize(pixels, (224, 224), keep=0.875).numpy().astype(int)
+    assert np.abs(received - expected).max() <= 2
+    assert np.abs(images.resize(pixels, (224, 224)).numpy().astype(int) - expected).max() > 10
+
+
+def test_random_boxes_have_their_area_and_aspect_and_lie_inside():
+    rng = np.random.default_rng(0)
+    boxes = np.array([images.random_box(100, 150, rng.random(4).astype("f"), (0.2, 0.5)).numpy() for _ in range(300)])
+    row, column, height, width = boxes.T
+    assert (row >= 0).all()
+    assert (column >= 0).all()
+    assert (row + height <= 100).all()
+    assert (column + width <= 150).all()
+    assert (row + height == 100).any()  # the last position is reached
+    share = height * width / 15_000
+    assert share.min() > 0.19
+    assert share.max() < 0.51
+    assert (np.abs(np.log(width / height)) < np.log(4 / 3) + 0.05).all()
+    whole = images.random_box(100, 100, np.float32([1 - 1e-7, 0.5, 0.9, 0.9]), (0.08, 1.0)).numpy()
+    assert whole.tolist() == [0, 0, 100, 100]
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_random_crops_are_parts_of_the_file_and_mirrored_on_demand(tmp_path, suffix):
+    import tensorflow as tf
+
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    pixels[:, 32:] = 200  # dark on the left, light on the right
+    path = tmp_path / f"x.{suffix}"
+    encoded = tf.io.encode_png(pixels) if suffix == "png" else tf.io.encode_jpeg(pixels, quality=100)
+    path.write_bytes(encoded.numpy())
+
+    def crop(*draws):
+        return images.read_random_crop(str(path), (16, 16), 3, np.float32(draws), (0.25, 0.25)).numpy()
+
+    left, right = crop(0, 0.5, 0.5, 0.0, 0.9), crop(0, 0.5, 0.5, 0.999, 0.9)
+    assert left.max() < 30
+    assert right.min() > 170
+    middle, mirrored = crop(0, 0.5, 0.5, 0.5, 0.9), crop(0, 0.5, 0.5, 0.5, 0.1)
+    assert middle[:, 0].mean() < 30
+    assert middle[:, -1].mean() > 170
+    np.testing.assert_array_equal(mirrored, middle[:, ::-1])
+
+
+def test_random_crops_of_a_pipeline_are_functions_of_seed_and_epoch(image_folder):
+    split = load_dataset(image_folder, image_shape=(16, 16, 3)).train
+
+    def pixels(first_epoch, area=(0.08, 1.0)):
+        pipeline = training_batches(split, 8, seed=3, crop_area=area, first_epoch=first_epoch)
+        return next(iter(pipeline))[0].numpy()
+
+    np.testing.assert_array_equal(pixels(0), pixels(0))
+    assert not np.array_equal(pixels(0), pixels(1))
+    assert pixels(0).shape == (8, 16, 16, 3)
+
+
+def test_cards_with_an_impossible_crop_are_damaged():
+    from keras_resnet import ModelCard
+
+    assert ModelCard.loads('{"crop": 0.875}', "x").crop == 0.875
+    with pytest.raises(InputError, match="damaged"):
+        ModelCard.loads('{"crop": 0}', "x")

@@ -97,13 +97,13 @@ def _train(fused, steps, policy="float32"):
         keras.config.set_dtype_policy("float32")
     if fused:
         fuse(model)
-    optimizer = CoupledSGD(0.01, decay=1e-4, momentum=0.9, nesterov=True)
+    optimizer = CoupledSGD(0.003, decay=1e-4, momentum=0.9, nesterov=True)
     model.compile(optimizer, "sparse_categorical_crossentropy")
     rng = np.random.default_rng(0)
-    images, labels = rng.standard_normal((16 * steps, 32, 32, 3)).astype("f"), rng.integers(0, 10, 16 * steps)
+    images, labels = rng.standard_normal((32 * steps, 32, 32, 3)).astype("f"), rng.integers(0, 10, 32 * steps)
     losses = []
     for step in range(steps):
-        part = slice(16 * step, 16 * step + 16)
+        part = slice(32 * step, 32 * step + 32)
         losses.append(float(model.train_on_batch(images[part], labels[part])))
     return np.array(losses)
 

@@ -15,7 +15,12 @@ REVISION = "0123456789abcdef0123456789abcdef01234567"
 CONFIG = {
     "architecture": "resnet10t",
     "num_classes": 10,
-    "pretrained_cfg": {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "input_size": [3, 176, 176]},
+    "pretrained_cfg": {
+        "mean": [0.485, 0.456, 0.406],
+        "std": [0.229, 0.224, 0.225],
+        "input_size": [3, 176, 176],
+        "crop_pct": 0.95,
+    },
 }
 
 
@@ -55,6 +60,7 @@ def test_weights_and_input_convention_of_a_repository(cache):
     assert card.preprocess.mean == pytest.approx((123.675, 116.28, 103.53))
     assert card.preprocess.std == pytest.approx((58.395, 57.12, 57.375))
     assert card.spec == "resnet10t"
+    assert card.crop == 0.95
 
 
 def test_a_revision_can_be_pinned(cache):

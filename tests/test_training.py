@@ -250,6 +250,21 @@ def test_the_best_epoch_is_kept_and_ties_go_to_the_lower_loss(mini_spec, tmp_pat
 
 
 @pytest.mark.slow
+def test_training_with_random_crops_keeps_the_evaluation_crop_in_the_card(image_folder, short_recipe, tmp_path):
+    settings = [f"dataset={image_folder}", "augmentation=resized-crop", "crop=0.875", "batch_size=8", "image_size=32"]
+    result = train(override(short_recipe, settings), run_dir=tmp_path / "run", verbose=0)
+    _, card = load_model(result.run_dir / "model.keras")
+    assert card.crop == 0.875
+
+
+def test_random_crops_need_files(short_recipe, tmp_path):
+    with pytest.raises(InputError, match="cuts out of image files; digits is in memory"):
+        train(override(short_recipe, ["augmentation=resized-crop"]), run_dir=tmp_path / "run", verbose=0)
+    with pytest.raises(InputError, match="crop=0"):
+        override(short_recipe, ["crop=0"])
+
+
+@pytest.mark.slow
 def test_training_on_a_folder_of_images(image_folder, short_recipe, tmp_path):
     recipe = dataclasses.replace(
         short_recipe, dataset=str(image_folder), image_size=16, batch_size=8, epochs=3, augmentation="none"
@@ -356,12 +371,13 @@ def test_precise_statistics_are_means_over_the_training_images(digits, short_rec
     """The first norm's input does not depend on other norms: its statistics are those of that convolution's output."""
     from keras_resnet import build
     from keras_resnet.data import training_batches
+    from keras_resnet.data.augment import Augmentation
     from keras_resnet.preprocessing import PREPROCESS
     from keras_resnet.training.loop import _estimate_statistics
 
     model = build("resnet8")
     recipe = dataclasses.replace(short_recipe, precise_bn=384, batch_size=128)
-    _estimate_statistics(model, digits.train, recipe, None, PREPROCESS["tf"])
+    _estimate_statistics(model, digits.train, recipe, Augmentation(), PREPROCESS["tf"])
     first = keras.Model(model.input, model.get_layer("conv1_conv").output)
     batches = training_batches(digits.train, 128, seed=recipe.seed).take(3)
     outputs = [np.asarray(first(PREPROCESS["tf"](pixels))) for pixels, _ in batches]

@@ -18,6 +18,7 @@ def load_dataset(
     name: str | os.PathLike,
     data_dir: str | os.PathLike | None = None,
     image_shape: tuple[int, int, int] = (224, 224, 3),
+    keep: float = 1.0,
 ) -> Dataset:
     """Loads a data source.
 
@@ -25,6 +26,7 @@ def load_dataset(
         name: `"digits"`, `"cifar10"`, `"cifar100"`, or a folder `root/class_name/*.png|jpg`.
         data_dir: where CIFAR's official binary files are; by default Keras' cache.
         image_shape: of the images read from a folder; the named sources have their own.
+        keep: of a folder's images, share of the central part's height and width: 0.875 for the usual ImageNet crop.
 
     Returns:
         The three splits, with uint8 images.
@@ -46,4 +48,4 @@ def load_dataset(
         raise unknown_name("dataset", str(name), SOURCES, "(or name a folder of class folders)")
     if image_shape[2] not in (1, 3):
         raise InputError(f"images of a folder have 1 or 3 channels, the model takes {image_shape[2]}")
-    return folder.load(name, image_shape)
+    return folder.load(name, image_shape, keep)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from keras_resnet.errors import unknown_name
 
@@ -72,15 +74,31 @@ def affine(images, draws, degrees: float, zoom: float, pixels: float):
     )
 
 
-AUGMENTATIONS = {
-    "none": None,
-    "affine": lambda images, draws: affine(images, draws, degrees=10, zoom=0.1, pixels=3),  # digits: no mirror
-    "crop-flip": lambda images, draws: pad_crop(images, draws, 4, flip=True),
+@dataclass(frozen=True)
+class Augmentation:
+    """What happens to a training image.
+
+    Attributes:
+        batch: a function of uint8 images `(n, H, W, C)` and draws `(n, 4)`; None for nothing.
+        crop_area: smallest and largest share of the area, for random rectangles cut out of image files and mirrored
+            at random; None for the central part.
+    """
+
+    batch: Callable[[object, object], object] | None = None
+    crop_area: tuple[float, float] | None = None
+
+
+AUGMENTATIONS: dict[str, Augmentation] = {
+    "none": Augmentation(),
+    # For digits: no mirror.
+    "affine": Augmentation(lambda images, draws: affine(images, draws, degrees=10, zoom=0.1, pixels=3)),
+    "crop-flip": Augmentation(lambda images, draws: pad_crop(images, draws, 4, flip=True)),
+    "resized-crop": Augmentation(crop_area=(0.08, 1.0)),
 }
 
 
-def get_augmentation(name: str):
-    """Returns the augmentation of that name (None for `"none"`).
+def get_augmentation(name: str) -> Augmentation:
+    """Returns the augmentation of that name.
 
     Raises:
         InputError: there is none of that name.

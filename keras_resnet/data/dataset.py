@@ -15,6 +15,7 @@ from keras_resnet.data.mixing import Mix
 
 Augment = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # (images, draws) -> images
 _DRAWS = 4  # random numbers per image and epoch that an augmentation may use
+_CROP_DRAWS = 5  # and a random crop
 
 
 class Split(Protocol):
@@ -54,21 +55,35 @@ class FileSplit:
         labels: int64 `(N,)`.
         size: `(height, width)` that every image gets: the central part of that aspect, resized.
         channels: 1 or 3.
+        keep: share of that part's height and width (`images.resize`).
     """
 
     paths: tuple[Path, ...]
     labels: np.ndarray
     size: tuple[int, int]
     channels: int = 3
+    keep: float = 1.0
 
     def fetch(self, indices: tf.Tensor) -> tf.Tensor:
         """Reads, decodes and resizes the images; the pipeline does several batches at a time."""
+        return tf.map_fn(
+            lambda name: image_lib.read(name, self.size, self.channels, self.keep),
+            self._names(indices),
+            fn_output_signature=tf.uint8,
+        )
+
+    def fetch_crops(self, indices: tf.Tensor, draws: tf.Tensor, area: tuple[float, float]) -> tf.Tensor:
+        """Random rectangles in place of the central part; `draws` are `(n, 5)`, as in `images.read_random_crop`."""
+        return tf.map_fn(
+            lambda one: image_lib.read_random_crop(one[0], self.size, self.channels, one[1], area),
+            (self._names(indices), draws),
+            fn_output_signature=tf.uint8,
+        )
+
+    def _names(self, indices: tf.Tensor) -> tf.Tensor:
         with tf.init_scope():
             paths = tf.constant([str(path) for path in self.paths])
-        names = tf.gather(paths, indices)
-        return tf.map_fn(
-            lambda name: image_lib.read(name, self.size, self.channels), names, fn_output_signature=tf.uint8
-        )
+        return tf.gather(paths, indices)
 
 
 def joined(one: Split, other: Split) -> Split:
@@ -127,6 +142,7 @@ def training_batches(
     *,
     seed: int,
     augment: Augment | None = None,
+    crop_area: tuple[float, float] | None = None,
     mix: Mix | None = None,
     classes: int | None = None,
     first_epoch: int = 0,
@@ -140,6 +156,7 @@ def training_batches(
         batch_size: images left over at the end of an epoch are dropped; the next epoch's order is another.
         seed: of order and augmentation.
         augment: called with uint8 images and the images' random numbers `(n, 4)`, uniform in [0, 1).
+        crop_area: cut random rectangles of that share of the area out of the files of a `FileSplit` and mirror half.
         mix: called with a batch's images, its targets and a seed `(2,)` of its own, after `augment`.
         classes: makes targets of the labels: float32 `(n, classes)` with one 1 each; `mix` needs them.
         first_epoch: where to start.
@@ -154,13 +171,16 @@ def training_batches(
         seeds = tf.stack([tf.constant(seed, tf.int64), epoch])
         order = tf.random.experimental.stateless_shuffle(tf.range(count), seeds)
         draws = tf.random.stateless_uniform((count, _DRAWS), seeds)
+        if crop_area:
+            draws = tf.concat([draws, tf.random.stateless_uniform((count, _CROP_DRAWS), seeds + 1_000_003)], axis=1)
         batched = tf.data.Dataset.from_tensor_slices(order).batch(batch_size, drop_remainder=True)
         return batched.enumerate().map(
             lambda number, indices: (indices, tf.gather(draws, indices), seeds * 1_000_003 + number)
         )
 
     def examples(indices: tf.Tensor, draws: tf.Tensor, batch_seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        pixels, answers = split.fetch(indices), tf.gather(labels, indices)
+        pixels = split.fetch_crops(indices, draws[:, _DRAWS:], crop_area) if crop_area else split.fetch(indices)
+        answers = tf.gather(labels, indices)
         if augment:
             pixels = augment(pixels, draws)
         if classes:

@@ -22,7 +22,7 @@ _FRACTION = 0.1  # for validation and for the test each, where the folder has no
 MAX_UNREADABLE = 0.01
 
 
-def load(root: str | os.PathLike, image_shape: tuple[int, int, int]) -> Dataset:
+def load(root: str | os.PathLike, image_shape: tuple[int, int, int], keep: float = 1.0) -> Dataset:
     """Finds the images and divides them.
 
     Where `root` has the folders `train` and `test` (and `validation` or `val`), these are the splits; what is missing
@@ -31,6 +31,7 @@ def load(root: str | os.PathLike, image_shape: tuple[int, int, int]) -> Dataset:
     Args:
         root: the folder.
         image_shape: `(height, width, channels)` that every image gets.
+        keep: share of the central part's height and width that is used.
 
     Returns:
         A `Dataset` whose files are decoded when needed; `unreadable` names the files left out.
@@ -59,7 +60,7 @@ def load(root: str | os.PathLike, image_shape: tuple[int, int, int]) -> Dataset:
         if np.count_nonzero(readable["train"][1] == number) < 3:
             raise InputError(f"{parts['train'] / name}: expected at least 3 readable images in every class")
     splits = {
-        name: FileSplit(paths, labels, image_shape[:2], image_shape[2])
+        name: FileSplit(paths, labels, image_shape[:2], image_shape[2], keep)
         for name, (paths, labels) in _divide(readable, len(classes)).items()
     }
     return Dataset(str(root), classes, image_shape, **splits, unreadable=tuple(sorted(bad)))

@@ -66,20 +66,22 @@ def _call(layer: keras.layers.BatchNormalization, inputs, training=None, mask=No
     if mask is not None or inputs.dtype == tf.float64:
         return keras.layers.BatchNormalization.call(layer, inputs, training=training, mask=mask)
     learning = bool(training and layer.trainable)
-    nothing = tf.zeros((0,), tf.float32)
+    # TensorFlow's own variables and few operations: with hundreds of norms, tracing them is what a first step costs.
+    moving_mean, moving_variance = layer.moving_mean.value, layer.moving_variance.value
+    nothing = tf.constant([], tf.float32)
     outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
         x=inputs,
-        scale=tf.convert_to_tensor(layer.gamma),
-        offset=tf.convert_to_tensor(layer.beta),
-        mean=nothing if learning else tf.convert_to_tensor(layer.moving_mean),
-        variance=nothing if learning else tf.convert_to_tensor(layer.moving_variance),
+        scale=layer.gamma.value,
+        offset=layer.beta.value,
+        mean=nothing if learning else moving_mean,
+        variance=nothing if learning else moving_variance,
         epsilon=layer.epsilon,
         is_training=learning,
     )
     if learning:
-        shape = tf.shape(inputs)
-        count = tf.cast(shape[0] * shape[1] * shape[2], tf.float32)
-        biased = variance * ((count - 1) / count)  # the kernel returns the unbiased one
-        for moving, batch in ((layer.moving_mean, mean), (layer.moving_variance, biased)):
-            moving.assign(moving * layer.momentum + batch * (1 - layer.momentum))
+        rate = 1 - layer.momentum
+        # The kernel returns the unbiased variance, n / (n - 1) of the one that Keras keeps.
+        biased = variance * (1 - inputs.shape[-1] / tf.cast(tf.size(inputs), tf.float32))
+        moving_mean.assign_sub((moving_mean - mean) * rate)
+        moving_variance.assign_sub((moving_variance - biased) * rate)
     return outputs

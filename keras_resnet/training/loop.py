@@ -18,6 +18,7 @@ from keras_resnet.builder import build
 from keras_resnet.card import ModelCard
 from keras_resnet.data import Dataset, Split, batches, joined, load_dataset, training_batches
 from keras_resnet.data.augment import get_augmentation
+from keras_resnet.data.dataset import FileSplit
 from keras_resnet.data.folder import check_unreadable
 from keras_resnet.data.mixing import make_mix
 from keras_resnet.data.timing import Clock
@@ -156,8 +157,13 @@ def train(
         raise unknown_name("input convention", recipe.preprocess, PREPROCESS)
     augment = get_augmentation(recipe.augmentation)
     size = recipe.image_size or spec.default_size
-    dataset = load_dataset(recipe.dataset, data_dir, (size, size, 3))
+    dataset = load_dataset(recipe.dataset, data_dir, (size, size, 3), recipe.crop)
     check_unreadable(dataset, recipe.max_unreadable)
+    if augment.crop_area and not isinstance(dataset.train, FileSplit):
+        raise InputError(
+            f"augmentation={recipe.augmentation} cuts out of image files; {recipe.dataset} is in memory at its own "
+            "size: use crop-flip"
+        )
     count = len(dataset.train.labels) + (0 if recipe.hold_out else len(dataset.validation.labels))
     steps = count // recipe.batch_size
     if steps == 0:
@@ -185,6 +191,7 @@ def train(
         spec=spec.name,
         dataset=dataset.name,
         recipe=recipe.name,
+        crop=recipe.crop,
     )
     return _fit(model, twin, recipe, dataset, steps, path, card, augment, verbose)
 
@@ -223,7 +230,9 @@ def _estimate_statistics(model: keras.Model, split: Split, recipe: Recipe, augme
     """Replaces the moving statistics by means over that many training images ("precise batch normalisation")."""
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     before = [layer.momentum for layer in norms]
-    pipeline = training_batches(split, recipe.batch_size, seed=recipe.seed, augment=augment)
+    pipeline = training_batches(
+        split, recipe.batch_size, seed=recipe.seed, augment=augment.batch, crop_area=augment.crop_area
+    )
     for number, (pixels, _) in enumerate(pipeline.take(max(1, recipe.precise_bn // recipe.batch_size))):
         for layer in norms:
             layer.momentum = number / (number + 1)  # so that the moving average is the mean so far
@@ -241,7 +250,13 @@ def _fit(model, twin, recipe: Recipe, dataset: Dataset, steps, path: Path, card:
     source = dataset.train if recipe.hold_out else joined(dataset.train, dataset.validation)
     mix = make_mix(recipe.mixup, recipe.cutmix)
     training = training_batches(
-        source, recipe.batch_size, seed=recipe.seed, augment=augment, mix=mix, classes=classes
+        source,
+        recipe.batch_size,
+        seed=recipe.seed,
+        augment=augment.batch,
+        crop_area=augment.crop_area,
+        mix=mix,
+        classes=classes,
     ).map(normalized, num_parallel_calls=tf.data.AUTOTUNE)
     validation = None
     if recipe.hold_out:

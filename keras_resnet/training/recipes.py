@@ -60,6 +60,8 @@ class Recipe:
         steps_per_execution: steps per call of the compiled function; saves time for tiny nets.
         jit_compile: by XLA; slower on processors.
         image_size: height and width for image folders; 0 for the net's own.
+        crop: share of an image file's central part, in height and width, for validation and later: 0.875 is the usual
+            one on ImageNet.
         max_unreadable: share of undecodable images above which training is refused.
         seed: of initialisation, order and augmentation.
         expected: test accuracy to expect, as a range of fractions.
@@ -102,6 +104,7 @@ class Recipe:
     steps_per_execution: int = 1
     jit_compile: bool = False
     image_size: int = 0
+    crop: float = 1.0
     max_unreadable: float = 0.01
     seed: int = 0
     expected: tuple[float, ...] = ()
@@ -131,6 +134,8 @@ class Recipe:
             raise InputError(f"recipe {self.name}: schedule=plateau watches the validation split; set hold_out=true")
         if self.steps_per_execution > 1 and self.accumulation > 1:
             raise InputError(f"recipe {self.name}: steps_per_execution goes with accumulation=1 only")
+        if not 0 < self.crop <= 1:
+            raise InputError(f"recipe {self.name}: crop={self.crop}, expected above 0 and at most 1")
         if any(not 0 < m < 1 for m in self.milestones) or list(self.milestones) != sorted(self.milestones):
             raise InputError(
                 f"recipe {self.name}: milestones={self.milestones}, expected ascending fractions of the run, "

@@ -97,4 +97,5 @@ def _card(fields: dict, spec: ResNetSpec) -> ModelCard:
         preprocess=Preprocess(**scale),
         spec=spec.name,
         dataset="imagenet" if classes == 1000 else None,
+        crop=float(config.get("crop_pct") or 1.0),
     )

@@ -27,6 +27,7 @@ class WeightSet:
         labels: of its outputs, where the package holds them.
         preprocess: from RGB pixels 0..255 to the net's input.
         top1: accuracy, a fraction, on `dataset`'s test or validation images.
+        crop: share of an image's central part that evaluation uses.
         resolution: height and width of those images in pixels, after the centre crop.
         dataset: what it was trained on.
         source: who trained it, how it can be made again.
@@ -42,6 +43,7 @@ class WeightSet:
     license: str
     top1: float
     resolution: int
+    crop: float = 1.0
     labels: tuple[str, ...] = ()
     md5: Mapping[bool, str] = field(default_factory=dict)
     recipe: str | None = None
@@ -63,6 +65,7 @@ class WeightSet:
             spec=self.spec,
             dataset=self.dataset,
             recipe=self.recipe,
+            crop=self.crop,
         )
 
     def to_json(self) -> dict[str, object]:
@@ -105,6 +108,7 @@ def _keras_applications(
         dataset="imagenet",
         top1=top1,
         resolution=resolution,
+        crop=0.875,  # the usual 224 of 256 pixels
         md5={True: top, False: notop},
         source="keras.applications",
         license="MIT",
