@@ -16,6 +16,7 @@ pytestmark = pytest.mark.slow
     [
         ("quickstart.py", [], "stride 32: (7, 7, 2048)"),
         ("train_digits.py", ["1"], "of 360 test images right"),
+        ("segmentation.py", ["--epochs", "1"], "overlap of ink and prediction on the test images"),
         ("export_int8.py", [], "answers: ['5', '7', '5', '5', '3', '0', '2', '2']"),
     ],
 )

@@ -223,6 +223,28 @@ def test_cards_travel_in_safetensors(model, mini_spec, tmp_path):
         assert file.metadata()["recipe"] == "{}"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", [row.spec for row in WEIGHT_SETS.values() if row.dataset == "cifar10"])
+def test_shipped_cifar_weights_have_their_registered_accuracy(spec, cifar_dir):
+    from keras_resnet import evaluate, load_dataset
+    from keras_resnet.runners import open_named
+
+    scores = evaluate(open_named(spec, "cifar10"), load_dataset("cifar10", cifar_dir).test)
+    assert scores.top1 == pytest.approx(registry.find(spec, "cifar10").top1, abs=0.0005)  # five images of 10,000
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in WEIGHT_SETS.values() if not row.md5], ids=lambda r: f"{r.spec}-{r.name}"
+)
+def test_shipped_files_state_their_recipe_seed_and_commit(row):
+    with safetensors.safe_open(row.fetch(True), framework="numpy") as file:
+        header = file.metadata()
+    recipe, environment = json.loads(header["recipe"]), json.loads(header["environment"])
+    assert recipe["model"] == row.spec
+    assert recipe["seed"] == environment["seed"]
+    assert len(environment["git_commit"]) == 40  # a clean checkout: no "+changes"
+
+
 def test_shipped_digits_reach_their_registered_accuracy(digits, digits_runner):
     from keras_resnet import evaluate
 
