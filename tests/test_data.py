@@ -7,7 +7,7 @@ from sklearn.datasets import load_digits
 
 from keras_resnet import InputError, load_dataset
 from keras_resnet.data import batches, images, training_batches
-from keras_resnet.data.augment import AUGMENTATIONS, affine, get_augmentation, pad_crop
+from keras_resnet.data.augment import AUGMENTATIONS, Augmentation, affine, erase, get_augmentation, jitter, pad_crop
 from keras_resnet.data.cifar import LAYOUTS, read_records
 from keras_resnet.data.dataset import ArraySplit
 from keras_resnet.data.folder import check_unreadable
@@ -263,7 +263,10 @@ def test_augmentation_belongs_to_the_image_not_to_its_place(numbered):
     def draws(batch_size):
         kept = {}
         stream = training_batches(
-            numbered, batch_size, seed=0, augment=lambda x, d: tf.cast(x, tf.float32) + d[:, :1, None, None]
+            numbered,
+            batch_size,
+            seed=0,
+            augment=Augmentation(lambda x, d: tf.cast(x, tf.float32) + d[:, :1, None, None]),
         )
         for pixels, labels in stream.take(10 // batch_size):
             kept.update(zip(labels.numpy().tolist(), pixels.numpy()[:, 0, 0, 0].tolist(), strict=True))
@@ -296,7 +299,8 @@ def test_affine_leaves_the_middle_of_its_range_alone_and_moves_the_rest():
 def test_augmentations_keep_shape_and_dtype():
     x, draws = tf.zeros((2, 8, 8, 3), tf.uint8), tf.zeros((2, 4))
     for name in AUGMENTATIONS:
-        augment = get_augmentation(name).batch
+        row = get_augmentation(name)
+        augment, draws = row.batch, tf.zeros((2, row.draws))
         if augment:
             assert (augment(x, draws).shape, augment(x, draws).dtype) == (x.shape, tf.uint8)
     with pytest.raises(InputError, match="unknown augmentation"):
@@ -458,7 +462,7 @@ def test_random_crops_of_a_pipeline_are_functions_of_seed_and_epoch(image_folder
     split = load_dataset(image_folder, image_shape=(16, 16, 3)).train
 
     def pixels(first_epoch, area=(0.08, 1.0)):
-        pipeline = training_batches(split, 8, seed=3, crop_area=area, first_epoch=first_epoch)
+        pipeline = training_batches(split, 8, seed=3, augment=Augmentation(crop_area=area), first_epoch=first_epoch)
         return next(iter(pipeline))[0].numpy()
 
     np.testing.assert_array_equal(pixels(0), pixels(0))
@@ -472,3 +476,43 @@ def test_cards_with_an_impossible_crop_are_damaged():
     assert ModelCard.loads('{"crop": 0.875}', "x").crop == 0.875
     with pytest.raises(InputError, match="damaged"):
         ModelCard.loads('{"crop": 0}', "x")
+
+
+# --- Jitter, erasing, repeats
+
+
+def test_jitter_against_its_formulas():
+    x = np.random.default_rng(0).integers(60, 180, (3, 5, 5, 3), np.uint8)
+    draws = np.float32([[0.5, 0.5, 0.5], [1.0, 0.5, 0.5], [0.5, 0.5, 0.0]])
+    same, bright, grey = jitter(tf.constant(x), tf.constant(draws), 0.4).numpy().astype(float)
+    np.testing.assert_array_equal(same, x[0])
+    np.testing.assert_allclose(bright, x[1] * 1.4, atol=0.51)
+    luma = x[2] @ np.array([0.2989, 0.587, 0.114])
+    np.testing.assert_allclose(grey, 0.6 * x[2] + 0.4 * luma[..., None], atol=0.6)
+    flat = jitter(tf.constant(x[:1]), tf.constant([[0.5, 0.0, 0.5]]), 1.0).numpy()
+    assert np.ptp(flat) <= 1  # no contrast at all: the mean grey everywhere
+
+
+def test_erasing_covers_a_rectangle_of_the_area_asked_for_in_every_second_image():
+    rng = np.random.default_rng(0)
+    draws = rng.random((400, 5)).astype("f")
+    x = np.zeros((400, 32, 32, 1), np.uint8)
+    covered = erase(tf.constant(x), tf.constant(draws)).numpy()[..., 0] == 127
+    assert (covered.any(axis=(1, 2)) == (draws[:, 0] < 0.5)).mean() > 0.98  # the narrowest may miss every pixel
+    share = covered.mean(axis=(1, 2))[draws[:, 0] < 0.5]
+    assert share.max() < 0.4
+    assert share.mean() == pytest.approx(0.18, abs=0.03)
+    for mask in covered[:50]:
+        assert (mask == (mask.any(axis=1)[:, None] & mask.any(axis=0))).all()
+
+
+def test_repeats_are_copies_with_augmentations_of_their_own(digits):
+    row = get_augmentation("crop-flip")
+    plain = [y.numpy() for _, y in training_batches(digits.train, 60, seed=1, repeats=3).take(20)]
+    labels = np.concatenate(plain).reshape(-1, 3)
+    assert (labels == labels[:, :1]).all()
+    x, _ = next(iter(training_batches(digits.train, 60, seed=1, augment=row, repeats=3)))
+    copies = x.numpy().reshape(20, 3, -1)
+    assert sum(not np.array_equal(c[0], c[1]) for c in copies) > 15
+    indices = [x.numpy().sum(axis=(1, 2, 3)) for x, _ in training_batches(digits.train, 60, seed=1, repeats=3).take(20)]
+    assert len(np.unique(np.concatenate(indices))) <= 400  # an epoch of 1,200 has 400 different images

@@ -338,6 +338,7 @@ OPTIONS = {
     "all data": ["hold_out=false", "schedule=one-cycle", "coupled_decay=true"],
     "half": ["precision=mixed_bfloat16", "steps_per_execution=2"],
     "scaled half": ["precision=mixed_float16"],
+    "erased": ["augmentation=crop-flip-erase", "repeats=2"],
 }
 
 
@@ -371,13 +372,13 @@ def test_precise_statistics_are_means_over_the_training_images(digits, short_rec
     """The first norm's input does not depend on other norms: its statistics are those of that convolution's output."""
     from keras_resnet import build
     from keras_resnet.data import training_batches
-    from keras_resnet.data.augment import Augmentation
+    from keras_resnet.data.augment import NOTHING
     from keras_resnet.preprocessing import PREPROCESS
     from keras_resnet.training.loop import _estimate_statistics
 
     model = build("resnet8")
     recipe = dataclasses.replace(short_recipe, precise_bn=384, batch_size=128)
-    _estimate_statistics(model, digits.train, recipe, Augmentation(), PREPROCESS["tf"])
+    _estimate_statistics(model, digits.train, recipe, NOTHING, PREPROCESS["tf"])
     first = keras.Model(model.input, model.get_layer("conv1_conv").output)
     batches = training_batches(digits.train, 128, seed=recipe.seed).take(3)
     outputs = [np.asarray(first(PREPROCESS["tf"](pixels))) for pixels, _ in batches]

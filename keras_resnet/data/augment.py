@@ -74,26 +74,101 @@ def affine(images, draws, degrees: float, zoom: float, pixels: float):
     )
 
 
+def jitter(images, draws, strength: float):
+    """Changes brightness, contrast and saturation, in this order, by random factors (Howard 2013, arXiv:1312.5402).
+
+    Args:
+        images: uint8 `(n, H, W, 3)`.
+        draws: uniform in [0, 1), `(n, 3)`; 0.5 leaves an image as it is.
+        strength: factors lie within `1 - strength` and `1 + strength`.
+
+    Returns:
+        uint8 `(n, H, W, 3)`.
+    """
+    import tensorflow as tf
+
+    factors = 1 + strength * (2 * draws - 1)
+    brightness, contrast, saturation = (factors[:, i, None, None, None] for i in range(3))
+    x = tf.cast(images, tf.float32) * brightness
+    grey = tf.image.rgb_to_grayscale(x)
+    x = contrast * x + (1 - contrast) * tf.reduce_mean(grey, axis=(1, 2), keepdims=True)
+    x = saturation * x + (1 - saturation) * tf.image.rgb_to_grayscale(x)
+    return tf.cast(tf.clip_by_value(tf.round(x), 0, 255), tf.uint8)
+
+
+def erase(images, draws, area: tuple[float, float] = (0.02, 1 / 3), value: int = 127):
+    """Covers a random rectangle of every second image with one value (Zhong et al. 2017, arXiv:1708.04896).
+
+    Args:
+        images: uint8 `(n, H, W, C)`.
+        draws: uniform in [0, 1), `(n, 5)`: whether, area, aspect, row, column.
+        area: smallest and largest share of the image.
+        value: grey by default, near every data set's mean.
+
+    Returns:
+        uint8 `(n, H, W, C)`.
+    """
+    import tensorflow as tf
+
+    share = area[0] + draws[:, 1] * (area[1] - area[0])
+    aspect = tf.exp((2 * draws[:, 2] - 1) * math.log(10 / 3))
+    covered = tf.cast(draws[:, 0] < 0.5, tf.float32)
+
+    def inside(size: int, fraction, place):
+        """Which pixels lie in an interval of that fraction of the axis; it lies inside the image as a whole."""
+        fraction = tf.minimum(fraction, 1.0)[:, None] * covered[:, None]
+        position = (tf.range(size, dtype=tf.float32)[None] + 0.5) / size
+        first = place[:, None] * (1 - fraction)
+        return (position >= first) & (position < first + fraction)
+
+    rows = inside(images.shape[1], tf.sqrt(share / aspect), draws[:, 3])
+    columns = inside(images.shape[2], tf.sqrt(share * aspect), draws[:, 4])
+    mask = (rows[:, :, None] & columns[:, None])[..., None]
+    return tf.where(mask, tf.cast(value, images.dtype), images)
+
+
+def in_turn(*steps: tuple[Callable[[object, object], object], int]) -> Callable[[object, object], object]:
+    """One function of several, each with so many of the draws."""
+
+    def augment(images, draws):
+        for step, count in steps:
+            images, draws = step(images, draws[:, :count]), draws[:, count:]
+        return images
+
+    return augment
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """What happens to a training image.
 
     Attributes:
-        batch: a function of uint8 images `(n, H, W, C)` and draws `(n, 4)`; None for nothing.
+        batch: a function of uint8 images `(n, H, W, C)` and draws `(n, draws)`; None for nothing.
+        draws: random numbers per image and epoch that it uses.
         crop_area: smallest and largest share of the area, for random rectangles cut out of image files and mirrored
             at random; None for the central part.
     """
 
     batch: Callable[[object, object], object] | None = None
+    draws: int = 4
     crop_area: tuple[float, float] | None = None
 
 
+NOTHING = Augmentation()
+
+
+def _crop_flip(images, draws):
+    return pad_crop(images, draws, 4, flip=True)
+
+
 AUGMENTATIONS: dict[str, Augmentation] = {
-    "none": Augmentation(),
+    "none": NOTHING,
     # For digits: no mirror.
     "affine": Augmentation(lambda images, draws: affine(images, draws, degrees=10, zoom=0.1, pixels=3)),
-    "crop-flip": Augmentation(lambda images, draws: pad_crop(images, draws, 4, flip=True)),
+    "crop-flip": Augmentation(_crop_flip),
+    "crop-flip-erase": Augmentation(in_turn((_crop_flip, 4), (erase, 5)), draws=9),
     "resized-crop": Augmentation(crop_area=(0.08, 1.0)),
+    "resized-crop-jitter": Augmentation(lambda images, draws: jitter(images, draws, 0.4), crop_area=(0.08, 1.0)),
 }
 
 

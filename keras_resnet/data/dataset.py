@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -11,11 +10,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resnet.data import images as image_lib
+from keras_resnet.data.augment import NOTHING, Augmentation
 from keras_resnet.data.mixing import Mix
 
-Augment = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # (images, draws) -> images
-_DRAWS = 4  # random numbers per image and epoch that an augmentation may use
-_CROP_DRAWS = 5  # and a random crop
+_CROP_DRAWS = 5  # random numbers of a random crop
 
 
 class Split(Protocol):
@@ -141,8 +139,8 @@ def training_batches(
     batch_size: int,
     *,
     seed: int,
-    augment: Augment | None = None,
-    crop_area: tuple[float, float] | None = None,
+    augment: Augmentation = NOTHING,
+    repeats: int = 1,
     mix: Mix | None = None,
     classes: int | None = None,
     first_epoch: int = 0,
@@ -155,8 +153,9 @@ def training_batches(
         split: where from.
         batch_size: images left over at the end of an epoch are dropped; the next epoch's order is another.
         seed: of order and augmentation.
-        augment: called with uint8 images and the images' random numbers `(n, 4)`, uniform in [0, 1).
-        crop_area: cut random rectangles of that share of the area out of the files of a `FileSplit` and mirror half.
+        augment: row of `data.augment.AUGMENTATIONS`; random crops are cut out of the files of a `FileSplit`.
+        repeats: so many copies of an image follow each other, each augmented in its own way, and an epoch has so many
+            times fewer images (Hoffer et al. 2019, arXiv:1901.09335).
         mix: called with a batch's images, its targets and a seed `(2,)` of its own, after `augment`.
         classes: makes targets of the labels: float32 `(n, classes)` with one 1 each; `mix` needs them.
         first_epoch: where to start.
@@ -170,19 +169,23 @@ def training_batches(
     def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
         seeds = tf.stack([tf.constant(seed, tf.int64), epoch])
         order = tf.random.experimental.stateless_shuffle(tf.range(count), seeds)
-        draws = tf.random.stateless_uniform((count, _DRAWS), seeds)
-        if crop_area:
-            draws = tf.concat([draws, tf.random.stateless_uniform((count, _CROP_DRAWS), seeds + 1_000_003)], axis=1)
-        batched = tf.data.Dataset.from_tensor_slices(order).batch(batch_size, drop_remainder=True)
+        draws = tf.random.stateless_uniform((repeats * count, augment.draws), seeds)
+        if augment.crop_area:
+            crops = tf.random.stateless_uniform((repeats * count, _CROP_DRAWS), seeds + 1_000_003)
+            draws = tf.concat([draws, crops], axis=1)
+        # A place is an image and which of its copies.
+        places = tf.reshape(order[:, None] + count * tf.range(repeats)[None], [-1])[:count]
+        batched = tf.data.Dataset.from_tensor_slices(places).batch(batch_size, drop_remainder=True)
         return batched.enumerate().map(
-            lambda number, indices: (indices, tf.gather(draws, indices), seeds * 1_000_003 + number)
+            lambda number, places: (places % count, tf.gather(draws, places), seeds * 1_000_003 + number)
         )
 
     def examples(indices: tf.Tensor, draws: tf.Tensor, batch_seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        pixels = split.fetch_crops(indices, draws[:, _DRAWS:], crop_area) if crop_area else split.fetch(indices)
+        own, crops = draws[:, : augment.draws], draws[:, augment.draws :]
+        pixels = split.fetch_crops(indices, crops, augment.crop_area) if augment.crop_area else split.fetch(indices)
         answers = tf.gather(labels, indices)
-        if augment:
-            pixels = augment(pixels, draws)
+        if augment.batch:
+            pixels = augment.batch(pixels, own)
         if classes:
             answers = tf.one_hot(answers, classes)
         return mix(pixels, answers, batch_seed) if mix else (pixels, answers)

@@ -42,6 +42,8 @@ class Clock:
             return tf.data.Dataset.counter().map(lambda _: tf.numpy_function(function, [], tf.int64))
 
         options = tf.data.Options()
-        options.experimental_optimization.inject_prefetch = False  # a buffer behind the clock would hide the waiting
+        # TensorFlow must not run ahead behind the clock: a buffer there would hide the waiting.
+        options.experimental_optimization.inject_prefetch = False
+        options.experimental_optimization.map_parallelization = False
         zipped = tf.data.Dataset.zip(calling(self._ask), dataset, calling(self._receive))
         return zipped.map(lambda _, batch, __: batch).with_options(options)

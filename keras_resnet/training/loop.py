@@ -230,9 +230,7 @@ def _estimate_statistics(model: keras.Model, split: Split, recipe: Recipe, augme
     """Replaces the moving statistics by means over that many training images ("precise batch normalisation")."""
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     before = [layer.momentum for layer in norms]
-    pipeline = training_batches(
-        split, recipe.batch_size, seed=recipe.seed, augment=augment.batch, crop_area=augment.crop_area
-    )
+    pipeline = training_batches(split, recipe.batch_size, seed=recipe.seed, augment=augment)
     for number, (pixels, _) in enumerate(pipeline.take(max(1, recipe.precise_bn // recipe.batch_size))):
         for layer in norms:
             layer.momentum = number / (number + 1)  # so that the moving average is the mean so far
@@ -253,8 +251,8 @@ def _fit(model, twin, recipe: Recipe, dataset: Dataset, steps, path: Path, card:
         source,
         recipe.batch_size,
         seed=recipe.seed,
-        augment=augment.batch,
-        crop_area=augment.crop_area,
+        augment=augment,
+        repeats=recipe.repeats,
         mix=mix,
         classes=classes,
     ).map(normalized, num_parallel_calls=tf.data.AUTOTUNE)

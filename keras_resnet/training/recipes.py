@@ -25,6 +25,7 @@ class Recipe:
         dataset: `"digits"`, `"cifar10"`, or the folder of an image tree.
         preprocess: row of `PREPROCESS`.
         augmentation: row of `data.augment.AUGMENTATIONS`.
+        repeats: copies of an image that follow each other, each augmented in its own way; an epoch is as long as ever.
         epochs: passes over the training split.
         batch_size: images per step, over all devices.
         optimizer: row of `OPTIMIZERS`; sgd has momentum.
@@ -75,6 +76,7 @@ class Recipe:
     dataset: str
     preprocess: str
     augmentation: str = "none"
+    repeats: int = 1
     epochs: int
     batch_size: int = 128
     optimizer: str = "sgd"
@@ -114,7 +116,15 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuses values outside their range."""
-        for field in ("epochs", "batch_size", "learning_rate", "patience", "accumulation", "steps_per_execution"):
+        for field in (
+            "epochs",
+            "batch_size",
+            "learning_rate",
+            "patience",
+            "accumulation",
+            "steps_per_execution",
+            "repeats",
+        ):
             if not getattr(self, field) > 0:
                 raise InputError(f"recipe {self.name}: {field}={getattr(self, field)}, expected more than 0")
         for field in ("momentum", "label_smoothing", "ema", "dropout", "stochastic_depth"):
@@ -247,6 +257,8 @@ _FAST = Recipe(
     nesterov=True,
     weight_decay=5e-4,
     coupled_decay=True,
+    expected=(0.0,),
+    hardware="TODO",
     command="python -m keras_resnet train --recipe fast --data-dir DIR",
 )
 RECIPES: dict[str, Recipe] = {row.name: row for row in (_DIGITS, _HE2015, _FAST)}
