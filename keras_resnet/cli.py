@@ -81,7 +81,7 @@ def _train(args: argparse.Namespace) -> int:
     accuracy = result.validation_accuracy
     rows = [
         ("run directory", result.run_dir),
-        ("best epoch", f"{result.best_epoch} of {recipe.epochs}"),
+        ("weights of epoch", f"{result.best_epoch} of {recipe.epochs}"),
         ("validation accuracy", "all trained on" if accuracy is None else f"{accuracy:.2%}"),
         ("training time", f"{result.seconds:.0f} s"),
         ("training steps", f"{result.images_per_second:,.0f} images/s ({result.precision})"),

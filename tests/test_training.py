@@ -55,6 +55,7 @@ def test_override_checks_types():
         ("name=x", "unknown recipe setting"),
         ("precision=float8", "unknown precision"),
         ("loss=hinge", "unknown loss"),
+        ("keep=first", "unknown keep"),
         ("mixup=-1", "at least 0"),
         ("ema=1", "below 1"),
         ("accumulation=0", "expected more than 0"),

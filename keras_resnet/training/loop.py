@@ -40,8 +40,8 @@ class Result:
     Attributes:
         run_dir: with model.keras, recipe.json, metrics.csv, curves.png, environment.json, result.json and the logs of
             TensorBoard (where it is installed).
-        best_epoch: counted from 1; 0 if no epoch was finished.
-        validation_accuracy: of the best epoch, whose weights model.keras holds; None where nothing was held out.
+        best_epoch: whose weights model.keras holds, counted from 1; 0 if no epoch was finished.
+        validation_accuracy: of that epoch; None where nothing was held out.
         seconds: wall time of `fit`.
         images_per_second: of the training steps alone, without the validation.
         waiting_share: of the training steps' time in which the next batch was not ready.
@@ -127,7 +127,7 @@ def train(
     run_dir: str | os.PathLike | None = None,
     verbose: int | str = "auto",
 ) -> Result:
-    """Trains a recipe's model and keeps the weights of the best validation epoch.
+    """Trains a recipe's model and keeps the weights of the best validation epoch, or the last ones (`keep`).
 
     The same recipe gives the same weights, bit for bit, on the same machine. Ctrl-C ends the training early; the run
     directory stays usable.
@@ -263,7 +263,7 @@ def _fit(model, twin, recipe: Recipe, dataset: Dataset, steps, path: Path, card:
     clock = Clock()
     training = clock.timed(training.prefetch(tf.data.AUTOTUNE))
     stopwatch = _Stopwatch(clock)
-    keep_best = _Keep(twin, path / run.MODEL, card, best=recipe.hold_out)
+    keep_best = _Keep(twin, path / run.MODEL, card, best=recipe.keep == "best" and recipe.hold_out)
     callbacks = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if recipe.ema else []
     if recipe.schedule == "plateau":
         callbacks.append(keras.callbacks.ReduceLROnPlateau(factor=0.1, patience=recipe.patience))

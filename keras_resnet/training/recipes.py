@@ -12,6 +12,7 @@ from keras_resnet.errors import InputError, unknown_name
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "lamb")
 SCHEDULES = ("constant", "cosine", "one-cycle", "plateau", "steps")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
+KEEPS = ("best", "last")
 LOSSES = ("cross-entropy", "binary")
 
 
@@ -56,6 +57,8 @@ class Recipe:
             is float32 in any case.
         precise_bn: training images over which the statistics of batch normalisation are averaged at the end; 0 for
             moving averages.
+        keep: which weights model.keras holds: of the `"best"` validation epoch, or the `"last"` ones: right where the
+            rate falls to zero, as in the papers, or where the validation split is too small to tell epochs apart.
         hold_out: keep the validation split out of the training; without, all of it is trained on and the last weights
             are kept: for final figures, when everything has been decided.
         steps_per_execution: steps per call of the compiled function; saves time for tiny nets.
@@ -102,6 +105,7 @@ class Recipe:
     zero_init_residual: bool = False
     precision: str = "auto"
     precise_bn: int = 0
+    keep: str = "best"
     hold_out: bool = True
     steps_per_execution: int = 1
     jit_compile: bool = False
@@ -134,7 +138,13 @@ class Recipe:
         for field in (*at_least_0, "cutmix", "precise_bn"):
             if not getattr(self, field) >= 0:
                 raise InputError(f"recipe {self.name}: {field}={getattr(self, field)}, expected at least 0")
-        tables = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "precision": PRECISIONS, "loss": LOSSES}
+        tables = {
+            "optimizer": OPTIMIZERS,
+            "schedule": SCHEDULES,
+            "precision": PRECISIONS,
+            "loss": LOSSES,
+            "keep": KEEPS,
+        }
         for field, known in tables.items():
             if getattr(self, field) not in known:
                 raise unknown_name(field, getattr(self, field), known)
@@ -218,6 +228,7 @@ _DIGITS = Recipe(
     warmup_epochs=0.9,  # below one, so that --set epochs=1 works
     nesterov=True,
     weight_decay=5e-4,
+    keep="last",  # one of 180 validation images more or less says nothing
     precision="float32",  # a run is short anyway, and the same on every processor
     expected=(0.9861, 0.9889),  # seeds 0 to 2
     hardware="two cores of an AMD EPYC (Zen 3), 2026-11-21",
@@ -238,6 +249,7 @@ _HE2015 = Recipe(
     weight_decay=1e-4,
     coupled_decay=True,
     decay_all=True,
+    keep="last",
     expected=(0.9125, 0.9173),  # the paper; github.com/akamaster/pytorch_resnet_cifar10, trained on all 50,000
     hardware="published figures; not yet run here to the end",
     wall_time="2.5 hours on two Zen 4 cores (estimated)",
@@ -257,6 +269,7 @@ _FAST = Recipe(
     nesterov=True,
     weight_decay=5e-4,
     coupled_decay=True,
+    keep="last",
     expected=(0.0,),
     hardware="TODO",
     command="python -m keras_resnet train --recipe fast --data-dir DIR",
