@@ -17,13 +17,13 @@ from keras_resnet import files, saving
 from keras_resnet.builder import build
 from keras_resnet.card import ModelCard
 from keras_resnet.data import Dataset, Split, batches, joined, load_dataset, training_batches
-from keras_resnet.data.augment import get_augmentation
+from keras_resnet.data.augment import Augmentation, get_augmentation
 from keras_resnet.data.dataset import FileSplit
 from keras_resnet.data.folder import check_unreadable
 from keras_resnet.data.mixing import make_mix
 from keras_resnet.data.timing import Clock
 from keras_resnet.errors import GateError, InputError, unknown_name
-from keras_resnet.preprocessing import PREPROCESS
+from keras_resnet.preprocessing import PREPROCESS, Preprocess
 from keras_resnet.specs import ResNetSpec, get_spec
 from keras_resnet.training import precision, run, summary
 from keras_resnet.training.fused import fuse
@@ -239,38 +239,50 @@ def _estimate_statistics(model: keras.Model, split: Split, recipe: Recipe, augme
         layer.momentum = momentum
 
 
-def _fit(model, twin, recipe: Recipe, dataset: Dataset, steps, path: Path, card: ModelCard, augment, verbose) -> Result:
+def _pipelines(recipe: Recipe, dataset: Dataset, augment: Augmentation, preprocess: Preprocess, clock: Clock):
+    """Batches to train on, endless and timed by the clock, and to validate on (None where nothing is held out)."""
     classes = len(dataset.classes)
 
     def normalized(pixels, targets):
-        return card.preprocess(pixels), targets
+        return preprocess(pixels), targets
 
-    source = dataset.train if recipe.hold_out else joined(dataset.train, dataset.validation)
-    mix = make_mix(recipe.mixup, recipe.cutmix)
     training = training_batches(
-        source,
+        _training_split(recipe, dataset),
         recipe.batch_size,
         seed=recipe.seed,
         augment=augment,
         repeats=recipe.repeats,
-        mix=mix,
+        mix=make_mix(recipe.mixup, recipe.cutmix),
         classes=classes,
-    ).map(normalized, num_parallel_calls=tf.data.AUTOTUNE)
+    )
+    training = training.map(normalized, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
     validation = None
     if recipe.hold_out:
         one_hot = batches(dataset.validation, _EVALUATION_BATCH).map(lambda x, y: (x, tf.one_hot(y, classes)))
         validation = one_hot.map(normalized).cache()
-    clock = Clock()
-    training = clock.timed(training.prefetch(tf.data.AUTOTUNE))
-    stopwatch = _Stopwatch(clock)
-    keep_best = _Keep(twin, path / run.MODEL, card, best=recipe.keep == "best" and recipe.hold_out)
+    return clock.timed(training), validation
+
+
+def _training_split(recipe: Recipe, dataset: Dataset) -> Split:
+    return dataset.train if recipe.hold_out else joined(dataset.train, dataset.validation)
+
+
+def _callbacks(recipe: Recipe, path: Path, keep: _Keep, stopwatch: _Stopwatch) -> list[keras.callbacks.Callback]:
+    """In the order in which they act at the end of an epoch: average, log, keep."""
     callbacks = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if recipe.ema else []
     if recipe.schedule == "plateau":
         callbacks.append(keras.callbacks.ReduceLROnPlateau(factor=0.1, patience=recipe.patience))
-    csv_logger = keras.callbacks.CSVLogger(str(path / run.METRICS))
-    callbacks += [stopwatch, csv_logger, keep_best, keras.callbacks.TerminateOnNaN()]
+    callbacks += [stopwatch, keras.callbacks.CSVLogger(str(path / run.METRICS)), keep]
     if importlib.util.find_spec("tensorboard"):
         callbacks.append(keras.callbacks.TensorBoard(str(path / run.TENSORBOARD), write_graph=False))
+    return [*callbacks, keras.callbacks.TerminateOnNaN()]
+
+
+def _fit(model, twin, recipe: Recipe, dataset: Dataset, steps, path: Path, card: ModelCard, augment, verbose) -> Result:
+    clock = Clock()
+    stopwatch = _Stopwatch(clock)
+    training, validation = _pipelines(recipe, dataset, augment, card.preprocess, clock)
+    keep = _Keep(twin, path / run.MODEL, card, best=recipe.keep == "best" and recipe.hold_out)
     start, interrupted = time.monotonic(), False
     losses: list[float] = []
     try:
@@ -279,18 +291,19 @@ def _fit(model, twin, recipe: Recipe, dataset: Dataset, steps, path: Path, card:
             epochs=recipe.epochs,
             steps_per_epoch=steps,
             validation_data=validation,
-            callbacks=callbacks,
+            callbacks=_callbacks(recipe, path, keep, stopwatch),
             shuffle=False,  # the pipeline does
             verbose=verbose,
         )
         losses = history.history["loss"]
         if recipe.precise_bn and np.isfinite(losses).all():
-            _estimate_statistics(model, source, recipe, augment, card.preprocess)
-            keep_best.save()
+            copy_weights(twin, model)  # those that are kept, which need not be the last ones
+            _estimate_statistics(model, _training_split(recipe, dataset), recipe, augment, card.preprocess)
+            keep.save()
     except KeyboardInterrupt:
         interrupted = True
-        if not keep_best.epoch:  # better the weights of a moment than a directory without a model
-            keep_best.save()
+        if not keep.epoch:  # better the weights of a moment than a directory without a model
+            keep.save()
     if (path / run.METRICS).exists():
         run.draw_curves(path)
     if not np.isfinite(losses).all():
@@ -300,12 +313,12 @@ def _fit(model, twin, recipe: Recipe, dataset: Dataset, steps, path: Path, card:
         )
     result = Result(
         run_dir=path,
-        best_epoch=keep_best.epoch,
-        validation_accuracy=max(keep_best.best[0], 0.0) if recipe.hold_out else None,
+        best_epoch=keep.epoch,
+        validation_accuracy=max(keep.best[0], 0.0) if recipe.hold_out else None,
         seconds=time.monotonic() - start,
         images_per_second=recipe.batch_size * stopwatch.steps / max(stopwatch.seconds, 1e-9),
         waiting_share=stopwatch.waiting / max(stopwatch.seconds, 1e-9),
-        precision=model.layers[-2].dtype_policy.name,
+        precision=model.dtype_policy.name,
         interrupted=interrupted,
     )
     with files.writing(path / run.RESULT) as temporary:
