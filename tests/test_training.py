@@ -359,6 +359,11 @@ def test_options_train_and_leave_a_plain_float32_model(name, short_recipe, tmp_p
     assert (result.validation_accuracy is None) == (not recipe.hold_out)
 
 
+def test_columns_without_values_are_left_out(tmp_path):
+    (tmp_path / "metrics.csv").write_text("epoch,loss,val_loss\n0,1.5,NA\n1,0.5,NA\n")
+    assert run.read_metrics(tmp_path / "metrics.csv") == {"epoch": [0.0, 1.0], "loss": [1.5, 0.5]}
+
+
 def test_all_data_means_training_and_validation(digits):
     from keras_resnet.data import joined
 

@@ -91,7 +91,9 @@ def read_metrics(path: Path) -> dict[str, list[float]]:
     """The columns of a metrics.csv."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    return {key: [float(row[key]) for row in rows] for key in (rows[0] if rows else ())}
+    # Keras' CSVLogger writes columns of NA where nothing was validated.
+    known = [key for key in (rows[0] if rows else ()) if any(row[key] != "NA" for row in rows)]
+    return {key: [float(row[key]) for row in rows] for key in known}
 
 
 def draw_curves(run_dir: Path) -> None:

@@ -115,6 +115,22 @@ def _keras_applications(
     )
 
 
+def _own_cifar(spec: str, top1: float, recipe: str) -> WeightSet:
+    """Trained by this project on all 50,000 training images; the header of the file has settings, seed and commit."""
+    return WeightSet(
+        spec=spec,
+        name="cifar10",
+        labels=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+        preprocess=PREPROCESS["cifar10"],
+        dataset="cifar10",
+        recipe=recipe,
+        top1=top1,
+        resolution=32,
+        source=f"python -m keras_resnet train --recipe {recipe} --set hold_out=false; tools/ship_weights.py",
+        license="Apache-2.0",
+    )
+
+
 _ROWS = [
     _keras_applications("resnet50", 0.74928, "2cb95161c43110f7111970584f804107", "4d473c1dd8becc155b73f8504c6f6626"),
     _keras_applications("resnet101", 0.76420, "f1aeb4b969a6efcfb50fad2f0c20cfc5", "88cf7a10940856eca736dc7b7e228a21"),
@@ -141,6 +157,7 @@ _ROWS = [
         source="python -m keras_resnet train --recipe digits-resnet8; tools/ship_weights.py RUN digits",
         license="Apache-2.0",
     ),
+    _own_cifar("resnet20_cifar", 0.9153, "fast"),
 ]
 WEIGHT_SETS: dict[tuple[str, str], WeightSet] = {(row.spec, row.name): row for row in _ROWS}
 
