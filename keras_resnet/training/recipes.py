@@ -283,7 +283,7 @@ _FAST_RESNET8 = dataclasses.replace(
     learning_rate=0.4,
     warmup_epochs=8.0,
     weight_decay=1e-4,  # a small net underfits
-    expected=(0.0,),
+    expected=(0.8801,),  # seed 0, trained on all 50,000
     wall_time="15 min (21 s an epoch)",
     command="python -m keras_resnet train --recipe fast-resnet8 --set hold_out=false --data-dir DIR",
 )
