@@ -28,7 +28,7 @@ from keras_resnet.specs import CONVENTIONS, get_spec  # noqa: E402
 from keras_resnet.training import precision  # noqa: E402
 from keras_resnet.training.fused import fuse  # noqa: E402
 
-# net: (batch, height and width, classes, steps per round, rounds, limits of ours' time divided by the peer's)
+# net: (batch, height and width, classes, steps per round, rounds)
 CASES = {
     "resnet20_cifar": (128, 32, 10, 6, 5),
     "resnet50_v1_5": (16, 224, 1000, 1, 5),

@@ -4,11 +4,12 @@ import dataclasses
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
-os.environ["KERAS_HOME"] = os.path.join(os.path.dirname(__file__), "no-keras-home")  # nothing of the developer's own
+os.environ["KERAS_HOME"] = tempfile.mkdtemp()  # nothing of the developer's own, and Keras writes its settings there
 
 import keras
 import numpy as np

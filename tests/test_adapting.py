@@ -12,7 +12,6 @@ import keras_resnet
 from keras_resnet import InputError, ModelCard, build, load_weights, save_weights
 from keras_resnet.preprocessing import PREPROCESS
 from keras_resnet.weights.identify import looks_like
-from keras_resnet.weights.loading import adapted_card
 from keras_resnet.weights.matching import adapt_channels
 
 TIMM = json.loads((Path(__file__).parent / "timm_tensors.json").read_text())
@@ -75,7 +74,7 @@ def test_kernels_in_bgr_respond_to_the_same_picture_as_their_rgb_twins(channels)
 
 def test_the_card_follows_the_channels(tmp_path):
     card = ModelCard(preprocess=PREPROCESS["caffe"], spec="resnet8")
-    assert adapted_card(card, 1).preprocess.mean == pytest.approx((114.799,), abs=1e-3)
+    assert card.preprocess.for_channels(1).mean == pytest.approx((114.799,), abs=1e-3)
     save_weights(build("resnet8"), tmp_path / "w.safetensors", card=card)
     model = build("resnet8", input_shape=(32, 32, 4), weights=tmp_path / "w.safetensors", weights_match="adapt")
     original = build("resnet8", weights=tmp_path / "w.safetensors").get_layer("conv1_conv").kernel.numpy()

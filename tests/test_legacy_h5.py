@@ -46,6 +46,12 @@ def notop(theirs, tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def model():
+    """Random values that no damaged file may change."""
+    return _build(None)
+
+
 def _rename(path, target, change):
     """Copies a legacy file with other layer names, in an order of their own."""
     with h5py.File(path) as source, h5py.File(target, "w") as file:
@@ -166,25 +172,15 @@ def _replace(root, **dataset):
         (_edit(lambda root: _replace(root, link=h5py.ExternalLink("o.h5", "/x"))), "points into another|is damaged"),
     ],
 )
-def test_damaged_files_are_refused_and_change_nothing(spoil, said, notop, tmp_path):
+def test_damaged_files_are_refused_and_change_nothing(spoil, said, notop, model, tmp_path):
     path = tmp_path / "w.h5"
     path.write_bytes(notop.read_bytes())
     Path("o.bin").write_bytes(bytes(256))
     with h5py.File("o.h5", "w") as other:
         other["x"] = np.zeros(64, "f")
     spoil(path)
-    model = _damaged_into()
     before = model.get_weights()
     with pytest.raises(InputError, match=said) as error:
         load_weights(model, path)
     assert str(path) in str(error.value)
     assert all(np.array_equal(x, y) for x, y in zip(before, model.get_weights(), strict=True))
-
-
-_MODELS = []
-
-
-def _damaged_into():
-    if not _MODELS:
-        _MODELS.append(_build(None))
-    return _MODELS[0]

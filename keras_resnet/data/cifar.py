@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_resnet import labels
 from keras_resnet.data.dataset import ArraySplit, Dataset
 from keras_resnet.data.splits import stratified
 from keras_resnet.errors import InputError
@@ -41,15 +42,6 @@ class Layout:
     classes: tuple[str, ...]
 
 
-_CIFAR100 = (
-    "apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can "
-    "castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin "
-    "elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard "
-    "lobster man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear "
-    "pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark "
-    "shrew skunk skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone "
-    "television tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm"
-)
 LAYOUTS: dict[str, Layout] = {
     "cifar10": Layout(
         name="cifar10",
@@ -59,7 +51,7 @@ LAYOUTS: dict[str, Layout] = {
         test="test_batch.bin",
         records=10_000,
         label_bytes=1,
-        classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+        classes=labels.CIFAR10,
     ),
     "cifar100": Layout(
         name="cifar100",
@@ -69,7 +61,7 @@ LAYOUTS: dict[str, Layout] = {
         test="test.bin",
         records=50_000,
         label_bytes=2,  # of twenty coarse classes, and of the hundred
-        classes=tuple(_CIFAR100.split()),
+        classes=labels.CIFAR100,
     ),
 }
 
@@ -94,14 +86,14 @@ def load(name: str, data_dir: str | os.PathLike | None) -> Dataset:
         raise InputError(_missing(layout, data_dir))
     parts = [read_records(folder / part, layout) for part in layout.train]
     images = np.concatenate([pixels for pixels, _ in parts])
-    labels = np.concatenate([labels for _, labels in parts])
-    train, validation = stratified(labels, _VALIDATION)
+    classes = np.concatenate([answers for _, answers in parts])
+    train, validation = stratified(classes, _VALIDATION)
     return Dataset(
         name,
         layout.classes,
         (32, 32, 3),
-        ArraySplit(images[train], labels[train]),
-        ArraySplit(images[validation], labels[validation]),
+        ArraySplit(images[train], classes[train]),
+        ArraySplit(images[validation], classes[validation]),
         ArraySplit(*read_records(folder / layout.test, layout, 10_000)),
     )
 
@@ -161,11 +153,11 @@ def read_records(
             f"({records:,} records), received {size:,}; unpack the official archive again"
         )
     rows = np.fromfile(path, np.uint8).reshape(records, width)
-    labels = rows[:, layout.label_bytes - 1].astype(np.int64)
-    if labels.max() >= len(layout.classes):
+    classes = rows[:, layout.label_bytes - 1].astype(np.int64)
+    if classes.max() >= len(layout.classes):
         raise InputError(
-            f"{path} is damaged: it has label {labels.max()}, expected 0..{len(layout.classes) - 1}; unpack the "
+            f"{path} is damaged: it has label {classes.max()}, expected 0..{len(layout.classes) - 1}; unpack the "
             "archive again"
         )
     images = rows[:, layout.label_bytes :].reshape(records, 3, 32, 32).transpose(0, 2, 3, 1)
-    return np.ascontiguousarray(images), labels
+    return np.ascontiguousarray(images), classes

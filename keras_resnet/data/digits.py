@@ -8,6 +8,7 @@ from sklearn.datasets import load_digits
 
 from keras_resnet.data.dataset import ArraySplit, Dataset
 from keras_resnet.data.splits import stratified
+from keras_resnet.labels import DIGITS
 
 _VALIDATION, _TEST = 180, 360
 
@@ -28,4 +29,4 @@ def load() -> Dataset:
     train, validation, test = (
         ArraySplit(pixels[part], labels[part]) for part in stratified(labels, _VALIDATION, _TEST)
     )
-    return Dataset("digits", tuple("0123456789"), (32, 32, 3), train, validation, test)
+    return Dataset("digits", DIGITS, (32, 32, 3), train, validation, test)

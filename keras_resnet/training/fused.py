@@ -41,12 +41,6 @@ def fuse(model: keras.Model) -> int:
     return len(layers)
 
 
-def unfuse(model: keras.Model) -> None:
-    """Undoes `fuse`."""
-    for layer in model.layers:
-        vars(layer).pop("call", None)
-
-
 def _fits(layer: keras.layers.BatchNormalization) -> bool:
     rank = len(layer.input.shape)
     return (

@@ -232,7 +232,7 @@ _DIGITS = Recipe(
     precision="float32",  # a run is short anyway, and the same on every processor
     expected=(0.9833, 0.9917),  # seeds 0 to 2
     hardware="two cores of an AMD EPYC (Zen 4), 2026-11-21",
-    wall_time="60 s",
+    wall_time="30 s",
     command="python -m keras_resnet train --recipe digits-resnet8",
 )
 _HE2015 = Recipe(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -13,7 +12,6 @@ import numpy as np
 
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
-from keras_resnet.preprocessing import PREPROCESS
 from keras_resnet.specs import STEMS, ResNetSpec, get_spec
 from keras_resnet.weights import files, hub, identify, legacy_h5, pytorch, registry
 from keras_resnet.weights.matching import HEAD, LoadReport, match_tensors
@@ -99,7 +97,8 @@ def load_weights(
         source=str(weights),
         model=model.name,
         first_conv=f"conv1{'_1' if STEMS[spec.stem].widths else ''}_conv/kernel",
-        bgr=_is_bgr(weights, spec),
+        # Asked for only where it counts: it hashes a foreign .h5 file or asks the hub.
+        bgr=match != "exact" and weights_card(weights, spec).preprocess.channels == "bgr",
         looks_like=identify.hint(tensors, spec),
     )
     for name, value in values.items():
@@ -207,13 +206,3 @@ def _unprefixed(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     stems = [match[1] for name in tensors if (match := re.fullmatch(r"(.*?)conv1(?:_1)?_conv/kernel", name))]
     prefix = stems[0] if stems else ""
     return {name.removeprefix(prefix): value for name, value in tensors.items()}
-
-
-def _is_bgr(weights: str | os.PathLike, spec: ResNetSpec) -> bool:
-    return weights_card(weights, spec).preprocess.channels == "bgr"
-
-
-def adapted_card(card: ModelCard, channels: int) -> ModelCard:
-    """The card of weights whose first convolution was adapted to another number of channels."""
-    preprocess = card.preprocess if card.preprocess == PREPROCESS["none"] else card.preprocess.for_channels(channels)
-    return replace(card, preprocess=preprocess)

@@ -132,16 +132,16 @@ def _transposed(value: np.ndarray, rank: int) -> np.ndarray:
     return np.ascontiguousarray(np.moveaxis(value, (1, 0), (-2, -1)))  # (out, in, ...) to (..., in, out)
 
 
-def to_theirs(
-    tensors: Mapping[str, np.ndarray], layout: Layout, spec: ResNetSpec, *, counters: bool = True
-) -> dict[str, np.ndarray]:
+def to_theirs(tensors: Mapping[str, np.ndarray], layout: Layout, spec: ResNetSpec) -> dict[str, np.ndarray]:
     """Renames and transposes our tensors into a state dict: the inverse of `to_ours`.
 
     Args:
         tensors: by our names.
         layout: of the state dict.
         spec: of the net.
-        counters: with `num_batches_tracked` of every batch normalisation, as PyTorch saves them.
+
+    Returns:
+        The state dict, with `num_batches_tracked` of every batch normalisation, as PyTorch saves it.
     """
     state = {}
     for name, value in tensors.items():
@@ -152,7 +152,7 @@ def to_theirs(
         elif value.ndim > 2:
             value = np.moveaxis(value, (-1, -2), (0, 1))
         state[f"{theirs}.{_VARIABLES[variable]}"] = np.ascontiguousarray(value)
-        if counters and variable == "moving_mean":
+        if variable == "moving_mean":
             state[f"{theirs}.{_COUNTER}"] = np.zeros((), np.int64)
     return state
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError, unknown_name
+from keras_resnet.labels import CIFAR10, DIGITS
 from keras_resnet.preprocessing import PREPROCESS, Preprocess
 from keras_resnet.specs import ResNetSpec, get_spec
 
 FILES = Path(__file__).with_name("files")
 _KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
-DIGITS = tuple(str(digit) for digit in range(10))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +120,7 @@ def _own_cifar(spec: str, top1: float, recipe: str) -> WeightSet:
     return WeightSet(
         spec=spec,
         name="cifar10",
-        labels=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+        labels=CIFAR10,
         preprocess=PREPROCESS["cifar10"],
         dataset="cifar10",
         recipe=recipe,
