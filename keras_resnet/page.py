@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterable, Sequence
 
 _STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #1b1f24; background: #fff; max-width: 72rem; margin: 2rem auto;
+body { font: 16px/1.5 system-ui, sans-serif; color: #1b1f24; background: #fff; max-width: 76rem; margin: 2rem auto;
   padding: 0 1rem; }
 h1 { margin-bottom: 0; } h2 { margin: 1.5rem 0 0; font-size: 1.15rem; }
 .scroll { overflow-x: auto; }

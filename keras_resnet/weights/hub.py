@@ -70,7 +70,7 @@ def fetch(address: str, spec: ResNetSpec) -> HubWeights:
             f"weights '{address}': its config.json is not timm's ({error!r}); expected a timm ResNet"
         ) from error
     except Exception as error:  # the hub's errors have no common class: no network, no such repository, no token
-        reason = (str(error).strip() or repr(error)).splitlines()[0]
+        reason = (str(error).strip() or repr(error)).splitlines()[0].rstrip(".")
         raise InputError(
             f"weights '{address}' cannot be had: {reason}. "
             "Expected hf://OWNER/NAME of a repository that holds model.safetensors and config.json, or that is in the "
