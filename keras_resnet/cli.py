@@ -1,4 +1,4 @@
-"""`python -m keras_resnet` and `keras-resnet`: train, evaluate, predict, report, models, weights. Parses and calls."""
+"""`python -m keras_resnet` and `keras-resnet`: train, prepare, evaluate, predict, report, ... Parses and calls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ def _parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser("train", help="train a recipe into a run directory")
     train.add_argument("--recipe", required=True, help=" or ".join(RECIPES))
-    train.add_argument("--data-dir", type=Path, help="where CIFAR's official binary files are (else Keras' cache)")
+    train.add_argument(
+        "--data-dir", type=Path, help="where the files of cifar10, cifar100 or imagenet are (CIFAR: else Keras' cache)"
+    )
     train.add_argument("--run-dir", type=Path, help="a new directory; runs/RECIPE-DATE-TIME by default")
     train.add_argument(
         "--set",
@@ -31,10 +33,31 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.set_defaults(work=_train)
 
+    prepare = commands.add_parser("prepare", help="write a data source as TFRecord files, for large sets")
+    prepare.add_argument(
+        "dataset", metavar="DATASET", help="a folder of class folders, imagenet, tfds:NAME, cifar10, ..."
+    )
+    prepare.add_argument("output", type=Path, metavar="DIR", help="a new folder")
+    prepare.add_argument("--data-dir", type=Path, help="where the files of a named source are")
+    prepare.add_argument("--shards", type=int, default=0, metavar="N", help="training files (default: of 128 MB each)")
+    prepare.add_argument(
+        "--shorter-side",
+        type=int,
+        default=0,
+        metavar="PIXELS",
+        help="reduce larger images to that (default: keep them)",
+    )
+    prepare.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    prepare.set_defaults(work=_prepare)
+
     evaluate = commands.add_parser("evaluate", help="accuracy of a .keras, .tflite or .onnx file on a test split")
     _add_model(evaluate)
-    evaluate.add_argument("--dataset", required=True, help="digits, cifar10, cifar100, or a folder of class folders")
-    evaluate.add_argument("--data-dir", type=Path, help="where CIFAR's official binary files are (else Keras' cache)")
+    evaluate.add_argument(
+        "--dataset", required=True, help="digits, cifar10, cifar100, imagenet, tfds:NAME, or a folder"
+    )
+    evaluate.add_argument(
+        "--data-dir", type=Path, help="where the files of cifar10, cifar100 or imagenet are (CIFAR: else Keras' cache)"
+    )
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     evaluate.set_defaults(work=_evaluate)
 
@@ -94,6 +117,21 @@ def _train(args: argparse.Namespace) -> int:
     print(f"      python -m export.tflite --model {model} --int8{data}")
     if result.interrupted:
         raise KeyboardInterrupt
+    return console.OK
+
+
+def _prepare(args: argparse.Namespace) -> int:
+    console.import_tensorflow()
+    from keras_resnet.data import load_dataset, prepare
+
+    dataset = load_dataset(args.dataset, args.data_dir)
+    written = prepare(dataset, args.output, shards=args.shards, shorter_side=args.shorter_side)
+    console.write_json(args.json, written.to_json())
+    rows = [(name, written.images[name], written.shards[name]) for name in written.images]
+    console.print_table(f"{written.folder}: {written.bytes / 1e6:,.1f} MB", ("part", "images", "files"), rows)
+    if dataset.unreadable:
+        print(f"left out, as they cannot be decoded: {len(dataset.unreadable)} images, {dataset.unreadable[0]}, ...")
+    print(f"next: python -m keras_resnet train --recipe fast --set dataset={written.folder}")
     return console.OK
 
 

@@ -259,7 +259,7 @@ def test_training_with_random_crops_keeps_the_evaluation_crop_in_the_card(image_
 
 
 def test_random_crops_need_files(short_recipe, tmp_path):
-    with pytest.raises(InputError, match="cuts out of image files; digits is in memory"):
+    with pytest.raises(InputError, match="cuts out of encoded images; digits is in memory"):
         train(override(short_recipe, ["augmentation=resized-crop"]), run_dir=tmp_path / "run", verbose=0)
     with pytest.raises(InputError, match="crop=0"):
         override(short_recipe, ["crop=0"])

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from keras_resnet.data import cifar, digits, folder
+from keras_resnet.data import catalog, cifar, digits, folder, records
 from keras_resnet.data.dataset import Dataset, Split, batches, joined, training_batches
+from keras_resnet.data.preparation import prepare
 from keras_resnet.errors import InputError, unknown_name
 
-SOURCES = ("digits", *cifar.LAYOUTS)
+IMAGENET = "imagenet"
+SOURCES = ("digits", *cifar.LAYOUTS, IMAGENET)
 
-__all__ = ["SOURCES", "Dataset", "Split", "batches", "joined", "load_dataset", "training_batches"]
+__all__ = ["SOURCES", "Dataset", "Split", "batches", "joined", "load_dataset", "prepare", "training_batches"]
 
 
 def load_dataset(
@@ -23,9 +25,11 @@ def load_dataset(
     """Loads a data source.
 
     Args:
-        name: `"digits"`, `"cifar10"`, `"cifar100"`, or a folder `root/class_name/*.png|jpg`.
-        data_dir: where CIFAR's official binary files are; by default Keras' cache.
-        image_shape: of the images read from a folder; the named sources have their own.
+        name: `"digits"`, `"cifar10"`, `"cifar100"`; `"imagenet"` for class folders or TFRecord files in `data_dir`;
+            `"tfds:NAME"` for a set of tensorflow-datasets; or a folder: `root/class_name/*.png|jpg`, the same under
+            `train` and `val`, or TFRecord files (`data.records`).
+        data_dir: where the files of a named source are; by default Keras' cache or that of tensorflow-datasets.
+        image_shape: of the images read from a folder; digits and CIFAR have their own.
         keep: of a folder's images, share of the central part's height and width: 0.875 for the usual ImageNet crop.
 
     Returns:
@@ -44,8 +48,19 @@ def load_dataset(
         return digits.load()
     if name in cifar.LAYOUTS:
         return cifar.load(str(name), data_dir)
-    if not Path(name).exists() and os.sep not in str(name):
-        raise unknown_name("dataset", str(name), SOURCES, "(or name a folder of class folders)")
     if image_shape[2] not in (1, 3):
         raise InputError(f"images of a folder have 1 or 3 channels, the model takes {image_shape[2]}")
-    return folder.load(name, image_shape, keep)
+    if str(name).startswith(catalog.PREFIX):
+        return catalog.load(str(name).removeprefix(catalog.PREFIX), data_dir, image_shape, keep)
+    if name == IMAGENET:
+        if data_dir is None:
+            raise InputError("imagenet needs --data-dir: the folder with train/ and val/, or with the TFRecord files")
+        return _folder(Path(data_dir), image_shape, keep).named(IMAGENET)
+    if not Path(name).exists() and os.sep not in str(name):
+        raise unknown_name("dataset", str(name), SOURCES, "(or name a folder, or tfds:NAME)")
+    return _folder(Path(name), image_shape, keep)
+
+
+def _folder(root: Path, image_shape: tuple[int, int, int], keep: float) -> Dataset:
+    source = records if records.find(root) else folder
+    return source.load(root, image_shape, keep)

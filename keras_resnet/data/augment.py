@@ -5,7 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
+import tensorflow as tf
+
+from keras_resnet.data.crops import Box, random_box, scale_box
 from keras_resnet.errors import unknown_name
 
 
@@ -23,8 +27,6 @@ def pad_crop(images, draws, pixels: int, flip: bool = False):
     Returns:
         uint8 `(n, H, W, C)`.
     """
-    import tensorflow as tf
-
     height, width = images.shape[1], images.shape[2]
     padded = tf.pad(images, ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0)))
     offsets = tf.cast(draws[:, :2] * (2 * pixels + 1), tf.int32)
@@ -49,8 +51,6 @@ def affine(images, draws, degrees: float, zoom: float, pixels: float):
     Returns:
         uint8 `(n, H, W, C)`.
     """
-    import tensorflow as tf
-
     height, width = images.shape[1], images.shape[2]
     unit = 2 * draws - 1
     angle = unit[:, 0] * (degrees * math.pi / 180)
@@ -85,8 +85,6 @@ def jitter(images, draws, strength: float):
     Returns:
         uint8 `(n, H, W, 3)`.
     """
-    import tensorflow as tf
-
     factors = 1 + strength * (2 * draws - 1)
     brightness, contrast, saturation = (factors[:, i, None, None, None] for i in range(3))
     x = tf.cast(images, tf.float32) * brightness
@@ -108,8 +106,6 @@ def erase(images, draws, area: tuple[float, float] = (0.02, 1 / 3), value: int =
     Returns:
         uint8 `(n, H, W, C)`.
     """
-    import tensorflow as tf
-
     share = area[0] + draws[:, 1] * (area[1] - area[0])
     aspect = tf.exp((2 * draws[:, 2] - 1) * math.log(10 / 3))
     covered = tf.cast(draws[:, 0] < 0.5, tf.float32)
@@ -145,13 +141,12 @@ class Augmentation:
     Attributes:
         batch: a function of uint8 images `(n, H, W, C)` and draws `(n, draws)`; None for nothing.
         draws: random numbers per image and epoch that it uses.
-        crop_area: smallest and largest share of the area, for random rectangles cut out of image files and mirrored
-            at random; None for the central part.
+        box: chooses a random rectangle of an encoded image, which is mirrored at random too; None for the central part.
     """
 
     batch: Callable[[object, object], object] | None = None
     draws: int = 4
-    crop_area: tuple[float, float] | None = None
+    box: Box | None = None
 
 
 NOTHING = Augmentation()
@@ -161,14 +156,18 @@ def _crop_flip(images, draws):
     return pad_crop(images, draws, 4, flip=True)
 
 
+_INCEPTION = partial(random_box, area=(0.08, 1.0))
+_SCALE = partial(scale_box, scales=(256 / 224, 480 / 224))
+
 AUGMENTATIONS: dict[str, Augmentation] = {
     "none": NOTHING,
     # For digits: no mirror.
     "affine": Augmentation(lambda images, draws: affine(images, draws, degrees=10, zoom=0.1, pixels=3)),
     "crop-flip": Augmentation(_crop_flip),
     "crop-flip-erase": Augmentation(in_turn((_crop_flip, 4), (erase, 5)), draws=9),
-    "resized-crop": Augmentation(crop_area=(0.08, 1.0)),
-    "resized-crop-jitter": Augmentation(lambda images, draws: jitter(images, draws, 0.4), crop_area=(0.08, 1.0)),
+    "scale-crop": Augmentation(box=_SCALE),
+    "resized-crop": Augmentation(box=_INCEPTION),
+    "resized-crop-jitter": Augmentation(partial(jitter, strength=0.4), draws=3, box=_INCEPTION),
 }
 
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from keras_resnet.data import images as image_lib
 from keras_resnet.data.augment import NOTHING, Augmentation
+from keras_resnet.data.crops import Box
 from keras_resnet.data.mixing import Mix
 
 _CROP_DRAWS = 5  # random numbers of a random crop
@@ -44,19 +45,53 @@ class ArraySplit:
         return tf.gather(images, indices)
 
 
+class Contents(Protocol):
+    """Encoded images, PNG or JPEG, wherever they are."""
+
+    def read(self, indices: tf.Tensor) -> tf.Tensor:
+        """The bytes at these positions, as a TensorFlow computation: string `(n,)`."""
+
+    def take(self, indices: np.ndarray) -> Contents:
+        """Those at these positions."""
+
+    def joined(self, other: Contents) -> Contents:
+        """These, then those of another one of the same kind."""
+
+
 @dataclass(frozen=True)
-class FileSplit:
-    """Images in files, decoded when they are needed.
+class Files:
+    """Images that are files."""
+
+    paths: tuple[Path, ...]
+
+    def read(self, indices: tf.Tensor) -> tf.Tensor:
+        """Reads the files."""
+        with tf.init_scope():
+            paths = tf.constant([str(path) for path in self.paths])
+        return tf.map_fn(tf.io.read_file, tf.gather(paths, indices))
+
+    def take(self, indices: np.ndarray) -> Files:
+        """The files at these positions."""
+        return Files(tuple(self.paths[i] for i in indices))
+
+    def joined(self, other: Files) -> Files:
+        """These files, then the others."""
+        return Files(self.paths + other.paths)
+
+
+@dataclass(frozen=True)
+class EncodedSplit:
+    """Images that are decoded when they are needed.
 
     Attributes:
-        paths: of N image files.
+        contents: N encoded images.
         labels: int64 `(N,)`.
         size: `(height, width)` that every image gets: the central part of that aspect, resized.
         channels: 1 or 3.
         keep: share of that part's height and width (`images.resize`).
     """
 
-    paths: tuple[Path, ...]
+    contents: Contents
     labels: np.ndarray
     size: tuple[int, int]
     channels: int = 3
@@ -65,23 +100,22 @@ class FileSplit:
     def fetch(self, indices: tf.Tensor) -> tf.Tensor:
         """Reads, decodes and resizes the images; the pipeline does several batches at a time."""
         return tf.map_fn(
-            lambda name: image_lib.read(name, self.size, self.channels, self.keep),
-            self._names(indices),
+            lambda encoded: image_lib.central(encoded, self.size, self.channels, self.keep),
+            self.contents.read(indices),
             fn_output_signature=tf.uint8,
         )
 
-    def fetch_crops(self, indices: tf.Tensor, draws: tf.Tensor, area: tuple[float, float]) -> tf.Tensor:
-        """Random rectangles in place of the central part; `draws` are `(n, 5)`, as in `images.read_random_crop`."""
+    def fetch_parts(self, indices: tf.Tensor, draws: tf.Tensor, box: Box) -> tf.Tensor:
+        """Random rectangles in place of the central part; `draws` are `(n, 5)`, as in `images.random_part`."""
         return tf.map_fn(
-            lambda one: image_lib.read_random_crop(one[0], self.size, self.channels, one[1], area),
-            (self._names(indices), draws),
+            lambda one: image_lib.random_part(one[0], self.size, self.channels, one[1], box),
+            (self.contents.read(indices), draws),
             fn_output_signature=tf.uint8,
         )
 
-    def _names(self, indices: tf.Tensor) -> tf.Tensor:
-        with tf.init_scope():
-            paths = tf.constant([str(path) for path in self.paths])
-        return tf.gather(paths, indices)
+    def take(self, indices: np.ndarray) -> EncodedSplit:
+        """The images at these positions."""
+        return replace(self, contents=self.contents.take(indices), labels=self.labels[indices])
 
 
 def joined(one: Split, other: Split) -> Split:
@@ -89,7 +123,7 @@ def joined(one: Split, other: Split) -> Split:
     labels = np.concatenate([one.labels, other.labels])
     if isinstance(one, ArraySplit):
         return ArraySplit(np.concatenate([one.images, other.images]), labels)
-    return replace(one, paths=one.paths + other.paths, labels=labels)
+    return replace(one, contents=one.contents.joined(other.contents), labels=labels)
 
 
 @dataclass(frozen=True)
@@ -113,6 +147,10 @@ class Dataset:
     validation: Split
     test: Split
     unreadable: tuple[Path, ...] = ()
+
+    def named(self, name: str) -> Dataset:
+        """The same under another name."""
+        return replace(self, name=name)
 
 
 def batches(split: Split, batch_size: int) -> tf.data.Dataset:
@@ -153,7 +191,8 @@ def training_batches(
         split: where from.
         batch_size: images left over at the end of an epoch are dropped; the next epoch's order is another.
         seed: of order and augmentation.
-        augment: row of `data.augment.AUGMENTATIONS`; random crops are cut out of the files of a `FileSplit`.
+        augment: row of `data.augment.AUGMENTATIONS`; random rectangles are cut out of the images of an
+            `EncodedSplit`.
         repeats: so many copies of an image follow each other, each augmented in its own way, and an epoch has so many
             times fewer images (Hoffer et al. 2019, arXiv:1901.09335).
         mix: called with a batch's images, its targets and a seed `(2,)` of its own, after `augment`.
@@ -170,7 +209,7 @@ def training_batches(
         seeds = tf.stack([tf.constant(seed, tf.int64), epoch])
         order = tf.random.experimental.stateless_shuffle(tf.range(count), seeds)
         draws = tf.random.stateless_uniform((repeats * count, augment.draws), seeds)
-        if augment.crop_area:
+        if augment.box:
             crops = tf.random.stateless_uniform((repeats * count, _CROP_DRAWS), seeds + 1_000_003)
             draws = tf.concat([draws, crops], axis=1)
         # A place is an image and which of its copies.
@@ -182,7 +221,7 @@ def training_batches(
 
     def examples(indices: tf.Tensor, draws: tf.Tensor, batch_seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         own, crops = draws[:, : augment.draws], draws[:, augment.draws :]
-        pixels = split.fetch_crops(indices, crops, augment.crop_area) if augment.crop_area else split.fetch(indices)
+        pixels = split.fetch_parts(indices, crops, augment.box) if augment.box else split.fetch(indices)
         answers = tf.gather(labels, indices)
         if augment.batch:
             pixels = augment.batch(pixels, own)

@@ -1,4 +1,4 @@
-"""Folders of images: `root/class_name/*.png|jpg`, or the same under `train`, `validation` and `test`."""
+"""Folders of images: `root/class_name/*.png|jpg`, or the same under `train`, `val` and `test`, as ImageNet has them."""
 
 from __future__ import annotations
 
@@ -9,24 +9,21 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from rich.progress import track
 
+from keras_resnet.console import progress
 from keras_resnet.data import images
-from keras_resnet.data.dataset import Dataset, FileSplit
-from keras_resnet.data.splits import stratified
+from keras_resnet.data.dataset import Dataset, EncodedSplit, Files
+from keras_resnet.data.parts import complete, part_name
 from keras_resnet.errors import InputError
 
-_PARTS = ("train", "validation", "test")
-_ALIASES = {"val": "validation", "valid": "validation"}
-_FRACTION = 0.1  # for validation and for the test each, where the folder has no parts of its own
 MAX_UNREADABLE = 0.01
 
 
 def load(root: str | os.PathLike, image_shape: tuple[int, int, int], keep: float = 1.0) -> Dataset:
     """Finds the images and divides them.
 
-    Where `root` has the folders `train` and `test` (and `validation` or `val`), these are the splits; what is missing
-    is taken from `train`. Else 80 / 10 / 10 percent, seeded and stratified.
+    Where `root` has the folders `train` and `validation` (or `val`) or `test`, these are the splits (`data.parts` says
+    what becomes of those that are missing). Else 80 / 10 / 10 percent, seeded and stratified.
 
     Args:
         root: the folder.
@@ -45,25 +42,25 @@ def load(root: str | os.PathLike, image_shape: tuple[int, int, int], keep: float
         raise InputError(
             f"{root} is no folder: expected a dataset name (digits, cifar10, cifar100) or a folder of class folders"
         )
-    parts = {_ALIASES.get(p.name, p.name): p for p in root.iterdir() if p.is_dir()}
-    parts = {name: parts[name] for name in _PARTS if name in parts}
+    parts = {part_name(p.name): p for p in root.iterdir() if p.is_dir()}
     if "train" not in parts:
         parts = {"train": root}
+    parts.pop(None, None)
     classes = _classes(parts["train"])
     found = {name: _files(folder, classes) for name, folder in parts.items()}
     everything = [path for paths, _ in found.values() for path in paths]
     if not everything:
         raise InputError(f"{root}: no {', '.join(images.SUFFIXES)} files below {', '.join(classes[:5])}, ...")
     bad = set(find_unreadable(everything, image_shape[2]))
-    readable = {name: _without(paths, labels, bad) for name, (paths, labels) in found.items()}
+    splits = {}
+    for name, (paths, labels) in found.items():
+        good = np.flatnonzero([path not in bad for path in paths])
+        split = EncodedSplit(Files(paths), labels, image_shape[:2], image_shape[2], keep)
+        splits[name] = split.take(good)
     for number, name in enumerate(classes):
-        if np.count_nonzero(readable["train"][1] == number) < 3:
+        if np.count_nonzero(splits["train"].labels == number) < 3:
             raise InputError(f"{parts['train'] / name}: expected at least 3 readable images in every class")
-    splits = {
-        name: FileSplit(paths, labels, image_shape[:2], image_shape[2], keep)
-        for name, (paths, labels) in _divide(readable, len(classes)).items()
-    }
-    return Dataset(str(root), classes, image_shape, **splits, unreadable=tuple(sorted(bad)))
+    return Dataset(str(root), classes, image_shape, **complete(splits), unreadable=tuple(sorted(bad)))
 
 
 def _classes(folder: Path) -> tuple[str, ...]:
@@ -95,37 +92,11 @@ def find_unreadable(paths: Sequence[Path], channels: int) -> list[Path]:
     Returns:
         Those that cannot be decoded.
     """
-
-    def is_bad(path: Path) -> bool:
-        try:
-            images.decode(tf.io.read_file(str(path)), channels)
-        except tf.errors.OpError:
-            return True
-        return False
-
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        verdicts = pool.map(is_bad, paths)
+        verdicts = pool.map(lambda path: images.is_readable(tf.io.read_file(str(path)), channels), paths)
         if len(paths) > 1000:
-            verdicts = track(verdicts, "checking images", total=len(paths))
-        return [path for path, bad in zip(paths, verdicts, strict=True) if bad]
-
-
-def _without(paths: Sequence[Path], labels: np.ndarray, bad: set[Path]) -> tuple[tuple[Path, ...], np.ndarray]:
-    keep = np.fromiter((path not in bad for path in paths), bool, len(paths))
-    return tuple(path for path, good in zip(paths, keep, strict=True) if good), labels[keep]
-
-
-def _divide(readable: dict, classes: int) -> dict:
-    """Takes the parts that are missing out of the training images."""
-    paths, labels = readable["train"]
-    missing = [name for name in ("validation", "test") if name not in readable]
-    size = max(classes, round(_FRACTION * len(labels)))  # stratification needs one image of every class
-    pieces = stratified(labels, *[size] * len(missing))
-    taken = {
-        name: (tuple(paths[i] for i in piece), labels[piece])
-        for name, piece in zip(["train", *missing], pieces, strict=True)
-    }
-    return {**readable, **taken}
+            verdicts = progress(verdicts, "checking images", len(paths))
+        return [path for path, good in zip(paths, verdicts, strict=True) if not good]
 
 
 def check_unreadable(dataset: Dataset, limit: float = MAX_UNREADABLE) -> None:

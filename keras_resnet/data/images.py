@@ -8,16 +8,26 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from keras_resnet.data.crops import Box
 from keras_resnet.errors import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 def decode(contents: tf.Tensor, channels: int) -> tf.Tensor:
-    """Decodes a PNG or JPEG file: uint8 `(height, width, channels)`."""
+    """Decodes a PNG or JPEG file: uint8 `(height, width, channels)`; with 0 channels, as many as it has."""
     image = tf.io.decode_image(contents, channels=channels, expand_animations=False)
-    image.set_shape((None, None, channels))
+    image.set_shape((None, None, channels or None))
     return image
+
+
+def is_readable(contents: tf.Tensor, channels: int) -> bool:
+    """Whether `decode` can decode it."""
+    try:
+        decode(contents, channels)
+    except tf.errors.OpError:
+        return False
+    return True
 
 
 def resize(image: tf.Tensor, size: tuple[int, int], keep: float = 1.0) -> tf.Tensor:
@@ -44,72 +54,48 @@ def resize(image: tf.Tensor, size: tuple[int, int], keep: float = 1.0) -> tf.Ten
     image = tf.image.crop_to_bounding_box(
         image, (height - crop_height) // 2, (width - crop_width) // 2, crop_height, crop_width
     )
-    return _scaled(image, size)
+    return scaled(image, size)
 
 
-def _scaled(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+def scaled(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """The whole image, resized with antialiasing: uint8 `(*size, channels)`."""
     resized = tf.image.resize(image, size, antialias=True)
     return tf.cast(tf.round(tf.clip_by_value(resized, 0, 255)), tf.uint8)
 
 
-def read(path: tf.Tensor | str, size: tuple[int, int], channels: int = 3, keep: float = 1.0) -> tf.Tensor:
-    """Reads, decodes and resizes one file: uint8 `(*size, channels)`."""
-    image = resize(decode(tf.io.read_file(path), channels), size, keep)
+def central(contents: tf.Tensor, size: tuple[int, int], channels: int = 3, keep: float = 1.0) -> tf.Tensor:
+    """Decodes a file and resizes its central part: uint8 `(*size, channels)`."""
+    image = resize(decode(contents, channels), size, keep)
     image.set_shape((*size, channels))
     return image
 
 
-def random_box(height: tf.Tensor, width: tf.Tensor, draws: tf.Tensor, area: tuple[float, float]) -> tf.Tensor:
-    """A rectangle of random area, aspect and place (Szegedy et al. 2014, arXiv:1409.4842).
+def random_part(contents: tf.Tensor, size: tuple[int, int], channels: int, draws: tf.Tensor, box: Box) -> tf.Tensor:
+    """Decodes a random rectangle of a file, of a JPEG no more than that, mirrors half of them, and resizes it.
 
     Args:
-        height: of the image, int32.
-        width: likewise.
-        draws: uniform in [0, 1), `(4,)`: area, aspect, row, column.
-        area: smallest and largest share of the image's area.
-
-    Returns:
-        int32 `(4,)`: first row, first column, height, width. The aspect lies between 3/4 and 4/3; a rectangle that does
-        not fit is as high or as wide as the image.
-    """
-    size = tf.cast(tf.stack([height, width]), tf.float32)
-    wanted = (area[0] + draws[0] * (area[1] - area[0])) * size[0] * size[1]
-    aspect = tf.exp((2 * draws[1] - 1) * tf.math.log(4 / 3))
-    sides = tf.round(tf.sqrt(tf.stack([wanted / aspect, wanted * aspect])))
-    sides = tf.clip_by_value(sides, 1.0, size)
-    first = tf.floor(draws[2:4] * (size - sides + 1))
-    return tf.cast(tf.concat([first, sides], 0), tf.int32)
-
-
-def read_random_crop(
-    path: tf.Tensor, size: tuple[int, int], channels: int, draws: tf.Tensor, area: tuple[float, float]
-) -> tf.Tensor:
-    """Reads a random rectangle of one file, of a JPEG no more than that, mirrors half of them, and resizes it.
-
-    Args:
-        path: of the file.
+        contents: of the file.
         size: `(height, width)` of the result.
         channels: 1 or 3.
-        draws: uniform in [0, 1), `(5,)`: as in `random_box`, and whether to mirror.
-        area: as in `random_box`.
+        draws: uniform in [0, 1), `(5,)`: four for `box`, and whether to mirror.
+        box: chooses the rectangle; one of `data.crops`.
 
     Returns:
         uint8 `(*size, channels)`.
     """
-    contents = tf.io.read_file(path)
 
     def jpeg() -> tf.Tensor:
         shape = tf.io.extract_jpeg_shape(contents)
-        return tf.io.decode_and_crop_jpeg(contents, random_box(shape[0], shape[1], draws, area), channels=channels)
+        return tf.io.decode_and_crop_jpeg(contents, box(shape[0], shape[1], draws), channels=channels)
 
     def other() -> tf.Tensor:
         image = decode(contents, channels)
         shape = tf.shape(image)
-        row, column, height, width = tf.unstack(random_box(shape[0], shape[1], draws, area))
+        row, column, height, width = tf.unstack(box(shape[0], shape[1], draws))
         return image[row : row + height, column : column + width]
 
     image = tf.cond(tf.io.is_jpeg(contents), jpeg, other)
-    image = _scaled(image, size)
+    image = scaled(image, size)
     image = tf.where(draws[4] < 0.5, image[:, ::-1], image)
     image.set_shape((*size, channels))
     return image
@@ -134,6 +120,6 @@ def load(path: str | os.PathLike, size: tuple[int, int], channels: int = 3, keep
     if not path.is_file():
         raise InputError(f"{path} is no file: expected a PNG or JPEG image")
     try:
-        return read(str(path), size, channels, keep).numpy()
+        return central(tf.io.read_file(str(path)), size, channels, keep).numpy()
     except tf.errors.InvalidArgumentError as error:
         raise InputError(f"{path} cannot be decoded as an image: expected a PNG or JPEG file") from error

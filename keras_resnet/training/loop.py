@@ -18,7 +18,7 @@ from keras_resnet.builder import build
 from keras_resnet.card import ModelCard
 from keras_resnet.data import Dataset, Split, batches, joined, load_dataset, training_batches
 from keras_resnet.data.augment import Augmentation, get_augmentation
-from keras_resnet.data.dataset import FileSplit
+from keras_resnet.data.dataset import EncodedSplit
 from keras_resnet.data.folder import check_unreadable
 from keras_resnet.data.mixing import make_mix
 from keras_resnet.data.timing import Clock
@@ -159,9 +159,9 @@ def train(
     size = recipe.image_size or spec.default_size
     dataset = load_dataset(recipe.dataset, data_dir, (size, size, 3), recipe.crop)
     check_unreadable(dataset, recipe.max_unreadable)
-    if augment.crop_area and not isinstance(dataset.train, FileSplit):
+    if augment.box and not isinstance(dataset.train, EncodedSplit):
         raise InputError(
-            f"augmentation={recipe.augmentation} cuts out of image files; {recipe.dataset} is in memory at its own "
+            f"augmentation={recipe.augmentation} cuts out of encoded images; {recipe.dataset} is in memory at its own "
             "size: use crop-flip"
         )
     count = len(dataset.train.labels) + (0 if recipe.hold_out else len(dataset.validation.labels))

@@ -1,0 +1,54 @@
+"""Which rectangle of an image file becomes a training image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+# (height, width, draws) -> int32 (4,): first row, first column, height, width.
+Box = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+def random_box(height: tf.Tensor, width: tf.Tensor, draws: tf.Tensor, area: tuple[float, float]) -> tf.Tensor:
+    """A rectangle of random area, aspect and place (Szegedy et al. 2014, arXiv:1409.4842).
+
+    Args:
+        height: of the image, int32.
+        width: likewise.
+        draws: uniform in [0, 1), `(4,)`: area, aspect, row, column.
+        area: smallest and largest share of the image's area.
+
+    Returns:
+        int32 `(4,)`: first row, first column, height, width. The aspect lies between 3/4 and 4/3; a rectangle that does
+        not fit is as high or as wide as the image.
+    """
+    size = tf.cast(tf.stack([height, width]), tf.float32)
+    wanted = (area[0] + draws[0] * (area[1] - area[0])) * size[0] * size[1]
+    aspect = tf.exp((2 * draws[1] - 1) * tf.math.log(4 / 3))
+    sides = tf.round(tf.sqrt(tf.stack([wanted / aspect, wanted * aspect])))
+    sides = tf.clip_by_value(sides, 1.0, size)
+    first = tf.floor(draws[2:4] * (size - sides + 1))
+    return tf.cast(tf.concat([first, sides], 0), tf.int32)
+
+
+def scale_box(height: tf.Tensor, width: tf.Tensor, draws: tf.Tensor, scales: tuple[float, float]) -> tf.Tensor:
+    """A square at a random place, as if the shorter side had been resized to a random length before the cut.
+
+    "Scale augmentation" of section 3.4 of the ResNet paper, which is VGG's: the shorter side becomes 256 to 480 pixels
+    long, of which a square of 224 is taken.
+
+    Args:
+        height: of the image, int32.
+        width: likewise.
+        draws: uniform in [0, 1), `(3,)` or more: scale, row, column.
+        scales: shortest and longest shorter side, as multiples of the square's.
+
+    Returns:
+        int32 `(4,)`: first row, first column, height, width.
+    """
+    size = tf.cast(tf.stack([height, width]), tf.float32)
+    side = tf.reduce_min(size) / (scales[0] + draws[0] * (scales[1] - scales[0]))
+    side = tf.maximum(tf.round(side), 1.0)
+    first = tf.floor(draws[1:3] * (size - side + 1))
+    return tf.cast(tf.stack([first[0], first[1], side, side]), tf.int32)

@@ -1,0 +1,50 @@
+"""The three splits of data that people bring along: which part is which, and what becomes of missing ones."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from keras_resnet.data.dataset import EncodedSplit
+from keras_resnet.data.splits import stratified
+from keras_resnet.errors import InputError
+
+_NAMES = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
+_FRACTION, _MOST = 0.1, 10_000  # of the training images
+
+
+def part_name(name: str) -> str | None:
+    """`"train"`, `"validation"` or `"test"` for a folder or a file's part of that name, None for others."""
+    return _NAMES.get(name.lower())
+
+
+def complete(splits: dict[str, EncodedSplit]) -> dict[str, EncodedSplit]:
+    """Adds the parts that are missing.
+
+    A second part without a third is the test, whatever it is called: ImageNet's `val` is what all published figures
+    refer to, so nothing may be chosen on it. Parts that are still missing are taken from the training images, seeded
+    and stratified: a tenth each, at most 10,000.
+
+    Args:
+        splits: at least `train`.
+
+    Returns:
+        `train`, `validation` and `test`.
+
+    Raises:
+        InputError: a class has too few training images to take some away.
+    """
+    splits = dict(splits)
+    if "test" not in splits and "validation" in splits:
+        splits["test"] = splits.pop("validation")
+    train = splits["train"]
+    missing = [name for name in ("validation", "test") if name not in splits]
+    labels, counts = np.unique(train.labels, return_counts=True)
+    if counts.min() <= len(missing):
+        raise InputError(
+            f"class {labels[counts.argmin()]} has {counts.min()} training images: expected at least "
+            f"{len(missing) + 1}, as those for {' and '.join(missing)} are taken from them"
+        )
+    # Stratification needs one image of every class.
+    size = max(len(labels), min(_MOST, round(_FRACTION * len(train.labels))))
+    pieces = stratified(train.labels, *[size] * len(missing))
+    return {**splits, **{name: train.take(piece) for name, piece in zip(["train", *missing], pieces, strict=True)}}

@@ -1,0 +1,244 @@
+"""TFRecord files in the usual layouts, read at random places: an index of every record is made once and kept."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+
+from keras_resnet import files
+from keras_resnet.console import progress
+from keras_resnet.data import images
+from keras_resnet.data.dataset import Dataset, EncodedSplit
+from keras_resnet.data.parts import complete, part_name
+from keras_resnet.errors import InputError
+
+INDEX = "keras_resnet_index.npz"
+LABELS = "labels.txt"
+# Features of the image and the class: TF-Slim's and ImageNet's usual ones, and those of tensorflow-datasets.
+LAYOUTS = (("image/encoded", "image/class/label"), ("image", "label"))
+_HEADER, _FOOTER = 12, 4  # bytes around a record: its length with checksum, its checksum
+_SHARD = re.compile(r"(?:^|[-_.])(train|validation|valid|val|test)(?=[-_.]|$).*", re.IGNORECASE)
+_COUNTED = re.compile(r"-(\d{5})-of-(\d{5})$")
+
+
+@dataclass(frozen=True)
+class Records:
+    """Images in TFRecord files on a local disk.
+
+    Attributes:
+        shards: the files.
+        feature: that holds the encoded image.
+        shard: of each of N records, int32.
+        offset: of its first byte, int64.
+        length: in bytes, int64.
+    """
+
+    shards: tuple[Path, ...]
+    feature: str
+    shard: np.ndarray
+    offset: np.ndarray
+    length: np.ndarray
+
+    def read(self, indices: tf.Tensor) -> tf.Tensor:
+        """Reads the records and takes the images out."""
+        records = tf.numpy_function(self._bytes, [indices], tf.string)
+        records = tf.ensure_shape(records, (None,))
+        return tf.io.parse_example(records, {self.feature: tf.io.FixedLenFeature((), tf.string)})[self.feature]
+
+    def _bytes(self, indices: np.ndarray) -> np.ndarray:
+        found = np.empty(len(indices), object)
+        for place, index in enumerate(indices):
+            with self.shards[self.shard[index]].open("rb", buffering=0) as file:
+                found[place] = os.pread(file.fileno(), int(self.length[index]), int(self.offset[index]))
+        return found
+
+    def take(self, indices: np.ndarray) -> Records:
+        """The records at these positions."""
+        return replace(self, **{name: getattr(self, name)[indices] for name in ("shard", "offset", "length")})
+
+    def joined(self, other: Records) -> Records:
+        """These records, then the others."""
+        return Records(
+            self.shards + other.shards,
+            self.feature,
+            np.concatenate([self.shard, other.shard + len(self.shards)]),
+            np.concatenate([self.offset, other.offset]),
+            np.concatenate([self.length, other.length]),
+        )
+
+
+def find(root: Path) -> dict[str, tuple[Path, ...]]:
+    """The shards of every part below `root`: `train-00000-of-00016`, `flowers-train.tfrecord-00000-of-00002`, ...
+
+    Raises:
+        InputError: shards are missing.
+    """
+    parts: dict[str, list[Path]] = {}
+    for path in sorted(root.iterdir()) if root.is_dir() else ():
+        match = _SHARD.search(path.name)
+        if match and path.is_file() and (_COUNTED.search(path.name) or ".tfrecord" in path.name):
+            parts.setdefault(part_name(match[1]), []).append(path)
+    for shards in parts.values():
+        counted = _COUNTED.search(shards[0].name)
+        if counted and len(shards) != int(counted[2]):
+            raise InputError(f"{root}: {len(shards)} of the {int(counted[2])} files like {shards[0].name} are there")
+    return {name: tuple(shards) for name, shards in parts.items()}
+
+
+def load(
+    root: str | os.PathLike,
+    image_shape: tuple[int, int, int],
+    keep: float = 1.0,
+    *,
+    parts: Mapping[str, Sequence[Path]] | None = None,
+    classes: Sequence[str] | None = None,
+) -> Dataset:
+    """Opens a folder of TFRecord files.
+
+    The first time, every record is read and its image decoded once; the index of that is kept in the folder (where it
+    can be written). Labels start at 0, or at 1 as in ImageNet's usual files, where no training image has the label 0.
+
+    Args:
+        root: the folder; its shards' names hold `train`, `validation` (or `val`) or `test`. `labels.txt`, if there,
+            names the classes, one on a line; else `image/class/text` or `image/class/synset` of the records does.
+        image_shape: `(height, width, channels)` that every image gets.
+        keep: share of the central part's height and width that is used.
+        parts: the shards of every part, where the names do not tell.
+        classes: their names, where the folder does not tell.
+
+    Returns:
+        A `Dataset` whose images are decoded when needed; `unreadable` names the records left out.
+
+    Raises:
+        InputError: no training shards, shards missing or damaged, records of another layout, labels without a name.
+    """
+    root = Path(root)
+    parts = dict(parts or find(root))
+    if "train" not in parts:
+        raise InputError(f"{root} has no TFRecord files for training: expected names like train-00000-of-00016")
+    shards = tuple(path for name in parts for path in parts[name])
+    table = _index(root, shards, image_shape[2])
+    part_of = np.repeat(list(parts), [len(parts[name]) for name in parts])[table["shard"]]
+    good = table["readable"]
+    if classes is None and (root / LABELS).is_file():
+        classes = (root / LABELS).read_text(encoding="utf-8").splitlines()
+    first = _first_label(table["label"][good & (part_of == "train")], classes)
+    classes = tuple(classes or _named(table, first))
+    labels = table["label"] - first
+    wrong = good & ((labels < 0) | (labels >= len(classes)))
+    if wrong.any():
+        raise InputError(
+            f"{root}: label {table['label'][wrong][0]} has no name: expected {first} to {first + len(classes) - 1}, as "
+            f"there are {len(classes)} classes"
+        )
+    records = Records(shards, str(table["feature"]), table["shard"], table["offset"], table["length"])
+    whole = EncodedSplit(records, labels, image_shape[:2], image_shape[2], keep)
+    splits = complete({name: whole.take(np.flatnonzero(good & (part_of == name))) for name in parts})
+    bad = tuple(Path(f"{shards[table['shard'][i]]}@{table['offset'][i]}") for i in np.flatnonzero(~good))
+    return Dataset(str(root), classes, image_shape, **splits, unreadable=bad)
+
+
+def _first_label(labels: np.ndarray, classes: Sequence[str] | None) -> int:
+    """0 or 1: the number of the first class."""
+    if not len(labels):
+        raise InputError("the TFRecord files for training hold no readable image")
+    if classes is not None:
+        return int(labels.max() == len(classes) and labels.min() > 0)
+    return int(labels.min() > 0)
+
+
+def _named(table: Mapping[str, np.ndarray], first: int) -> list[str]:
+    """The classes' names as the records have them, or else their numbers."""
+    count = int(table["label"].max()) - first + 1
+    names = [str(number) for number in range(count)]
+    for label, name in zip(table["named_labels"], table["names"], strict=True):
+        if name and 0 <= label - first < count:
+            names[label - first] = str(name)
+    return names
+
+
+def _index(root: Path, shards: tuple[Path, ...], channels: int) -> dict[str, np.ndarray]:
+    """Where every record is, from the file kept in the folder or made now."""
+    state = np.array([f"{channels}"] + [f"{path.name} {path.stat().st_size}" for path in shards])
+    kept = root / INDEX
+    if kept.is_file():
+        try:
+            with np.load(kept, allow_pickle=False) as file:
+                if np.array_equal(file["state"], state):
+                    return {name: file[name] for name in file.files}
+        except (ValueError, KeyError, OSError, EOFError) as error:
+            raise InputError(f"{kept} is damaged ({error}): delete it, it will be made anew") from error
+    table = {"state": state, **_scan(shards, channels)}
+    try:
+        with files.writing(kept, overwrite=True) as temporary:
+            np.savez(temporary, **table)
+    except InputError as error:
+        print(f"note: the index of {root} is not kept for the next time: {error}")
+    return table
+
+
+def _scan(shards: tuple[Path, ...], channels: int) -> dict[str, np.ndarray]:
+    """Reads everything once: checksums by TensorFlow's reader, images by its decoder."""
+    layout = None
+    rows: dict[str, list] = {name: [] for name in ("shard", "offset", "length", "label", "readable")}
+    names: dict[int, str] = {}
+
+    def inspect(record: bytes) -> tuple[int, bool, str, int]:
+        features = tf.train.Example.FromString(record).features.feature
+        label = features[layout[1]].int64_list.value
+        encoded = features[layout[0]].bytes_list.value
+        texts = [features[f"image/class/{name}"].bytes_list.value for name in ("text", "synset")]
+        text = next((values[0].decode(errors="replace") for values in texts if values), "")
+        readable = len(label) == 1 and len(encoded) == 1 and images.is_readable(encoded[0], channels)
+        return (label[0] if label else -1, readable, text, len(record))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for number, path in enumerate(progress(shards, "indexing the TFRecord files", len(shards))):
+            try:
+                raw = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
+                layout = layout or _layout(raw, path)
+                found = list(pool.map(inspect, raw))
+            except (tf.errors.DataLossError, DecodeError) as error:
+                raise _damaged(path) from error
+            start = 0
+            for label, readable, text, length in found:
+                for name, value in zip(rows, (number, start + _HEADER, length, label, readable), strict=True):
+                    rows[name].append(value)
+                start += _HEADER + length + _FOOTER
+                names.setdefault(label, text)
+            if start != path.stat().st_size:  # TensorFlow takes less than a header for the end of the file
+                raise _damaged(path)
+    if layout is None:
+        raise InputError(f"{shards[0]} and the {len(shards) - 1} other files hold no records")
+    kinds = {"shard": np.int32, "offset": np.int64, "length": np.int64, "label": np.int64, "readable": bool}
+    return {
+        "feature": np.array(layout[0]),
+        "named_labels": np.array(list(names), np.int64),
+        "names": np.array(list(names.values()), np.str_),
+        **{name: np.array(column, kinds[name]) for name, column in rows.items()},
+    }
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError(
+        f"{path} is damaged, compressed or no TFRecord file: expected uncompressed records of tf.train.Example"
+    )
+
+
+def _layout(records: Sequence[bytes], path: Path) -> tuple[str, str] | None:
+    if not records:
+        return None
+    features = tf.train.Example.FromString(records[0]).features.feature
+    for layout in LAYOUTS:
+        if all(name in features for name in layout):
+            return layout
+    expected = " or ".join(f"{image} and {label}" for image, label in LAYOUTS)
+    raise InputError(f"{path}: expected the features {expected}, received {', '.join(sorted(features)[:8])}")
