@@ -10,6 +10,7 @@ from functools import partial
 import tensorflow as tf
 
 from keras_resnet.data.crops import Box, random_box, scale_box
+from keras_resnet.data.randaugment import DRAWS, rand_augment
 from keras_resnet.errors import unknown_name
 
 
@@ -159,15 +160,25 @@ def _crop_flip(images, draws):
 _INCEPTION = partial(random_box, area=(0.08, 1.0))
 _SCALE = partial(scale_box, scales=(256 / 224, 480 / 224))
 
+
+def _rand(magnitude: float) -> Callable:
+    return partial(rand_augment, magnitude=magnitude)
+
+
 AUGMENTATIONS: dict[str, Augmentation] = {
     "none": NOTHING,
     # For digits: no mirror.
     "affine": Augmentation(lambda images, draws: affine(images, draws, degrees=10, zoom=0.1, pixels=3)),
     "crop-flip": Augmentation(_crop_flip),
     "crop-flip-erase": Augmentation(in_turn((_crop_flip, 4), (erase, 5)), draws=9),
+    "crop-flip-rand5": Augmentation(in_turn((_crop_flip, 4), (_rand(5), 2 * DRAWS)), draws=4 + 2 * DRAWS),
     "scale-crop": Augmentation(box=_SCALE),
     "resized-crop": Augmentation(box=_INCEPTION),
     "resized-crop-jitter": Augmentation(partial(jitter, strength=0.4), draws=3, box=_INCEPTION),
+    # RandAugment of magnitude 6 and 7: "ResNet strikes back" A3 and A2; 10: ResNet-RS at 160 pixels.
+    "resized-crop-rand6": Augmentation(_rand(6), draws=2 * DRAWS, box=_INCEPTION),
+    "resized-crop-rand7": Augmentation(_rand(7), draws=2 * DRAWS, box=_INCEPTION),
+    "resized-crop-rand10": Augmentation(_rand(10), draws=2 * DRAWS, box=_INCEPTION),
 }
 
 
