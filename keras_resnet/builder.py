@@ -133,7 +133,7 @@ def build(
     if input_tensor is None:
         image = keras.Input(shape=_checked_shape(spec, options, input_shape, head))
     else:
-        image = _checked_tensor(spec, options, input_tensor, input_shape, head)
+        image = _checked_tensor(spec, options, input_tensor, input_shape)
     p = Primitives(CONVENTIONS[spec.convention], keras, options)
     with deep_graphs():
         x = _backbone(p, image, spec)
@@ -243,17 +243,17 @@ def _checked_shape(spec: ResNetSpec, options: Options, shape, head: bool) -> tup
     return shape
 
 
-def _checked_tensor(spec: ResNetSpec, options: Options, tensor, shape, head: bool):
+def _checked_tensor(spec: ResNetSpec, options: Options, tensor, shape):
     if not isinstance(tensor, keras.KerasTensor):
         raise InputError(f"input_tensor: expected a Keras tensor (keras.Input(...)), received {type(tensor).__name__}")
     received = tuple(tensor.shape[1:])
     if shape is not None and tuple(shape) != received:
         raise InputError(f"input_shape={tuple(shape)} contradicts the input_tensor's {received}; leave one out")
-    _checked_shape(spec, options, received, head)
+    _checked_shape(spec, options, received, head=False)  # whoever makes a tensor may leave its size open
     return tensor
 
 
-_BLOCK_OUT = re.compile(r"conv\d+_block\d+_out$")
+BLOCK_OUT = re.compile(r"conv\d+_block\d+_out$")
 _TAP = re.compile(r"(conv1_conv|conv1_relu|conv\d+_block\d+_out|post_relu)$")
 
 
@@ -291,7 +291,7 @@ def stage_taps(model: keras.Model, prefix: str = "") -> dict[int, keras.KerasTen
         strides[id(layer.output)] = stride = stride * (own[0] if isinstance(own, tuple) else own)
         if layer.name.startswith(prefix) and _TAP.search(layer.name):  # the later one of a stride stays
             taps[stride] = layer.output
-    if not any(layer.name.startswith(prefix) and _BLOCK_OUT.search(layer.name) for layer in model.layers):
+    if not any(layer.name.startswith(prefix) and BLOCK_OUT.search(layer.name) for layer in model.layers):
         raise InputError(f"model '{model.name}' has no layers named {prefix}conv2_block1_out, ...: expected a ResNet")
     return dict(sorted(taps.items()))
 

@@ -332,13 +332,21 @@ def test_the_newest_run_is_the_one_with_a_model(tmp_path):
 # --- Options of a run
 
 OPTIONS = {
-    "everything of rsb": ["loss=binary", "mixup=0.1", "cutmix=1.0", "optimizer=lamb", "learning_rate=0.005"],
+    "everything of rsb": [
+        "loss=binary",
+        "target_threshold=0.2",
+        "mixup=0.1",
+        "cutmix=1.0",
+        "optimizer=lamb",
+        "learning_rate=0.005",
+    ],
     "average": ["ema=0.8", "precise_bn=256", "clip_norm=1.0", "accumulation=2"],
     "regularised": ["stochastic_depth=0.2", "dropout=0.2", "zero_init_residual=true", "label_smoothing=0.1"],
     "plateau": ["schedule=plateau", "patience=1", "warmup_epochs=0", "optimizer=adam", "learning_rate=0.001"],
     "all data": ["hold_out=false", "schedule=one-cycle", "coupled_decay=true"],
     "half": ["precision=mixed_bfloat16", "steps_per_execution=2"],
     "scaled half": ["precision=mixed_float16"],
+    "rematerialised": ["remat=true", "precision=mixed_bfloat16"],
     "erased": ["augmentation=crop-flip-erase", "repeats=2"],
 }
 
@@ -372,6 +380,31 @@ def test_all_data_means_training_and_validation(digits):
     pixels = everything.fetch(np.array([0, 1257]))
     np.testing.assert_array_equal(pixels[0], digits.train.images[0])
     np.testing.assert_array_equal(pixels[1], digits.validation.images[0])
+
+
+def test_targets_above_the_threshold_count_in_full():
+    from keras_resnet.training.loop import _LOSSES
+
+    recipe = dataclasses.replace(RECIPES["fast"], loss="binary", target_threshold=0.2)
+    targets, logits = np.float32([[0.7, 0.3, 0.0, 0.1]]), np.float32([[1, -2, 3, 0.5]])
+    wanted = np.array([[1, 1, 0, 0]])
+    expected = np.mean(np.log1p(np.exp(-logits * (2 * wanted - 1))))
+    assert float(_LOSSES["binary"](recipe)(targets, logits)) == pytest.approx(expected, rel=1e-5)
+    plain = _LOSSES["binary"](dataclasses.replace(recipe, target_threshold=0.0))
+    assert float(plain(targets, logits)) != pytest.approx(expected, rel=1e-2)
+
+
+@pytest.mark.slow
+def test_training_on_small_images_for_larger_ones(image_folder, short_recipe, tmp_path):
+    settings = [f"dataset={image_folder}", "image_size=16", "test_size=32", "batch_size=8", "augmentation=resized-crop"]
+    result = train(override(short_recipe, settings), run_dir=tmp_path / "run", verbose=0)
+    model, _ = load_model(result.run_dir / "model.keras")
+    assert model.input_shape == (None, 32, 32, 3)
+
+
+def test_two_sizes_need_files(short_recipe, tmp_path):
+    with pytest.raises(InputError, match="images of digits have one size"):
+        train(override(short_recipe, ["test_size=48"]), run_dir=tmp_path / "run")
 
 
 def test_precise_statistics_are_means_over_the_training_images(digits, short_recipe):
@@ -413,9 +446,12 @@ def test_the_summary_counts_what_is_decayed():
     from keras_resnet.training.summary import describe, estimated_memory
 
     model = build("resnet20_cifar")
-    text = describe(model, RECIPES["fast"], 390, "float32")
-    assert "271,098 parameters, 40,551,040 multiply-adds" in text
+    text = describe(model, model, RECIPES["fast"], 390, "float32")
+    assert "271,098 parameters, 40,551,040 multiply-adds at 32 x 32" in text
     assert "20 tensors decayed, 39 not" in text  # 19 convolutions and the head; 19 norms and the head's bias
     everything = dataclasses.replace(RECIPES["fast"], decay_all=True)
-    assert "59 tensors decayed, 0 not" in describe(model, everything, 390, "float32")
-    assert estimated_memory(model, everything) > 128 * 32 * 32 * 16 * 4 * 7
+    assert "59 tensors decayed, 0 not" in describe(model, model, everything, 390, "float32")
+    memory = estimated_memory(model, everything, "float32")
+    assert memory > 128 * 32 * 32 * 16 * 4 * 7
+    assert estimated_memory(model, everything, "mixed_bfloat16") == pytest.approx(memory / 2, rel=0.05)
+    assert estimated_memory(model, dataclasses.replace(everything, remat=True), "float32") < memory / 3

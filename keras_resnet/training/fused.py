@@ -10,9 +10,24 @@ saved, cloned and exported as if nothing had happened.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import threading
+from collections.abc import Iterator
 
 import keras
+
+_held = threading.local()
+
+
+@contextlib.contextmanager
+def statistics_held() -> Iterator[None]:
+    """Training-mode calls inside leave the moving statistics alone: they repeat calls that have updated them."""
+    before, _held.now = getattr(_held, "now", False), True
+    try:
+        yield
+    finally:
+        _held.now = before
 
 
 def fuse(model: keras.Model) -> int:
@@ -72,7 +87,7 @@ def _call(layer: keras.layers.BatchNormalization, inputs, training=None, mask=No
         epsilon=layer.epsilon,
         is_training=learning,
     )
-    if learning:
+    if learning and not getattr(_held, "now", False):
         rate = 1 - layer.momentum
         # The kernel returns the unbiased variance, n / (n - 1) of the one that Keras keeps.
         biased = variance * (1 - inputs.shape[-1] / tf.cast(tf.size(inputs), tf.float32))

@@ -6,7 +6,7 @@ import importlib.util
 import json
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import keras
@@ -29,6 +29,7 @@ from keras_resnet.training import precision, run, summary
 from keras_resnet.training.fused import fuse
 from keras_resnet.training.optimization import make_optimizer
 from keras_resnet.training.recipes import Recipe
+from keras_resnet.training.remat import rematerialise
 
 _EVALUATION_BATCH = 256
 
@@ -157,13 +158,18 @@ def train(
         raise unknown_name("input convention", recipe.preprocess, PREPROCESS)
     augment = get_augmentation(recipe.augmentation)
     size = recipe.image_size or spec.default_size
-    dataset = load_dataset(recipe.dataset, data_dir, (size, size, 3), recipe.crop)
+    test_size = recipe.test_size or size
+    dataset = load_dataset(recipe.dataset, data_dir, (test_size, test_size, 3), recipe.crop)
     check_unreadable(dataset, recipe.max_unreadable)
     if augment.box and not isinstance(dataset.train, EncodedSplit):
         raise InputError(
             f"augmentation={recipe.augmentation} cuts out of encoded images; {recipe.dataset} is in memory at its own "
             "size: use crop-flip"
         )
+    if size != test_size:
+        if not isinstance(dataset.train, EncodedSplit):
+            raise InputError(f"test_size={test_size}: the images of {recipe.dataset} have one size; set test_size=0")
+        dataset = replace(dataset, train=replace(dataset.train, size=(size, size)))
     count = len(dataset.train.labels) + (0 if recipe.hold_out else len(dataset.validation.labels))
     steps = count // recipe.batch_size
     if steps == 0:
@@ -178,13 +184,13 @@ def train(
     model, twin = _models(recipe, spec, dataset, policy)
     model.compile(
         optimizer=make_optimizer(recipe, steps),
-        loss=_LOSSES[recipe.loss](label_smoothing=recipe.label_smoothing),
+        loss=_LOSSES[recipe.loss](recipe),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
         steps_per_execution=recipe.steps_per_execution,
         jit_compile=recipe.jit_compile,
     )
     if verbose:
-        print(summary.describe(model, recipe, steps, policy))
+        print(summary.describe(model, twin, recipe, steps, policy))
     card = ModelCard(
         labels=dataset.classes,
         preprocess=PREPROCESS[recipe.preprocess],
@@ -196,13 +202,16 @@ def train(
     return _fit(model, twin, recipe, dataset, steps, path, card, augment, verbose)
 
 
-def _crossentropy(label_smoothing: float):
-    return keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing)
+def _crossentropy(recipe: Recipe):
+    return keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
 
 
-def _binary(label_smoothing: float):
+def _binary(recipe: Recipe):
     """Every class is a question of its own; on logits, since the sum of probabilities is free."""
-    return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=label_smoothing)
+    loss = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
+    if not recipe.target_threshold:
+        return loss
+    return lambda targets, logits: loss(keras.ops.cast(targets > recipe.target_threshold, "float32"), logits)
 
 
 _LOSSES = {"cross-entropy": _crossentropy, "binary": _binary}
@@ -210,19 +219,26 @@ _LOSSES = {"cross-entropy": _crossentropy, "binary": _binary}
 
 def _models(recipe: Recipe, spec: ResNetSpec, dataset: Dataset, policy: str) -> tuple[keras.Model, keras.Model]:
     """The net that is trained, and its plain float32 twin that is saved."""
-    common = {"input_shape": dataset.image_shape, "classes": len(dataset.classes)}
+    common = {"classes": len(dataset.classes)}
+    height, width, channels = dataset.image_shape
+    if recipe.test_size:  # training and validation images of two sizes pass through a net of no fixed one
+        height = width = None
     with precision.policy(policy):
         model = build(
             spec,
             **common,
+            input_tensor=keras.Input((height, width, channels)),
             classifier_activation=None if recipe.loss == "binary" else "softmax",
             dropout=recipe.dropout,
             stochastic_depth=recipe.stochastic_depth,
             zero_init_residual=recipe.zero_init_residual,
         )
     with precision.policy("float32"):
-        twin = build(spec, **common)
+        twin = build(spec, **common, input_shape=dataset.image_shape)
     fuse(model)
+    if recipe.remat:
+        with precision.policy(policy):
+            rematerialise(model)
     return model, twin
 
 

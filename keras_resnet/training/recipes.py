@@ -23,7 +23,7 @@ class Recipe:
     Attributes:
         name: what `--recipe` is given.
         model: a name of `list_models()`.
-        dataset: `"digits"`, `"cifar10"`, or the folder of an image tree.
+        dataset: as `load_dataset` takes it: `"digits"`, `"cifar10"`, `"imagenet"`, a folder, ...
         preprocess: row of `PREPROCESS`.
         augmentation: row of `data.augment.AUGMENTATIONS`.
         repeats: copies of an image that follow each other, each augmented in its own way; an epoch is as long as ever.
@@ -47,6 +47,8 @@ class Recipe:
         accumulation: batches whose gradients are averaged into one step.
         ema: momentum of an average over the weights, like 0.999, which is validated and saved; 0 for none.
         loss: `"cross-entropy"`, or `"binary"` for every class (with mixing, arXiv:2110.00476).
+        target_threshold: for the binary loss: targets above it become 1 and others 0, so that both classes of a mixed
+            image count in full; 0 leaves the targets as they were mixed.
         label_smoothing: probability moved from the label to all classes.
         mixup: alpha of MixUp (arXiv:1710.09412); 0 for none.
         cutmix: alpha of CutMix (arXiv:1905.04899); with both, one of them is drawn for every batch.
@@ -62,8 +64,13 @@ class Recipe:
         hold_out: keep the validation split out of the training; without, all of it is trained on and the last weights
             are kept: for final figures, when everything has been decided.
         steps_per_execution: steps per call of the compiled function; saves time for tiny nets.
+        remat: keep only the blocks' outputs for the backward pass and compute the rest again: for nets that do not fit
+            into memory, at a third more time.
         jit_compile: by XLA; slower on processors.
         image_size: height and width for image folders; 0 for the net's own.
+        test_size: the same for validation and for the net that is saved, where it differs; 0 for `image_size`. A net
+            trained on small images is better on larger ones, which show its objects at the size it has learnt
+            (arXiv:1906.06423).
         crop: share of an image file's central part, in height and width, for validation and later: 0.875 is the usual
             one on ImageNet.
         max_unreadable: share of undecodable images above which training is refused.
@@ -97,6 +104,7 @@ class Recipe:
     accumulation: int = 1
     ema: float = 0.0
     loss: str = "cross-entropy"
+    target_threshold: float = 0.0
     label_smoothing: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
@@ -108,8 +116,10 @@ class Recipe:
     keep: str = "best"
     hold_out: bool = True
     steps_per_execution: int = 1
+    remat: bool = False
     jit_compile: bool = False
     image_size: int = 0
+    test_size: int = 0
     crop: float = 1.0
     max_unreadable: float = 0.01
     seed: int = 0
@@ -131,10 +141,19 @@ class Recipe:
         ):
             if not getattr(self, field) > 0:
                 raise InputError(f"recipe {self.name}: {field}={getattr(self, field)}, expected more than 0")
-        for field in ("momentum", "label_smoothing", "ema", "dropout", "stochastic_depth"):
+        for field in ("momentum", "label_smoothing", "ema", "dropout", "stochastic_depth", "target_threshold"):
             if not 0 <= getattr(self, field) < 1:
                 raise InputError(f"recipe {self.name}: {field}={getattr(self, field)}, expected 0 up to below 1")
-        at_least_0 = ("weight_decay", "warmup_epochs", "image_size", "max_unreadable", "seed", "clip_norm", "mixup")
+        at_least_0 = (
+            "weight_decay",
+            "warmup_epochs",
+            "image_size",
+            "test_size",
+            "max_unreadable",
+            "seed",
+            "clip_norm",
+            "mixup",
+        )
         for field in (*at_least_0, "cutmix", "precise_bn"):
             if not getattr(self, field) >= 0:
                 raise InputError(f"recipe {self.name}: {field}={getattr(self, field)}, expected at least 0")
@@ -152,6 +171,13 @@ class Recipe:
             raise InputError(f"recipe {self.name}: coupled_decay goes with optimizer=sgd, not {self.optimizer}")
         if self.schedule == "plateau" and not self.hold_out:
             raise InputError(f"recipe {self.name}: schedule=plateau watches the validation split; set hold_out=true")
+        if self.target_threshold and self.loss != "binary":
+            raise InputError(f"recipe {self.name}: target_threshold goes with loss=binary, not {self.loss}")
+        if self.remat and self.stochastic_depth:
+            raise InputError(
+                f"recipe {self.name}: remat goes with stochastic_depth=0 only: a block that is computed again would be "
+                "left out by another draw"
+            )
         if self.steps_per_execution > 1 and self.accumulation > 1:
             raise InputError(f"recipe {self.name}: steps_per_execution goes with accumulation=1 only")
         if not 0 < self.crop <= 1:
@@ -287,7 +313,91 @@ _FAST_RESNET8 = dataclasses.replace(
     wall_time="15 min (21 s an epoch)",
     command="python -m keras_resnet train --recipe fast-resnet8 --set hold_out=false --data-dir DIR",
 )
-RECIPES: dict[str, Recipe] = {row.name: row for row in (_DIGITS, _HE2015, _FAST, _FAST_RESNET8)}
+_PUBLISHED = "published figure; not run here"
+_IMAGENET = Recipe(  # what the rows below have in common
+    name="imagenet",
+    model="resnet50_v1_5",
+    dataset="imagenet",
+    preprocess="torch",
+    augmentation="resized-crop",
+    epochs=100,
+    batch_size=2048,
+    warmup_epochs=5.0,
+    image_size=224,
+    crop=0.95,
+    keep="last",
+    hardware=_PUBLISHED,
+    wall_time="days on one GPU",
+)
+_RSB_A2 = dataclasses.replace(  # "ResNet strikes back", arXiv:2110.00476
+    _IMAGENET,
+    name="rsb-a2",
+    augmentation="resized-crop-rand7",
+    repeats=3,
+    epochs=300,
+    optimizer="lamb",
+    learning_rate=5e-3,
+    weight_decay=0.02,
+    loss="binary",
+    target_threshold=0.2,
+    mixup=0.1,
+    cutmix=1.0,
+    stochastic_depth=0.05,
+    zero_init_residual=True,
+    expected=(0.798,),
+    command="python -m keras_resnet train --recipe rsb-a2 --data-dir IMAGENET",
+)
+_RSB_A3 = dataclasses.replace(
+    _RSB_A2,
+    name="rsb-a3",
+    augmentation="resized-crop-rand6",
+    repeats=1,
+    epochs=100,
+    learning_rate=8e-3,
+    stochastic_depth=0.0,
+    image_size=160,
+    test_size=224,
+    expected=(0.781,),
+    command="python -m keras_resnet train --recipe rsb-a3 --data-dir IMAGENET",
+)
+_RESNET_RS = dataclasses.replace(  # arXiv:2103.07579; the rate is 0.1 for 256 images
+    _IMAGENET,
+    name="resnet-rs",
+    model="resnetrs50",
+    augmentation="resized-crop-rand10",
+    epochs=350,
+    batch_size=4096,
+    learning_rate=1.6,
+    weight_decay=4e-5,
+    coupled_decay=True,
+    ema=0.9999,
+    label_smoothing=0.1,
+    dropout=0.25,
+    image_size=160,
+    crop=0.875,
+    expected=(0.788, 0.791),  # the authors' code; TensorFlow Model Garden
+    command="python -m keras_resnet train --recipe resnet-rs --data-dir IMAGENET",
+)
+_BAG_OF_TRICKS = dataclasses.replace(  # arXiv:1812.01187, without distillation
+    _IMAGENET,
+    name="bag-of-tricks",
+    model="resnet50d",
+    augmentation="resized-crop-jitter",
+    epochs=200,
+    batch_size=1024,
+    learning_rate=0.4,
+    nesterov=True,
+    coupled_decay=True,
+    label_smoothing=0.1,
+    mixup=0.2,
+    zero_init_residual=True,
+    crop=0.875,
+    expected=(0.7915,),
+    command="python -m keras_resnet train --recipe bag-of-tricks --data-dir IMAGENET",
+)
+RECIPES: dict[str, Recipe] = {
+    row.name: row for row in (_DIGITS, _HE2015, _FAST, _FAST_RESNET8, _RSB_A2, _RSB_A3, _RESNET_RS, _BAG_OF_TRICKS)
+}
 
 
 def get_recipe(name: str) -> Recipe:

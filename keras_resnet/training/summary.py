@@ -6,18 +6,19 @@ import math
 
 import keras
 
-from keras_resnet.builder import multiply_adds
+from keras_resnet.builder import BLOCK_OUT, multiply_adds
 from keras_resnet.training.optimization import UNDECAYED
 from keras_resnet.training.recipes import Recipe
 
 _SLOTS = {"sgd": 1, "adam": 2, "adamw": 2, "rmsprop": 2, "lamb": 2}
 
 
-def describe(model: keras.Model, recipe: Recipe, steps: int, policy: str) -> str:
+def describe(model: keras.Model, twin: keras.Model, recipe: Recipe, steps: int, policy: str) -> str:
     """Three lines: the net, the optimization, the size of a step.
 
     Args:
         model: to be trained.
+        twin: what will be saved, whose input size is known.
         recipe: of the run.
         steps: per epoch.
         policy: dtype policy that the model was built under.
@@ -25,10 +26,12 @@ def describe(model: keras.Model, recipe: Recipe, steps: int, policy: str) -> str
     trainable = model.trainable_variables
     undecayed = () if recipe.decay_all else UNDECAYED
     decayed = sum(variable.name not in undecayed for variable in trainable) if recipe.weight_decay else 0
-    memory = estimated_memory(model, recipe) / 1e9
+    memory = estimated_memory(twin, recipe, policy) / 1e9
+    size = " x ".join(map(str, twin.input_shape[1:3]))
     return "\n".join(
         (
-            f"{model.name}: {model.count_params():,} parameters, {multiply_adds(model):,} multiply-adds, {policy}",
+            f"{model.name}: {model.count_params():,} parameters, {multiply_adds(twin):,} multiply-adds at {size}, "
+            f"{policy}",
             f"{recipe.optimizer}: {decayed} tensors decayed, {len(trainable) - decayed} not; {recipe.schedule} "
             f"schedule, {recipe.epochs} epochs of {steps} steps",
             f"batches of {recipe.batch_size}, about {memory:.1f} GB of memory (estimated)",
@@ -36,12 +39,21 @@ def describe(model: keras.Model, recipe: Recipe, steps: int, policy: str) -> str
     )
 
 
-def estimated_memory(model: keras.Model, recipe: Recipe) -> float:
-    """Bytes for the outputs that the backward pass needs, and for weights, gradients and the optimizer's slots."""
-    outputs = 0
-    for layer in model.layers:
-        shape = layer.output.shape[1:]
-        if None not in shape:
-            outputs += math.prod(shape) * (2 if "16" in str(layer.compute_dtype) else 4)
+def estimated_memory(twin: keras.Model, recipe: Recipe, policy: str) -> float:
+    """Bytes for the outputs that the backward pass needs, and for weights, gradients and the optimizer's slots.
+
+    Args:
+        twin: the net at the size at which it is saved.
+        recipe: of the run.
+        policy: dtype policy of the training.
+    """
+    item = 2 if policy.startswith("mixed") else 4
+    kept, parts = 0, [0]  # with rematerialisation: the blocks' outputs, and what lies within one block at a time
+    for layer in twin.layers:
+        parts[-1] += math.prod(layer.output.shape[1:])
+        if recipe.remat and BLOCK_OUT.search(layer.name):
+            kept += math.prod(layer.output.shape[1:])
+            parts.append(0)
+    scale = (recipe.image_size / recipe.test_size) ** 2 if recipe.test_size and recipe.image_size else 1.0
     copies = 2 + _SLOTS[recipe.optimizer] + bool(recipe.ema)
-    return outputs * recipe.batch_size + 4 * model.count_params() * copies
+    return (kept + max(parts)) * scale * item * recipe.batch_size + 4 * twin.count_params() * copies
