@@ -12,7 +12,7 @@ import keras_resnet
 def main(epochs: int) -> None:
     """Trains, evaluates."""
     recipe = dataclasses.replace(keras_resnet.RECIPES["digits-resnet8"], epochs=epochs)
-    result = keras_resnet.train(recipe, verbose=2)
+    result = keras_resnet.train(recipe)
     runner = keras_resnet.open_runner(result.run_dir / "model.keras")
     scores = keras_resnet.evaluate(runner, keras_resnet.load_dataset("digits").test)
     print(f"{result.run_dir}: {scores.top1:.2%} of {scores.count} test images right")

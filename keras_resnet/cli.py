@@ -100,7 +100,7 @@ def _train(args: argparse.Namespace) -> int:
     console.import_tensorflow()
     from keras_resnet.training import train
 
-    result = train(recipe, data_dir=args.data_dir, run_dir=args.run_dir, verbose="auto" if sys.stdout.isatty() else 2)
+    result = train(recipe, data_dir=args.data_dir, run_dir=args.run_dir)
     accuracy = result.validation_accuracy
     rows = [
         ("run directory", result.run_dir),

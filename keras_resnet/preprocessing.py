@@ -51,7 +51,11 @@ class Preprocess:
         images = cast(images, "float32")
         if self.channels == "bgr" and images.shape[-1] >= 3:  # with fewer channels there is no blue to come first
             images = take(images, [2, 1, 0, *range(3, images.shape[-1])], axis=-1)
-        return (images - np.float32(self.mean)) / np.float32(self.std)
+        mean, std, shape = np.float32(self.mean), np.float32(self.std), images.shape
+        if _is_tensorflow(images) and len(shape) > 2 and shape[-2] is not None and len(mean) == len(std) == shape[-1]:
+            # TensorFlow is six times slower at subtracting three values from every pixel than one row from every row.
+            return _by_rows(images, mean, std)
+        return (images - mean) / std
 
     def for_channels(self, channels: int) -> Preprocess:
         """The same convention for inputs with another number of channels than three.
@@ -87,11 +91,24 @@ class Preprocess:
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
 
+def _is_tensorflow(images) -> bool:
+    return type(images).__module__.partition(".")[0] == "tensorflow"
+
+
+def _by_rows(images, mean, std):
+    import tensorflow as tf
+
+    width, channels = images.shape[-2:]
+    rows = tf.reshape(images, tf.concat([tf.shape(images)[:-2], [width * channels]], 0))
+    rows = (rows - np.tile(mean, width)) / np.tile(std, width)
+    return tf.ensure_shape(tf.reshape(rows, tf.shape(images)), images.shape)
+
+
 def _operations(images):
     """`cast` and `take` for an array: NumPy's, TensorFlow's (tf.data, whatever Keras' backend is) or Keras'."""
     if isinstance(images, np.ndarray):
         return np.ndarray.astype, np.take
-    if type(images).__module__.partition(".")[0] == "tensorflow":
+    if _is_tensorflow(images):
         import tensorflow as tf
 
         return tf.cast, tf.gather

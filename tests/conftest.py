@@ -62,7 +62,7 @@ def short_recipe():
 @pytest.fixture(scope="session")
 def short_run(short_recipe, tmp_path_factory):
     """A run directory after two epochs."""
-    return training.train(short_recipe, run_dir=tmp_path_factory.mktemp("run"), verbose=0).run_dir
+    return training.train(short_recipe, run_dir=tmp_path_factory.mktemp("run"), verbose=False).run_dir
 
 
 @pytest.fixture(scope="session")

@@ -103,3 +103,15 @@ def test_conventions_hold_for_any_number_of_channels(kind):
     received = np.asarray(keras_resnet.PREPROCESS["caffe"].for_channels(4)(kind(pixels)))
     expected = pixels[..., [2, 1, 0, 3]] - np.float32([103.939, 116.779, 123.68, 123.68])
     np.testing.assert_allclose(received, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", PREPROCESS)
+@pytest.mark.parametrize("width", [7, None])
+def test_tensors_get_the_values_of_arrays(name, width):
+    """By rows (known width) and by pixels; bit for bit but in graphs, which multiply instead of dividing."""
+    images = np.random.default_rng(0).integers(0, 256, (2, 5, 7, 3), np.uint8)
+    expected = PREPROCESS[name](images)
+    function = tf.function(PREPROCESS[name], input_signature=[tf.TensorSpec((None, None, width, 3), tf.uint8)])
+    np.testing.assert_allclose(function(images), expected, rtol=2.5e-7)
+    np.testing.assert_array_equal(PREPROCESS[name](tf.constant(images)), expected)
+    np.testing.assert_array_equal(PREPROCESS[name](tf.constant(images[0])), expected[0])

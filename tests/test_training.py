@@ -216,8 +216,8 @@ def test_run_directory_is_complete(short_run, short_recipe):
 
 @pytest.mark.slow
 def test_same_seed_same_weights_bit_for_bit(short_run, short_recipe, tmp_path):
-    again = train(short_recipe, run_dir=tmp_path / "again", verbose=0)
-    other = train(dataclasses.replace(short_recipe, seed=1), run_dir=tmp_path / "other", verbose=0)
+    again = train(short_recipe, run_dir=tmp_path / "again", verbose=False)
+    other = train(dataclasses.replace(short_recipe, seed=1), run_dir=tmp_path / "other", verbose=False)
     first, second, third = (
         load_model(path / "model.keras")[0].get_weights() for path in (short_run, again.run_dir, other.run_dir)
     )
@@ -230,7 +230,7 @@ def test_digits_recipe_reaches_its_accuracy(digits, tmp_path):
     from keras_resnet import evaluate, open_runner
 
     recipe = RECIPES["digits-resnet8"]
-    result = train(recipe, run_dir=tmp_path / "run", verbose=0)
+    result = train(recipe, run_dir=tmp_path / "run", verbose=False)
     assert evaluate(open_runner(result.run_dir / "model.keras"), digits.test).top1 >= 0.98
 
 
@@ -253,14 +253,14 @@ def test_the_best_epoch_is_kept_and_ties_go_to_the_lower_loss(mini_spec, tmp_pat
 @pytest.mark.slow
 def test_training_with_random_crops_keeps_the_evaluation_crop_in_the_card(image_folder, short_recipe, tmp_path):
     settings = [f"dataset={image_folder}", "augmentation=resized-crop", "crop=0.875", "batch_size=8", "image_size=32"]
-    result = train(override(short_recipe, settings), run_dir=tmp_path / "run", verbose=0)
+    result = train(override(short_recipe, settings), run_dir=tmp_path / "run", verbose=False)
     _, card = load_model(result.run_dir / "model.keras")
     assert card.crop == 0.875
 
 
 def test_random_crops_need_files(short_recipe, tmp_path):
     with pytest.raises(InputError, match="cuts out of encoded images; digits is in memory"):
-        train(override(short_recipe, ["augmentation=resized-crop"]), run_dir=tmp_path / "run", verbose=0)
+        train(override(short_recipe, ["augmentation=resized-crop"]), run_dir=tmp_path / "run", verbose=False)
     with pytest.raises(InputError, match="crop=0"):
         override(short_recipe, ["crop=0"])
 
@@ -270,7 +270,7 @@ def test_training_on_a_folder_of_images(image_folder, short_recipe, tmp_path):
     recipe = dataclasses.replace(
         short_recipe, dataset=str(image_folder), image_size=16, batch_size=8, epochs=3, augmentation="none"
     )
-    result = train(recipe, run_dir=tmp_path / "run", verbose=0)
+    result = train(recipe, run_dir=tmp_path / "run", verbose=False)
     model, card = load_model(result.run_dir / "model.keras")
     assert card.labels == ("blue", "red")
     assert model.input_shape == (None, 16, 16, 3)
@@ -280,7 +280,7 @@ def test_training_on_a_folder_of_images(image_folder, short_recipe, tmp_path):
 def test_a_loss_that_explodes_is_an_error_with_a_remedy(short_recipe, tmp_path):
     recipe = dataclasses.replace(short_recipe, learning_rate=1e30, schedule="constant", epochs=1)
     with pytest.raises(GateError, match="not finite in epoch 1: lower learning_rate"):
-        train(recipe, run_dir=tmp_path / "run", verbose=0)
+        train(recipe, run_dir=tmp_path / "run", verbose=False)
 
 
 def test_refusals_come_before_the_run_directory(short_recipe, tmp_path):
@@ -291,18 +291,18 @@ def test_refusals_come_before_the_run_directory(short_recipe, tmp_path):
         ({"batch_size": 5000}, "only 1257 training images"),
     ):
         with pytest.raises(InputError, match=said):
-            train(dataclasses.replace(short_recipe, **change), run_dir=tmp_path / "run", verbose=0)
+            train(dataclasses.replace(short_recipe, **change), run_dir=tmp_path / "run", verbose=False)
     assert not (tmp_path / "run").exists()
 
 
 def test_a_run_directory_in_use_is_refused(short_recipe, tmp_path):
     (tmp_path / "something").touch()
     with pytest.raises(InputError, match="not empty"):
-        train(short_recipe, run_dir=tmp_path, verbose=0)
+        train(short_recipe, run_dir=tmp_path, verbose=False)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", ["Epoch 1/", "Epoch 3/"])
+@pytest.mark.parametrize("moment", ["compiling", "Epoch 2/"])
 def test_ctrl_c_leaves_a_usable_run_directory(tmp_path, moment):
     command = [sys.executable, "-u", "-m", "keras_resnet", "train", "--recipe", "digits-resnet8", "--run-dir", "run"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as child:
@@ -316,7 +316,7 @@ def test_ctrl_c_leaves_a_usable_run_directory(tmp_path, moment):
     model, _ = load_model(tmp_path / "run" / "model.keras")
     assert model.count_params() == 78_666
     assert not list((tmp_path / "run").glob(".*"))
-    assert (tmp_path / "run" / "curves.png").exists() == (moment == "Epoch 3/")
+    assert (tmp_path / "run" / "curves.png").exists() == (moment == "Epoch 2/")
 
 
 def test_the_newest_run_is_the_one_with_a_model(tmp_path):
@@ -355,7 +355,7 @@ OPTIONS = {
 @pytest.mark.parametrize("name", OPTIONS)
 def test_options_train_and_leave_a_plain_float32_model(name, short_recipe, tmp_path, capfd):
     recipe = override(short_recipe, ["epochs=3", "batch_size=32", *OPTIONS[name]])
-    result = train(recipe, run_dir=tmp_path / "run", verbose=2)
+    result = train(recipe, run_dir=tmp_path / "run", verbose=True)
     assert "tensors decayed" in capfd.readouterr().out
     model, _ = load_model(result.run_dir / "model.keras")
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
@@ -397,7 +397,7 @@ def test_targets_above_the_threshold_count_in_full():
 @pytest.mark.slow
 def test_training_on_small_images_for_larger_ones(image_folder, short_recipe, tmp_path):
     settings = [f"dataset={image_folder}", "image_size=16", "test_size=32", "batch_size=8", "augmentation=resized-crop"]
-    result = train(override(short_recipe, settings), run_dir=tmp_path / "run", verbose=0)
+    result = train(override(short_recipe, settings), run_dir=tmp_path / "run", verbose=False)
     model, _ = load_model(result.run_dir / "model.keras")
     assert model.input_shape == (None, 32, 32, 3)
 
@@ -405,6 +405,34 @@ def test_training_on_small_images_for_larger_ones(image_folder, short_recipe, tm
 def test_two_sizes_need_files(short_recipe, tmp_path):
     with pytest.raises(InputError, match="images of digits have one size"):
         train(override(short_recipe, ["test_size=48"]), run_dir=tmp_path / "run")
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_progress_tells_the_rate_the_accuracy_and_the_time_left(live, monkeypatch, capsys):
+    from keras_resnet.training import progress
+
+    now = iter(range(0, 1000, 10))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(now)))
+    shown = progress.Progress(epochs=3, steps=2, batch_size=50, live=live)
+    shown.on_train_begin()  # at 0 s
+    shown.on_epoch_begin(0)  # 10 s
+    for batch in range(2):  # on the terminal each asks for the time twice
+        shown.on_train_batch_end(batch, {"accuracy": 0.25})
+    if live:
+        assert shown._bar.tasks[0].fields["state"] == "3 images/s  accuracy 0.2500  1:40 left"
+        assert shown._bar.tasks[0].completed == 2
+    shown.on_epoch_end(0, {"accuracy": 0.5, "loss": 1.0, "val_loss": 2.0})
+    shown.on_epoch_begin(2)
+    shown.on_train_batch_end(1, {})
+    shown.on_epoch_end(2, {"accuracy": 0.75})
+    shown.on_train_end()
+    lines = [line for line in capsys.readouterr().out.splitlines() if "Epoch" in line]
+    assert "accuracy 0.5000  loss 1.0000  val_loss 2.0000  " in lines[0]
+    assert lines[0].rstrip().endswith(" left")
+    assert lines[-1].rstrip().endswith("accuracy 0.7500")
+    if not live:
+        assert lines[0].startswith("Epoch 1/3  10 s  ")
+        assert lines[0].endswith("1:00 left")  # two of six steps took 30 s
 
 
 def test_precise_statistics_are_means_over_the_training_images(digits, short_recipe):
@@ -454,4 +482,4 @@ def test_the_summary_counts_what_is_decayed():
     memory = estimated_memory(model, everything, "float32")
     assert memory > 128 * 32 * 32 * 16 * 4 * 7
     assert estimated_memory(model, everything, "mixed_bfloat16") == pytest.approx(memory / 2, rel=0.05)
-    assert estimated_memory(model, dataclasses.replace(everything, remat=True), "float32") < memory / 3
+    assert estimated_memory(model, dataclasses.replace(everything, remat=True), "float32") < memory / 2

@@ -28,6 +28,7 @@ from keras_resnet.specs import ResNetSpec, get_spec
 from keras_resnet.training import precision, run, summary
 from keras_resnet.training.fused import fuse
 from keras_resnet.training.optimization import make_optimizer
+from keras_resnet.training.progress import Progress
 from keras_resnet.training.recipes import Recipe
 from keras_resnet.training.remat import rematerialise
 
@@ -126,7 +127,7 @@ def train(
     *,
     data_dir: str | os.PathLike | None = None,
     run_dir: str | os.PathLike | None = None,
-    verbose: int | str = "auto",
+    verbose: bool = True,
 ) -> Result:
     """Trains a recipe's model and keeps the weights of the best validation epoch, or the last ones (`keep`).
 
@@ -137,7 +138,7 @@ def train(
         recipe: a row of `RECIPES`, possibly changed by `dataclasses.replace`.
         data_dir: where CIFAR's official binary files are; by default Keras' cache.
         run_dir: a new or empty directory; `runs/RECIPE-DATE-TIME` by default.
-        verbose: as in `keras.Model.fit`.
+        verbose: show the progress: a bar on a terminal, else a line after every epoch.
 
     Returns:
         Where the run is, and how well it did.
@@ -149,7 +150,7 @@ def train(
     Example:
         >>> import dataclasses, tempfile, keras_resnet
         >>> short = dataclasses.replace(keras_resnet.RECIPES["digits-resnet8"], epochs=2)
-        >>> result = keras_resnet.train(short, run_dir=tempfile.mkdtemp(), verbose=0)
+        >>> result = keras_resnet.train(short, run_dir=tempfile.mkdtemp(), verbose=False)
         >>> (result.run_dir / "model.keras").exists()
         True
     """
@@ -299,6 +300,7 @@ def _fit(model, twin, recipe: Recipe, dataset: Dataset, steps, path: Path, card:
     stopwatch = _Stopwatch(clock)
     training, validation = _pipelines(recipe, dataset, augment, card.preprocess, clock)
     keep = _Keep(twin, path / run.MODEL, card, best=recipe.keep == "best" and recipe.hold_out)
+    shown = [Progress(recipe.epochs, steps, recipe.batch_size)] if verbose else []
     start, interrupted = time.monotonic(), False
     losses: list[float] = []
     try:
@@ -307,9 +309,9 @@ def _fit(model, twin, recipe: Recipe, dataset: Dataset, steps, path: Path, card:
             epochs=recipe.epochs,
             steps_per_epoch=steps,
             validation_data=validation,
-            callbacks=_callbacks(recipe, path, keep, stopwatch),
+            callbacks=[*_callbacks(recipe, path, keep, stopwatch), *shown],
             shuffle=False,  # the pipeline does
-            verbose=verbose,
+            verbose=0,
         )
         losses = history.history["loss"]
         if recipe.precise_bn and np.isfinite(losses).all():
@@ -320,6 +322,9 @@ def _fit(model, twin, recipe: Recipe, dataset: Dataset, steps, path: Path, card:
         interrupted = True
         if not keep.epoch:  # better the weights of a moment than a directory without a model
             keep.save()
+    finally:
+        for progress in shown:
+            progress.close()
     if (path / run.METRICS).exists():
         run.draw_curves(path)
     if not np.isfinite(losses).all():

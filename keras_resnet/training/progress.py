@@ -1,0 +1,92 @@
+"""What a person sees while a training runs: rate, accuracy and the time that is left of the whole run.
+
+Keras' own bar starts anew with every epoch and tells the time to its end only.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import keras
+
+_SHOWN = ("accuracy", "loss", "val_accuracy", "val_loss")
+
+
+class Progress(keras.callbacks.Callback):
+    """A bar for the run on a terminal, a line after every epoch everywhere."""
+
+    def __init__(self, epochs: int, steps: int, batch_size: int, first_epoch: int = 0, live: bool | None = None):
+        """Takes the size of the run.
+
+        Args:
+            epochs: in all.
+            steps: per epoch.
+            batch_size: images per step.
+            first_epoch: where a resumed run goes on.
+            live: show the bar; by default where a terminal watches.
+        """
+        super().__init__()
+        self.epochs, self.steps, self.batch_size, self.first_epoch = epochs, steps, batch_size, first_epoch
+        self.live = sys.stdout.isatty() if live is None else live
+        self.done, self.epoch = first_epoch * steps, first_epoch
+        self._bar = self._task = None
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Starts the clock and the bar."""
+        self._start = time.monotonic()
+        if not self.live:
+            print("compiling the first step ...", flush=True)
+            return
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        self._bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}/" + str(self.epochs)),
+            BarColumn(),
+            TextColumn("{task.percentage:.0f}%  {task.fields[state]}"),
+            transient=True,
+        )
+        self._task = self._bar.add_task(
+            "", total=self.epochs * self.steps, completed=self.done, epoch=self.first_epoch + 1, state="compiling"
+        )
+        self._bar.start()
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Notes the time."""
+        self.epoch, self._epoch_start = epoch, time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Moves the bar; `batch` is the last of those that one call executed."""
+        self.done = self.epoch * self.steps + batch + 1
+        if self._bar:
+            accuracy = f"accuracy {logs['accuracy']:.4f}  " if logs and "accuracy" in logs else ""
+            seconds = time.monotonic() - self._epoch_start
+            state = f"{self.batch_size * (batch + 1) / seconds:,.0f} images/s  {accuracy}{self._left()} left"
+            self._bar.update(self._task, completed=self.done, epoch=self.epoch + 1, state=state)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Prints the epoch's line."""
+        seconds = time.monotonic() - self._epoch_start
+        values = "  ".join(f"{name} {logs[name]:.4f}" for name in _SHOWN if name in (logs or {}))
+        line = f"Epoch {epoch + 1}/{self.epochs}  {seconds:.0f} s  {values}"
+        if epoch + 1 < self.epochs:
+            line += f"  {self._left()} left"
+        self._bar.console.print(line, highlight=False, soft_wrap=True) if self._bar else print(line, flush=True)
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        """Takes the bar away."""
+        self.close()
+
+    def close(self) -> None:
+        """Likewise, when the run ends early."""
+        if self._bar:
+            self._bar.stop()
+            self._bar = None
+
+    def _left(self) -> str:
+        """At the average rate so far, validation and compilation included."""
+        finished = self.done - self.first_epoch * self.steps
+        seconds = (time.monotonic() - self._start) / max(finished, 1) * (self.epochs * self.steps - self.done)
+        minutes, rest = divmod(round(seconds), 60)
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
