@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keras_resnet import __version__, console
-from keras_resnet.training.recipes import RECIPES, get_recipe, override
+from keras_resnet.errors import InputError
+from keras_resnet.training.recipes import RECIPES, Recipe, get_recipe, override
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -19,11 +20,24 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     train = commands.add_parser("train", help="train a recipe into a run directory")
-    train.add_argument("--recipe", required=True, help=" or ".join(RECIPES))
+    train.add_argument("--recipe", help=" or ".join(RECIPES))
     train.add_argument(
         "--data-dir", type=Path, help="where the files of cifar10, cifar100 or imagenet are (CIFAR: else Keras' cache)"
     )
     train.add_argument("--run-dir", type=Path, help="a new directory; runs/RECIPE-DATE-TIME by default")
+    train.add_argument(
+        "--resume",
+        type=Path,
+        metavar="RUN",
+        help="go on with the run in that directory; with --recipe, begin it if there is none yet",
+    )
+    train.add_argument(
+        "--checkpoint-minutes",
+        type=float,
+        default=10.0,
+        metavar="N",
+        help="between checkpoints within an epoch (default: %(default)s)",
+    )
     train.add_argument(
         "--set",
         action="append",
@@ -96,11 +110,17 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(args: argparse.Namespace) -> int:
-    recipe = override(get_recipe(args.recipe), args.set)
+    recipe = _recipe(args)
     console.import_tensorflow()
     from keras_resnet.training import train
 
-    result = train(recipe, data_dir=args.data_dir, run_dir=args.run_dir)
+    result = train(
+        recipe,
+        data_dir=args.data_dir,
+        run_dir=args.resume or args.run_dir,
+        resume=args.resume is not None,
+        checkpoint_minutes=args.checkpoint_minutes,
+    )
     accuracy = result.validation_accuracy
     rows = [
         ("run directory", result.run_dir),
@@ -112,12 +132,28 @@ def _train(args: argparse.Namespace) -> int:
     ]
     console.print_table(f"Training {recipe.name}", ("", ""), rows)
     data = f" --data-dir {args.data_dir}" if args.data_dir else ""
+    if result.interrupted:
+        print(f"next: python -m keras_resnet train --resume {result.run_dir}{data}")
+        raise KeyboardInterrupt
     model = result.run_dir / "model.keras"
     print(f"next: python -m keras_resnet evaluate --model {model} --dataset {recipe.dataset}{data}")
     print(f"      python -m export.tflite --model {model} --int8{data}")
-    if result.interrupted:
-        raise KeyboardInterrupt
     return console.OK
+
+
+def _recipe(args: argparse.Namespace) -> Recipe:
+    """What `train` was asked for: a row with changes, or that of the run to resume."""
+    if args.resume and args.run_dir:
+        raise InputError("--resume RUN names the directory: leave out --run-dir")
+    if args.recipe:
+        return override(get_recipe(args.recipe), args.set)
+    if not args.resume:
+        raise InputError(f"expected --recipe NAME or --resume RUN; recipes: {', '.join(RECIPES)}")
+    if args.set:
+        raise InputError("--resume RUN goes on with the recipe of the run: leave out --set")
+    from keras_resnet.training import run
+
+    return run.reopen(None, args.resume)
 
 
 def _prepare(args: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +14,6 @@ from pathlib import Path
 from keras_resnet.errors import GateError, InputError
 
 OK, FAILED, WRONG = 0, 1, 2  # all went well; a gate or the work failed; wrong usage or input
-_CTRL_C = 130  # 128 + SIGINT, as shells have it
 
 
 def run(command: Callable[[], int | None]) -> int:
@@ -23,7 +23,8 @@ def run(command: Callable[[], int | None]) -> int:
         command: returns its exit status, None for 0.
 
     Returns:
-        0 when all went well, 1 when a gate failed, 2 for wrong usage or input, 130 after Ctrl-C.
+        0 when all went well, 1 when a gate failed, 2 for wrong usage or input; after a signal 128 and its number, as
+        shells have it (130: Ctrl-C).
     """
     try:
         return command() or OK
@@ -34,8 +35,9 @@ def run(command: Callable[[], int | None]) -> int:
     except BrokenPipeError:  # `| head` closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
-    except KeyboardInterrupt:
-        return _say("stopped by Ctrl-C", _CTRL_C)
+    except KeyboardInterrupt as error:
+        number = getattr(error, "signal", signal.SIGINT)
+        return _say("stopped by Ctrl-C" if number == signal.SIGINT else f"stopped by {number.name}", 128 + number)
 
 
 def _say(error: object, status: int) -> int:

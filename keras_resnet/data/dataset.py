@@ -182,6 +182,7 @@ def training_batches(
     mix: Mix | None = None,
     classes: int | None = None,
     first_epoch: int = 0,
+    first_batch: int = 0,
 ) -> tf.data.Dataset:
     """Endless shuffled batches; every epoch is a function of `(seed, epoch)`, every image's augmentation of its index.
 
@@ -198,6 +199,7 @@ def training_batches(
         mix: called with a batch's images, its targets and a seed `(2,)` of its own, after `augment`.
         classes: makes targets of the labels: float32 `(n, classes)` with one 1 each; `mix` needs them.
         first_epoch: where to start.
+        first_batch: where to start within that epoch.
 
     Returns:
         Pairs of uint8 (float32 after `mix`) `(batch_size, H, W, C)` and int64 `(batch_size,)` or float32 targets.
@@ -215,8 +217,11 @@ def training_batches(
         # A place is an image and which of its copies.
         places = tf.reshape(order[:, None] + count * tf.range(repeats)[None], [-1])[:count]
         batched = tf.data.Dataset.from_tensor_slices(places).batch(batch_size, drop_remainder=True)
-        return batched.enumerate().map(
-            lambda number, places: (places % count, tf.gather(draws, places), seeds * 1_000_003 + number)
+        done = tf.where(epoch == first_epoch, tf.constant(first_batch, tf.int64), 0)
+        return (
+            batched.enumerate()
+            .skip(done)
+            .map(lambda number, places: (places % count, tf.gather(draws, places), seeds * 1_000_003 + number))
         )
 
     def examples(indices: tf.Tensor, draws: tf.Tensor, batch_seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

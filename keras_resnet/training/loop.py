@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import time
+import shutil
+import signal
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet import files, saving
+from keras_resnet import files
 from keras_resnet.builder import build
 from keras_resnet.card import ModelCard
 from keras_resnet.data import Dataset, Split, batches, joined, load_dataset, training_batches
@@ -22,10 +23,11 @@ from keras_resnet.data.dataset import EncodedSplit
 from keras_resnet.data.folder import check_unreadable
 from keras_resnet.data.mixing import make_mix
 from keras_resnet.data.timing import Clock
-from keras_resnet.errors import GateError, InputError, unknown_name
+from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.preprocessing import PREPROCESS, Preprocess
 from keras_resnet.specs import ResNetSpec, get_spec
-from keras_resnet.training import precision, run, summary
+from keras_resnet.training import checkpoints, precision, run, summary
+from keras_resnet.training.callbacks import Keep, Log, Stopwatch, copy_weights
 from keras_resnet.training.fused import fuse
 from keras_resnet.training.optimization import make_optimizer
 from keras_resnet.training.progress import Progress
@@ -65,86 +67,34 @@ class Result:
         return {**asdict(self), "run_dir": str(self.run_dir)}
 
 
-class _Keep(keras.callbacks.Callback):
-    """Saves model.keras whenever validation improves (equal accuracy is decided by the loss), or after every epoch.
-
-    What is saved is `twin`, a float32 model without the training's regularisation, with the weights of that moment.
-    """
-
-    def __init__(self, twin: keras.Model, path: Path, card: ModelCard, best: bool):
-        super().__init__()
-        self.twin, self.path, self.card, self.only_best = twin, path, card, best
-        self.best, self.epoch = (-1.0, 0.0), 0
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Compares with the best so far."""
-        score = (logs.get("val_accuracy", 0.0), -logs.get("val_loss", 0.0))
-        if score > self.best or not self.only_best:
-            self.best, self.epoch = score, epoch + 1
-            self.save()
-
-    def save(self) -> None:
-        """Writes the model as it is now."""
-        copy_weights(self.model, self.twin)
-        saving.save_model(self.twin, self.path, self.card, overwrite=True)
-
-
-class _Stopwatch(keras.callbacks.Callback):
-    """Seconds and steps of training, without validation and saving; the first step, which compiles, is left out."""
-
-    def __init__(self, clock: Clock):
-        super().__init__()
-        self.clock, self.steps, self.seconds, self.waiting = clock, 0, 0.0, 0.0
-        self._first = True
-
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Starts."""
-        self._mark = (0, time.monotonic(), self.clock.seconds)
-
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Counts; `batch` is the last of those that one call executed."""
-        if self._first:
-            self._first = False
-            self._mark = (batch + 1, time.monotonic(), self.clock.seconds)
-        self._now = (batch + 1, time.monotonic())
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Adds up: the clock stopped with the last batch."""
-        self.steps += self._now[0] - self._mark[0]
-        self.seconds += self._now[1] - self._mark[1]
-        self.waiting += self.clock.seconds - self._mark[2]
-
-
-def copy_weights(source: keras.Model, target: keras.Model) -> None:
-    """Copies by layer name: regularising layers change the order of the others."""
-    values = {weight.path: weight for weight in source.weights}
-    for weight in target.weights:
-        weight.assign(values[weight.path])
-
-
 def train(
     recipe: Recipe,
     *,
     data_dir: str | os.PathLike | None = None,
     run_dir: str | os.PathLike | None = None,
+    resume: bool = False,
+    checkpoint_minutes: float = 10.0,
     verbose: bool = True,
 ) -> Result:
     """Trains a recipe's model and keeps the weights of the best validation epoch, or the last ones (`keep`).
 
-    The same recipe gives the same weights, bit for bit, on the same machine. Ctrl-C ends the training early; the run
-    directory stays usable.
+    The same recipe gives the same weights, bit for bit, on the same machine, however often the run was killed and
+    resumed. Ctrl-C and SIGTERM end it after the current step; the run directory stays usable.
 
     Args:
         recipe: a row of `RECIPES`, possibly changed by `dataclasses.replace`.
         data_dir: where CIFAR's official binary files are; by default Keras' cache.
         run_dir: a new or empty directory; `runs/RECIPE-DATE-TIME` by default.
+        resume: go on from the last checkpoint in `run_dir`, if it holds a run of this recipe; begin if it is empty.
+        checkpoint_minutes: between checkpoints within an epoch; there is one after every epoch in any case.
         verbose: show the progress: a bar on a terminal, else a line after every epoch.
 
     Returns:
         Where the run is, and how well it did.
 
     Raises:
-        InputError: unknown names in the recipe, unusable data, a run directory in use.
+        InputError: unknown names in the recipe, unusable data, a run directory in use or of another recipe, damaged
+            checkpoints, a full disk.
         GateError: the loss became NaN or infinite.
 
     Example:
@@ -178,7 +128,17 @@ def train(
             f"batch_size={recipe.batch_size}: {recipe.dataset} has only {len(dataset.train.labels)} training images; "
             f"pass --set batch_size={max(1, len(dataset.train.labels) // 4)}"
         )
-    path = run.create(recipe, run_dir)
+    if resume and run_dir is None:
+        raise InputError("resume=True needs the run_dir to go on with")
+    start = None
+    if resume and run.is_one(Path(run_dir)):
+        path = Path(run_dir)
+        run.reopen(recipe, path)
+        if (finished := read_result(path)) is not None:
+            return finished
+        start = checkpoints.newest(path / checkpoints.FOLDER)
+    else:
+        path = run.create(recipe, run_dir)
     keras.utils.set_random_seed(recipe.seed)
     tf.config.experimental.enable_op_determinism()
     policy = precision.resolve(recipe.precision)
@@ -200,7 +160,7 @@ def train(
         recipe=recipe.name,
         crop=recipe.crop,
     )
-    return _fit(model, twin, recipe, dataset, steps, path, card, augment, verbose)
+    return _Run(model, twin, recipe, dataset, steps, path, card, augment, start, checkpoint_minutes).fit(verbose)
 
 
 def _crossentropy(recipe: Recipe):
@@ -256,7 +216,7 @@ def _estimate_statistics(model: keras.Model, split: Split, recipe: Recipe, augme
         layer.momentum = momentum
 
 
-def _pipelines(recipe: Recipe, dataset: Dataset, augment: Augmentation, preprocess: Preprocess, clock: Clock):
+def _pipelines(recipe: Recipe, dataset: Dataset, augment: Augmentation, preprocess: Preprocess, clock: Clock, start):
     """Batches to train on, endless and timed by the clock, and to validate on (None where nothing is held out)."""
     classes = len(dataset.classes)
 
@@ -271,6 +231,8 @@ def _pipelines(recipe: Recipe, dataset: Dataset, augment: Augmentation, preproce
         repeats=recipe.repeats,
         mix=make_mix(recipe.mixup, recipe.cutmix),
         classes=classes,
+        first_epoch=start.epoch if start else 0,
+        first_batch=start.step if start else 0,
     )
     training = training.map(normalized, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
     validation = None
@@ -284,64 +246,145 @@ def _training_split(recipe: Recipe, dataset: Dataset) -> Split:
     return dataset.train if recipe.hold_out else joined(dataset.train, dataset.validation)
 
 
-def _callbacks(recipe: Recipe, path: Path, keep: _Keep, stopwatch: _Stopwatch) -> list[keras.callbacks.Callback]:
-    """In the order in which they act at the end of an epoch: average, log, keep."""
-    callbacks = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if recipe.ema else []
-    if recipe.schedule == "plateau":
-        callbacks.append(keras.callbacks.ReduceLROnPlateau(factor=0.1, patience=recipe.patience))
-    callbacks += [stopwatch, keras.callbacks.CSVLogger(str(path / run.METRICS)), keep]
-    if importlib.util.find_spec("tensorboard"):
-        callbacks.append(keras.callbacks.TensorBoard(str(path / run.TENSORBOARD), write_graph=False))
-    return [*callbacks, keras.callbacks.TerminateOnNaN()]
+@dataclass
+class _Run:
+    """The parts of a run, from the compiled model to its result."""
+
+    model: keras.Model
+    twin: keras.Model
+    recipe: Recipe
+    dataset: Dataset
+    steps: int
+    path: Path
+    card: ModelCard
+    augment: Augmentation
+    start: checkpoints.Checkpoint | None
+    checkpoint_minutes: float
+
+    def __post_init__(self) -> None:
+        """Makes the callbacks that know how the run goes."""
+        recipe = self.recipe
+        self.clock, self.signals = Clock(), checkpoints.Signals()
+        self.stopwatch = Stopwatch(self.clock)
+        self.keep = Keep(self.twin, self.path / run.MODEL, self.card, best=recipe.keep == "best" and recipe.hold_out)
+        watched = {"keep": (self.keep, ("best", "epoch"))}
+        watched["stopwatch"] = (self.stopwatch, ("steps", "seconds", "waiting", "total"))
+        self.plateau = None
+        if recipe.schedule == "plateau":
+            self.plateau = keras.callbacks.ReduceLROnPlateau(factor=0.1, patience=recipe.patience)
+            watched["plateau"] = (self.plateau, ("best", "wait", "cooldown_counter"))
+        folder = self.path / checkpoints.FOLDER
+        self.checkpoints = checkpoints.Checkpoints(
+            folder, watched, self.signals, start=self.start, minutes=self.checkpoint_minutes
+        )
+
+    def _callbacks(self, verbose: bool) -> list[keras.callbacks.Callback]:
+        """In the order in which they act: average, log, keep, show, and the checkpoint of what they left."""
+        callbacks = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if self.recipe.ema else []
+        callbacks += [self.plateau] if self.plateau else []
+        callbacks += [self.stopwatch, Log(str(self.path / run.METRICS), append=True), self.keep]
+        if importlib.util.find_spec("tensorboard"):
+            callbacks.append(keras.callbacks.TensorBoard(str(self.path / run.TENSORBOARD), write_graph=False))
+        if verbose:
+            first = (self.start.epoch, self.start.step) if self.start else (0, 0)
+            callbacks.append(Progress(self.recipe.epochs, self.steps, self.recipe.batch_size, first))
+        return [*callbacks, checkpoints.Finite(self.checkpoints), self.checkpoints]
+
+    def fit(self, verbose: bool) -> Result:
+        """Trains, and writes result.json and curves.png."""
+        recipe, path = self.recipe, self.path
+        training, validation = _pipelines(
+            recipe, self.dataset, self.augment, self.card.preprocess, self.clock, self.start
+        )
+        callbacks, stopped = self._callbacks(verbose), None
+        self._go_on()
+        try:
+            with self.signals.watched():
+                self.model.fit(
+                    training,
+                    initial_epoch=self.start.epoch if self.start else 0,
+                    epochs=recipe.epochs,
+                    steps_per_epoch=self.steps,
+                    validation_data=validation,
+                    callbacks=callbacks,
+                    shuffle=False,  # the pipeline does
+                    verbose=0,
+                )
+            if recipe.precise_bn:
+                copy_weights(self.twin, self.model)  # those that are kept, which need not be the last ones
+                split = _training_split(recipe, self.dataset)
+                _estimate_statistics(self.model, split, recipe, self.augment, self.card.preprocess)
+                self.keep.save()
+        except KeyboardInterrupt as error:
+            stopped = error
+            if not self.keep.epoch:  # better the weights of a moment than a directory without a model
+                self.keep.save()
+        finally:
+            for callback in callbacks:
+                if isinstance(callback, Log | Progress):
+                    callback.close()
+            if (path / run.METRICS).exists():
+                run.draw_curves(path)
+        self.stopwatch.tick()
+        result = self._result(interrupted=stopped is not None)
+        if stopped is None:
+            with files.writing(path / run.RESULT, overwrite=True) as temporary:
+                temporary.write_text(json.dumps(result.to_json(), indent=2) + "\n", encoding="utf-8")
+            shutil.rmtree(path / checkpoints.FOLDER, ignore_errors=True)  # model.keras is what the run was for
+        elif isinstance(stopped, checkpoints.Stopped) and stopped.signal == signal.SIGTERM:
+            raise stopped
+        return result
+
+    def _result(self, interrupted: bool) -> Result:
+        stopwatch, recipe = self.stopwatch, self.recipe
+        return Result(
+            run_dir=self.path,
+            best_epoch=self.keep.epoch,
+            validation_accuracy=max(self.keep.best[0], 0.0) if recipe.hold_out else None,
+            seconds=stopwatch.total,
+            images_per_second=recipe.batch_size * stopwatch.steps / max(stopwatch.seconds, 1e-9),
+            waiting_share=stopwatch.waiting / max(stopwatch.seconds, 1e-9),
+            precision=self.model.dtype_policy.name,
+            interrupted=interrupted,
+        )
+
+    def _go_on(self) -> None:
+        """Brings the model to the checkpoint, and lets `fit` pass over the steps of the epoch that were done."""
+        run.cut_metrics(self.path / run.METRICS, self.start.epoch if self.start else 0)
+        if not self.start:
+            return
+        model, recipe = self.model, self.recipe
+        model.optimizer.build(model.trainable_variables)
+        if self.start.step:
+            # Keras makes the variables of the metrics with the first batch that it sees.
+            size = self.dataset.train.fetch(tf.constant([0], tf.int64)).shape[1:]
+            model.test_on_batch(np.zeros((1, *size), "float32"), np.eye(1, len(self.dataset.classes), dtype="float32"))
+            model.make_train_function()
+            model.train_function = _passing_over(model.train_function, self.start.step // recipe.steps_per_execution)
+        checkpoints.restore(model, self.start, ("model", "optimizer"))
 
 
-def _fit(model, twin, recipe: Recipe, dataset: Dataset, steps, path: Path, card: ModelCard, augment, verbose) -> Result:
-    clock = Clock()
-    stopwatch = _Stopwatch(clock)
-    training, validation = _pipelines(recipe, dataset, augment, card.preprocess, clock)
-    keep = _Keep(twin, path / run.MODEL, card, best=recipe.keep == "best" and recipe.hold_out)
-    shown = [Progress(recipe.epochs, steps, recipe.batch_size)] if verbose else []
-    start, interrupted = time.monotonic(), False
-    losses: list[float] = []
-    try:
-        history = model.fit(
-            training,
-            epochs=recipe.epochs,
-            steps_per_epoch=steps,
-            validation_data=validation,
-            callbacks=[*_callbacks(recipe, path, keep, stopwatch), *shown],
-            shuffle=False,  # the pipeline does
-            verbose=0,
-        )
-        losses = history.history["loss"]
-        if recipe.precise_bn and np.isfinite(losses).all():
-            copy_weights(twin, model)  # those that are kept, which need not be the last ones
-            _estimate_statistics(model, _training_split(recipe, dataset), recipe, augment, card.preprocess)
-            keep.save()
-    except KeyboardInterrupt:
-        interrupted = True
-        if not keep.epoch:  # better the weights of a moment than a directory without a model
-            keep.save()
-    finally:
-        for progress in shown:
-            progress.close()
-    if (path / run.METRICS).exists():
-        run.draw_curves(path)
-    if not np.isfinite(losses).all():
-        raise GateError(
-            f"the loss was not finite in epoch {len(losses)}: lower learning_rate={recipe.learning_rate} or raise "
-            f"warmup_epochs={recipe.warmup_epochs}; {path} has the metrics"
-        )
-    result = Result(
-        run_dir=path,
-        best_epoch=keep.epoch,
-        validation_accuracy=max(keep.best[0], 0.0) if recipe.hold_out else None,
-        seconds=time.monotonic() - start,
-        images_per_second=recipe.batch_size * stopwatch.steps / max(stopwatch.seconds, 1e-9),
-        waiting_share=stopwatch.waiting / max(stopwatch.seconds, 1e-9),
-        precision=model.dtype_policy.name,
-        interrupted=interrupted,
-    )
-    with files.writing(path / run.RESULT) as temporary:
-        temporary.write_text(json.dumps(result.to_json(), indent=2) + "\n", encoding="utf-8")
-    return result
+def _passing_over(function, calls: int):
+    """A train function that does nothing so many times: `fit` counts the steps, the pipeline starts behind them."""
+    remaining = calls
+
+    def train_function(iterator):
+        nonlocal remaining
+        if remaining:
+            remaining -= 1
+            return {}
+        return function(iterator)
+
+    return train_function
+
+
+def read_result(path: Path) -> Result | None:
+    """The result of a finished run, None where there is none.
+
+    Args:
+        path: the run directory.
+    """
+    if not (path / run.RESULT).is_file():
+        return None
+    values = json.loads((path / run.RESULT).read_text(encoding="utf-8"))
+    return None if values["interrupted"] else Result(**{**values, "run_dir": path})

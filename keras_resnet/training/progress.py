@@ -16,20 +16,23 @@ _SHOWN = ("accuracy", "loss", "val_accuracy", "val_loss")
 class Progress(keras.callbacks.Callback):
     """A bar for the run on a terminal, a line after every epoch everywhere."""
 
-    def __init__(self, epochs: int, steps: int, batch_size: int, first_epoch: int = 0, live: bool | None = None):
+    def __init__(
+        self, epochs: int, steps: int, batch_size: int, first: tuple[int, int] = (0, 0), live: bool | None = None
+    ):
         """Takes the size of the run.
 
         Args:
             epochs: in all.
             steps: per epoch.
             batch_size: images per step.
-            first_epoch: where a resumed run goes on.
+            first: epoch and step where a resumed run goes on.
             live: show the bar; by default where a terminal watches.
         """
         super().__init__()
-        self.epochs, self.steps, self.batch_size, self.first_epoch = epochs, steps, batch_size, first_epoch
+        self.epochs, self.steps, self.batch_size = epochs, steps, batch_size
         self.live = sys.stdout.isatty() if live is None else live
-        self.done, self.epoch = first_epoch * steps, first_epoch
+        self.epoch, self.first = first[0], first[0] * steps + first[1]
+        self.done = self.first
         self._bar = self._task = None
 
     def on_train_begin(self, logs: dict | None = None) -> None:
@@ -47,7 +50,7 @@ class Progress(keras.callbacks.Callback):
             transient=True,
         )
         self._task = self._bar.add_task(
-            "", total=self.epochs * self.steps, completed=self.done, epoch=self.first_epoch + 1, state="compiling"
+            "", total=self.epochs * self.steps, completed=self.done, epoch=self.epoch + 1, state="compiling"
         )
         self._bar.start()
 
@@ -57,7 +60,7 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Moves the bar; `batch` is the last of those that one call executed."""
-        self.done = self.epoch * self.steps + batch + 1
+        self.done = max(self.first, self.epoch * self.steps + batch + 1)
         if self._bar:
             accuracy = f"accuracy {logs['accuracy']:.4f}  " if logs and "accuracy" in logs else ""
             seconds = time.monotonic() - self._epoch_start
@@ -85,8 +88,9 @@ class Progress(keras.callbacks.Callback):
 
     def _left(self) -> str:
         """At the average rate so far, validation and compilation included."""
-        finished = self.done - self.first_epoch * self.steps
-        seconds = (time.monotonic() - self._start) / max(finished, 1) * (self.epochs * self.steps - self.done)
+        seconds = (
+            (time.monotonic() - self._start) / max(self.done - self.first, 1) * (self.epochs * self.steps - self.done)
+        )
         minutes, rest = divmod(round(seconds), 60)
         hours, minutes = divmod(minutes, 60)
         return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -9,10 +9,12 @@ import os
 import platform
 import subprocess
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from keras_resnet import files
 from keras_resnet.errors import InputError
+from keras_resnet.training import recipes
 from keras_resnet.training.recipes import Recipe
 
 RUNS = Path("runs")
@@ -41,6 +43,53 @@ def create(recipe: Recipe, run_dir: str | os.PathLike | None) -> Path:
         with files.writing(path / name) as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
     return path
+
+
+def is_one(path: Path) -> bool:
+    """Whether a directory holds anything, so that a run there is resumed, not begun."""
+    return path.is_dir() and any(path.iterdir())
+
+
+def reopen(recipe: Recipe | None, path: Path) -> Recipe:
+    """Opens the directory of a run to go on with it.
+
+    Args:
+        recipe: must be that of the run; None for whatever it is.
+        path: the run directory.
+
+    Returns:
+        The run's recipe.
+
+    Raises:
+        InputError: no run directory, or one of another recipe: the differences are listed.
+    """
+    if not (path / RECIPE).is_file():
+        raise InputError(f"{path} has no {RECIPE}: expected the directory of a run to resume")
+    known = recipes.loads((path / RECIPE).read_text(encoding="utf-8"), str(path / RECIPE))
+    if recipe is not None and recipe != known:
+        there, here = asdict(known), asdict(recipe)
+        apart = "; ".join(f"{key} is {there[key]} there, {here[key]} here" for key in here if there[key] != here[key])
+        raise InputError(f"{path} is a run of another recipe: {apart}")
+    for leftover in [*path.glob(".*.partial*"), *path.glob("*/.*.partial*")]:  # of a write that was killed
+        leftover.unlink()
+    return known
+
+
+def cut_metrics(path: Path, epochs: int) -> None:
+    """Takes the rows of later epochs out of metrics.csv, and one that was half written."""
+    if not path.exists():
+        return
+    header, *rows = path.read_text(encoding="utf-8").splitlines() or [""]
+    first = header.split(",").index("epoch") if "epoch" in header.split(",") else 0
+
+    def is_kept(row: str) -> bool:
+        cells = row.split(",")
+        return len(cells) == len(header.split(",")) and cells[first].isdigit() and int(cells[first]) < epochs
+
+    with files.writing(path, overwrite=True) as temporary:
+        temporary.write_text("\n".join([header, *filter(is_kept, rows)]) + "\n", encoding="utf-8")
+    if not any(map(is_kept, rows)):
+        path.unlink()  # Keras' logger writes the header again
 
 
 def environment(seed: int) -> dict[str, object]:

@@ -1,0 +1,91 @@
+"""What happens beside the steps of a run: the model is kept, the time is taken."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import keras
+
+from keras_resnet import saving
+from keras_resnet.card import ModelCard
+from keras_resnet.data.timing import Clock
+
+
+class Keep(keras.callbacks.Callback):
+    """Saves model.keras whenever validation improves (equal accuracy is decided by the loss), or after every epoch.
+
+    What is saved is `twin`, a float32 model without the training's regularisation, with the weights of that moment.
+    """
+
+    def __init__(self, twin: keras.Model, path: Path, card: ModelCard, best: bool):
+        """Takes what is saved, where, with which card, and whether only improvements are."""
+        super().__init__()
+        self.twin, self.path, self.card, self.only_best = twin, path, card, best
+        self.best, self.epoch = (-1.0, 0.0), 0
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Compares with the best so far."""
+        score = (logs.get("val_accuracy", 0.0), -logs.get("val_loss", 0.0))
+        if score > self.best or not self.only_best:
+            self.best, self.epoch = score, epoch + 1
+            self.save()
+
+    def save(self) -> None:
+        """Writes the model as it is now."""
+        copy_weights(self.model, self.twin)
+        saving.save_model(self.twin, self.path, self.card, overwrite=True)
+
+
+class Log(keras.callbacks.CSVLogger):
+    """Keras' log of the epochs, which can be closed when a run ends early."""
+
+    def close(self) -> None:
+        """Closes the file."""
+        if self.csv_file is not None:
+            self.csv_file.close()
+
+
+class Stopwatch(keras.callbacks.Callback):
+    """Seconds and steps of training, without validation and saving; the first step, which compiles, is left out."""
+
+    def __init__(self, clock: Clock):
+        """Takes the clock that runs while the training waits for data."""
+        super().__init__()
+        self.clock, self.steps, self.seconds, self.waiting = clock, 0, 0.0, 0.0
+        self.total = 0.0  # wall time of the run, with that of its interrupted parts
+        self._first = True
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Starts the clock of the wall."""
+        self._tick = time.monotonic()
+
+    def tick(self) -> None:
+        """Brings `total` up to now."""
+        now = time.monotonic()
+        self.total, self._tick = self.total + now - self._tick, now
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Starts."""
+        self.tick()
+        self._mark = (0, time.monotonic(), self.clock.seconds)
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Counts; `batch` is the last of those that one call executed."""
+        if self._first:
+            self._first = False
+            self._mark = (batch + 1, time.monotonic(), self.clock.seconds)
+        self._now = (batch + 1, time.monotonic())
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Adds up: the clock stopped with the last batch."""
+        self.steps += self._now[0] - self._mark[0]
+        self.seconds += self._now[1] - self._mark[1]
+        self.waiting += self.clock.seconds - self._mark[2]
+
+
+def copy_weights(source: keras.Model, target: keras.Model) -> None:
+    """Copies by layer name: regularising layers change the order of the others."""
+    values = {weight.path: weight for weight in source.weights}
+    for weight in target.weights:
+        weight.assign(values[weight.path])

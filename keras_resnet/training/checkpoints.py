@@ -1,0 +1,302 @@
+"""Checkpoints: everything that a run needs to go on as if it had never stopped.
+
+A checkpoint is one safetensors file: the variables of the net, of the optimizer and of the metrics, and in its header
+the position in the run, the callbacks' state and a checksum. It is written beside its name, brought to the disk and
+renamed; the one before it is deleted after that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from keras_resnet import files
+from keras_resnet.errors import GateError, InputError
+
+FOLDER = "checkpoints"
+_PATTERN = "epoch-*-step-*.safetensors"
+
+
+class Stopped(KeyboardInterrupt):
+    """A run that was asked to stop, saved its state and did.
+
+    Attributes:
+        signal: by which.
+    """
+
+    def __init__(self, number: int):
+        """Takes the number of the signal."""
+        super().__init__()
+        self.signal = signal.Signals(number)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A file's contents.
+
+    Attributes:
+        path: of the file.
+        epoch: from 0, that the run was in.
+        step: of that epoch, that comes next.
+        state: of the callbacks, `{name: {attribute: value}}`.
+        tensors: by name.
+    """
+
+    path: Path
+    epoch: int
+    step: int
+    state: Mapping[str, Mapping[str, object]]
+    tensors: Mapping[str, np.ndarray]
+
+
+def _groups(model: keras.Model) -> dict[str, list[keras.Variable]]:
+    return {"model": model.variables, "optimizer": model.optimizer.variables, "metrics": model.metrics_variables}
+
+
+def _digest(tensors: Mapping[str, np.ndarray], facts: str) -> str:
+    sha = hashlib.sha256(facts.encode())
+    for name in sorted(tensors):
+        sha.update(name.encode())
+        sha.update(np.ascontiguousarray(tensors[name]).tobytes())
+    return sha.hexdigest()
+
+
+def write(folder: Path, model: keras.Model, epoch: int, step: int, state: Mapping[str, object]) -> Path:
+    """Writes a checkpoint.
+
+    Args:
+        folder: of the run's checkpoints.
+        model: compiled.
+        epoch: from 0.
+        step: that comes next.
+        state: JSON types.
+
+    Returns:
+        Its path.
+
+    Raises:
+        InputError: the disk is full, or the folder cannot be written; older checkpoints are untouched.
+        GateError: a weight is not finite.
+    """
+    tensors = {
+        f"{group}/{number:05}": np.asarray(keras.ops.convert_to_numpy(variable))
+        for group, variables in _groups(model).items()
+        for number, variable in enumerate(variables)
+    }
+    if not all(np.isfinite(value).all() for value in tensors.values() if value.dtype.kind == "f"):
+        raise GateError(f"weights are not finite in epoch {epoch + 1}, step {step}: no checkpoint was written")
+    facts = json.dumps({"epoch": epoch, "step": step, "state": state}, sort_keys=True)
+    path = folder / f"epoch-{epoch:05}-step-{step:07}.safetensors"
+    with files.writing(path, overwrite=True) as temporary:
+        save_file(tensors, temporary, {"facts": facts, "sha256": _digest(tensors, facts)})
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+    return path
+
+
+def read(path: Path) -> Checkpoint:
+    """Reads a checkpoint and compares its checksum.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in list(file.keys())}
+        facts = header["facts"]
+        if header["sha256"] != _digest(tensors, facts):
+            raise InputError(f"{path} is damaged: its checksum does not fit")
+        position = json.loads(facts)
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} is damaged: {error}") from error
+    return Checkpoint(path, position["epoch"], position["step"], position["state"], tensors)
+
+
+def all_of(folder: Path) -> list[Path]:
+    """A run's checkpoints, the oldest first."""
+    return sorted(folder.glob(_PATTERN))
+
+
+def newest(folder: Path) -> Checkpoint | None:
+    """The last checkpoint that can be read; None where there is none. What is damaged is named on stderr.
+
+    Raises:
+        InputError: there are some and all are damaged.
+    """
+    paths = all_of(folder)
+    for path in reversed(paths):
+        try:
+            return read(path)
+        except InputError as error:
+            print(f"note: {error}; taking the one before it", file=sys.stderr)
+    if paths:
+        raise InputError(f"all {len(paths)} checkpoints in {folder} are damaged: start a new run")
+    return None
+
+
+def restore(model: keras.Model, checkpoint: Checkpoint, groups: tuple[str, ...]) -> None:
+    """Gives a model's variables the values of a checkpoint.
+
+    Args:
+        model: compiled, its optimizer and metrics built.
+        checkpoint: of a run of the same recipe.
+        groups: some of `"model"`, `"optimizer"`, `"metrics"`.
+
+    Raises:
+        InputError: the checkpoint is of another net or another optimizer.
+    """
+    for group in groups:
+        variables = _groups(model)[group]
+        values = [checkpoint.tensors[name] for name in sorted(checkpoint.tensors) if name.startswith(f"{group}/")]
+        if [tuple(v.shape) for v in variables] != [v.shape for v in values]:
+            raise InputError(f"{checkpoint.path} is of another {group}: it has {len(values)} variables of other shapes")
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+
+
+class Signals:
+    """Notes SIGINT and SIGTERM, so that a run can end between two steps; a second signal ends it at once.
+
+    Attributes:
+        received: the signal's number, None so far.
+    """
+
+    def __init__(self) -> None:
+        """Nothing was received."""
+        self.received: int | None = None
+
+    def _note(self, number: int, frame: object) -> None:
+        if self.received is not None:
+            raise KeyboardInterrupt
+        self.received = number
+        print("stopping after this step; once more to stop at once", file=sys.stderr)
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """While the block runs; only in the main thread, as Python allows no handlers in others."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """Writes checkpoints at the end of every epoch and every few minutes, and stops the run when it is asked to.
+
+    It must be the last callback: what the others do at the start of an epoch belongs to the epoch before.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        watched: Mapping[str, tuple[object, tuple[str, ...]]],
+        signals: Signals,
+        *,
+        start: Checkpoint | None = None,
+        minutes: float = 10.0,
+        keep: int = 2,
+    ):
+        """Takes the run's parts.
+
+        Args:
+            folder: for the files.
+            watched: objects with the names of their attributes to keep, which hold JSON types or tuples.
+            signals: that end the run.
+            start: where it goes on.
+            minutes: between checkpoints within an epoch.
+            keep: how many files stay.
+        """
+        super().__init__()
+        self.folder, self.watched, self.signals, self.start = folder, watched, signals, start
+        self.minutes, self.keep = minutes, keep
+        self.last: Path | None = start.path if start else None
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Restores the callbacks, after their own start."""
+        self._time = time.monotonic()
+        for name, (owner, attributes) in self.watched.items() if self.start else ():
+            for attribute in attributes:
+                value = self.start.state[name][attribute]
+                setattr(owner, attribute, tuple(value) if isinstance(value, list) else value)
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """The epoch before is complete; or the metrics of this one's first part come back."""
+        self.epoch = epoch
+        first = self.start.epoch if self.start else 0
+        if epoch > first:
+            self._write(epoch, 0)
+        elif self.start and self.start.step:
+            restore(self.model, self.start, ("metrics",))
+        self._stop(epoch, 0)
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """`batch` is the last of those that one call executed."""
+        step = batch + 1
+        if self.start and self.epoch == self.start.epoch and step <= self.start.step:
+            return  # done before the run was interrupted
+        if self.signals.received is not None:
+            self._write(self.epoch, step)
+            self._stop(self.epoch, step)
+        if time.monotonic() - self._time > 60 * self.minutes:
+            self._write(self.epoch, step)
+
+    def _stop(self, epoch: int, step: int) -> None:
+        if self.signals.received is not None:
+            raise Stopped(self.signals.received)
+
+    def _write(self, epoch: int, step: int) -> None:
+        state = {name: {a: getattr(owner, a) for a in attributes} for name, (owner, attributes) in self.watched.items()}
+        self.last = write(self.folder, self.model, epoch, step, state)
+        for path in all_of(self.folder)[: -self.keep]:
+            path.unlink()
+        self._time = time.monotonic()
+
+
+class Finite(keras.callbacks.Callback):
+    """Ends a run whose loss is no number any more, and says where."""
+
+    def __init__(self, checkpoints: Checkpoints):
+        """Takes the callback that knows the last good state."""
+        super().__init__()
+        self.checkpoints = checkpoints
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Notes the epoch."""
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Looks at the loss.
+
+        Raises:
+            GateError: it is not finite.
+        """
+        if logs and not np.isfinite(logs.get("loss", 0.0)):
+            rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+            good = self.checkpoints.last
+            raise GateError(
+                f"the loss was not finite in epoch {self.epoch + 1}, step {batch + 1}, at learning rate {rate:.3g}: "
+                "lower learning_rate or raise warmup_epochs; "
+                + (f"the last good checkpoint is {good}" if good else "there was no checkpoint yet")
+            )
