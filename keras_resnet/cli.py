@@ -32,6 +32,13 @@ def _parser() -> argparse.ArgumentParser:
         help="go on with the run in that directory; with --recipe, begin it if there is none yet",
     )
     train.add_argument(
+        "--strategy",
+        default="none",
+        help="none, mirrored (all devices of this machine), multiworker (several machines), tpu; default: %(default)s",
+    )
+    train.add_argument("--workers", default="", metavar="HOST:PORT,...", help="of multiworker; else TF_CONFIG or SLURM")
+    train.add_argument("--worker-index", type=int, metavar="N", help="of this process among them, from 0")
+    train.add_argument(
         "--checkpoint-minutes",
         type=float,
         default=10.0,
@@ -120,6 +127,9 @@ def _train(args: argparse.Namespace) -> int:
         run_dir=args.resume or args.run_dir,
         resume=args.resume is not None,
         checkpoint_minutes=args.checkpoint_minutes,
+        strategy=args.strategy,
+        workers=[worker for worker in args.workers.split(",") if worker],
+        worker_index=args.worker_index,
     )
     accuracy = result.validation_accuracy
     rows = [

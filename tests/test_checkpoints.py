@@ -218,7 +218,7 @@ def test_directories_without_a_run(tmp_path, short, capsys):
     (tmp_path / "x" / "note.txt").write_text("mine")
     with pytest.raises(InputError, match="has no recipe.json"):
         train(short, run_dir=tmp_path / "x", resume=True)
-    with pytest.raises(InputError, match="needs the run_dir"):
+    with pytest.raises(InputError, match="expected a run_dir"):
         train(short, resume=True)
     for arguments, said in (
         (["--resume", "none"], "expected the directory of a run"),

@@ -172,6 +172,15 @@ def batches(split: Split, batch_size: int) -> tf.data.Dataset:
     )
 
 
+def _share(batch_size: int, number: int, count: int) -> np.ndarray:
+    """Positions of a worker in a batch: as many from the front as from the back, since `mix` pairs these."""
+    positions = np.arange(batch_size)
+    half, odd = divmod(batch_size // count, 2)
+    front, back = positions[number * half :][:half], positions[::-1][number * half :][:half]
+    middle = positions[count * half :][number * odd :][:odd]
+    return np.concatenate([front, middle, back[::-1]])
+
+
 def training_batches(
     split: Split,
     batch_size: int,
@@ -183,6 +192,7 @@ def training_batches(
     classes: int | None = None,
     first_epoch: int = 0,
     first_batch: int = 0,
+    piece: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
     """Endless shuffled batches; every epoch is a function of `(seed, epoch)`, every image's augmentation of its index.
 
@@ -200,6 +210,8 @@ def training_batches(
         classes: makes targets of the labels: float32 `(n, classes)` with one 1 each; `mix` needs them.
         first_epoch: where to start.
         first_batch: where to start within that epoch.
+        piece: `(number, count)` of a worker: only its share of every batch. Images that `mix` pairs are in one share,
+            so the shares together are the batch that one machine would make.
 
     Returns:
         Pairs of uint8 (float32 after `mix`) `(batch_size, H, W, C)` and int64 `(batch_size,)` or float32 targets.
@@ -218,6 +230,8 @@ def training_batches(
         places = tf.reshape(order[:, None] + count * tf.range(repeats)[None], [-1])[:count]
         batched = tf.data.Dataset.from_tensor_slices(places).batch(batch_size, drop_remainder=True)
         done = tf.where(epoch == first_epoch, tf.constant(first_batch, tf.int64), 0)
+        if piece[1] > 1:
+            batched = batched.map(lambda places: tf.gather(places, _share(batch_size, *piece)))
         return (
             batched.enumerate()
             .skip(done)

@@ -18,8 +18,8 @@ class Keep(keras.callbacks.Callback):
     What is saved is `twin`, a float32 model without the training's regularisation, with the weights of that moment.
     """
 
-    def __init__(self, twin: keras.Model, path: Path, card: ModelCard, best: bool):
-        """Takes what is saved, where, with which card, and whether only improvements are."""
+    def __init__(self, twin: keras.Model, path: Path | None, card: ModelCard, best: bool):
+        """Takes what is saved, where (None: nowhere), with which card, and whether only improvements are."""
         super().__init__()
         self.twin, self.path, self.card, self.only_best = twin, path, card, best
         self.best, self.epoch = (-1.0, 0.0), 0
@@ -34,7 +34,12 @@ class Keep(keras.callbacks.Callback):
     def save(self) -> None:
         """Writes the model as it is now."""
         copy_weights(self.model, self.twin)
-        saving.save_model(self.twin, self.path, self.card, overwrite=True)
+        self.write()
+
+    def write(self) -> None:
+        """Writes the twin as it is now; does nothing without a path."""
+        if self.path:
+            saving.save_model(self.twin, self.path, self.card, overwrite=True)
 
 
 class Log(keras.callbacks.CSVLogger):
@@ -88,4 +93,4 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
     """Copies by layer name: regularising layers change the order of the others."""
     values = {weight.path: weight for weight in source.weights}
     for weight in target.weights:
-        weight.assign(values[weight.path])
+        weight.assign(keras.ops.convert_to_numpy(values[weight.path]))

@@ -95,6 +95,7 @@ def write(folder: Path, model: keras.Model, epoch: int, step: int, state: Mappin
     tensors = {
         f"{group}/{number:05}": np.asarray(keras.ops.convert_to_numpy(variable))
         for group, variables in _groups(model).items()
+        if group != "metrics" or step  # they start every epoch at zero
         for number, variable in enumerate(variables)
     }
     if not all(np.isfinite(value).all() for value in tensors.values() if value.dtype.kind == "f"):
@@ -217,6 +218,8 @@ class Checkpoints(keras.callbacks.Callback):
         start: Checkpoint | None = None,
         minutes: float = 10.0,
         keep: int = 2,
+        workers: int = 1,
+        writes: bool = True,
     ):
         """Takes the run's parts.
 
@@ -227,10 +230,12 @@ class Checkpoints(keras.callbacks.Callback):
             start: where it goes on.
             minutes: between checkpoints within an epoch.
             keep: how many files stay.
+            workers: with several there are checkpoints between epochs only, which all of them reach alike.
+            writes: whether this worker writes the files.
         """
         super().__init__()
         self.folder, self.watched, self.signals, self.start = folder, watched, signals, start
-        self.minutes, self.keep = minutes, keep
+        self.minutes, self.keep, self.workers, self.writes = minutes, keep, workers, writes
         self.last: Path | None = start.path if start else None
 
     def on_train_begin(self, logs: dict | None = None) -> None:
@@ -249,24 +254,28 @@ class Checkpoints(keras.callbacks.Callback):
             self._write(epoch, 0)
         elif self.start and self.start.step:
             restore(self.model, self.start, ("metrics",))
-        self._stop(epoch, 0)
+        self._stop()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """`batch` is the last of those that one call executed."""
         step = batch + 1
         if self.start and self.epoch == self.start.epoch and step <= self.start.step:
             return  # done before the run was interrupted
-        if self.signals.received is not None:
+        if self.workers > 1:
+            self._stop()
+        elif self.signals.received is not None:
             self._write(self.epoch, step)
-            self._stop(self.epoch, step)
-        if time.monotonic() - self._time > 60 * self.minutes:
+            self._stop()
+        elif time.monotonic() - self._time > 60 * self.minutes:
             self._write(self.epoch, step)
 
-    def _stop(self, epoch: int, step: int) -> None:
+    def _stop(self) -> None:
         if self.signals.received is not None:
             raise Stopped(self.signals.received)
 
     def _write(self, epoch: int, step: int) -> None:
+        if not self.writes:
+            return
         state = {name: {a: getattr(owner, a) for a in attributes} for name, (owner, attributes) in self.watched.items()}
         self.last = write(self.folder, self.model, epoch, step, state)
         for path in all_of(self.folder)[: -self.keep]:

@@ -7,14 +7,14 @@ import json
 import os
 import shutil
 import signal
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from keras_resnet import files
+from keras_resnet import files, saving
 from keras_resnet.builder import build
 from keras_resnet.card import ModelCard
 from keras_resnet.data import Dataset, Split, batches, joined, load_dataset, training_batches
@@ -27,7 +27,8 @@ from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.preprocessing import PREPROCESS, Preprocess
 from keras_resnet.specs import ResNetSpec, get_spec
 from keras_resnet.training import checkpoints, precision, run, summary
-from keras_resnet.training.callbacks import Keep, Log, Stopwatch, copy_weights
+from keras_resnet.training import strategy as strategies
+from keras_resnet.training.callbacks import Keep, Log, Stopwatch
 from keras_resnet.training.fused import fuse
 from keras_resnet.training.optimization import make_optimizer
 from keras_resnet.training.progress import Progress
@@ -74,6 +75,9 @@ def train(
     run_dir: str | os.PathLike | None = None,
     resume: bool = False,
     checkpoint_minutes: float = 10.0,
+    strategy: str = "none",
+    workers: Sequence[str] = (),
+    worker_index: int | None = None,
     verbose: bool = True,
 ) -> Result:
     """Trains a recipe's model and keeps the weights of the best validation epoch, or the last ones (`keep`).
@@ -87,6 +91,11 @@ def train(
         run_dir: a new or empty directory; `runs/RECIPE-DATE-TIME` by default.
         resume: go on from the last checkpoint in `run_dir`, if it holds a run of this recipe; begin if it is empty.
         checkpoint_minutes: between checkpoints within an epoch; there is one after every epoch in any case.
+        strategy: of `strategy.STRATEGIES`: `"mirrored"` for all devices of this machine, `"multiworker"` for several
+            machines, which all call this with the same arguments and see `run_dir` on a common disk. The batch size is
+            the global one in any case.
+        workers: for `"multiworker"`: `host:port` of each; else TF_CONFIG's or SLURM's.
+        worker_index: of this process among them.
         verbose: show the progress: a bar on a terminal, else a line after every epoch.
 
     Returns:
@@ -94,8 +103,8 @@ def train(
 
     Raises:
         InputError: unknown names in the recipe, unusable data, a run directory in use or of another recipe, damaged
-            checkpoints, a full disk.
-        GateError: the loss became NaN or infinite.
+            checkpoints, a full disk, workers that differ or cannot be reached.
+        GateError: the loss became NaN or infinite, or another worker is gone.
 
     Example:
         >>> import dataclasses, tempfile, keras_resnet
@@ -104,6 +113,8 @@ def train(
         >>> (result.run_dir / "model.keras").exists()
         True
     """
+    devices = strategies.make(strategy, workers, worker_index)
+    devices.check_batch(recipe.batch_size)
     spec = get_spec(recipe.model)
     if recipe.preprocess not in PREPROCESS:
         raise unknown_name("input convention", recipe.preprocess, PREPROCESS)
@@ -128,30 +139,25 @@ def train(
             f"batch_size={recipe.batch_size}: {recipe.dataset} has only {len(dataset.train.labels)} training images; "
             f"pass --set batch_size={max(1, len(dataset.train.labels) // 4)}"
         )
-    if resume and run_dir is None:
-        raise InputError("resume=True needs the run_dir to go on with")
-    start = None
-    if resume and run.is_one(Path(run_dir)):
-        path = Path(run_dir)
-        run.reopen(recipe, path)
-        if (finished := read_result(path)) is not None:
-            return finished
-        start = checkpoints.newest(path / checkpoints.FOLDER)
-    else:
-        path = run.create(recipe, run_dir)
+    path = _open(recipe, run_dir, resume, devices)
+    if resume and (finished := read_result(path)) is not None:
+        return finished
+    start = checkpoints.newest(path / checkpoints.FOLDER)
+    devices.agree({"epoch": start.epoch if start else 0, "step": start.step if start else 0})
     keras.utils.set_random_seed(recipe.seed)
     tf.config.experimental.enable_op_determinism()
     policy = precision.resolve(recipe.precision)
-    model, twin = _models(recipe, spec, dataset, policy)
-    model.compile(
-        optimizer=make_optimizer(recipe, steps),
-        loss=_LOSSES[recipe.loss](recipe),
-        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-        steps_per_execution=recipe.steps_per_execution,
-        jit_compile=recipe.jit_compile,
-    )
-    if verbose:
-        print(summary.describe(model, twin, recipe, steps, policy))
+    model, twin = _models(recipe, spec, dataset, policy, devices)
+    with devices.strategy.scope():
+        model.compile(
+            optimizer=make_optimizer(recipe, steps),
+            loss=_LOSSES[recipe.loss](recipe),
+            weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+            steps_per_execution=recipe.steps_per_execution,
+            jit_compile=recipe.jit_compile,
+        )
+    if verbose and devices.is_chief:
+        print(summary.describe(model, twin, recipe, steps, policy, devices.replicas))
     card = ModelCard(
         labels=dataset.classes,
         preprocess=PREPROCESS[recipe.preprocess],
@@ -160,7 +166,23 @@ def train(
         recipe=recipe.name,
         crop=recipe.crop,
     )
-    return _Run(model, twin, recipe, dataset, steps, path, card, augment, start, checkpoint_minutes).fit(verbose)
+    run_ = _Run(model, twin, recipe, dataset, steps, path, card, augment, start, checkpoint_minutes, devices)
+    return run_.fit(verbose and devices.is_chief)
+
+
+def _open(recipe: Recipe, run_dir, resume: bool, devices: strategies.Devices) -> Path:
+    """The run directory, made or checked by the chief once all workers agree on the run."""
+    if run_dir is None and (resume or devices.workers):
+        raise InputError("expected a run_dir: the directory of the run to resume, or the one that all workers share")
+    devices.agree({**asdict(recipe), **run.versions()})
+    path = Path(run_dir) if run_dir else None
+    if resume and run.is_one(path):
+        if devices.is_chief:
+            run.reopen(recipe, path)
+    elif devices.is_chief:
+        path = run.create(recipe, run_dir)
+    devices.agree({})  # the others wait until it is there
+    return path
 
 
 def _crossentropy(recipe: Recipe):
@@ -178,13 +200,16 @@ def _binary(recipe: Recipe):
 _LOSSES = {"cross-entropy": _crossentropy, "binary": _binary}
 
 
-def _models(recipe: Recipe, spec: ResNetSpec, dataset: Dataset, policy: str) -> tuple[keras.Model, keras.Model]:
+def _models(
+    recipe: Recipe, spec: ResNetSpec, dataset: Dataset, policy: str, devices
+) -> tuple[keras.Model, keras.Model]:
     """The net that is trained, and its plain float32 twin that is saved."""
     common = {"classes": len(dataset.classes)}
     height, width, channels = dataset.image_shape
     if recipe.test_size:  # training and validation images of two sizes pass through a net of no fixed one
         height = width = None
-    with precision.policy(policy):
+    several = devices.replicas > 1
+    with precision.policy(policy), devices.strategy.scope():
         model = build(
             spec,
             **common,
@@ -193,6 +218,7 @@ def _models(recipe: Recipe, spec: ResNetSpec, dataset: Dataset, policy: str) -> 
             dropout=recipe.dropout,
             stochastic_depth=recipe.stochastic_depth,
             zero_init_residual=recipe.zero_init_residual,
+            norm="sync_batch" if several and recipe.sync_bn else "batch",
         )
     with precision.policy("float32"):
         twin = build(spec, **common, input_shape=dataset.image_shape)
@@ -216,30 +242,37 @@ def _estimate_statistics(model: keras.Model, split: Split, recipe: Recipe, augme
         layer.momentum = momentum
 
 
-def _pipelines(recipe: Recipe, dataset: Dataset, augment: Augmentation, preprocess: Preprocess, clock: Clock, start):
+def _pipelines(
+    recipe: Recipe, dataset: Dataset, augment: Augmentation, preprocess: Preprocess, clock: Clock, start, devices
+):
     """Batches to train on, endless and timed by the clock, and to validate on (None where nothing is held out)."""
     classes = len(dataset.classes)
 
     def normalized(pixels, targets):
         return preprocess(pixels), targets
 
-    training = training_batches(
-        _training_split(recipe, dataset),
-        recipe.batch_size,
-        seed=recipe.seed,
-        augment=augment,
-        repeats=recipe.repeats,
-        mix=make_mix(recipe.mixup, recipe.cutmix),
-        classes=classes,
-        first_epoch=start.epoch if start else 0,
-        first_batch=start.step if start else 0,
-    )
-    training = training.map(normalized, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    def training(piece: tuple[int, int]) -> tf.data.Dataset:
+        pipeline = training_batches(
+            _training_split(recipe, dataset),
+            recipe.batch_size,
+            seed=recipe.seed,
+            augment=augment,
+            repeats=recipe.repeats,
+            mix=make_mix(recipe.mixup, recipe.cutmix),
+            classes=classes,
+            first_epoch=start.epoch if start else 0,
+            first_batch=start.step if start else 0,
+            piece=piece,
+        )
+        pipeline = pipeline.map(normalized, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+        return clock.timed(pipeline)
+
     validation = None
     if recipe.hold_out:
-        one_hot = batches(dataset.validation, _EVALUATION_BATCH).map(lambda x, y: (x, tf.one_hot(y, classes)))
-        validation = one_hot.map(normalized).cache()
-    return clock.timed(training), validation
+        size = -(-_EVALUATION_BATCH // devices.replicas) * devices.replicas
+        one_hot = batches(dataset.validation, size).map(lambda x, y: (x, tf.one_hot(y, classes)))
+        validation = devices.padded(one_hot.map(normalized), size, len(dataset.validation.labels)).cache()
+    return devices.distribute(training), validation
 
 
 def _training_split(recipe: Recipe, dataset: Dataset) -> Split:
@@ -260,13 +293,16 @@ class _Run:
     augment: Augmentation
     start: checkpoints.Checkpoint | None
     checkpoint_minutes: float
+    devices: strategies.Devices
 
     def __post_init__(self) -> None:
         """Makes the callbacks that know how the run goes."""
         recipe = self.recipe
         self.clock, self.signals = Clock(), checkpoints.Signals()
         self.stopwatch = Stopwatch(self.clock)
-        self.keep = Keep(self.twin, self.path / run.MODEL, self.card, best=recipe.keep == "best" and recipe.hold_out)
+        only_best = recipe.keep == "best" and recipe.hold_out
+        target = self.path / run.MODEL if self.devices.is_chief else None
+        self.keep = Keep(self.twin, target, self.card, only_best)
         watched = {"keep": (self.keep, ("best", "epoch"))}
         watched["stopwatch"] = (self.stopwatch, ("steps", "seconds", "waiting", "total"))
         self.plateau = None
@@ -275,15 +311,23 @@ class _Run:
             watched["plateau"] = (self.plateau, ("best", "wait", "cooldown_counter"))
         folder = self.path / checkpoints.FOLDER
         self.checkpoints = checkpoints.Checkpoints(
-            folder, watched, self.signals, start=self.start, minutes=self.checkpoint_minutes
+            folder,
+            watched,
+            self.signals,
+            start=self.start,
+            minutes=self.checkpoint_minutes,
+            workers=max(1, len(self.devices.workers)),
+            writes=self.devices.is_chief,
         )
 
     def _callbacks(self, verbose: bool) -> list[keras.callbacks.Callback]:
         """In the order in which they act: average, log, keep, show, and the checkpoint of what they left."""
         callbacks = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if self.recipe.ema else []
         callbacks += [self.plateau] if self.plateau else []
-        callbacks += [self.stopwatch, Log(str(self.path / run.METRICS), append=True), self.keep]
-        if importlib.util.find_spec("tensorboard"):
+        callbacks += [self.stopwatch, self.keep]
+        if self.devices.is_chief:
+            callbacks.append(Log(str(self.path / run.METRICS), append=True))
+        if self.devices.is_chief and importlib.util.find_spec("tensorboard"):
             callbacks.append(keras.callbacks.TensorBoard(str(self.path / run.TENSORBOARD), write_graph=False))
         if verbose:
             first = (self.start.epoch, self.start.step) if self.start else (0, 0)
@@ -294,12 +338,12 @@ class _Run:
         """Trains, and writes result.json and curves.png."""
         recipe, path = self.recipe, self.path
         training, validation = _pipelines(
-            recipe, self.dataset, self.augment, self.card.preprocess, self.clock, self.start
+            recipe, self.dataset, self.augment, self.card.preprocess, self.clock, self.start, self.devices
         )
         callbacks, stopped = self._callbacks(verbose), None
-        self._go_on()
         try:
-            with self.signals.watched():
+            with self.signals.watched(), self.devices.fitting(self.model, self._batch()):
+                self._go_on()
                 self.model.fit(
                     training,
                     initial_epoch=self.start.epoch if self.start else 0,
@@ -310,11 +354,12 @@ class _Run:
                     shuffle=False,  # the pipeline does
                     verbose=0,
                 )
-            if recipe.precise_bn:
-                copy_weights(self.twin, self.model)  # those that are kept, which need not be the last ones
-                split = _training_split(recipe, self.dataset)
-                _estimate_statistics(self.model, split, recipe, self.augment, self.card.preprocess)
-                self.keep.save()
+            if recipe.precise_bn and self.devices.is_chief:
+                split = _training_split(
+                    recipe, self.dataset
+                )  # of the weights that are kept, which need not be the last
+                _estimate_statistics(self.twin, split, recipe, self.augment, self.card.preprocess)
+                self.keep.write()
         except KeyboardInterrupt as error:
             stopped = error
             if not self.keep.epoch:  # better the weights of a moment than a directory without a model
@@ -323,15 +368,15 @@ class _Run:
             for callback in callbacks:
                 if isinstance(callback, Log | Progress):
                     callback.close()
-            if (path / run.METRICS).exists():
+            if self.devices.is_chief and (path / run.METRICS).exists():
                 run.draw_curves(path)
         self.stopwatch.tick()
         result = self._result(interrupted=stopped is not None)
-        if stopped is None:
+        if stopped is None and self.devices.is_chief:
             with files.writing(path / run.RESULT, overwrite=True) as temporary:
                 temporary.write_text(json.dumps(result.to_json(), indent=2) + "\n", encoding="utf-8")
             shutil.rmtree(path / checkpoints.FOLDER, ignore_errors=True)  # model.keras is what the run was for
-        elif isinstance(stopped, checkpoints.Stopped) and stopped.signal == signal.SIGTERM:
+        if isinstance(stopped, checkpoints.Stopped) and stopped.signal == signal.SIGTERM:
             raise stopped
         return result
 
@@ -348,31 +393,39 @@ class _Run:
             interrupted=interrupted,
         )
 
+    def _batch(self) -> tuple[tf.TensorSpec, tf.TensorSpec]:
+        """The shapes of a replica's batch."""
+        own = self.recipe.batch_size // self.devices.replicas
+        size = self.dataset.train.fetch(tf.constant([0], tf.int64)).shape[1:]
+        return tf.TensorSpec((own, *size)), tf.TensorSpec((own, len(self.dataset.classes)))
+
     def _go_on(self) -> None:
         """Brings the model to the checkpoint, and lets `fit` pass over the steps of the epoch that were done."""
-        run.cut_metrics(self.path / run.METRICS, self.start.epoch if self.start else 0)
+        if self.devices.is_chief:
+            run.cut_metrics(self.path / run.METRICS, self.start.epoch if self.start else 0)
         if not self.start:
             return
-        model, recipe = self.model, self.recipe
-        model.optimizer.build(model.trainable_variables)
+        model = self.model
+        if self.recipe.precise_bn and (self.path / run.MODEL).exists():  # it works on the weights that are kept
+            self.twin.set_weights(saving.load_model(self.path / run.MODEL)[0].get_weights())
         if self.start.step:
-            # Keras makes the variables of the metrics with the first batch that it sees.
-            size = self.dataset.train.fetch(tf.constant([0], tf.int64)).shape[1:]
-            model.test_on_batch(np.zeros((1, *size), "float32"), np.eye(1, len(self.dataset.classes), dtype="float32"))
             model.make_train_function()
-            model.train_function = _passing_over(model.train_function, self.start.step // recipe.steps_per_execution)
+            calls = self.start.step // self.recipe.steps_per_execution
+            model.train_function = _passing_over(model, calls)
+        with self.devices.strategy.scope():
+            model.optimizer.build(model.trainable_variables)
         checkpoints.restore(model, self.start, ("model", "optimizer"))
 
 
-def _passing_over(function, calls: int):
+def _passing_over(model: keras.Model, calls: int):
     """A train function that does nothing so many times: `fit` counts the steps, the pipeline starts behind them."""
-    remaining = calls
+    function, remaining = model.train_function, calls
 
     def train_function(iterator):
         nonlocal remaining
         if remaining:
             remaining -= 1
-            return {}
+            return model.get_metrics_result()
         return function(iterator)
 
     return train_function

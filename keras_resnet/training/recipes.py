@@ -57,6 +57,8 @@ class Recipe:
         zero_init_residual: every residual starts at zero.
         precision: `"auto"` is mixed_bfloat16 where the processor or the GPU computes in it, else float32. What is saved
             is float32 in any case.
+        sync_bn: on several devices, statistics of batch normalisation over the whole batch, as on one device; without,
+            of each replica's part, which is faster.
         precise_bn: training images over which the statistics of batch normalisation are averaged at the end; 0 for
             moving averages.
         keep: which weights model.keras holds: of the `"best"` validation epoch, or the `"last"` ones: right where the
@@ -112,6 +114,7 @@ class Recipe:
     stochastic_depth: float = 0.0
     zero_init_residual: bool = False
     precision: str = "auto"
+    sync_bn: bool = True
     precise_bn: int = 0
     keep: str = "best"
     hold_out: bool = True

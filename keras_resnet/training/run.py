@@ -92,12 +92,17 @@ def cut_metrics(path: Path, epochs: int) -> None:
         path.unlink()  # Keras' logger writes the header again
 
 
+def versions() -> dict[str, str]:
+    """Of the packages that a run's result depends on."""
+    return {name: importlib.metadata.version(name) for name in _PACKAGES}
+
+
 def environment(seed: int) -> dict[str, object]:
     """Versions, commit, machine and seed, for environment.json."""
     return {
         "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "packages": versions(),
         "git_commit": _git_commit(),
         "platform": platform.platform(),
         "processor": _processor(),

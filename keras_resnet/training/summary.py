@@ -13,7 +13,7 @@ from keras_resnet.training.recipes import Recipe
 _SLOTS = {"sgd": 1, "adam": 2, "adamw": 2, "rmsprop": 2, "lamb": 2}
 
 
-def describe(model: keras.Model, twin: keras.Model, recipe: Recipe, steps: int, policy: str) -> str:
+def describe(model: keras.Model, twin: keras.Model, recipe: Recipe, steps: int, policy: str, replicas: int = 1) -> str:
     """Three lines: the net, the optimization, the size of a step.
 
     Args:
@@ -22,11 +22,14 @@ def describe(model: keras.Model, twin: keras.Model, recipe: Recipe, steps: int, 
         recipe: of the run.
         steps: per epoch.
         policy: dtype policy that the model was built under.
+        replicas: that share a batch.
     """
     trainable = model.trainable_variables
     undecayed = () if recipe.decay_all else UNDECAYED
     decayed = sum(variable.name not in undecayed for variable in trainable) if recipe.weight_decay else 0
-    memory = estimated_memory(twin, recipe, policy) / 1e9
+    memory = estimated_memory(twin, recipe, policy, replicas) / 1e9
+    share = f"{recipe.batch_size // replicas} on each of {replicas} replicas, " if replicas > 1 else ""
+    each = " each" if replicas > 1 else ""
     size = " x ".join(map(str, twin.input_shape[1:3]))
     return "\n".join(
         (
@@ -34,18 +37,19 @@ def describe(model: keras.Model, twin: keras.Model, recipe: Recipe, steps: int, 
             f"{policy}",
             f"{recipe.optimizer}: {decayed} tensors decayed, {len(trainable) - decayed} not; {recipe.schedule} "
             f"schedule, {recipe.epochs} epochs of {steps} steps",
-            f"batches of {recipe.batch_size}, about {memory:.1f} GB of memory (estimated)",
+            f"batches of {recipe.batch_size}, {share}about {memory:.1f} GB of memory{each} (estimated)",
         )
     )
 
 
-def estimated_memory(twin: keras.Model, recipe: Recipe, policy: str) -> float:
+def estimated_memory(twin: keras.Model, recipe: Recipe, policy: str, replicas: int = 1) -> float:
     """Bytes for the outputs that the backward pass needs, and for weights, gradients and the optimizer's slots.
 
     Args:
         twin: the net at the size at which it is saved.
         recipe: of the run.
         policy: dtype policy of the training.
+        replicas: that share a batch; the figure is of one.
     """
     item = 2 if policy.startswith("mixed") else 4
     kept, parts = 0, [0]  # with rematerialisation: the blocks' outputs, and what lies within one block at a time
@@ -56,4 +60,4 @@ def estimated_memory(twin: keras.Model, recipe: Recipe, policy: str) -> float:
             parts.append(0)
     scale = (recipe.image_size / recipe.test_size) ** 2 if recipe.test_size and recipe.image_size else 1.0
     copies = 2 + _SLOTS[recipe.optimizer] + bool(recipe.ema)
-    return (kept + max(parts)) * scale * item * recipe.batch_size + 4 * twin.count_params() * copies
+    return (kept + max(parts)) * scale * item * recipe.batch_size / replicas + 4 * twin.count_params() * copies

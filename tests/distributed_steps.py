@@ -1,0 +1,76 @@
+"""Twenty steps of ResNet-20 under a strategy, as a function and as a program of its own.
+
+In float64: the first steps of a net multiply differences of rounding by ten and more, and the two kinds of batch
+normalisation round differently in float32; here what is left is what the strategies do differently.
+"""
+
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_resnet import build
+from keras_resnet.training import strategy
+from keras_resnet.training.optimization import CoupledSGD
+
+BATCH, STEPS, COUNT = 32, 20, 37  # 37 validation images: a ragged last batch
+
+
+def run(devices: strategy.Devices, sync: bool = True) -> dict[str, np.ndarray]:
+    """Losses, validation and weights."""
+    rng = np.random.default_rng(0)
+    images, targets = rng.normal(size=(64, 32, 32, 3)), rng.normal(size=(64, 64))
+    keras.utils.set_random_seed(0)
+    keras.config.set_floatx("float64")
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float64")
+    try:
+        with devices.strategy.scope():
+            norm = "sync_batch" if devices.replicas > 1 and sync else "batch"
+            model = build("resnet20_cifar", include_top=False, pooling="avg", norm=norm)
+            optimizer = CoupledSGD(0.01, decay=1e-3, momentum=0.9, nesterov=True)
+            model.compile(
+                optimizer=optimizer, loss="mse", weighted_metrics=[keras.metrics.MeanAbsoluteError(name="mae")]
+            )
+
+        def pieces(piece):
+            number, count = piece
+            own = BATCH // count
+            whole = tf.data.Dataset.from_tensor_slices((images, targets)).repeat().batch(BATCH, drop_remainder=True)
+            return whole.map(lambda x, y: (x[number * own :][:own], y[number * own :][:own])).map(
+                lambda x, y: (tf.ensure_shape(x, (own, 32, 32, 3)), tf.ensure_shape(y, (own, 64)))
+            )
+
+        share = BATCH // devices.replicas
+        specs = tf.TensorSpec((share, 32, 32, 3), tf.float64), tf.TensorSpec((share, 64), tf.float64)
+        validation = tf.data.Dataset.from_tensor_slices((images[:COUNT], targets[:COUNT])).batch(10)
+        with devices.fitting(model, specs):
+            history = model.fit(
+                devices.distribute(pieces),
+                steps_per_epoch=STEPS // 2,
+                epochs=2,
+                validation_data=devices.padded(validation, 10, COUNT),
+                verbose=0,
+                shuffle=False,
+            ).history
+    finally:
+        keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy(before)
+    weights = {f"w{i:03}": keras.ops.convert_to_numpy(w) for i, w in enumerate(model.weights)}
+    return {**weights, **{key: np.array(values) for key, values in history.items()}}
+
+
+def main(output: str, name: str, *workers: str) -> None:
+    """Writes the results; TensorFlow confuses the collectives of two strategies of one process."""
+    if name == "multiworker":
+        devices = strategy.make(name, workers[0].split(","), int(workers[1]))
+    else:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+        devices = strategy.make(name.partition("-")[0])
+    np.savez(output, **run(devices, sync=not name.endswith("-unsynchronized")))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
