@@ -21,38 +21,21 @@ def _parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser("train", help="train a recipe into a run directory")
     train.add_argument("--recipe", help=" or ".join(RECIPES))
-    train.add_argument(
-        "--data-dir", type=Path, help="where the files of cifar10, cifar100 or imagenet are (CIFAR: else Keras' cache)"
-    )
-    train.add_argument("--run-dir", type=Path, help="a new directory; runs/RECIPE-DATE-TIME by default")
-    train.add_argument(
-        "--resume",
-        type=Path,
-        metavar="RUN",
-        help="go on with the run in that directory; with --recipe, begin it if there is none yet",
-    )
-    train.add_argument(
-        "--strategy",
-        default="none",
-        help="none, mirrored (all devices of this machine), multiworker (several machines), tpu; default: %(default)s",
-    )
-    train.add_argument("--workers", default="", metavar="HOST:PORT,...", help="of multiworker; else TF_CONFIG or SLURM")
-    train.add_argument("--worker-index", type=int, metavar="N", help="of this process among them, from 0")
-    train.add_argument(
-        "--checkpoint-minutes",
-        type=float,
-        default=10.0,
-        metavar="N",
-        help="between checkpoints within an epoch (default: %(default)s)",
-    )
-    train.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change a setting of the recipe (epochs=3, dataset=DIR, ...); repeatable",
-    )
+    _add_training(train)
     train.set_defaults(work=_train)
+
+    finetune = commands.add_parser("finetune", help="move pretrained weights to another data set")
+    finetune.add_argument("--weights", help="a .keras file, or with --model a registered name, a weight file, hf://...")
+    finetune.add_argument("--model", help="name of the variant, where the weights do not tell")
+    finetune.add_argument("--data", metavar="DATASET", help="a folder, or a dataset's name")
+    finetune.add_argument(
+        "--freeze",
+        default="none",
+        help="stem, stage2, ...: nothing learns up to there; all: but the head (%(default)s)",
+    )
+    finetune.add_argument("--epochs", type=int, help="like --set epochs=N")
+    _add_training(finetune)
+    finetune.set_defaults(work=_finetune)
 
     prepare = commands.add_parser("prepare", help="write a data source as TFRecord files, for large sets")
     prepare.add_argument(
@@ -106,6 +89,41 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_training(train: argparse.ArgumentParser) -> None:
+    """What `train` and `finetune` share."""
+    train.add_argument(
+        "--data-dir", type=Path, help="where the files of cifar10, cifar100 or imagenet are (CIFAR: else Keras' cache)"
+    )
+    train.add_argument("--run-dir", type=Path, help="a new directory; runs/RECIPE-DATE-TIME by default")
+    train.add_argument(
+        "--resume",
+        type=Path,
+        metavar="RUN",
+        help="go on with the run in that directory; with --recipe, begin it if there is none yet",
+    )
+    train.add_argument(
+        "--strategy",
+        default="none",
+        help="none, mirrored (all devices of this machine), multiworker (several machines), tpu; default: %(default)s",
+    )
+    train.add_argument("--workers", default="", metavar="HOST:PORT,...", help="of multiworker; else TF_CONFIG or SLURM")
+    train.add_argument("--worker-index", type=int, metavar="N", help="of this process among them, from 0")
+    train.add_argument(
+        "--checkpoint-minutes",
+        type=float,
+        default=10.0,
+        metavar="N",
+        help="between checkpoints within an epoch (default: %(default)s)",
+    )
+    train.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a setting of the recipe (epochs=3, dataset=DIR, ...); repeatable",
+    )
+
+
 _EPILOG = "Exported files come from `python -m export`. Exit status: 0 done, 1 a check failed, 2 wrong usage or input."
 
 
@@ -119,6 +137,24 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 def _train(args: argparse.Namespace) -> int:
     recipe = _recipe(args)
     console.import_tensorflow()
+    return _run(args, recipe)
+
+
+def _finetune(args: argparse.Namespace) -> int:
+    if args.resume and not args.weights:
+        recipe = _resumed(args)
+        console.import_tensorflow()
+        return _run(args, recipe)
+    if not args.weights or not args.data:
+        raise InputError("expected --weights W and --data DATASET, or --resume RUN")
+    settings = [*([f"epochs={args.epochs}"] if args.epochs is not None else []), *args.set]
+    console.import_tensorflow()
+    from keras_resnet.training import finetune_recipe
+
+    return _run(args, finetune_recipe(args.weights, args.data, args.model, freeze=args.freeze, settings=settings))
+
+
+def _run(args: argparse.Namespace, recipe: Recipe) -> int:
     from keras_resnet.training import train
 
     result = train(
@@ -159,6 +195,11 @@ def _recipe(args: argparse.Namespace) -> Recipe:
         return override(get_recipe(args.recipe), args.set)
     if not args.resume:
         raise InputError(f"expected --recipe NAME or --resume RUN; recipes: {', '.join(RECIPES)}")
+    return _resumed(args)
+
+
+def _resumed(args: argparse.Namespace) -> Recipe:
+    """The recipe of the run to go on with."""
     if args.set:
         raise InputError("--resume RUN goes on with the recipe of the run: leave out --set")
     from keras_resnet.training import run

@@ -6,6 +6,7 @@ _HOMES = {
     "RECIPES": "recipes",
     "Recipe": "recipes",
     "Result": "loop",
+    "finetune_recipe": "transfer",
     "get_recipe": "recipes",
     "override": "recipes",
     "train": "loop",

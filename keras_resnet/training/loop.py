@@ -26,7 +26,7 @@ from keras_resnet.data.timing import Clock
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.preprocessing import PREPROCESS, Preprocess
 from keras_resnet.specs import ResNetSpec, get_spec
-from keras_resnet.training import checkpoints, precision, run, summary
+from keras_resnet.training import checkpoints, precision, run, summary, transfer
 from keras_resnet.training import strategy as strategies
 from keras_resnet.training.callbacks import Keep, Log, Stopwatch
 from keras_resnet.training.fused import fuse
@@ -148,9 +148,11 @@ def train(
     tf.config.experimental.enable_op_determinism()
     policy = precision.resolve(recipe.precision)
     model, twin = _models(recipe, spec, dataset, policy, devices)
+    if recipe.weights or recipe.freeze != "none":
+        transfer.begin(model, recipe, spec, dataset.classes)
     with devices.strategy.scope():
         model.compile(
-            optimizer=make_optimizer(recipe, steps),
+            optimizer=make_optimizer(recipe, steps, transfer.factors(model, recipe)),
             loss=_LOSSES[recipe.loss](recipe),
             weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
             steps_per_execution=recipe.steps_per_execution,
@@ -219,6 +221,7 @@ def _models(
             stochastic_depth=recipe.stochastic_depth,
             zero_init_residual=recipe.zero_init_residual,
             norm="sync_batch" if several and recipe.sync_bn else "batch",
+            freeze_bn=recipe.freeze_bn,
         )
     with precision.policy("float32"):
         twin = build(spec, **common, input_shape=dataset.image_shape)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import keras
 
 from keras_resnet.training.recipes import Recipe
@@ -34,22 +36,45 @@ class CoupledSGD(keras.optimizers.SGD):
     Keras' own `weight_decay` is subtracted beside the momentum; at momentum 0.9 the same number decays a tenth.
     """
 
-    def __init__(self, learning_rate, *, decay: float, undecayed: tuple[str, ...] = UNDECAYED, **kwargs):
-        """Takes SGD's arguments, the decay and the names of the variables that it leaves alone."""
+    def __init__(
+        self,
+        learning_rate,
+        *,
+        decay: float,
+        undecayed: tuple[str, ...] = UNDECAYED,
+        factors: Mapping[str, float] | None = None,
+        held_steps: int = 0,
+        **kwargs,
+    ):
+        """Takes SGD's arguments and three of its own.
+
+        Args:
+            learning_rate: as in SGD.
+            decay: of the weights.
+            undecayed: names of the variables that it leaves alone.
+            factors: of the learning rate, by a variable's path; 1 for others.
+            held_steps: steps in which the variables with a factor stay as they are.
+            **kwargs: as in SGD.
+        """
         super().__init__(learning_rate, **kwargs)
         self.decay, self.undecayed = decay, tuple(undecayed)
+        self.factors, self.held_steps = dict(factors or {}), held_steps
 
     def update_step(self, gradient, variable, learning_rate):
         """Adds the decay to a gradient, after clipping and after the replicas' sum, as PyTorch does."""
         # TensorFlow passes its own variable, whose name is not Keras'.
-        name = self._trainable_variables[self._get_variable_index(variable)].name
-        if name not in self.undecayed:
+        own = self._trainable_variables[self._get_variable_index(variable)]
+        if own.name not in self.undecayed:
             gradient = gradient + keras.ops.cast(variable, gradient.dtype) * self.decay
+        if own.path in self.factors:
+            is_free = keras.ops.cast(self.iterations >= self.held_steps, learning_rate.dtype)
+            learning_rate = learning_rate * self.factors[own.path] * is_free
         super().update_step(gradient, variable, learning_rate)
 
     def get_config(self) -> dict[str, object]:
         """The arguments."""
-        return {**super().get_config(), "decay": self.decay, "undecayed": self.undecayed}
+        own = {name: getattr(self, name) for name in ("decay", "undecayed", "factors", "held_steps")}
+        return {**super().get_config(), **own}
 
 
 def make_schedule(recipe: Recipe, steps_per_epoch: int):
@@ -76,8 +101,16 @@ def make_schedule(recipe: Recipe, steps_per_epoch: int):
     return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values)
 
 
-def make_optimizer(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-    """The recipe's optimizer, with weight decay kept off biases and norms unless it says `decay_all`."""
+def make_optimizer(
+    recipe: Recipe, steps_per_epoch: int, factors: Mapping[str, float] | None = None
+) -> keras.optimizers.Optimizer:
+    """The recipe's optimizer, with weight decay kept off biases and norms unless it says `decay_all`.
+
+    Args:
+        recipe: of the run.
+        steps_per_epoch: of it.
+        factors: of the learning rate, by a variable's path (`transfer.factors`).
+    """
     rate = make_schedule(recipe, steps_per_epoch)  # Keras counts batches, accumulated or not
     undecayed = () if recipe.decay_all else UNDECAYED
     common = {
@@ -88,7 +121,8 @@ def make_optimizer(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.Opt
     }
     sgd = {"momentum": recipe.momentum, "nesterov": recipe.nesterov}
     if recipe.coupled_decay:
-        return CoupledSGD(rate, decay=recipe.weight_decay, undecayed=undecayed, **sgd, **common)
+        own = {"undecayed": undecayed, "factors": factors, "held_steps": round(recipe.head_epochs * steps_per_epoch)}
+        return CoupledSGD(rate, decay=recipe.weight_decay, **own, **sgd, **common)
     kinds = {
         "sgd": (keras.optimizers.SGD, sgd),
         "adam": (keras.optimizers.Adam, {}),

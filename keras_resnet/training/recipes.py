@@ -55,6 +55,12 @@ class Recipe:
         dropout: before the classifier.
         stochastic_depth: rate of the last block, falling linearly towards the first.
         zero_init_residual: every residual starts at zero.
+        weights: that the training starts from, as in `load_weights`, below a new head; random ones without.
+        freeze: `"stem"`, `"stage2"`, ...: up to there nothing learns, and batch normalisation stays in inference mode;
+            `"all"`: all but the head.
+        freeze_bn: no batch normalisation learns, anywhere.
+        head_epochs: first epochs in which only the head learns.
+        layer_decay: factor of the learning rate from one stage to the one below it; the head has the whole rate.
         precision: `"auto"` is mixed_bfloat16 where the processor or the GPU computes in it, else float32. What is saved
             is float32 in any case.
         sync_bn: on several devices, statistics of batch normalisation over the whole batch, as on one device; without,
@@ -113,6 +119,11 @@ class Recipe:
     dropout: float = 0.0
     stochastic_depth: float = 0.0
     zero_init_residual: bool = False
+    weights: str = ""
+    freeze: str = "none"
+    freeze_bn: bool = False
+    head_epochs: float = 0.0
+    layer_decay: float = 1.0
     precision: str = "auto"
     sync_bn: bool = True
     precise_bn: int = 0
@@ -157,7 +168,7 @@ class Recipe:
             "clip_norm",
             "mixup",
         )
-        for field in (*at_least_0, "cutmix", "precise_bn"):
+        for field in (*at_least_0, "cutmix", "precise_bn", "head_epochs"):
             if not getattr(self, field) >= 0:
                 raise InputError(f"recipe {self.name}: {field}={getattr(self, field)}, expected at least 0")
         tables = {
@@ -174,6 +185,16 @@ class Recipe:
             raise InputError(f"recipe {self.name}: coupled_decay goes with optimizer=sgd, not {self.optimizer}")
         if self.schedule == "plateau" and not self.hold_out:
             raise InputError(f"recipe {self.name}: schedule=plateau watches the validation split; set hold_out=true")
+        if not 0 < self.layer_decay <= 1:
+            raise InputError(f"recipe {self.name}: layer_decay={self.layer_decay}, expected above 0 and at most 1")
+        if (self.layer_decay < 1 or self.head_epochs) and not self.coupled_decay:
+            raise InputError(f"recipe {self.name}: layer_decay and head_epochs go with coupled_decay=true")
+        if self.head_epochs and not (self.freeze_bn or self.freeze == "all"):
+            raise InputError(
+                f"recipe {self.name}: head_epochs goes with freeze_bn=true: statistics would move while the rest stays"
+            )
+        if self.freeze_bn and self.precise_bn:
+            raise InputError(f"recipe {self.name}: freeze_bn keeps the statistics that precise_bn would replace")
         if self.target_threshold and self.loss != "binary":
             raise InputError(f"recipe {self.name}: target_threshold goes with loss=binary, not {self.loss}")
         if self.remat and self.stochastic_depth:
