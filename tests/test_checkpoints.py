@@ -41,7 +41,7 @@ from keras_resnet import console
 from keras_resnet.training import checkpoints
 console.import_tensorflow()
 from keras_resnet.specs import SPECS, ResNetSpec
-from keras_resnet.training import loop, recipes
+from keras_resnet.training import loop, recipes, session
 SPECS["mini"] = ResNetSpec(name="mini", block="basic", depths=(1, 1), stem="cifar", width=4, classes=10)
 
 class Killer(keras.callbacks.Callback):
@@ -52,8 +52,8 @@ class Killer(keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 left = int(sys.argv[2])
-original = loop._Run._callbacks
-loop._Run._callbacks = lambda self, verbose: [*original(self, verbose), Killer()]
+original = session.Session._callbacks
+session.Session._callbacks = lambda self, verbose: [*original(self, verbose), Killer()]
 recipe = recipes.loads(open(sys.argv[3]).read(), "x")
 loop.train(recipe, run_dir=sys.argv[1], resume=True, checkpoint_minutes=float(sys.argv[4]), verbose=False)
 """
@@ -103,13 +103,13 @@ class _After(keras.callbacks.Callback):
 @pytest.fixture
 def signalled(monkeypatch):
     """Makes the next trainings get a signal after so many steps."""
-    from keras_resnet.training import loop
+    from keras_resnet.training import session
 
-    original = loop._Run._callbacks
+    original = session.Session._callbacks
 
     def arrange(steps, number=signal.SIGINT):
         monkeypatch.setattr(
-            loop._Run, "_callbacks", lambda self, verbose: [_After(steps, number), *original(self, verbose)]
+            session.Session, "_callbacks", lambda self, verbose: [_After(steps, number), *original(self, verbose)]
         )
 
     return arrange
@@ -166,12 +166,12 @@ def test_kills_leave_nothing_that_cannot_go_on(uninterrupted, tmp_path):
 @pytest.fixture(scope="module")
 def one_stopped(short, tmp_path_factory):
     """A run stopped in its second epoch."""
-    from keras_resnet.training import loop
+    from keras_resnet.training import session
 
-    folder, original = tmp_path_factory.mktemp("stopped") / "run", loop._Run._callbacks
+    folder, original = tmp_path_factory.mktemp("stopped") / "run", session.Session._callbacks
     with pytest.MonkeyPatch.context() as patch:
         killer = _After(STEPS + 3, signal.SIGINT)
-        patch.setattr(loop._Run, "_callbacks", lambda self, verbose: [killer, *original(self, verbose)])
+        patch.setattr(session.Session, "_callbacks", lambda self, verbose: [killer, *original(self, verbose)])
         assert train(short, run_dir=folder, verbose=False).interrupted
     return folder
 
