@@ -27,8 +27,16 @@ def test_the_map_of_the_readme_names_every_module():
             assert f"{path.name}{'/' if path.is_dir() else ''}" in readme, path
 
 
-MODULES = ["builder", "errors", "files", "preprocessing", "specs", "training.recipes", "data", "applications"]
-MODULES += ["weights.loading", "weights.registry", "weights.pytorch"]
+MODULES = ["builder", "errors", "files", "preprocessing", "specs", "training.recipe", "training.transfer", "data"]
+MODULES += [
+    "applications",
+    "data.preparation",
+    "training.fused",
+    "training.remat",
+    "weights.loading",
+    "weights.registry",
+    "weights.pytorch",
+]
 
 
 @pytest.mark.slow

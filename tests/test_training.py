@@ -306,7 +306,7 @@ def test_ctrl_c_leaves_a_usable_run_directory(tmp_path, moment):
                 break
         _, errors = child.communicate(timeout=120)
     assert child.returncode == 130
-    assert errors.strip() == "error: stopped by Ctrl-C"
+    assert errors.splitlines() == ["stopping after this step; once more to stop at once", "error: stopped by Ctrl-C"]
     model, _ = load_model(tmp_path / "run" / "model.keras")
     assert model.count_params() == 78_666
     assert not list((tmp_path / "run").glob(".*"))

@@ -28,7 +28,7 @@ class Prepared:
     """What was written.
 
     Attributes:
-        folder: with the shards, labels.txt and the index.
+        folder: with the shards and labels.txt.
         images: of every part.
         shards: of every part.
         bytes: of all shards.
