@@ -7,7 +7,7 @@ BIN := .venv/bin
 
 help:
 	@echo "make demo   train on real digits, export to TFLite and ONNX, verify every file (about 3 minutes)"
-	@echo "make test   ruff and all tests (about 12 minutes)"
+	@echo "make test   ruff and all tests (about 15 minutes)"
 	@echo "make fast   ruff and the tests that take less than a minute together"
 	@echo "make format let ruff rewrite the sources"
 

@@ -339,7 +339,7 @@ OPTIONS = {
     "plateau": ["schedule=plateau", "patience=1", "warmup_epochs=0", "optimizer=adam", "learning_rate=0.001"],
     "all data": ["hold_out=false", "schedule=one-cycle", "coupled_decay=true"],
     "half": ["precision=mixed_bfloat16", "steps_per_execution=2"],
-    "scaled half": ["precision=mixed_float16"],
+    "scaled half": ["precision=mixed_float16", "batch_size=128"],
     "rematerialised": ["remat=true", "precision=mixed_bfloat16"],
     "erased": ["augmentation=crop-flip-erase", "repeats=2"],
 }
