@@ -234,7 +234,7 @@ def _tpu() -> tf.distribute.Strategy:
 
 def _multiworker(workers: list[str], index: int | None) -> Devices:
     workers, index = cluster(os.environ, workers, index)
-    host, _, port = workers[index].rpartition(":")
+    port = workers[index].rpartition(":")[2]
     with contextlib.closing(socket.socket()) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as gRPC does
         try:
@@ -242,8 +242,7 @@ def _multiworker(workers: list[str], index: int | None) -> Devices:
         except OSError as error:
             raise InputError(f"worker {index} cannot listen at {workers[index]}: {error.strerror}") from error
     os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}})
-    options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=None)
-    return Devices(tf.distribute.MultiWorkerMirroredStrategy(communication_options=options), tuple(workers), index)
+    return Devices(tf.distribute.MultiWorkerMirroredStrategy(), tuple(workers), index)
 
 
 def cluster(environment: Mapping[str, str], workers: Sequence[str], index: int | None) -> tuple[list[str], int]:
