@@ -136,19 +136,19 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 
 def _train(args: argparse.Namespace) -> int:
     recipe = _recipe(args)
-    console.import_tensorflow()
+    console.import_tensorflow("jax")
     return _run(args, recipe)
 
 
 def _finetune(args: argparse.Namespace) -> int:
     if args.resume and not args.weights:
         recipe = _resumed(args)
-        console.import_tensorflow()
+        console.import_tensorflow("jax")
         return _run(args, recipe)
     if not args.weights or not args.data:
         raise InputError("expected --weights W and --data DATASET, or --resume RUN")
     settings = [*([f"epochs={args.epochs}"] if args.epochs is not None else []), *args.set]
-    console.import_tensorflow()
+    console.import_tensorflow("jax")
     from keras_resnet.training import finetune_recipe
 
     return _run(args, finetune_recipe(args.weights, args.data, args.model, freeze=args.freeze, settings=settings))
@@ -208,7 +208,7 @@ def _resumed(args: argparse.Namespace) -> Recipe:
 
 
 def _prepare(args: argparse.Namespace) -> int:
-    console.import_tensorflow()
+    console.import_tensorflow("jax")
     from keras_resnet.data import load_dataset, prepare
 
     dataset = load_dataset(args.dataset, args.data_dir)
@@ -223,7 +223,7 @@ def _prepare(args: argparse.Namespace) -> int:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    console.import_tensorflow()
+    console.import_tensorflow("jax")
     from keras_resnet.data import load_dataset
     from keras_resnet.evaluation import evaluate, image_shape
     from keras_resnet.runners import open_named
@@ -244,7 +244,7 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 
 def _predict(args: argparse.Namespace) -> int:
-    console.import_tensorflow()
+    console.import_tensorflow("jax")
     from keras_resnet.evaluation import predict
     from keras_resnet.runners import open_named
 
@@ -287,7 +287,7 @@ def _models(args: argparse.Namespace) -> int:
         print("exact size: python -m keras_resnet models NAME ...")
         return console.OK
     names = [get_spec(name).name for name in args.names]
-    console.import_tensorflow()
+    console.import_tensorflow("jax")
     from keras_resnet.builder import model_info
 
     keys = ("name", "parameters", "trainable", "multiply_adds", "input_shape", "paper")

@@ -68,20 +68,23 @@ def silenced() -> Iterator[None]:
                 os.close(copy)
 
 
-def import_tensorflow() -> None:
+def import_tensorflow(*others: str) -> None:
     """Imports TensorFlow and Keras without their greetings; commands call it before they touch either.
 
+    Args:
+        *others: Keras' backends that the command works with too; its data pipelines are TensorFlow's in any case.
+
     Raises:
-        InputError: Keras is set to another backend than TensorFlow.
+        InputError: Keras is set to another backend.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with silenced():
         import keras
         import tensorflow as tf
     tf.get_logger().setLevel("ERROR")
-    if keras.backend.backend() != "tensorflow":
+    if keras.backend.backend() not in ("tensorflow", *others):
         raise InputError(
-            f"the commands need Keras' TensorFlow backend, this Keras uses {keras.backend.backend()}: "
+            f"this command needs Keras' TensorFlow backend, this Keras uses {keras.backend.backend()}: "
             "unset KERAS_BACKEND"
         )
 

@@ -59,16 +59,21 @@ class KerasRunner:
 
     def __init__(self, model, card: ModelCard | None = None):
         """Wraps a model with one input and one output; raises InputError for any other."""
-        import tensorflow as tf
+        import keras
 
         self.model, self.card = model, card or ModelCard()
         self.input = Tensor(*_first_keras(model.inputs, "input"))
         self.output = Tensor(*_first_keras(model.outputs, "output"))
-        self._function = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
+        self._function = model.predict_on_batch
+        if keras.backend.backend() == "tensorflow":  # one trace for all batch sizes
+            import tensorflow as tf
+
+            traced = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
+            self._function = lambda x: traced(x).numpy()
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Runs the network; see `Runner`."""
-        parts = [self._function(part).numpy() for part in _chunks(images, self._BATCH)]
+        parts = [self._function(part) for part in _chunks(images, self._BATCH)]
         return np.concatenate(parts).astype(np.float32)
 
 

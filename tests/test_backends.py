@@ -1,6 +1,7 @@
 """Keras' other backends build the same nets, load the same weights and compute the same values."""
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,9 @@ import numpy as np
 import pytest
 
 import keras_resnet
+from keras_resnet.evaluation import evaluate
+from keras_resnet.runners import KerasRunner
+from keras_resnet.training import run
 
 CASES = {
     "resnet8": {},
@@ -38,8 +42,6 @@ assert "tensorflow" not in sys.modules or sys.argv[1] == "jax"  # Keras itself l
 def test_build_and_forward_on_other_backends(backend, tmp_path):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed: Keras' {backend} backend was not tried")
-    import json
-
     expected = {}
     rng = np.random.default_rng(0)
     for name, options in CASES.items():
@@ -64,3 +66,58 @@ def test_build_and_forward_on_other_backends(backend, tmp_path):
         received = np.load(tmp_path / f"{name}-{backend}.npy")
         np.testing.assert_allclose(received, expected[name], atol=1e-5, err_msg=name)
         assert np.ptp(received) > 1e-4
+
+
+TRAINING = """
+import os, signal, sys
+import keras
+from keras_resnet import cli
+from keras_resnet.training import session
+
+class Interrupt(keras.callbacks.Callback):
+    steps = 0
+    def on_train_batch_end(self, batch, logs=None):
+        Interrupt.steps += 1
+        if Interrupt.steps == 45:  # the sixth of the second epoch
+            os.kill(os.getpid(), signal.SIGTERM)
+
+arguments = ["train", "--recipe", "digits-resnet8", "--set", "epochs=3", "--strategy", "mirrored"]
+assert cli.main([*arguments, "--run-dir", "whole"]) == 0
+original = session.Session._callbacks
+session.Session._callbacks = lambda self, verbose: [Interrupt(), *original(self, verbose)]
+assert cli.main([*arguments, "--run-dir", "parts"]) == 128 + signal.SIGTERM
+session.Session._callbacks = original
+assert cli.main(["train", "--resume", "parts", "--strategy", "mirrored"]) == 0
+assert cli.main(["evaluate", "--model", "parts/model.keras", "--dataset", "digits", "--json", "scores.json"]) == 0
+assert cli.main([*arguments, "--strategy", "multiworker"]) == 2
+assert keras.backend.backend() == "jax" and len(keras.distribution.list_devices()) == 2
+"""
+
+
+@pytest.mark.slow
+def test_a_recipe_trains_on_jax_over_two_devices_and_resumes(tmp_path):
+    if importlib.util.find_spec("jax") is None:
+        pytest.skip("jax is not installed: training on Keras' JAX backend was not tried")
+    devices = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    root = os.path.dirname(os.path.dirname(keras_resnet.__file__))
+    done = subprocess.run(
+        [sys.executable, "-c", TRAINING],
+        cwd=tmp_path,
+        env={**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": root, **devices},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+    assert "16 on each of 2 replicas" in done.stdout
+    assert "is TensorFlow's: on Keras' JAX backend expected none or mirrored" in done.stderr
+    whole, parts = (run.read_metrics(tmp_path / name / "metrics.csv") for name in ("whole", "parts"))
+    assert whole == parts
+    assert whole["accuracy"][-1] > 0.85
+    models = [keras_resnet.load_model(tmp_path / name / "model.keras")[0] for name in ("whole", "parts")]
+    for ours, theirs in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    received = json.loads((tmp_path / "scores.json").read_text())
+    digits = keras_resnet.load_dataset("digits")
+    assert received["top1"] == pytest.approx(
+        evaluate(KerasRunner(*keras_resnet.load_model(tmp_path / "parts/model.keras")), digits.test).top1, abs=0.006
+    )

@@ -1,5 +1,6 @@
 """Several devices and several machines: one device's training."""
 
+import importlib.util
 import json
 import os
 import socket
@@ -20,6 +21,12 @@ from keras_resnet.training import override, strategy
 from keras_resnet.training.checkpoints import all_of
 
 HERE = Path(__file__).parent
+JAX = {
+    "KERAS_BACKEND": "jax",
+    "JAX_PLATFORMS": "cpu",
+    "JAX_ENABLE_X64": "1",
+    "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+}
 
 
 def _ports(count):
@@ -43,11 +50,15 @@ def _apart(ours, theirs):
     return max(np.abs(ours[key] - theirs[key]).max() for key in theirs)
 
 
-def _children(folder, *arguments):
+def _children(folder, *arguments, environment=None):
     """What processes of their own computed, at the same time."""
     program = [sys.executable, str(HERE / "distributed_steps.py")]
     children = [
-        subprocess.Popen([*program, str(folder / f"{n}.npz"), *own], stderr=subprocess.PIPE)
+        subprocess.Popen(
+            [*program, str(folder / f"{n}.npz"), *own],
+            stderr=subprocess.PIPE,
+            env={**os.environ, **(environment or {})},
+        )
         for n, own in enumerate(arguments)
     ]
     errors = [child.communicate(timeout=300)[1] for child in children]
@@ -61,17 +72,30 @@ def _children(folder, *arguments):
 
 @pytest.mark.slow
 def test_two_devices_train_as_one(one_device, tmp_path):
-    """The control: statistics of half a batch give another net."""
-    synchronized, apart = _children(tmp_path, ["mirrored"], ["mirrored-unsynchronized"])
+    """Interrupted and restored by Keras' callback. The control: statistics of half a batch give another net."""
+    synchronized, apart = _children(tmp_path, ["mirrored", str(tmp_path / "backup")], ["mirrored-unsynchronized"])
     assert _apart(synchronized, one_device) < 1e-6
     assert _apart(apart, one_device) > 1e-3
 
 
 @pytest.mark.slow
 def test_two_workers_train_as_one(one_device, tmp_path):
+    """Interrupted and restored by Keras' callback, each with its own folder."""
     workers = _ports(2)
-    for result in _children(tmp_path, *(["multiworker", workers, str(n)] for n in range(2))):
+    for result in _children(
+        tmp_path, *(["multiworker", str(tmp_path / f"backup-{n}"), workers, str(n)] for n in range(2))
+    ):
         assert _apart(result, one_device) < 1e-6
+
+
+@pytest.mark.slow
+def test_two_devices_of_jax_train_as_one(tmp_path):
+    """The control: the scale factors moved by more than that."""
+    if importlib.util.find_spec("jax") is None:
+        pytest.skip("jax is not installed: training on Keras' JAX backend was not tried")
+    one, two = _children(tmp_path, ["none"], ["mirrored"], environment=JAX)
+    assert _apart(two, one) < 1e-5
+    assert np.abs(one["w001"] - 1).max() > 1e-4
 
 
 @pytest.mark.slow

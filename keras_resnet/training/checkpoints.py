@@ -92,6 +92,8 @@ def write(folder: Path, model: keras.Model, epoch: int, step: int, state: Mappin
         InputError: the disk is full, or the folder cannot be written; older checkpoints are untouched.
         GateError: a weight is not finite.
     """
+    if hasattr(model, "jax_state_sync"):  # JAX's `fit` keeps the values elsewhere
+        model.jax_state_sync()
     tensors = {
         f"{group}/{number:05}": np.asarray(keras.ops.convert_to_numpy(variable))
         for group, variables in _groups(model).items()

@@ -110,13 +110,13 @@ def train(
     model, twin = _models(recipe, spec, dataset, policy, devices)
     if recipe.weights or recipe.freeze != "none":
         transfer.begin(model, recipe, spec, dataset.classes)
-    with devices.strategy.scope():
+    with devices.scope():
         model.compile(
             optimizer=make_optimizer(recipe, steps, transfer.factors(model, recipe)),
             loss=_LOSSES[recipe.loss](recipe),
             weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
             steps_per_execution=recipe.steps_per_execution,
-            jit_compile=recipe.jit_compile,
+            jit_compile="auto" if keras.backend.backend() == "jax" else recipe.jit_compile,  # JAX is slow without
         )
     if verbose and devices.is_chief:
         print(summary.describe(model, twin, recipe, steps, policy, devices.replicas))
@@ -170,8 +170,7 @@ def _models(
     height, width, channels = dataset.image_shape
     if recipe.test_size:  # training and validation images of two sizes pass through a net of no fixed one
         height = width = None
-    several = devices.replicas > 1
-    with precision.policy(policy), devices.strategy.scope():
+    with precision.policy(policy), devices.scope():
         model = build(
             spec,
             **common,
@@ -180,7 +179,7 @@ def _models(
             dropout=recipe.dropout,
             stochastic_depth=recipe.stochastic_depth,
             zero_init_residual=recipe.zero_init_residual,
-            norm="sync_batch" if several and recipe.sync_bn else "batch",
+            norm=devices.norm(recipe.sync_bn),
             freeze_bn=recipe.freeze_bn,
         )
     with precision.policy("float32"):

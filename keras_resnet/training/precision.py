@@ -24,6 +24,8 @@ def resolve(precision: str) -> str:
 
 
 def _has_bfloat16() -> bool:
+    if keras.backend.backend() == "jax" and keras.distribution.list_devices()[0].startswith("cpu"):
+        return False  # XLA computes it in float32, with conversions
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

@@ -94,15 +94,21 @@ def cut_metrics(path: Path, epochs: int) -> None:
 
 def versions() -> dict[str, str]:
     """Of the packages that a run's result depends on."""
-    return {name: importlib.metadata.version(name) for name in _PACKAGES}
+    import keras  # late: commands look into run directories before TensorFlow is quiet
+
+    backend = () if keras.backend.backend() == "tensorflow" else (keras.backend.backend(),)
+    return {name: importlib.metadata.version(name) for name in (*_PACKAGES, *backend)}
 
 
 def environment(seed: int) -> dict[str, object]:
     """Versions, commit, machine and seed, for environment.json."""
+    import keras
+
     return {
         "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "python": platform.python_version(),
         "packages": versions(),
+        "backend": keras.backend.backend(),
         "git_commit": _git_commit(),
         "platform": platform.platform(),
         "processor": _processor(),

@@ -66,7 +66,7 @@ def _estimate_statistics(model: keras.Model, split: Split, recipe: Recipe, augme
     for number, (pixels, _) in enumerate(pipeline.take(max(1, recipe.precise_bn // recipe.batch_size))):
         for layer in norms:
             layer.momentum = number / (number + 1)  # so that the moving average is the mean so far
-        model(preprocess(pixels), training=True)
+        model(keras.ops.convert_to_tensor(preprocess(pixels).numpy()), training=True)
     for layer, momentum in zip(norms, before, strict=True):
         layer.momentum = momentum
 
@@ -240,21 +240,22 @@ class Session:
             model.make_train_function()
             calls = self.start.step // self.recipe.steps_per_execution
             model.train_function = _passing_over(model, calls)
-        with self.devices.strategy.scope():
+        with self.devices.scope():
             model.optimizer.build(model.trainable_variables)
         checkpoints.restore(model, self.start, ("model", "optimizer"))
 
 
 def _passing_over(model: keras.Model, calls: int):
     """A train function that does nothing so many times: `fit` counts the steps, the pipeline starts behind them."""
-    function, remaining = model.train_function, calls
+    function, remaining, logs = model.train_function, calls, model.get_metrics_result()
 
-    def train_function(iterator):
+    def train_function(*arguments):
         nonlocal remaining
-        if remaining:
-            remaining -= 1
-            return model.get_metrics_result()
-        return function(iterator)
+        if remaining == 0:
+            return function(*arguments)
+        remaining -= 1
+        *state, _ = arguments  # JAX's functions take and return the variables' values
+        return (logs, *state) if state else logs
 
     return train_function
 

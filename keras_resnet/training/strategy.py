@@ -1,4 +1,4 @@
-"""Training on several devices and machines. The only file that names `tf.distribute`."""
+"""Training on several devices and machines. The only file that names `tf.distribute`; JAX's are in data_parallel.py."""
 
 from __future__ import annotations
 
@@ -42,6 +42,14 @@ class Devices:
     def is_chief(self) -> bool:
         """Whether this worker writes the run directory."""
         return self.index == 0
+
+    def scope(self) -> contextlib.AbstractContextManager:
+        """Variables that are made while it is open belong to all devices."""
+        return self.strategy.scope()
+
+    def norm(self, synchronized: bool) -> str:
+        """The option `norm` of `build`: with statistics of the whole batch, or of a replica's share."""
+        return "sync_batch" if self.replicas > 1 and synchronized else "batch"
 
     def check_batch(self, batch_size: int) -> None:
         """Refuses a global batch that the replicas cannot share.
@@ -206,6 +214,10 @@ def make(name: str, workers: Sequence[str] = (), worker_index: int | None = None
     """
     if name not in STRATEGIES:
         raise unknown_name("strategy", name, STRATEGIES)
+    if keras.backend.backend() == "jax":
+        from keras_resnet.training import data_parallel
+
+        return data_parallel.make(name)
     if (workers or worker_index is not None) and name != "multiworker":
         raise InputError(f"--workers and --worker-index go with --strategy multiworker, not {name}")
     if name == "parameter-server":
