@@ -338,6 +338,8 @@ def _preactivation_rows() -> list[ResNetSpec]:
         replace(bottleneck, name="resnetv2_101", depths=_101),
         replace(bottleneck, name="resnetv2_152", depths=_152),
         replace(bottleneck, name="resnetv2_200", depths=_200),
+        # 20 is not in the paper: the family's smallest, for quantization and for teaching.
+        replace(cifar, name="resnetv2_20_cifar", block="basic", shortcut="A", depths=(3,) * 3),
         replace(cifar, name="resnetv2_110_cifar", block="basic", shortcut="A", depths=(18,) * 3),
         replace(cifar, name="resnetv2_164_cifar", depths=(18,) * 3),
         replace(cifar, name="resnetv2_1001_cifar", depths=(111,) * 3),
