@@ -22,13 +22,14 @@ EXPORT = [
     "onnx>=1.17,<2",
     "onnxruntime>=1.20,<2",
     "ai-edge-litert>=2.1,<3",
+    "litert-quantizer>=0.11,<0.12",
     "tensorflow-model-optimization>=0.8.1,<0.9",
     "setuptools>=70",  # tensorflow-model-optimization imports distutils and does not say so
 ]
 HUB = ["huggingface_hub>=0.30,<3"]  # weights="hf://timm/..."
 LOGS = ["tensorboard>=2.19,<3"]  # TensorFlow 2.21 writes its logs only where this is installed
 DATASETS = ["tensorflow-datasets>=4.9.7,<5"]  # dataset=tfds:NAME
-TEST = ["pytest>=8.2,<10", "pytest-xdist>=3.6,<4", "ruff>=0.12,<0.18", "jax>=0.7,<1"]
+TEST = ["pytest>=8.2,<10", "pytest-xdist>=3.6,<4", "filelock>=3.16,<5", "ruff>=0.12,<0.18", "jax>=0.7,<1"]
 GPU = ["tensorflow[and-cuda]>=2.21,<2.22"]
 
 setup(

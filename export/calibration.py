@@ -1,18 +1,20 @@
-"""Calibration samples: from the training split only, class-balanced, seeded, and named by a hash."""
+"""Calibration samples: never of the test split, class-balanced, seeded, and named by a hash."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from export.formats import SAMPLES
-from keras_resnet.data import Split
-from keras_resnet.preprocessing import Preprocess
+from keras_resnet.data import Split, images
+from keras_resnet.errors import InputError
 
 _SEED = 2015
+_SUFFIXES = {".png", ".jpg", ".jpeg"}
 
 
 @dataclass(frozen=True)
@@ -20,22 +22,43 @@ class Calibration:
     """Images whose activations set the quantization ranges.
 
     Attributes:
-        images: float32 `(n, H, W, C)`, preprocessed.
-        indices: their positions in the training split.
-        sha256: of the uint8 pixels, in order.
+        pixels: uint8 `(n, H, W, C)`.
+        origin: in words.
+        indices: their positions in the training split; empty for a folder of images.
+        skipped: training images that are test images too, and so were left out.
     """
 
-    images: np.ndarray
-    indices: tuple[int, ...]
-    sha256: str
+    pixels: np.ndarray
+    origin: str
+    indices: tuple[int, ...] = ()
+    skipped: int = 0
+
+    @property
+    def sha256(self) -> str:
+        """Of the pixels, in order."""
+        return hashlib.sha256(self.pixels.tobytes()).hexdigest()
+
+    def to_json(self) -> dict[str, object]:
+        """For the manifest."""
+        return {
+            "origin": self.origin,
+            "images": len(self.pixels),
+            "sha256": self.sha256,
+            "indices": list(self.indices),
+            "left_out_as_test_images": self.skipped,
+        }
 
 
-def sample(split: Split, preprocess: Preprocess, count: int = SAMPLES) -> Calibration:
+def _digests(pixels: np.ndarray) -> list[bytes]:
+    return [hashlib.sha256(image.tobytes()).digest() for image in pixels]
+
+
+def sample(split: Split, test: np.ndarray, count: int = SAMPLES) -> Calibration:
     """Draws the samples: the same ones every time, the same number of every class as far as there are enough.
 
     Args:
         split: the training split.
-        preprocess: the model's input convention.
+        test: uint8 images of the test split; a training image that is among them is not drawn.
         count: how many; all there are if fewer.
 
     Returns:
@@ -48,6 +71,42 @@ def sample(split: Split, preprocess: Preprocess, count: int = SAMPLES) -> Calibr
     for label in np.unique(split.labels):
         members = split.labels[order] == label
         turn[members] = np.arange(members.sum())
-    indices = order[np.argsort(turn, kind="stable")][:count]
-    pixels = split.fetch(tf.constant(indices)).numpy()
-    return Calibration(preprocess(pixels), tuple(indices.tolist()), hashlib.sha256(pixels.tobytes()).hexdigest())
+    order = order[np.argsort(turn, kind="stable")]
+    known, chosen, kept, skipped = set(_digests(test)), [], [], 0
+    for start in range(0, len(order), max(count, 1)):  # a second round only to replace what was left out
+        batch = order[start : start + count]
+        pixels = split.fetch(tf.constant(batch)).numpy()
+        good = [digest not in known for digest in _digests(pixels)]
+        room = count - len(chosen)
+        skipped += good.count(False)
+        kept += list(pixels[good][:room])
+        chosen += batch[good][:room].tolist()
+        if len(chosen) == count:
+            break
+    return Calibration(np.stack(kept), "training images", tuple(chosen), skipped)
+
+
+def read_folder(folder: Path, shape: tuple[int, int, int], test: np.ndarray, crop: float = 1.0) -> Calibration:
+    """The images of a folder, all of them, in the order of their names.
+
+    Args:
+        folder: of PNG and JPEG files; subfolders are looked into.
+        shape: `(H, W, C)` that every image gets.
+        test: uint8 images of the test split.
+        crop: share of an image's central part that is used (`ModelCard.crop`).
+
+    Raises:
+        InputError: no images, or test images among them: a net calibrated on these looks better than it is.
+    """
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    if not paths:
+        raise InputError(f"{folder} holds no PNG or JPEG files to calibrate with")
+    pixels = np.stack([images.load(path, shape[:2], shape[2], crop) for path in paths])
+    known = set(_digests(test))
+    found = [path.name for path, digest in zip(paths, _digests(pixels), strict=True) if digest in known]
+    if found:
+        raise InputError(
+            f"{len(found)} of the {len(paths)} images in {folder} are test images ({', '.join(found[:3])}, ...): "
+            "calibrate with others, or the test figures mean nothing"
+        )
+    return Calibration(pixels, f"the images in {folder}")

@@ -6,11 +6,17 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from export.formats import FORMATS, SAMPLES, all_artifacts, artifact
+from export.formats import FORMATS, INPUTS, LAYOUTS, QUANTIZERS, SAMPLES, Artifact, all_artifacts, artifact
 from keras_resnet import console
+from keras_resnet.errors import InputError
+from keras_resnet.runners import ENGINES
 
 _EPILOG = "Exit status: 0 when all gates hold, 1 when a gate fails, 2 for wrong usage or input."
-_FLAGS = {"dynamic_int8": "--dynamic"}  # the others are called like their precision
+_FLAGS = {  # the others are called like their precision
+    "dynamic_int8": "--dynamic",
+    "weight_only_int8": "--weight-only-int8",
+    "weight_only_int4": "--weight-only-int4",
+}
 _FOLDER = Path("exports")
 
 
@@ -21,12 +27,29 @@ def _positive(text: str) -> int:
     return number
 
 
+def _strides(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(each) for each in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected strides like 8,16,32, received {text}") from None
+
+
+def _gate(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected NAME=NUMBER, like drop=0.3, received {text}") from None
+
+
 def _parser(program: str, description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=program, description=description, epilog=_EPILOG)
     parser.add_argument(
         "--model",
-        help="a .keras file, or a variant's name with --weights; by default the newest run under runs/, else the "
-        "best model that ships with the package: a CIFAR-10 net where its images are at hand, else a digits net",
+        action="append",
+        help="a .keras file, or a variant's name with --weights; repeated: an ensemble, whose mean is one file; by "
+        "default the newest run under runs/, else the best model that ships with the package: a CIFAR-10 net where its "
+        "images are at hand, else a digits net",
     )
     parser.add_argument("--weights", help="for a variant: a registered name, a weight file, or none")
     parser.add_argument(
@@ -35,7 +58,18 @@ def _parser(program: str, description: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--data-dir", type=Path, help="where CIFAR's official binary files are (else Keras' cache)")
     parser.add_argument(
-        "--limit", type=_positive, metavar="N", help="verify on N test images (default: all that fit in 2 GB)"
+        "--limit", type=_positive, metavar="N", help="verify on N test images (default: all that fit in 1 GB)"
+    )
+    parser.add_argument(
+        "--gate",
+        type=_gate,
+        action="append",
+        default=[],
+        metavar="NAME=LIMIT",
+        help="another limit: drop (points), agreement, cosine, max_abs or sqnr (dB); repeatable",
+    )
+    parser.add_argument(
+        "--engine", choices=ENGINES, help="that runs TFLite files (default xnnpack; reference: microcontrollers')"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table there too")
     return parser
@@ -50,6 +84,36 @@ def _add_writing(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="training images to calibrate with (default %(default)s)",
     )
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="FOLDER",
+        help="calibrate with the images in there; none may be a test image",
+    )
+    parser.add_argument(
+        "--input", choices=INPUTS, help="raw: RGB 0..255, preprocessing is in the file (default for int8)"
+    )
+    parser.add_argument(
+        "--io", help="dtype of input and output: int8, uint8, int16 or float32, as the precision has it"
+    )
+    parser.add_argument(
+        "--layout", choices=LAYOUTS, default="nhwc", help="of an ONNX file's input (default %(default)s)"
+    )
+    parser.add_argument(
+        "--features", type=_strides, default=(), metavar="8,16,32", help="feature maps of these strides as outputs too"
+    )
+    parser.add_argument("--with-cam", action="store_true", help="the class activation map as an output too")
+
+
+def _choices(args: argparse.Namespace) -> dict[str, object]:
+    """What every artifact of a command has in common."""
+    return {
+        "input": args.input,
+        "io": args.io,
+        "layout": args.layout,
+        "features": args.features,
+        "cam": args.with_cam,
+    }
 
 
 def _source(args: argparse.Namespace):
@@ -81,6 +145,7 @@ def main_of_format(name: str, argv: Sequence[str] | None = None) -> int:
             flag, dest="precision", action="store_const", const=precision, help=f"{precision}{default}"
         )
     parser.set_defaults(precision="float32")
+    parser.add_argument("--quantizer", choices=QUANTIZERS, help="default: the first that has the precision")
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help=f"default {_FOLDER}/NAME-PRECISION{form.suffix}"
     )
@@ -88,13 +153,39 @@ def main_of_format(name: str, argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     def work() -> int:
+        made = artifact(f"{name}:{args.precision}", quantizer=args.quantizer, **_choices(args))
         source = _source(args)
-        made = artifact(f"{name}:{args.precision}")
         path = args.output or made.file(_FOLDER, source.name)
         report = _export(source, [(made, path)], args)
         return _finish(report, args, f"python -m keras_resnet predict --model {path} IMAGE.png")
 
     return console.run(work)
+
+
+def _quantizers(name: str, wanted: Sequence[str] | None) -> list[str | None]:
+    """Those of the wanted ones that can make an artifact; None lets it choose, or say what is wrong with its name."""
+    form, _, precision = name.partition(":")
+    offer = FORMATS[form].offers.get(precision) if form in FORMATS else None
+    if offer is None or not offer.quantizers:
+        return [None]
+    return [each for each in dict.fromkeys(wanted or ()) if each in offer.quantizers] or [None]
+
+
+def _artifacts(args: argparse.Namespace) -> list[Artifact]:
+    """What was asked for; `--all` leaves out what cannot have an option."""
+    if args.artifact:
+        wanted = [(name, each) for name in dict.fromkeys(args.artifact) for each in _quantizers(name, args.quantizer)]
+        return [artifact(name, quantizer=quantizer, **_choices(args)) for name, quantizer in wanted]
+    quantizers = tuple(dict.fromkeys(args.quantizer or QUANTIZERS[:1]))
+    made = []
+    for name in all_artifacts(quantizers):
+        try:
+            made.append(artifact(name, **_choices(args)))
+        except InputError:
+            continue
+    if not made:
+        raise InputError("no format has these options together: see python -m export --help")
+    return made
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -106,14 +197,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--artifact",
         action="append",
         metavar="FORMAT:PRECISION",
-        help=f"one file; repeatable: {', '.join(each.name for each in all_artifacts())}",
+        help=f"one file; repeatable: {', '.join(all_artifacts(QUANTIZERS))}",
+    )
+    parser.add_argument(
+        "--quantizer", choices=QUANTIZERS, action="append", help="repeat it for both (default tensorflow's)"
     )
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help=f"default {_FOLDER}/NAME")
     _add_writing(parser)
     args = parser.parse_args(argv)
 
     def work() -> int:
-        chosen = all_artifacts() if args.all else [artifact(name) for name in dict.fromkeys(args.artifact)]
+        chosen = _artifacts(args)
         source = _source(args)
         folder = args.output or _FOLDER / source.name
         html, json = folder / "report.html", folder / "report.json"
@@ -132,19 +226,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 def main_of_verify(argv: Sequence[str] | None = None) -> int:
     """`python -m export.verify`: check an existing file again."""
     parser = _parser("python -m export.verify", "Verify an existing file against its Keras model.")
-    parser.add_argument("file", type=Path, metavar="FILE", help="a .tflite or .onnx file")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="a .tflite, .onnx or .keras file, or a .savedmodel folder"
+    )
     args = parser.parse_args(argv)
 
     def work() -> int:
         from export.formats import format_of
         from keras_resnet.files import existing_file
 
-        format_of(existing_file(args.file))
+        if not (format_of(args.file).suffix == ".savedmodel" and args.file.is_dir()):
+            existing_file(args.file)
         source = _source(args)
         from export.pipeline import verify
 
         print(f"model: {source.origin}")
-        report = verify(args.file, source, limit=args.limit)
+        report = verify(args.file, source, limit=args.limit, gates=dict(args.gate), engine=args.engine)
         return _finish(report, args, f"python -m keras_resnet predict --model {args.file} IMAGE.png")
 
     return console.run(work)
@@ -154,4 +251,14 @@ def _export(source, targets: list, args: argparse.Namespace):
     from export.pipeline import export
 
     say: Callable[[str], None] = lambda text: print(text, flush=True)  # noqa: E731
-    return export(source, targets, overwrite=args.overwrite, samples=args.samples, limit=args.limit, say=say)
+    return export(
+        source,
+        targets,
+        overwrite=args.overwrite,
+        samples=args.samples,
+        calibrate_with=args.calibration,
+        limit=args.limit,
+        gates=dict(args.gate),
+        engine=args.engine,
+        say=say,
+    )

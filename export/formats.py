@@ -11,8 +11,27 @@ from types import ModuleType
 from keras_resnet.errors import InputError, unknown_name
 
 INPUT, OUTPUT = "image", "probabilities"  # the names in every exported file
+CAM = "cam"  # of the class activation map
 SAMPLES = 200  # images to calibrate with, unless told otherwise
 CALIBRATED = ("int8", "int16x8")  # precisions whose activations need ranges
+QUANTIZERS = ("tensorflow", "litert")
+INPUTS = ("raw", "normalized")
+LAYOUTS = ("nhwc", "nchw")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """What a format offers in one precision.
+
+    Attributes:
+        io: dtypes that input and output may have, the default first.
+        quantizers: that make it, the default first; empty where nothing is quantized.
+        note: for people.
+    """
+
+    io: tuple[str, ...] = ("float32",)
+    quantizers: tuple[str, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,16 +41,21 @@ class Format:
     Attributes:
         name: as commands and reports have it.
         suffix: of its files.
-        precisions: that `convert` offers: dtype of weights and activations (`float16`: weights only).
+        offers: by precision: dtype of weights and activations (`float16`, `weight_only_...`: weights alone).
         batch: of the exported input; None for any.
-        io: dtype of input and output where it is not float32, per precision.
+        layouts: that the input may have.
     """
 
     name: str
     suffix: str
-    precisions: tuple[str, ...]
+    offers: dict[str, Offer]
     batch: int | None
-    io: dict[str, str] = field(default_factory=dict)
+    layouts: tuple[str, ...] = ("nhwc",)
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """Names of the offers."""
+        return tuple(self.offers)
 
     @property
     def module(self) -> ModuleType:
@@ -39,17 +63,39 @@ class Format:
         return importlib.import_module(f"export.{self.name}")
 
 
+_SLOW = "for accelerators: no fast kernels on CPUs"
+
 FORMATS: dict[str, Format] = {
     row.name: row
     for row in (
         Format(
             name="tflite",
             suffix=".tflite",
-            precisions=("float32", "float16", "dynamic_int8", "int8", "int16x8"),
+            offers={
+                "float32": Offer(),
+                "float16": Offer(quantizers=QUANTIZERS),
+                "dynamic_int8": Offer(quantizers=QUANTIZERS),
+                "int8": Offer(io=("int8", "uint8", "float32"), quantizers=QUANTIZERS),
+                "int16x8": Offer(io=("int16", "float32"), quantizers=QUANTIZERS, note=_SLOW),
+                "weight_only_int8": Offer(quantizers=("litert",)),
+                "weight_only_int4": Offer(quantizers=("litert",), note="half a byte a weight; small nets lose much"),
+            },
             batch=1,  # microcontrollers and accelerators take static shapes only
-            io={"int8": "int8", "int16x8": "int16"},
         ),
-        Format(name="onnx", suffix=".onnx", precisions=("float32", "int8"), batch=None),
+        Format(
+            name="onnx",
+            suffix=".onnx",
+            offers={
+                "float32": Offer(),
+                "float16": Offer(note="for GPUs; CPUs compute in float32"),
+                "dynamic_int8": Offer(note="for servers: convolutions with a range per image"),
+                "int8": Offer(),
+            },
+            batch=None,
+            layouts=LAYOUTS,
+        ),
+        Format(name="saved_model", suffix=".savedmodel", offers={"float32": Offer()}, batch=None),
+        Format(name="keras", suffix=".keras", offers={"float32": Offer()}, batch=None),
     )
 }
 
@@ -62,43 +108,129 @@ class Contents:
         operators: how many of each.
         precision: a row of `verify.TOLERANCES`.
         forbidden: operators and shapes that an exported file must not have.
+        unfolded: how many batch normalisations are operators of their own; None where they cannot be counted.
+        scales: `{"image": [scale, zero point], ...}` of quantized inputs and outputs.
     """
 
     operators: Counter[str]
     precision: str
-    forbidden: tuple[str, ...]
+    forbidden: tuple[str, ...] = ()
+    unfolded: int | None = None
+    scales: dict[str, list[float]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Artifact:
-    """A file to be made."""
+    """A file to be made; `artifact()` checks the choices and fills in what was left open.
+
+    Attributes:
+        format: row of `FORMATS`.
+        precision: one of its offers.
+        quantizer: that makes it; empty where nothing is quantized.
+        input: `"raw"`: RGB 0..255, the weights' preprocessing is in the graph; `"normalized"`: it is the caller's.
+        io: dtype of input and output.
+        layout: of the input.
+        features: output strides of the feature maps that become outputs `features_8`, ... too.
+        cam: whether the class activation map `(n, h, w, classes)` becomes an output too.
+        keep_float: layers that stay in float32 (`litert` quantizer).
+    """
 
     format: Format
     precision: str
+    quantizer: str = ""
+    input: str = "normalized"
+    io: str = "float32"
+    layout: str = "nhwc"
+    features: tuple[int, ...] = ()
+    cam: bool = False
+    keep_float: tuple[str, ...] = ()
+
+    @property
+    def offer(self) -> Offer:
+        """The precision's."""
+        return self.format.offers[self.precision]
 
     @property
     def name(self) -> str:
-        """`tflite:int8`, as `--artifact` takes it."""
-        return f"{self.format.name}:{self.precision}"
+        """`tflite:int8`, as `--artifact` takes it; with `@litert` where that is not the default."""
+        other = self.quantizer not in self.offer.quantizers[:1] and self.quantizer
+        return f"{self.format.name}:{self.precision}{f'@{self.quantizer}' if other else ''}"
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of its outputs, `probabilities` first."""
+        return (OUTPUT, *([CAM] if self.cam else []), *(f"features_{stride}" for stride in self.features))
 
     def file(self, folder: Path, stem: str) -> Path:
         """Its default name."""
-        return folder / f"{stem}-{self.precision}{self.format.suffix}"
+        return folder / f"{stem}-{self.name.partition(':')[2].replace('@', '-')}{self.format.suffix}"
 
 
-def artifact(name: str) -> Artifact:
-    """Parses `FORMAT:PRECISION`.
+def artifact(
+    name: str,
+    *,
+    quantizer: str | None = None,
+    input: str | None = None,
+    io: str | None = None,
+    layout: str = "nhwc",
+    features: tuple[int, ...] = (),
+    cam: bool = False,
+    keep_float: tuple[str, ...] = (),
+) -> Artifact:
+    """Parses `FORMAT:PRECISION` or `FORMAT:PRECISION@QUANTIZER`, and completes the choices.
+
+    Args:
+        name: of the artifact.
+        quantizer: by default the first that the precision has.
+        input: by default `"raw"` for int8, since it runs where nobody should have to normalise, else `"normalized"`.
+        io: dtype of input and output; by default the first that the precision has.
+        layout: `"nhwc"`, or for ONNX `"nchw"`.
+        features: output strides.
+        cam: class activation map.
+        keep_float: layers that stay in float32.
 
     Raises:
-        InputError: unknown format, or a precision that it has not.
+        InputError: unknown format, or a choice that it has not.
+
+    Example:
+        >>> artifact("tflite:int8", io="uint8").input
+        'raw'
     """
-    format_name, _, precision = name.partition(":")
+    short, _, own = name.partition("@")
+    quantizer = own or quantizer
+    format_name, _, precision = short.partition(":")
     if format_name not in FORMATS:
         raise unknown_name("format", format_name, FORMATS)
     row = FORMATS[format_name]
-    if precision not in row.precisions:
-        raise unknown_name(f"precision of {format_name}", precision, row.precisions)
-    return Artifact(row, precision)
+    if precision not in row.offers:
+        raise unknown_name(f"precision of {format_name}", precision, row.offers)
+    offer = row.offers[precision]
+    choices = {
+        "quantizer": (quantizer, offer.quantizers),
+        "input": (input, INPUTS),
+        "io": (io, offer.io),
+        "layout": (layout, row.layouts),
+    }
+    for what, (choice, known) in choices.items():
+        if choice is not None and choice not in known:
+            only = ", ".join(known) or "none: nothing is quantized by a choice of quantizers"
+            raise InputError(f"{short}: {what} {choice!r} is not offered; expected {only}")
+    quantizer = quantizer or (offer.quantizers or ("",))[0]
+    if quantizer == "litert" and io == "uint8":
+        raise InputError(f"{short}: the litert quantizer has no uint8; use --io int8 or --quantizer tensorflow")
+    if keep_float and quantizer != "litert":
+        raise InputError(f"{short}: layers stay in float32 with --quantizer litert only")
+    return Artifact(
+        format=row,
+        precision=precision,
+        quantizer=quantizer,
+        input=input or ("raw" if precision == "int8" else "normalized"),
+        io=io or offer.io[0],
+        layout=layout,
+        features=tuple(features),
+        cam=cam,
+        keep_float=tuple(keep_float),
+    )
 
 
 def format_of(path: Path) -> Format:
@@ -113,6 +245,12 @@ def format_of(path: Path) -> Format:
     raise InputError(f"{path}: expected a file that ends in {' or '.join(row.suffix for row in FORMATS.values())}")
 
 
-def all_artifacts() -> list[Artifact]:
-    """Every format in every precision."""
-    return [Artifact(row, precision) for row in FORMATS.values() for precision in row.precisions]
+def all_artifacts(quantizers: tuple[str, ...] = ("tensorflow",)) -> list[str]:
+    """Names of every format in every precision that these quantizers make."""
+    names = []
+    for row in FORMATS.values():
+        for precision, offer in row.offers.items():
+            known = [quantizer for quantizer in quantizers if quantizer in offer.quantizers]
+            names += [artifact(f"{row.name}:{precision}@{quantizer}").name for quantizer in known]
+            names += [] if offer.quantizers else [f"{row.name}:{precision}"]
+    return names

@@ -10,21 +10,22 @@ from pathlib import Path
 
 import numpy as np
 
-from export.formats import INPUT, OUTPUT, Contents
+from export.formats import INPUT, Artifact, Contents
 from keras_resnet.card import KEY, ModelCard
 
 OPSET = 18  # the newest that tf2onnx 1.17 writes
 
 
-def convert(model, precision: str, samples: np.ndarray | None, path: Path) -> None:
-    """Writes an ONNX file with an open batch, `image` (NHWC) in and `probabilities` out.
+def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -> None:
+    """Writes an ONNX file with an open batch.
 
     Args:
-        model: a float32 Keras model with one input of known size.
-        precision: `float32`, or `int8`: QuantizeLinear / DequantizeLinear pairs, 8-bit weights per channel and
-            unsigned 8-bit activations, which ONNX Runtime fuses on x86 (signed ones leave convolutions in float);
-            input and output stay float32.
-        samples: float32 `(n, H, W, C)`, preprocessed, for `int8`.
+        model: of `graph.prepare`.
+        artifact: precision and layout of the input. `float16`: weights and arithmetic, input and output stay float32.
+            `dynamic_int8`: weights, and activations with a range of their own for every batch. `int8`: QuantizeLinear /
+            DequantizeLinear pairs, 8-bit weights per channel and unsigned 8-bit activations, which ONNX Runtime fuses
+            on x86 (signed ones leave convolutions in float); input and output stay float32.
+        samples: float32 `(n, H, W, C)` as the network takes them, for `int8`.
         path: of the file.
     """
     import tensorflow as tf
@@ -32,8 +33,9 @@ def convert(model, precision: str, samples: np.ndarray | None, path: Path) -> No
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)
-    function = tf.function(lambda image: {OUTPUT: model(image, training=False)})
-    proto, _ = tf2onnx.convert.from_function(function, input_signature=[signature], opset=OPSET)
+    function = tf.function(lambda image: dict(model(image, training=False)))
+    first = {"inputs_as_nchw": [INPUT]} if artifact.layout == "nchw" else {}
+    proto, _ = tf2onnx.convert.from_function(function, input_signature=[signature], opset=OPSET, **first)
     for value in (*proto.graph.input, *proto.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
     with tempfile.TemporaryDirectory() as folder:
@@ -41,14 +43,35 @@ def convert(model, precision: str, samples: np.ndarray | None, path: Path) -> No
         raw.write_bytes(proto.SerializeToString())
         # Folds batch normalisation into the kernels, which tf2onnx does for convolutions without bias only.
         quant_pre_process(str(raw), str(folded), skip_symbolic_shape=True)  # symbolic shapes would need sympy
-        if precision == "int8":
-            _quantize(folded, samples, path)
-        else:
-            path.write_bytes(folded.read_bytes())
+        _WRITERS[artifact.precision](folded, samples, path, artifact.layout)
 
 
-def _quantize(folded: Path, samples: np.ndarray, path: Path) -> None:
+def _as_it_is(folded: Path, samples: np.ndarray | None, path: Path, layout: str) -> None:
+    path.write_bytes(folded.read_bytes())
+
+
+def _in_half(folded: Path, samples: np.ndarray | None, path: Path, layout: str) -> None:
+    import onnx
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
+
+    half = OnnxModel(convert_float_to_float16(onnx.load(str(folded)), keep_io_types=True))
+    half.topological_sort()  # the casts of input and output were put at the end
+    onnx.save(half.model, str(path))
+
+
+def _with_dynamic_ranges(folded: Path, samples: np.ndarray | None, path: Path, layout: str) -> None:
     from onnxruntime import quantization
+
+    # ONNX Runtime's ConvInteger takes unsigned weights only.
+    quantization.quantize_dynamic(str(folded), str(path), weight_type=quantization.QuantType.QUInt8, reduce_range=True)
+
+
+def _quantize(folded: Path, samples: np.ndarray, path: Path, layout: str) -> None:
+    from onnxruntime import quantization
+
+    if layout == "nchw":
+        samples = samples.transpose(0, 3, 1, 2)
 
     class Reader(quantization.CalibrationDataReader):
         def __init__(self):
@@ -70,6 +93,9 @@ def _quantize(folded: Path, samples: np.ndarray, path: Path) -> None:
         # file would be right on one server and wrong on the next. Seven bits are right everywhere.
         reduce_range=True,
     )
+
+
+_WRITERS = {"float32": _as_it_is, "float16": _in_half, "dynamic_int8": _with_dynamic_ranges, "int8": _quantize}
 
 
 def add_card(path: Path, card: ModelCard) -> None:
@@ -99,11 +125,29 @@ def describe(path: Path) -> Contents:
     """
     import onnx
 
-    nodes = onnx.load(str(path)).graph.node
-    operators = Counter(node.op_type for node in nodes)
-    foreign = sorted({node.op_type for node in nodes if node.domain not in ("", "ai.onnx")})
-    quantized = {"QuantizeLinear", "QLinearConv", "ConvInteger"} & operators.keys()
-    return Contents(operators, "int8" if quantized else "float32", tuple(foreign))
+    graph = onnx.load(str(path)).graph
+    operators = Counter(node.op_type for node in graph.node)
+    foreign = sorted({node.op_type for node in graph.node if node.domain not in ("", "ai.onnx")})
+    # What scales by a constant of one dimension per channel; the pairs around quantized tensors are others.
+    constants = {tensor.name for tensor in graph.initializer if np.prod(tensor.dims) > 1}
+    scaled = [n for n in graph.node if n.op_type == "Mul" and constants.intersection(n.input)]
+    return Contents(
+        operators,
+        _precision(graph, operators),
+        tuple(foreign),
+        unfolded=operators["BatchNormalization"] + len(scaled),
+    )
+
+
+def _precision(graph, operators: Counter[str]) -> str:
+    import onnx
+
+    if {"DynamicQuantizeLinear", "ConvInteger"} & operators.keys():
+        return "dynamic_int8"
+    if {"QuantizeLinear", "QLinearConv"} & operators.keys():
+        return "int8"
+    half = any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in graph.initializer)
+    return "float16" if half else "float32"
 
 
 if __name__ == "__main__":

@@ -23,13 +23,22 @@ class Row:
         file: its name.
         format: row of `FORMATS`.
         precision: row of `TOLERANCES`.
+        quantizer: that made it; empty where none did or nobody knows.
+        input: `"raw"` or `"normalized"`.
+        io: dtype of the input.
+        engine: that ran it.
         size_bytes: of the file.
         operators: how many of each.
-        max_abs: largest difference of an output from Keras.
+        unfolded: batch normalisations that are operators of their own; None where that cannot be counted.
+        notes: what a person should know.
+        max_abs: largest difference of a probability from Keras.
         cosine: mean cosine similarity of output rows.
+        sqnr: signal to noise in dB, by output.
         agreement: share of images with Keras' top-1 class.
         top1: accuracy, None without labelled images.
         top1_reference: Keras' accuracy on the same images.
+        drop: Keras' accuracy less the file's, in points.
+        drop_error: half the width of the drop's 95 % confidence interval (paired).
         latency_ms: median of repeated runs, one image, one thread.
         gates: the checks.
     """
@@ -37,15 +46,29 @@ class Row:
     file: str
     format: str
     precision: str
+    quantizer: str
+    input: str
+    io: str
+    engine: str
     size_bytes: int
     operators: dict[str, int]
+    unfolded: int | None
+    notes: tuple[str, ...]
     max_abs: float | None
     cosine: float | None
+    sqnr: dict[str, float]
     agreement: float | None
     top1: float | None
     top1_reference: float | None
+    drop: float | None
+    drop_error: float | None
     latency_ms: float | None
     gates: tuple[Gate, ...]
+
+    @property
+    def kind(self) -> str:
+        """`int8`, or `int8 (litert)`."""
+        return f"{self.precision} (litert)" if self.quantizer == "litert" else self.precision
 
     @property
     def passed(self) -> bool:
@@ -93,21 +116,25 @@ class Report:
 
     def print(self) -> None:
         """Prints the table."""
-        columns = (
-            "file",
-            "precision",
-            "kB",
-            "operators",
-            "max abs",
-            "cosine",
-            "agree",
-            "top-1",
-            "Keras",
-            "ms",
-            "gates",
-        )
-        rows = [[row.file, row.precision, *_cells(row), row.verdict] for row in self.rows]
-        console.print_table(f"{self.model}, verified on {self.evidence}", columns, rows)
+        columns = ("file", "precision", "input", *_FIGURES, "gates")
+        several = len(self.rows) > 1
+        rows = [
+            [Path(row.file).name if several else row.file, row.kind, _input(row), *_cells(row), row.verdict]
+            for row in self.rows
+        ]
+        place = f", in {Path(self.rows[0].file).parent}" if several else ""
+        console.print_table(f"{self.model}, verified on {self.evidence}{place}", columns, rows)
+        for note, files_ in self._notes().items():
+            print(f"note: {', '.join(files_)}: {note}")
+
+    def _notes(self) -> dict[str, list[str]]:
+        """The files' precisions by note; a note that is every file's is said of all."""
+        found: dict[str, list[str]] = {}
+        for row in self.rows:
+            for note in row.notes:
+                found.setdefault(note, []).append(f"{row.format} {row.kind}")
+        everywhere = {note for note, kinds in found.items() if len(kinds) == len(self.rows) > 1}
+        return {note: ["all"] if note in everywhere else kinds for note, kinds in found.items()}
 
     def write_html(self, path: Path, *, overwrite: bool = False) -> None:
         """Writes a page that needs nothing but itself."""
@@ -126,7 +153,11 @@ class Report:
             temporary.write_text(page("Export report", body), encoding="utf-8")
 
 
-_FIGURES = ("kB", "operators", "max abs", "cosine", "agreement", "top-1", "Keras' top-1", "ms")
+_FIGURES = ("kB", "operators", "max abs", "SQNR dB", "agree", "top-1", "drop, points", "ms")
+
+
+def _input(row: Row) -> str:
+    return f"{row.input} {row.io}"
 
 
 def _cells(row: Row) -> list[str | None]:
@@ -139,10 +170,10 @@ def _cells(row: Row) -> list[str | None]:
         f"{row.size_bytes / 1000:,.1f}",
         str(sum(row.operators.values())),
         text(row.max_abs, ".2g"),
-        text(row.cosine, ".6f"),
+        text(row.sqnr.get("probabilities"), ".1f"),
         text(row.agreement, ".2%"),
         text(row.top1, ".2%"),
-        text(row.top1_reference, ".2%"),
+        None if row.drop is None else f"{row.drop:.2f} ± {row.drop_error:.2f}",
         text(row.latency_ms, ".3g"),
     ]
 
@@ -155,7 +186,7 @@ _CHARTS: tuple[tuple[str, str, Callable[[Row], float | None], Callable[[float], 
 
 
 def _name(row: Row) -> str:
-    return html.escape(f"{row.format} {row.precision}")
+    return html.escape(f"{row.format} {row.kind}")
 
 
 def _chart(rows, title: str, unit: str, value: Callable[[Row], float | None], text: Callable[[float], str]) -> str:
@@ -174,7 +205,8 @@ def _chart(rows, title: str, unit: str, value: Callable[[Row], float | None], te
 def _table_row(row: Row) -> str:
     cells = "".join(f'<td class="number">{"–" if cell is None else html.escape(cell)}</td>' for cell in _cells(row))
     verdict = f'<td class="{"good" if row.passed else "bad"}">{html.escape(row.verdict)}</td>'
-    return f'<tr><th scope="row">{html.escape(Path(row.file).name)}</th><td>{row.precision}</td>{cells}{verdict}</tr>'
+    words = "".join(f"<td>{html.escape(text)}</td>" for text in (row.kind, _input(row)))
+    return f'<tr><th scope="row">{html.escape(Path(row.file).name)}</th>{words}{cells}{verdict}</tr>'
 
 
 def _details(row: Row) -> str:
@@ -184,14 +216,16 @@ def _details(row: Row) -> str:
         f"{html.escape(gate.name)} {_figure(gate.value)} (limit {_figure(gate.limit)})</li>"
         for gate in row.gates
     )
+    notes = "".join(f"<p>Note: {html.escape(note)}.</p>" for note in row.notes)
+    noise = ", ".join(f"{name} {value:.1f} dB" for name, value in row.sqnr.items())
     return (
-        f"<details><summary>{html.escape(row.file)}</summary><p>Operators: {html.escape(operators)}</p>"
-        f"<ul>{gates}</ul></details>"
+        f"<details><summary>{html.escape(row.file)}</summary>{notes}<p>Operators: {html.escape(operators)}</p>"
+        f"<p>Engine: {row.engine}. Signal to quantization noise: {html.escape(noise)}</p><ul>{gates}</ul></details>"
     )
 
 
 def _figure(value: float | str) -> str:
-    return html.escape(f"{value:.6g}" if isinstance(value, float) else value)
+    return html.escape(f"{value:.6g}" if isinstance(value, float) else str(value))
 
 
 _BODY = """<h1>Export report</h1>
@@ -199,7 +233,8 @@ _BODY = """<h1>Export report</h1>
 <p class="$verdict_class">$verdict</p>
 <div class="scroll"><table class="list">
 <caption>Every file, compared with the Keras model it was made from</caption>
-<thead><tr><th scope="col">file</th><th scope="col">precision</th>$figures<th scope="col">gates</th></tr></thead>
+<thead><tr><th scope="col">file</th><th scope="col">precision</th><th scope="col">input</th>$figures
+<th scope="col">gates</th></tr></thead>
 <tbody>$rows</tbody>
 </table></div>
 $charts

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from export import graph
 from keras_resnet.builder import deep_graphs
 from keras_resnet.card import ModelCard
 from keras_resnet.data import Dataset, cifar, load_dataset
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation import check_fit, image_shape
-from keras_resnet.runners import KerasRunner
+from keras_resnet.preprocessing import Preprocess
+from keras_resnet.runners import KerasRunner, Runner
 from keras_resnet.saving import load_named
 from keras_resnet.training import run
 from keras_resnet.weights import list_weights
 
 _SMALL = ("resnet8", "digits")  # needs no data but what scikit-learn brings
 _NOISE = 64
-_EVIDENCE_BYTES = 2 * 10**9  # of float32 images
+_EVIDENCE_BYTES = 10**9  # of pixels
+_CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -31,14 +35,24 @@ class Evidence:
     """Images to verify with.
 
     Attributes:
-        images: float32 `(n, H, W, C)`, preprocessed.
+        pixels: uint8 `(n, H, W, C)`, RGB.
         labels: int `(n,)`; None where the images are noise.
         origin: in words.
     """
 
-    images: np.ndarray
+    pixels: np.ndarray
     labels: np.ndarray | None
     origin: str
+
+    def run(self, runner: Runner, preprocess: Preprocess) -> dict[str, np.ndarray]:
+        """A runner's outputs on all images, by name.
+
+        Args:
+            runner: of any file.
+            preprocess: that its input needs.
+        """
+        parts = [runner.run(preprocess(self.pixels[i : i + _CHUNK])) for i in range(0, len(self.pixels), _CHUNK)]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 @dataclass(frozen=True)
@@ -68,23 +82,24 @@ class Source:
         """The test images, or noise where there is no dataset.
 
         Args:
-            limit: at most so many, spread evenly over the split; by default all that fit in 2 GB.
+            limit: at most so many, spread evenly over the split; by default all that fit in 1 GB.
         """
         if self.dataset is None:
             noise = np.random.default_rng(0).integers(0, 256, (_NOISE, *self.image_shape), np.uint8)
-            return Evidence(self.card.preprocess(noise), None, f"{_NOISE} images of noise (accuracy unknown: no data)")
+            return Evidence(noise, None, f"{_NOISE} images of noise (accuracy unknown: no data)")
         split = self.dataset.test
         total = len(split.labels)
-        count = min(limit or _EVIDENCE_BYTES // (4 * math.prod(self.image_shape)), total)
+        count = min(limit or _EVIDENCE_BYTES // math.prod(self.image_shape), total)
         chosen = np.linspace(0, total - 1, count, dtype=np.int64)
-        parts = (split.fetch(tf.constant(chosen[start : start + 256])) for start in range(0, count, 256))
-        images = np.concatenate([self.card.preprocess(pixels.numpy()) for pixels in parts])
+        parts = [split.fetch(tf.constant(chosen[i : i + _CHUNK])).numpy() for i in range(0, count, _CHUNK)]
         of_all = "" if count == total else f" of {total:,}"
-        return Evidence(images, split.labels[chosen], f"{count:,}{of_all} test images of {self.dataset.name}")
+        return Evidence(
+            np.concatenate(parts), split.labels[chosen], f"{count:,}{of_all} test images of {self.dataset.name}"
+        )
 
 
 def load_source(
-    model: str | os.PathLike | None = None,
+    model: str | os.PathLike | Sequence[str | os.PathLike] | None = None,
     *,
     weights: str | None = None,
     dataset: str | os.PathLike | None = None,
@@ -93,8 +108,9 @@ def load_source(
     """Opens the model to export and finds its data.
 
     Args:
-        model: a `.keras` file or a variant's name; by default the newest run under runs/, and where there is none the
-            best model that ships with the package: on CIFAR-10 where its images are at hand, else on digits.
+        model: a `.keras` file or a variant's name, or several: their mean is exported as one net; by default the newest
+            run under runs/, and where there is none the best model that ships with the package: on CIFAR-10 where its
+            images are at hand, else on digits.
         weights: for a variant's name.
         dataset: by default the one that the model was trained on.
         data_dir: where CIFAR's official binary files are; by default Keras' cache.
@@ -105,6 +121,10 @@ def load_source(
     Raises:
         InputError: no such model, or the dataset that was asked for cannot be opened or does not fit.
     """
+    if isinstance(model, Sequence) and not isinstance(model, str):
+        if len(model) > 1:
+            return _ensemble([load_source(each, weights=weights, dataset=dataset, data_dir=data_dir) for each in model])
+        model = model[0] if model else None
     origin, name = str(model), Path(model).stem if model else ""
     if model is None and weights is not None:
         raise InputError("--weights goes with --model NAME")
@@ -130,6 +150,19 @@ def load_source(
                 "that it was trained on"
             )
     return Source(network, card, name, origin, data)
+
+
+def _ensemble(members: Sequence[Source]) -> Source:
+    """Their mean, under the first one's card."""
+    first = members[0]
+    for other in members[1:]:
+        if (other.card.labels, other.card.preprocess) != (first.card.labels, first.card.preprocess):
+            raise InputError(
+                f"{other.origin} and {first.origin} have other labels or another input convention: no ensemble"
+            )
+    origin = "the mean of " + ", ".join(member.origin for member in members)
+    model = graph.ensemble([member.model for member in members])
+    return replace(first, model=model, name=f"{first.name}-ensemble{len(members)}", origin=origin)
 
 
 def shipped(data_dir: str | os.PathLike | None) -> tuple[str, str]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -21,8 +22,8 @@ def convert_in_child(model: Path, artifact: Artifact, samples: Path | None, path
     """Converts a saved model.
 
     Args:
-        model: a float32 `.keras` file.
-        artifact: format and precision.
+        model: a `.keras` file of what `graph.prepare` made.
+        artifact: what to make of it.
         samples: a `.npy` file of float32 `(n, H, W, C)`, for precisions that are calibrated.
         path: of the file to write.
 
@@ -32,8 +33,7 @@ def convert_in_child(model: Path, artifact: Artifact, samples: Path | None, path
     """
     job = {
         "model": str(model),
-        "format": artifact.format.name,
-        "precision": artifact.precision,
+        "artifact": {**dataclasses.asdict(artifact), "format": artifact.format.name},
         "samples": str(samples) if samples else None,
         "path": str(path),
     }
@@ -50,13 +50,15 @@ def convert_in_child(model: Path, artifact: Artifact, samples: Path | None, path
     raise InputError(f"the conversion to {artifact.name} {died}: {lines[-1].strip()[:500]}")
 
 
-def main(job: dict[str, str | None]) -> None:
+def main(job: dict[str, object]) -> None:
     """The child's work."""
     from keras_resnet.saving import load_model
 
     model, _ = load_model(job["model"])
     samples = np.load(job["samples"], allow_pickle=False) if job["samples"] else None
-    FORMATS[job["format"]].module.convert(model, job["precision"], samples, Path(job["path"]))
+    choices = job["artifact"]
+    artifact = Artifact(**{**choices, "format": FORMATS[choices["format"]], "features": tuple(choices["features"])})
+    artifact.format.module.convert(model, artifact, samples, Path(job["path"]))
 
 
 if __name__ == "__main__":

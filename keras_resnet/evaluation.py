@@ -68,7 +68,7 @@ def image_shape(runner: Runner) -> tuple[int, int, int]:
     Raises:
         InputError: it takes no images, or images of any size.
     """
-    shape = runner.input.shape[1:]
+    shape = runner.image_shape
     if len(shape) != 3 or None in shape:
         raise InputError(f"the model takes {runner.input.shape}: expected (batch, height, width, channels), fixed")
     return shape
@@ -120,7 +120,7 @@ def check_fit(runner: Runner, image_shape: tuple[int, ...]) -> None:
     Raises:
         InputError: the shapes differ.
     """
-    expected = runner.input.shape[1:]
+    expected = runner.image_shape
     if len(expected) != 3 or any(e not in (None, s) for e, s in zip(expected, image_shape, strict=True)):
         raise InputError(f"the model takes images of {expected}, the dataset has {tuple(image_shape)}")
 

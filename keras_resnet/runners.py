@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -28,93 +27,149 @@ class Tensor:
     dtype: str
 
 
-class Runner(Protocol):
+class Runner:
     """A model that can be run, whatever file it came from.
 
     Attributes:
         card: labels and input convention; an empty card for a file from elsewhere.
-        input: `(batch, height, width, channels)`.
-        output: `(batch, classes)`.
+        input: `(batch, height, width, channels)`, or `(batch, channels, height, width)`.
+        outputs: `probabilities` first, where there is one of that name; a file's only output has any name.
     """
 
     card: ModelCard
     input: Tensor
-    output: Tensor
+    outputs: tuple[Tensor, ...]
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
+    @property
+    def output(self) -> Tensor:
+        """The first output: `(batch, classes)`."""
+        return self.outputs[0]
+
+    @property
+    def layout(self) -> str:
+        """Of the input: `"nhwc"`, or `"nchw"` where channels can only be second."""
+        shape, counts = self.input.shape, (1, 2, 3, 4)
+        return "nchw" if len(shape) == 4 and shape[1] in counts and shape[3] not in counts else "nhwc"
+
+    @property
+    def image_shape(self) -> tuple[int | None, ...]:
+        """Of one image, as callers pass it: `(height, width, channels)`."""
+        shape = self.input.shape[1:]
+        return (*shape[1:], shape[0]) if self.layout == "nchw" else shape
+
+    def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Runs the network.
 
         Args:
-            images: float32 `(N, height, width, channels)`, preprocessed. Any N; a quantized input is quantized here.
+            images: float32 `(N, height, width, channels)`, preprocessed. Any N; a quantized input is quantized here, an
+                NCHW one transposed.
 
         Returns:
-            float32 `(N, classes)`; a quantized output is dequantized.
+            float32 by the outputs' names; quantized ones are dequantized.
         """
+        raise NotImplementedError
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """The first output of `run`: float32 `(N, classes)`."""
+        return self.run(images)[self.output.name]
 
 
-class KerasRunner:
+class KerasRunner(Runner):
     """A Keras model in memory or in a `.keras` file."""
 
     _BATCH = 64
 
     def __init__(self, model, card: ModelCard | None = None):
-        """Wraps a model with one input and one output; raises InputError for any other."""
+        """Wraps a model with one input; raises InputError for any other."""
         import keras
 
         self.model, self.card = model, card or ModelCard()
-        self.input = Tensor(*_first_keras(model.inputs, "input"))
-        self.output = Tensor(*_first_keras(model.outputs, "output"))
+        if len(model.inputs) != 1:
+            raise InputError(f"the model has {len(model.inputs)} inputs: expected one")
+        self.input = _keras_tensor(model.inputs[0].name, model.inputs[0])
+        named = model.output if isinstance(model.output, dict) else {model.output_names[0]: model.outputs[0]}
+        self.outputs = _first_probabilities("the model", [_keras_tensor(*each) for each in named.items()])
+        if not isinstance(model.output, dict) and len(model.outputs) > 1:
+            raise InputError(f"the model has {len(model.outputs)} outputs without names: expected one")
         self._function = model.predict_on_batch
         if keras.backend.backend() == "tensorflow":  # one trace for all batch sizes
             import tensorflow as tf
 
-            traced = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
-            self._function = lambda x: traced(x).numpy()
+            self._function = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
+    def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Runs the network; see `Runner`."""
-        parts = [self._function(part) for part in _chunks(images, self._BATCH)]
-        return np.concatenate(parts).astype(np.float32)
+        parts = []
+        for part in _chunks(images, self._BATCH):
+            results = self._function(part)
+            parts.append(results if isinstance(results, dict) else {self.output.name: results})
+        return {
+            tensor.name: np.concatenate([np.asarray(part[tensor.name]) for part in parts]).astype(np.float32)
+            for tensor in self.outputs
+        }
 
 
-class TFLiteRunner:
-    """A TFLite file on LiteRT's interpreter (XNNPACK where it applies)."""
+ENGINES = ("xnnpack", "reference")  # of TFLite: phones' kernels, and the plain ones that microcontrollers' follow
 
-    def __init__(self, path: Path, threads: int | None = None):
+
+class TFLiteRunner(Runner):
+    """A TFLite file on LiteRT's interpreter."""
+
+    def __init__(self, path: Path, threads: int | None = None, engine: str | None = None):
         """Opens a file; raises InputError where the engine refuses it."""
         interpreter = _extra("ai_edge_litert.interpreter")
         self.card = card_lib.read(path) or ModelCard()
+        resolver = interpreter.OpResolverType.BUILTIN_REF if engine == "reference" else interpreter.OpResolverType.AUTO
         try:
             with console.silenced():  # it announces its delegate
-                self._engine = interpreter.Interpreter(model_path=str(path), num_threads=threads or os.cpu_count())
+                self._engine = interpreter.Interpreter(
+                    model_path=str(path),
+                    num_threads=threads or os.cpu_count(),
+                    experimental_op_resolver_type=resolver,
+                )
                 self._engine.allocate_tensors()
             inputs, outputs = self._engine.get_input_details(), self._engine.get_output_details()
         except (ValueError, RuntimeError) as error:
             raise _unusable(path, "TFLite", error) from error
-        if len(inputs) != 1 or len(outputs) != 1:
-            raise InputError(f"{path} has {len(inputs)} inputs and {len(outputs)} outputs: expected one of each")
-        self._input, self._output = inputs[0], outputs[0]
-        self.input, self.output = _tflite_tensor(inputs[0]), _tflite_tensor(outputs[0])
+        if len(inputs) != 1:
+            raise InputError(f"{path} has {len(inputs)} inputs: expected one")
+        self._input, self._outputs = inputs[0], {each["name"]: each for each in outputs}
+        self.input = _tflite_tensor(inputs[0])
+        self.outputs = _first_probabilities(path, [_tflite_tensor(each) for each in outputs])
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Runs the network image by image; see `Runner`."""
+    def run_raw(self, images: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """What goes in and comes out, in the tensors' own dtypes.
+
+        Args:
+            images: as for `run`.
+
+        Returns:
+            The input tensor's values, and the outputs' by name; image by image.
+        """
         batch = self.input.shape[0]
-        results = []
-        for part in _chunks(quantize(images, self._input), batch):
+        values = quantize(images, self._input)
+        results = {name: [] for name in self._outputs}
+        for part in _chunks(values, batch):
             padded = np.resize(part, (batch, *part.shape[1:])) if len(part) < batch else part
             self._engine.set_tensor(self._input["index"], padded)
             self._engine.invoke()
-            results.append(self._engine.get_tensor(self._output["index"])[: len(part)])
-        return dequantize(np.concatenate(results), self._output)
+            for name, details in self._outputs.items():
+                results[name].append(self._engine.get_tensor(details["index"])[: len(part)])
+        return values, {name: np.concatenate(parts) for name, parts in results.items()}
+
+    def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Runs the network image by image; see `Runner`."""
+        return {name: dequantize(raw, self._outputs[name]) for name, raw in self.run_raw(images)[1].items()}
 
 
-class OnnxRunner:
+class OnnxRunner(Runner):
     """An ONNX file on ONNX Runtime's CPU kernels."""
 
     _BATCH = 64
 
-    def __init__(self, path: Path, threads: int | None = None):
+    def __init__(self, path: Path, threads: int | None = None, engine: str | None = None):
         """Opens a file; raises InputError where the engine refuses it."""
+        del engine  # there is one
         ort = _extra("onnxruntime")
         options = ort.SessionOptions()
         options.log_severity_level = 4  # errors come as exceptions anyway
@@ -124,16 +179,66 @@ class OnnxRunner:
         except Exception as error:  # onnxruntime's exceptions share no base class but this
             raise _unusable(path, "ONNX", error) from error
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        if len(inputs) != 1 or len(outputs) != 1:
-            raise InputError(f"{path} has {len(inputs)} inputs and {len(outputs)} outputs: expected one of each")
+        if len(inputs) != 1:
+            raise InputError(f"{path} has {len(inputs)} inputs: expected one")
         text = self._session.get_modelmeta().custom_metadata_map.get(card_lib.KEY)
         self.card = ModelCard.loads(text, path) if text else ModelCard()
-        self.input, self.output = _onnx_tensor(inputs[0]), _onnx_tensor(outputs[0])
+        self.input = _onnx_tensor(inputs[0])
+        self.outputs = _first_probabilities(path, [_onnx_tensor(each) for each in outputs])
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
+    def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Runs the network; see `Runner`."""
-        parts = _chunks(images.astype(np.float32), self.input.shape[0] or self._BATCH)
-        return np.concatenate([self._session.run(None, {self.input.name: part})[0] for part in parts])
+        images = images.astype(np.float32)
+        if self.layout == "nchw":
+            images = images.transpose(0, 3, 1, 2)
+        names = [tensor.name for tensor in self.outputs]
+        chunks = _chunks(images, self.input.shape[0] or self._BATCH)
+        parts = [self._session.run(names, {self.input.name: np.ascontiguousarray(part)}) for part in chunks]
+        return {name: np.concatenate([part[i] for part in parts]) for i, name in enumerate(names)}
+
+
+CARD_FOLDER = "assets.extra"  # of a SavedModel: TensorFlow leaves it alone
+
+
+class SavedModelRunner(Runner):
+    """A SavedModel folder with a signature `serving_default`."""
+
+    _BATCH = 64
+
+    def __init__(self, path: Path, threads: int | None = None, engine: str | None = None):
+        """Opens a folder; raises InputError where TensorFlow refuses it."""
+        del threads, engine  # TensorFlow's threads are a setting of the process
+        import tensorflow as tf
+
+        text = path / CARD_FOLDER / card_lib.MEMBER
+        self.card = ModelCard.loads(text.read_text(encoding="utf-8"), path) if text.exists() else ModelCard()
+        try:
+            self._model = tf.saved_model.load(str(path))
+            self._function = self._model.signatures["serving_default"]
+            (tensor,) = self._function.structured_input_signature[1].values()
+        except Exception as error:  # a foreign folder fails in any way at all inside TensorFlow
+            raise _unusable(path, "SavedModel", error) from error
+        self.input = Tensor(tensor.name, tuple(tensor.shape), tensor.dtype.name)
+        outputs = self._function.structured_outputs.items()
+        self.outputs = _first_probabilities(path, [Tensor(name, tuple(t.shape), t.dtype.name) for name, t in outputs])
+
+    def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Runs the network; see `Runner`."""
+        import tensorflow as tf
+
+        parts = [self._function(**{self.input.name: tf.constant(part)}) for part in _chunks(images, self._BATCH)]
+        return {t.name: np.concatenate([part[t.name].numpy() for part in parts]) for t in self.outputs}
+
+
+def _first_probabilities(origin: object, outputs: list[Tensor]) -> tuple[Tensor, ...]:
+    """The outputs in the order of `Runner.outputs`."""
+    if len(outputs) == 1:
+        return tuple(outputs)
+    first = [tensor for tensor in outputs if tensor.name == "probabilities"]
+    if not first:
+        names = ", ".join(tensor.name for tensor in outputs)
+        raise InputError(f"{origin} has the outputs {names}: expected one, or one that is called probabilities")
+    return (*first, *(tensor for tensor in outputs if tensor not in first))
 
 
 def quantize(values: np.ndarray, details: dict) -> np.ndarray:
@@ -165,10 +270,8 @@ def _chunks(images: np.ndarray, size: int) -> Iterator[np.ndarray]:
     return (images[start : start + size] for start in range(0, len(images), size))
 
 
-def _first_keras(tensors, role: str) -> tuple[str, tuple, str]:
-    if len(tensors) != 1:
-        raise InputError(f"the model has {len(tensors)} {role}s: expected one")
-    return tensors[0].name, tuple(tensors[0].shape), str(tensors[0].dtype)
+def _keras_tensor(name: object, tensor) -> Tensor:
+    return Tensor(str(name), tuple(tensor.shape), str(tensor.dtype))
 
 
 def _tflite_tensor(details: dict) -> Tensor:
@@ -200,23 +303,31 @@ def _unusable(path: Path, kind: str, error: Exception) -> InputError:
     return InputError(f"{path} cannot be run as {kind} (truncated, damaged or of another kind): {said}")
 
 
-def _keras_file(path: Path, threads: int | None = None) -> KerasRunner:
-    del threads  # TensorFlow's threads are a setting of the process
+def _keras_file(path: Path, threads: int | None = None, engine: str | None = None) -> KerasRunner:
+    del threads, engine  # TensorFlow's threads are a setting of the process
     from keras_resnet.saving import load_model
 
     return KerasRunner(*load_model(path))
 
 
-_OPENERS: dict[str, Callable[..., Runner]] = {".keras": _keras_file, ".tflite": TFLiteRunner, ".onnx": OnnxRunner}
-_FOREIGN = (".tflite", ".onnx")  # engines in C++ may crash on a damaged file and take the process along
+_OPENERS: dict[str, Callable[..., Runner]] = {
+    ".keras": _keras_file,
+    ".tflite": TFLiteRunner,
+    ".onnx": OnnxRunner,
+    ".savedmodel": SavedModelRunner,
+}
+_FOREIGN = (".tflite", ".onnx", ".savedmodel")  # engines in C++ may crash on a damaged file and take the process along
 
 
-def open_runner(path: str | os.PathLike, *, threads: int | None = None, trusted: bool = False) -> Runner:
+def open_runner(
+    path: str | os.PathLike, *, threads: int | None = None, engine: str | None = None, trusted: bool = False
+) -> Runner:
     """Opens a model file, whatever its format.
 
     Args:
-        path: `.keras`, `.tflite` or `.onnx`.
+        path: `.keras`, `.tflite`, `.onnx` or a `.savedmodel` folder.
         threads: for the engine; all cores by default. (TensorFlow decides for itself.)
+        engine: of `ENGINES`, for TFLite; XNNPACK by default, where it has the kernels.
         trusted: the file was written by this process. Any other file is first run once in a child process, so that
             a damaged one cannot crash the caller.
 
@@ -224,19 +335,21 @@ def open_runner(path: str | os.PathLike, *, threads: int | None = None, trusted:
         A runner.
 
     Raises:
-        InputError: missing, empty, truncated, foreign, or with more than one input or output.
+        InputError: missing, empty, truncated, foreign, or with several inputs.
 
     Example:
         >>> import keras_resnet
         >>> runner = keras_resnet.open_runner("model.tflite")  # doctest: +SKIP
         >>> probabilities = runner(runner.card.preprocess(pixels))  # doctest: +SKIP
     """
-    path = existing_file(path)
+    path = Path(path)
+    if not (path.suffix == ".savedmodel" and path.is_dir()):
+        path = existing_file(path)
     if path.suffix not in _OPENERS:
-        raise InputError(f"{path}: expected a .keras, .tflite or .onnx file, received '{path.suffix}'")
+        raise InputError(f"{path}: expected a .keras, .tflite, .onnx or .savedmodel file, received '{path.suffix}'")
     if path.suffix in _FOREIGN and not trusted:
         _try_in_child(path)
-    return _OPENERS[path.suffix](path, threads=threads)
+    return _OPENERS[path.suffix](path, threads=threads, engine=engine)
 
 
 def open_named(model: str | os.PathLike, weights: str | None = None) -> Runner:
@@ -278,7 +391,7 @@ def _main(path: Path) -> int:
     """Runs one grey image through a file: the child's part of `open_runner`."""
     try:
         runner = _OPENERS[path.suffix](path, threads=1)
-        runner(np.zeros([size or 1 for size in runner.input.shape], np.float32))
+        runner(np.zeros([1, *(size or 1 for size in runner.image_shape)], np.float32))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

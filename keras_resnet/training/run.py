@@ -100,7 +100,7 @@ def versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in (*_PACKAGES, *backend)}
 
 
-def environment(seed: int) -> dict[str, object]:
+def environment(seed: int | None) -> dict[str, object]:
     """Versions, commit, machine and seed, for environment.json."""
     import keras
 

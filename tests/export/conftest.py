@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from filelock import FileLock
 
 from export import cli
 from export.source import load_source
@@ -15,9 +16,17 @@ def source():
 
 
 @pytest.fixture(scope="session")
-def everything(tmp_path_factory):
-    """The folder that `python -m export --all` writes."""
-    folder = tmp_path_factory.mktemp("all")
+def everything(tmp_path_factory, worker_id):
+    """The folder that `python -m export --all` writes; made once for all of pytest's processes."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "all"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "j.json").exists():
+            _export_everything(folder)
+    return folder
+
+
+def _export_everything(folder):
     arguments = [
         "--model",
         "resnet8",
@@ -30,7 +39,6 @@ def everything(tmp_path_factory):
         str(folder / "j.json"),
     ]
     assert cli.main(arguments) == 0
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -233,10 +233,27 @@ def test_wrong_usage(arguments, said, capfd):
     assert os.listdir() == []
 
 
-def test_wrong_artifacts(capfd):
-    for name, said in (("tflit:int8", "did you mean tflite"), ("onnx:int16x8", "unknown precision of onnx 'int16x8'")):
-        assert cli.main([*SHIPPED, "--artifact", name]) == 2
-        assert said in _error(capfd)
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["tflit:int8"], "did you mean tflite"),
+        (["onnx:int16x8"], "unknown precision of onnx 'int16x8'"),
+        (["onnx:int8", "--io", "int8"], "onnx:int8: io 'int8' is not offered; expected float32"),
+        (["tflite:int8", "--layout", "nchw"], "layout 'nchw' is not offered; expected nhwc"),
+        (["tflite:int8@litert", "--io", "uint8"], "the litert quantizer has no uint8"),
+        (["tflite:int8@tf"], "quantizer 'tf' is not offered; expected tensorflow, litert"),
+        (["tflite:float32", "--features", "3"], "--features 3: the net has maps at strides 1, 2, 4"),
+        (["tflite:float32", "--gate", "drp=1"], "did you mean drop"),
+        (["tflite:int8", "--calibration", "nowhere"], "holds no PNG or JPEG files"),
+    ],
+)
+def test_wrong_artifacts(arguments, said, capfd):
+    assert cli.main([*SHIPPED, "--artifact", *arguments]) == 2
+    assert said in _error(capfd)
+    assert not list(Path().rglob("*.tflite"))
+
+
+def test_files_of_no_format():
     with pytest.raises(InputError, match=r"ends in .tflite or .onnx"):
         format_of(Path("m.pb"))
 
@@ -277,7 +294,7 @@ def test_evidence_is_spread_over_the_test_split(source, digits):
     few = source.evidence(limit=4)
     assert few.origin == "4 of 360 test images of digits"
     np.testing.assert_array_equal(few.labels, digits.test.labels[[0, 119, 239, 359]])
-    np.testing.assert_array_equal(few.images, source.card.preprocess(digits.test.images[[0, 119, 239, 359]]))
+    np.testing.assert_array_equal(few.pixels, digits.test.images[[0, 119, 239, 359]])
     assert source.evidence().origin == "360 test images of digits"
 
 

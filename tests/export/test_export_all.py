@@ -1,5 +1,6 @@
 """`python -m export --all`: every file, looked at from outside our own readers."""
 
+import hashlib
 import json
 import zipfile
 from collections import Counter
@@ -11,25 +12,29 @@ import onnxruntime
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from export.formats import FORMATS, all_artifacts
+from export.formats import FORMATS, artifact
+from export.formats import all_artifacts as names
 from export.onnx import OPSET
 from export.verify import TOLERANCES
 from keras_resnet.card import ModelCard
 
 pytestmark = pytest.mark.slow
 KEYS = [
-    *("file", "format", "precision", "size_bytes", "operators", "max_abs", "cosine", "agreement"),
-    *("top1", "top1_reference", "latency_ms", "gates"),
+    *("file", "format", "precision", "quantizer", "input", "io", "engine", "size_bytes", "operators", "unfolded"),
+    *("notes", "max_abs", "cosine", "sqnr", "agreement", "top1", "top1_reference", "drop", "drop_error"),
+    *("latency_ms", "gates"),
 ]
-TFLITE = [a.precision for a in all_artifacts() if a.format.name == "tflite"]
-ONNX = [a.precision for a in all_artifacts() if a.format.name == "onnx"]
+ARTIFACTS = [artifact(name) for name in names()]
+TFLITE = [a.precision for a in ARTIFACTS if a.format.name == "tflite"]
+ONNX = [a.precision for a in ARTIFACTS if a.format.name == "onnx"]
 
 
 def test_every_artifact_has_a_row_and_a_file(rows, everything):
-    assert set(rows) == {(a.format.name, a.precision) for a in all_artifacts()}
+    assert set(rows) == {(a.format.name, a.precision) for a in ARTIFACTS}
     for row in rows.values():
         assert list(row) == KEYS
-        assert Path(row["file"]).stat().st_size == row["size_bytes"]
+        if row["format"] != "saved_model":
+            assert Path(row["file"]).stat().st_size == row["size_bytes"]
         assert all(gate["passed"] for gate in row["gates"])
         assert row["top1"] >= 0.98
         assert row["latency_ms"] > 0
@@ -57,7 +62,7 @@ def _interpreter(rows, precision):
 def test_tflite_interface(rows, precision):
     engine = _interpreter(rows, precision)
     (image,), (probabilities,) = engine.get_input_details(), engine.get_output_details()
-    dtype = np.dtype(FORMATS["tflite"].io.get(precision, "float32"))
+    dtype = np.dtype(FORMATS["tflite"].offers[precision].io[0])
     assert (image["name"], image["shape"].tolist(), image["dtype"]) == ("image", [1, 32, 32, 3], dtype)
     assert (probabilities["name"], probabilities["shape"].tolist()) == ("probabilities", [1, 10])
     assert probabilities["dtype"] == dtype
@@ -73,7 +78,8 @@ def test_tflite_operators_as_the_interpreter_counts_them(rows, precision):
     seen = Counter(op["op_name"] for op in engine._get_ops_details())
     seen.pop("DELEGATE", None)
     assert seen == operators
-    network = {"CONV_2D": 9, "ADD": 3, "MEAN": 1, "FULLY_CONNECTED": 1, "SOFTMAX": 1}
+    convolutions = 10 if precision == "int8" else 9  # one is the preprocessing
+    network = {"CONV_2D": convolutions, "ADD": 3, "MEAN": 1, "FULLY_CONNECTED": 1, "SOFTMAX": 1}
     assert {name: count for name, count in operators.items() if name != "DEQUANTIZE"} == network  # all BN folded
 
 
@@ -94,6 +100,13 @@ def test_onnx_interface(rows, precision):
     assert onnx.load(path).opset_import[0].version == OPSET
 
 
+@pytest.mark.parametrize("key", [("onnx", "float16"), ("onnx", "dynamic_int8"), ("onnx", "int8")])
+def test_onnx_precisions_hold_what_they_say(rows, key):
+    graph = onnx.load(rows[key]["file"]).graph
+    kinds = Counter(onnx.TensorProto.DataType.Name(t.data_type) for t in graph.initializer if len(t.dims) == 4)
+    assert kinds == {{"float16": "FLOAT16", "dynamic_int8": "UINT8", "int8": "INT8"}[key[1]]: 10 - (key[1] != "int8")}
+
+
 def test_onnx_folds_batch_normalisation(rows):
     operators = rows["onnx", "float32"]["operators"]
     assert (operators["Conv"], operators["Relu"], operators["Transpose"]) == (9, 7, 1)
@@ -105,7 +118,7 @@ def test_onnx_int8_has_unsigned_activations_and_signed_seven_bit_weights(rows):
     graph = onnx.load(rows["onnx", "int8"]["file"]).graph
     arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
     kernels = [array for array in arrays.values() if array.dtype == np.int8 and array.ndim == 4]
-    assert len(kernels) == 9
+    assert len(kernels) == 10  # one is the preprocessing
     assert max(np.abs(kernel.astype(int)).max() for kernel in kernels) <= 64
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
     producers = {node.output[0]: node for node in graph.node}
@@ -119,24 +132,27 @@ def test_onnx_int8_has_unsigned_activations_and_signed_seven_bit_weights(rows):
 def test_cards_travel(rows):
     wanted = {"labels": list("0123456789"), "spec": "resnet8", "dataset": "digits"}
     for (form, _), row in rows.items():
-        if form == "tflite":
+        if form == "saved_model":
+            text = (Path(row["file"]) / "assets.extra" / "keras_resnet.json").read_text()
+        elif form in ("tflite", "keras"):
             with zipfile.ZipFile(row["file"]) as archive:
                 text = archive.read("keras_resnet.json")
         else:
             text = {p.key: p.value for p in onnx.load(row["file"]).metadata_props}["keras_resnet"]
         assert wanted.items() <= json.loads(text).items()
-        assert ModelCard.loads(text, "file").preprocess.mean == (127.5,)
+        mean = (0.0,) if row["input"] == "raw" else (127.5,)
+        assert ModelCard.loads(text, "file").preprocess.mean == mean
+        assert (row["input"] == "raw") == (row["precision"] == "int8")
 
 
 def test_accuracy_is_what_the_engines_say_themselves(rows, digits):
     """Replays the int8 file with the interpreter alone, as a person on a phone would."""
     engine = _interpreter(rows, "int8")
     (image,), (probabilities,) = engine.get_input_details(), engine.get_output_details()
-    scale, zero_point = image["quantization"]
+    assert image["quantization"] == (1.0, -128)  # int8 input: the pixel less 128
     right = 0
     for pixels, label in zip(digits.test.images, digits.test.labels, strict=True):
-        values = (pixels.astype("f") - 127.5) / 127.5
-        engine.set_tensor(image["index"], np.clip(np.round(values / scale + zero_point), -128, 127).astype("i1")[None])
+        engine.set_tensor(image["index"], (pixels.astype("i2") - 128).astype("i1")[None])
         engine.invoke()
         right += engine.get_tensor(probabilities["index"])[0].argmax() == label
     assert right / 360 == pytest.approx(rows["tflite", "int8"]["top1"], abs=1e-9)
@@ -155,5 +171,42 @@ def test_report_page_is_complete_and_needs_nothing_else(rows, everything):
 
 
 def test_every_precision_has_a_tolerance_with_a_reason():
-    assert {a.precision for a in all_artifacts()} == set(TOLERANCES)
+    assert {precision for row in FORMATS.values() for precision in row.offers} == set(TOLERANCES)
     assert all(tolerance.reason for tolerance in TOLERANCES.values())
+
+
+def test_golden_vectors_lie_beside_every_file_and_replay(rows, digits):
+    """With the interpreter alone, as a person looking for an error in an app would."""
+    for row in rows.values():
+        with np.load(f"{row['file']}.golden.npz", allow_pickle=False) as archive:
+            golden = {name: archive[name] for name in archive.files}
+        about = json.loads(str(golden["about"]))
+        assert about["model"] == Path(row["file"]).name
+        np.testing.assert_array_equal(golden["pixels"], digits.test.images[:8])
+        np.testing.assert_array_equal(golden["labels"], digits.test.labels[:8])
+        if row["format"] == "tflite":
+            engine = _interpreter(rows, row["precision"])
+            (image,), (probabilities,) = engine.get_input_details(), engine.get_output_details()
+            for values, expected in zip(golden["input"], golden["probabilities"], strict=True):
+                engine.set_tensor(image["index"], values[None])
+                engine.invoke()
+                scale, zero_point = probabilities["quantization"]
+                received = engine.get_tensor(probabilities["index"])[0].astype("f")
+                if scale:
+                    received = (received - zero_point) * scale
+                np.testing.assert_allclose(received, expected, atol=about["tolerance"])
+    with np.load(f"{rows['tflite', 'int8']['file']}.golden.npz") as archive:
+        assert archive["input"].dtype == archive["probabilities_raw"].dtype == np.int8
+
+
+def test_manifests_say_where_files_come_from(rows, digits):
+    manifest = json.loads(Path(f"{rows['tflite', 'int8']['file']}.manifest.json").read_text())
+    content = Path(rows["tflite", "int8"]["file"]).read_bytes()
+    assert manifest["sha256"] == hashlib.sha256(content).hexdigest()
+    calibration = manifest["calibration"]
+    pixels = digits.train.images[calibration["indices"]]
+    assert calibration["sha256"] == hashlib.sha256(pixels.tobytes()).hexdigest()
+    assert manifest["scales"]["image"] == [1.0, -128]
+    assert manifest["verification"]["top1"] == rows["tflite", "int8"]["top1"]
+    assert {"keras", "tensorflow"} <= set(manifest["environment"]["packages"])
+    assert json.loads(Path(f"{rows['onnx', 'float32']['file']}.manifest.json").read_text())["calibration"] is None
