@@ -247,6 +247,69 @@ def main_of_verify(argv: Sequence[str] | None = None) -> int:
     return console.run(work)
 
 
+def main_of_debug(argv: Sequence[str] | None = None) -> int:
+    """`python -m export.debug`: error per layer, and layers in float."""
+    parser = _parser(
+        "python -m export.debug", "Compare every layer of a TFLite file with Keras, or keep the fewest layers in float."
+    )
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="a .tflite file of this package; with --auto-float: to write"
+    )
+    parser.add_argument("-o", "--output", type=Path, metavar="HTML", help="default FILE.layers.html")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    parser.add_argument(
+        "--auto-float",
+        action="store_true",
+        help="write FILE in int8 with the fewest layers in float that --gate allows",
+    )
+    parser.add_argument("--io", help="with --auto-float: int8 or float32")
+    args = parser.parse_args(argv)
+
+    def work() -> int:
+        from keras_resnet.files import refuse_existing
+
+        page = args.output or args.file.with_name(f"{args.file.name}.layers.html")
+        refuse_existing(page, args.overwrite)
+        source = _source(args)
+        from export import debug
+        from export.autofloat import auto_float
+
+        report = None
+        if args.auto_float:
+            report, _ = auto_float(
+                source,
+                args.file,
+                gates=dict(args.gate),
+                limit=args.limit,
+                overwrite=args.overwrite,
+                io=args.io,
+                say=lambda text: print(text, flush=True),
+            )
+        evidence = source.evidence(args.limit or _LAYERS_ON)
+        entries = debug.layer_errors(args.file, source, evidence, engine=args.engine)
+        title = f"{args.file} beside {source.origin} on {evidence.origin}"
+        debug.write_html(entries, title, page, overwrite=args.overwrite)
+        debug.print_errors(title, entries)
+        console.write_json(args.json, debug.to_json(entries))
+        if report is not None:
+            return _finish(report, argparse.Namespace(json=None), f"open {page}")
+        print(f"all layers and a picture: {page}")
+        print(f"next: python -m export.debug OUT.tflite --auto-float --gate drop=0.1 {_again(args)}".rstrip())
+        return console.OK
+
+    return console.run(work)
+
+
+_LAYERS_ON = 100  # images that layers are compared on
+
+
+def _again(args: argparse.Namespace) -> str:
+    """The options that name model and data."""
+    known = [("--model", each) for each in args.model or ()]
+    known += [("--weights", args.weights), ("--dataset", args.dataset), ("--data-dir", args.data_dir)]
+    return " ".join(f"{flag} {value}" for flag, value in known if value)
+
+
 def _export(source, targets: list, args: argparse.Namespace):
     from export.pipeline import export
 

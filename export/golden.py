@@ -97,7 +97,8 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, object]]:
     if path.stat().st_size > _MAX_BYTES:
         raise InputError(f"{path} has {path.stat().st_size} bytes: golden vectors have at most {_MAX_BYTES}")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # NumPy leaves the file open where it is no archive.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         about = json.loads(str(arrays.pop("about")))
         return arrays, {**about, "tolerance": float(about["tolerance"])}

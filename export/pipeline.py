@@ -189,6 +189,24 @@ def _convert(source: Source, made: Artifact, drawn: Calibration | None, folder: 
     return card
 
 
+RAW = PREPROCESS["none"]
+
+
+def float_file(source: Source, made: Artifact, folder: Path) -> tuple[Path, np.ndarray]:
+    """The float32 TFLite file that LiteRT Quantizer starts from, and the samples that calibrate it.
+
+    Args:
+        source: the model and its data.
+        made: what the file will become.
+        folder: for the file.
+    """
+    drawn = calibration.sample(source.dataset.train, source.evidence(_FEW).pixels)
+    file = folder / "float.tflite"
+    plain = dataclasses.replace(made, precision="float32", quantizer="", io="float32", keep_float=())
+    _convert(source, plain, None, folder, file)
+    return file, (RAW if made.input == "raw" else source.card.preprocess)(drawn.pixels)
+
+
 def _verified(file: Path, name: Path, made: Artifact | None, proof: _Proof) -> tuple[Row, Contents]:
     """Runs a file and compares it with Keras; the row bears `name`. `made` is what was asked for, if known."""
     form = format_of(file)

@@ -153,7 +153,7 @@ class Report:
             temporary.write_text(page("Export report", body), encoding="utf-8")
 
 
-_FIGURES = ("kB", "operators", "max abs", "SQNR dB", "agree", "top-1", "drop, points", "ms")
+_FIGURES = ("kB", "max abs", "SQNR dB", "agree", "top-1", "drop, points", "ms")
 
 
 def _input(row: Row) -> str:
@@ -168,7 +168,6 @@ def _cells(row: Row) -> list[str | None]:
 
     return [
         f"{row.size_bytes / 1000:,.1f}",
-        str(sum(row.operators.values())),
         text(row.max_abs, ".2g"),
         text(row.sqnr.get("probabilities"), ".1f"),
         text(row.agreement, ".2%"),

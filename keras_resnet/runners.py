@@ -146,7 +146,7 @@ class TFLiteRunner(Runner):
         Returns:
             The input tensor's values, and the outputs' by name; image by image.
         """
-        batch = self.input.shape[0]
+        batch = self.input.shape[0] or 1  # an open one is allocated as 1
         values = quantize(images, self._input)
         results = {name: [] for name in self._outputs}
         for part in _chunks(values, batch):

@@ -115,7 +115,7 @@ def _keras_applications(
     )
 
 
-def _own_cifar(spec: str, top1: float, recipe: str) -> WeightSet:
+def _own_cifar(spec: str, top1: float, recipe: str, settings: str = "") -> WeightSet:
     """Trained by this project on all 50,000 training images; the header of the file has settings, seed and commit."""
     return WeightSet(
         spec=spec,
@@ -126,7 +126,7 @@ def _own_cifar(spec: str, top1: float, recipe: str) -> WeightSet:
         recipe=recipe,
         top1=top1,
         resolution=32,
-        source=f"python -m keras_resnet train --recipe {recipe} --set hold_out=false; tools/ship_weights.py",
+        source=f"python -m keras_resnet train --recipe {recipe}{settings} --set hold_out=false; tools/ship_weights.py",
         license="Apache-2.0",
     )
 
@@ -159,6 +159,9 @@ _ROWS = [
     ),
     _own_cifar("resnet8", 0.8837, "fast-resnet8"),
     _own_cifar("resnet20_cifar", 0.9210, "fast"),
+    _own_cifar(
+        "resnetv2_20_cifar", 0.9076, "fast", " --set model=resnetv2_20_cifar --set epochs=30 --set warmup_epochs=5"
+    ),
 ]
 WEIGHT_SETS: dict[tuple[str, str], WeightSet] = {(row.spec, row.name): row for row in _ROWS}
 
