@@ -9,7 +9,9 @@ _HOMES = {
     "Source": "source",
     "all_artifacts": "formats",
     "artifact": "formats",
+    "auto_float": "autofloat",
     "export": "pipeline",
+    "layer_errors": "debug",
     "load_source": "source",
 }
 __all__ = sorted(_HOMES)

@@ -53,15 +53,27 @@ def recipes() -> str:
 
 def formats() -> str:
     """The formats and their tolerances."""
-    from export.formats import all_artifacts
+    from export.formats import QUANTIZERS, all_artifacts, artifact
     from export.verify import TOLERANCES
 
     rows = []
-    for artifact in all_artifacts():
-        t = TOLERANCES[artifact.precision]
-        io = artifact.format.io.get(artifact.precision, "float32")
-        rows.append((f"`{artifact.name}`", io, t.max_abs, t.cosine, f"{t.agreement:.1%}", f"{100 * t.drop:.1f} points"))
-    return _markdown(("artifact", "input, output", "max abs", "cosine", "agreement", "accuracy drop"), rows)
+    for name in dict.fromkeys(each.partition("@")[0] for each in all_artifacts(QUANTIZERS)):
+        made = artifact(name)
+        t = TOLERANCES[made.precision]
+        limits = (t.max_abs, t.cosine, t.sqnr, f"{t.agreement:.1%}", f"{t.drop:.1f}")
+        io = ", ".join(made.offer.io)
+        rows.append((f"`{name}`", f"{made.input}: {io}", ", ".join(made.offer.quantizers) or "–", *limits))
+    columns = (
+        "artifact",
+        "input and its dtypes",
+        "quantizers",
+        "max abs",
+        "cosine",
+        "SQNR dB",
+        "agreement",
+        "drop, points",
+    )
+    return _markdown(columns, rows)
 
 
 TABLES: dict[str, Callable[[], str]] = {"models": models, "recipes": recipes, "weights": weights, "formats": formats}

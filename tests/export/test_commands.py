@@ -60,6 +60,36 @@ def test_verify_accepts_what_export_wrote(rows, form, capfd):
     assert "passed" in capfd.readouterr().out
 
 
+@pytest.mark.slow
+def test_golden_vectors_of_another_moment_fail_verification(rows, source, tmp_path):
+    """The control is the file as it was exported."""
+    path = shutil.copy(rows["tflite", "int8"]["file"], tmp_path)
+    vectors = Path(shutil.copy(f"{rows['tflite', 'int8']['file']}.golden.npz", tmp_path))
+    row = pipeline.verify(path, source, limit=60).rows[0]
+    assert row.passed
+    assert "golden vectors" in [gate.name for gate in row.gates]
+    with np.load(vectors) as archive:
+        arrays = dict(archive)
+    arrays["probabilities"] = arrays["probabilities"][::-1]
+    np.savez(vectors, **arrays)
+    assert pipeline.verify(path, source, limit=60).rows[0].verdict == "FAILED: golden vectors"
+    vectors.write_bytes(vectors.read_bytes()[:500])
+    with pytest.raises(InputError, match="holds no golden vectors"):
+        pipeline.verify(path, source, limit=60)
+
+
+@pytest.mark.slow
+def test_a_file_of_another_precision_than_asked_for_fails(rows, source, tmp_path, monkeypatch):
+    from export import worker
+
+    def other(network, made, samples, path):
+        shutil.copy(rows["tflite", "float32"]["file"], path)
+
+    monkeypatch.setattr(worker, "convert_in_child", other)
+    report = pipeline.export(source, [(artifact("tflite:float16"), tmp_path / "m.tflite")], limit=60)
+    assert "precision" in report.rows[0].verdict
+
+
 def _weight_buffers(model):
     """Indices of the buffers that hold weights: constants of the graph with 16 numbers or more."""
     graph = model.subgraphs[0]

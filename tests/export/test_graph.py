@@ -115,7 +115,7 @@ OPTIONS = [
     ("tflite", ["--weight-only-int8"]),
     ("onnx", ["--int8", "--layout", "nchw", "--with-cam"]),
     ("saved_model", ["--features", "4", "--input", "raw"]),
-    ("keras", ["--with-cam"]),
+    ("keras", ["--with-cam", "--input", "raw"]),
 ]
 
 
