@@ -143,7 +143,10 @@ def export(
 
 
 def _check_target(source: Source, made: Artifact, path: Path, overwrite: bool, calibrate_with: Path | None) -> None:
-    if not (overwrite and path.is_dir() and made.format.suffix == path.suffix == ".savedmodel"):
+    if path.is_dir() and (path / "saved_model.pb").exists() and path.suffix == made.format.suffix:
+        if not overwrite:
+            raise InputError(f"{path} exists: choose another name or pass --overwrite")
+    else:
         files.refuse_existing(path, overwrite)
     for each in (golden.beside(path), manifest.beside(path)):
         files.refuse_existing(each, overwrite)

@@ -108,12 +108,10 @@ def test_an_ensemble_is_exported_as_one_file(mini_spec, tmp_path, capfd):
 
 
 OPTIONS = [
-    ("tflite", ["--int8", "--io", "uint8"]),
-    ("tflite", ["--int8", "--io", "float32"]),
-    ("tflite", ["--int8", "--input", "normalized", "--engine", "reference"]),
-    ("tflite", ["--int8", "--quantizer", "litert", "--with-cam", "--features", "2,4"]),
+    ("tflite", ["--int8", "--io", "uint8", "--engine", "reference"]),
+    ("tflite", ["--int8", "--quantizer", "litert", "--io", "float32", "--with-cam", "--features", "2,4"]),
     ("tflite", ["--weight-only-int8"]),
-    ("onnx", ["--int8", "--layout", "nchw", "--with-cam"]),
+    ("onnx", ["--int8", "--layout", "nchw", "--with-cam", "--input", "normalized"]),
     ("saved_model", ["--features", "4", "--input", "raw"]),
     ("keras", ["--with-cam", "--input", "raw"]),
 ]
