@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
-import tempfile
 import warnings
 import zipfile
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,20 +33,20 @@ def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -
     """
     import tensorflow as tf
 
-    quantizer = artifact.quantizer
-    with tempfile.TemporaryDirectory() as saved_model:
-        _write_saved_model(model, artifact, saved_model)
-        converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
-        if quantizer == "tensorflow":
-            _set_precision(converter, artifact, samples)
-        content = _with_plain_names(converter.convert(), model)
-    if quantizer == "litert":
+    function = _function(model, artifact)
+    # Not by way of a SavedModel, which takes as long as the conversion; and without `model` as second argument, which
+    # would leave the weights out of the file.
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+    if artifact.quantizer == "tensorflow":
+        _set_precision(converter, artifact, samples)
+    content = _with_plain_names(converter.convert(), model, sorted(function.structured_outputs))
+    if artifact.quantizer == "litert":
         content = quantized(content, artifact, samples)
     path.write_bytes(content)
 
 
-def _write_saved_model(model, artifact: Artifact, folder: str) -> None:
-    import keras
+def _function(model, artifact: Artifact):
+    """The network as TensorFlow's converter takes it."""
     import tensorflow as tf
 
     ranged = artifact.quantizer == "tensorflow" and artifact.precision == "int8" and artifact.input == "raw"
@@ -56,12 +56,9 @@ def _write_saved_model(model, artifact: Artifact, folder: str) -> None:
             image = tf.quantization.fake_quant_with_min_max_args(image, 0.0, 255.0)
         return dict(model(image, training=False))
 
-    archive = keras.export.ExportArchive()
-    archive.track(model)
     # A static batch: from_keras_model leaves it open, and Flatten or Reshape become run-time shape arithmetic.
-    signature = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name=INPUT)
-    archive.add_endpoint("serving_default", serve, [signature])
-    archive.write_out(folder, verbose=False)
+    image = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name=INPUT)
+    return tf.function(serve).get_concrete_function(image)
 
 
 def _set_precision(converter, artifact: Artifact, samples: np.ndarray | None) -> None:
@@ -132,7 +129,23 @@ def quantized(content: bytes, artifact: Artifact, samples: np.ndarray | None, kn
             found[INPUT] = {"min": np.zeros((1,) * 4, np.float32), "max": np.full((1,) * 4, 255, np.float32)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of its interpreter, which keeps all tensors
-        return bytes(maker.quantize(found).quantized_model)
+        return _named_by_signature(bytes(maker.quantize(found).quantized_model))
+
+
+def _named_by_signature(content: bytes) -> bytes:
+    """Gives inputs and outputs their names back: LiteRT Quantizer puts `NAME_dequant` behind a `NAME` in int8."""
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    lite = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
+    (signature,) = lite.signatureDefs
+    tensors = lite.subgraphs[0].tensors
+    for entry in (*signature.inputs, *signature.outputs):
+        if tensors[entry.tensorIndex].name != entry.name:
+            for other in tensors:
+                if other.name == entry.name:
+                    other.name += b"/quantized"
+            tensors[entry.tensorIndex].name = entry.name
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(lite))
 
 
 def results(path: Path) -> list[str]:
@@ -183,19 +196,25 @@ def ranges(content: bytes, samples: np.ndarray) -> dict[str, dict[str, np.ndarra
     }
 
 
-def _with_plain_names(content: bytes, model) -> bytes:
-    """Names inputs and outputs like the signature, and every other result like the Keras layer that makes it.
+def _with_plain_names(content: bytes, model, outputs: Sequence[str]) -> bytes:
+    """Adds the signature, and names every result like the Keras layer that makes it.
 
     The converter's own names list all that was fused, 150 characters each: 5 kB in the smallest nets, and nothing that
     an error report could use.
+
+    Args:
+        content: of a TFLite file.
+        model: that it was made from.
+        outputs: names, in the file's order.
     """
     from ai_edge_litert.tools import flatbuffer_utils
 
     lite = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
     graph = lite.subgraphs[0]
+    own = {graph.inputs[0]: INPUT, **dict(zip(graph.outputs, outputs, strict=True))}
+    lite.signatureDefs = [_signature(graph, own)]
     layers = {name: number for number, name in enumerate(_layer_names(model))}
     taken = Counter()
-    own = {entry.tensorIndex: entry.name for s in lite.signatureDefs for entry in (*s.inputs, *s.outputs)}
     found = {i: _layers_in(graph.tensors[i].name.decode(), layers) for op in graph.operators for i in op.outputs}
     last = {layer: index for index, several in found.items() for layer in several}  # a norm may be MUL and then ADD
     for operator in graph.operators:
@@ -209,8 +228,25 @@ def _with_plain_names(content: bytes, model) -> bytes:
             if index >= 0 and lite.buffers[graph.tensors[index].buffer].data is not None and index not in own:
                 graph.tensors[index].name = f"{result}/{position}".encode()
     for index, name in own.items():
-        graph.tensors[index].name = name
+        graph.tensors[index].name = name.encode()
     return bytes(flatbuffer_utils.convert_object_to_bytearray(lite))
+
+
+def _signature(graph, names: Mapping[int, str]):
+    from ai_edge_litert import schema_py_generated as schema
+
+    def entries(indices):
+        found = []
+        for index in indices:
+            entry = schema.TensorMapT()
+            entry.name, entry.tensorIndex = names[index].encode(), int(index)
+            found.append(entry)
+        return found
+
+    signature = schema.SignatureDefT()
+    signature.inputs, signature.outputs = entries(graph.inputs), entries(graph.outputs)
+    signature.signatureKey, signature.subgraphIndex = b"serving_default", 0
+    return signature
 
 
 def _layer_names(model) -> list[str]:
