@@ -101,20 +101,20 @@ def rank(source: Source, base: Artifact, evidence: Evidence, say: Callable[[str]
         evidence: images to compare outputs on.
         say: told what is being done.
     """
-    from export import tflite
+    from export import litert
 
     with tempfile.TemporaryDirectory() as name:
         floating, samples = pipeline.float_file(source, base, Path(name))
-        layers = [name for name in tflite.results(floating) if name != OUTPUT]  # which has the dtype that was asked for
+        layers = [name for name in litert.results(floating) if name != OUTPUT]  # which has the dtype that was asked for
         say(f"ranking {len(layers)} layers on {evidence.origin}")
         content, file = floating.read_bytes(), Path(name, "one.tflite")
         reference = evidence.run(open_runner(floating, trusted=True), pipeline.RAW)["probabilities"]
-        ranges = tflite.ranges(content, samples)
+        ranges = litert.ranges(content, samples)
         noise = {}
         for layer in layers:
             made = dataclasses.replace(base, keep_float=tuple(other for other in layers if other != layer))
             with console.silenced():  # it reports its sizes
-                file.write_bytes(tflite.quantized(content, made, samples, ranges))
+                file.write_bytes(litert.quantized(content, made, samples, ranges))
             outputs = evidence.run(open_runner(file, trusted=True), pipeline.RAW)["probabilities"]
             noise[layer] = sqnr(reference, outputs)
     return sorted(noise, key=noise.get)

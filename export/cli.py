@@ -8,8 +8,8 @@ from pathlib import Path
 
 from export.formats import FORMATS, INPUTS, LAYOUTS, QUANTIZERS, SAMPLES, Artifact, all_artifacts, artifact
 from keras_resnet import console
+from keras_resnet.engines import ENGINES
 from keras_resnet.errors import InputError
-from keras_resnet.runners import ENGINES
 
 _EPILOG = "Exit status: 0 when all gates hold, 1 when a gate fails, 2 for wrong usage or input."
 _FLAGS = {  # the others are called like their precision

@@ -16,10 +16,11 @@ import numpy as np
 
 from export.formats import OUTPUT
 from keras_resnet import console, files
+from keras_resnet.engines import dequantize, quantize
 from keras_resnet.errors import InputError
 from keras_resnet.page import page
 from keras_resnet.preprocessing import Preprocess
-from keras_resnet.runners import dequantize, open_runner, quantize
+from keras_resnet.runners import open_runner
 
 if TYPE_CHECKING:  # importing it needs TensorFlow, and --help must not
     from export.source import Evidence, Source
@@ -59,7 +60,7 @@ def layer_errors(path: Path, source: Source, evidence: Evidence, *, engine: str 
         path: of a TFLite file that `export` wrote: its tensors are named after Keras' layers.
         source: the model that it was made from.
         evidence: images.
-        engine: of `runners.ENGINES`; the plain one by default, whose results between operators are the file's own.
+        engine: of `engines.ENGINES`; the plain one by default, whose results between operators are the file's own.
 
     Returns:
         One entry per layer that both have, in the order of computation.

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from keras_resnet import files
+from keras_resnet.engines import ENGINES, Runner, TFLiteRunner
 from keras_resnet.errors import InputError
 from keras_resnet.preprocessing import Preprocess
-from keras_resnet.runners import ENGINES, Runner, TFLiteRunner, open_runner
+from keras_resnet.runners import open_runner
 
 COUNT = 8
 _MAX_BYTES = 200_000_000
@@ -57,7 +58,7 @@ def write(
         preprocess: from pixels to its input.
         pixels: uint8 `(n, H, W, C)`; the first few are taken.
         labels: of them, or None.
-        engine: that ran the file, of `runners.ENGINES`.
+        engine: that ran the file, of `engines.ENGINES`.
     """
     pixels = pixels[:COUNT]
     arrays = vectors(open_runner(model, threads=1, engine=engine, trusted=True), preprocess, pixels)

@@ -14,9 +14,10 @@ import numpy as np
 
 from export.formats import INPUT, OUTPUT, Artifact, Contents
 from keras_resnet.card import ModelCard
+from keras_resnet.engines import Runner, Tensor
 from keras_resnet.errors import unknown_name
 from keras_resnet.preprocessing import PREPROCESS
-from keras_resnet.runners import Runner, Tensor, open_runner
+from keras_resnet.runners import open_runner
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -322,7 +323,7 @@ def latency_ms(path: Path, image: np.ndarray, engine: str | None = None) -> floa
     Args:
         path: of the file.
         image: float32 `(1, H, W, C)`, preprocessed.
-        engine: of `runners.ENGINES`.
+        engine: of `engines.ENGINES`.
 
     Returns:
         Milliseconds, quantization of the input and dequantization of the output included.

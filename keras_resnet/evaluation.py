@@ -11,8 +11,8 @@ import numpy as np
 
 from keras_resnet import console
 from keras_resnet.data import Split, batches, images
+from keras_resnet.engines import Runner
 from keras_resnet.errors import InputError
-from keras_resnet.runners import Runner
 
 _BATCH = 256
 _TINY = 1e-7  # a quantized softmax gives exact zeros, whose logarithm is minus infinity

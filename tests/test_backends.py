@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import keras_resnet
+from keras_resnet.engines import KerasRunner
 from keras_resnet.evaluation import evaluate
-from keras_resnet.runners import KerasRunner
 from keras_resnet.training import run
 
 CASES = {

@@ -10,7 +10,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ai_edge_litert.tools import flatbuffer_utils
 
-from export import autofloat, cli, debug, pipeline, tflite
+from export import autofloat, cli, debug, litert, pipeline
 from export.formats import artifact
 from keras_resnet import GateError, InputError, card
 from keras_resnet.runners import open_runner
@@ -130,7 +130,7 @@ def test_a_kept_layer_needs_the_quantizer_that_can(rows, source, tmp_path):
     content = Path(rows["tflite", "float32"]["file"]).read_bytes()
     samples = source.card.preprocess(source.dataset.train.images[:4])
     file = tmp_path / "m.tflite"
-    file.write_bytes(tflite.quantized(content, dataclasses.replace(made, input="normalized"), samples))
+    file.write_bytes(litert.quantized(content, dataclasses.replace(made, input="normalized"), samples))
     dtypes = {t["name"]: t["dtype"] for t in Interpreter(str(file)).get_tensor_details()}
     assert dtypes["conv1_relu"] == np.float32
     assert dtypes["conv2_block1_1_relu"] == np.int8

@@ -10,8 +10,8 @@ import pytest
 from export import cli, graph, load_source
 from export.formats import artifact
 from keras_resnet import InputError, ModelCard, build, open_runner, save_model
+from keras_resnet.engines import KerasRunner
 from keras_resnet.preprocessing import PREPROCESS, Preprocess
-from keras_resnet.runners import KerasRunner
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,82 @@
+"""Names of exported files: checked before any work, given when a file is complete."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from export import golden, manifest
+from export.formats import CALIBRATED, Artifact
+from export.report import Row
+from export.source import Source
+from keras_resnet import files
+from keras_resnet.errors import InputError
+
+
+def check_target(source: Source, made: Artifact, path: Path, overwrite: bool, calibrate_with: Path | None) -> None:
+    """Refuses what cannot end well.
+
+    Args:
+        source: the model and its data.
+        made: what will be made.
+        path: under which name.
+        overwrite: replace existing files.
+        calibrate_with: a folder of images, or None for the training images.
+
+    Raises:
+        InputError: a name is taken or of another format, or there are no images to calibrate with.
+    """
+    if path.is_dir() and (path / "saved_model.pb").exists() and path.suffix == made.format.suffix:
+        if not overwrite:
+            raise InputError(f"{path} exists: choose another name or pass --overwrite")
+    else:
+        files.refuse_existing(path, overwrite)
+    for each in (golden.beside(path), manifest.beside(path)):
+        files.refuse_existing(each, overwrite)
+    if path.suffix != made.format.suffix:
+        raise InputError(f"{path}: expected a name that ends in {made.format.suffix}")
+    if made.precision in CALIBRATED and source.dataset is None and calibrate_with is None:
+        raise InputError(
+            f"{made.name} needs images to calibrate with, and the model names no dataset that is here: pass "
+            "--dataset digits, --dataset cifar10 --data-dir DIR, --dataset FOLDER of class folders, or "
+            "--calibration FOLDER of images"
+        )
+
+
+def place(made: Path, path: Path, row: Row, overwrite: bool) -> tuple[Row, Path]:
+    """Gives a file its name, or one that says that it failed.
+
+    Args:
+        made: the file, which is gone afterwards.
+        path: the name.
+        row: what was found out about it.
+        overwrite: replace an existing file.
+
+    Returns:
+        The row with the name that the file got, and that name.
+    """
+    if not row.passed:
+        path, overwrite = path.with_suffix(f".failed{path.suffix}"), True
+    if made.is_dir():
+        _place_folder(made, path, overwrite)
+    else:
+        with files.writing(path, overwrite=overwrite) as temporary:
+            temporary.write_bytes(made.read_bytes())
+        made.unlink()
+    return row.renamed(str(path)), path
+
+
+def _place_folder(made: Path, path: Path, overwrite: bool) -> None:
+    """Copied beside its name, which it gets when it is complete; an old one goes last."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.partial")
+    old = path.with_name(f".{path.name}.old")
+    for leftover in (beside, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    shutil.copytree(made, beside)
+    if path.exists():
+        os.rename(path, old)
+    os.rename(beside, path)
+    shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(made)
