@@ -6,9 +6,8 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from export.formats import FORMATS, INPUTS, LAYOUTS, QUANTIZERS, SAMPLES, Artifact, all_artifacts, artifact
+from export.formats import ENGINES, FORMATS, INPUTS, LAYOUTS, QUANTIZERS, SAMPLES, Artifact, all_artifacts, artifact
 from keras_resnet import console
-from keras_resnet.engines import ENGINES
 from keras_resnet.errors import InputError
 
 _EPILOG = "Exit status: 0 when all gates hold, 1 when a gate fails, 2 for wrong usage or input."

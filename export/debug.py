@@ -60,7 +60,7 @@ def layer_errors(path: Path, source: Source, evidence: Evidence, *, engine: str 
         path: of a TFLite file that `export` wrote: its tensors are named after Keras' layers.
         source: the model that it was made from.
         evidence: images.
-        engine: of `engines.ENGINES`; the plain one by default, whose results between operators are the file's own.
+        engine: of `formats.ENGINES`; the plain one by default, whose results between operators are the file's own.
 
     Returns:
         One entry per layer that both have, in the order of computation.

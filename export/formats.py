@@ -17,6 +17,7 @@ CALIBRATED = ("int8", "int16x8")  # precisions whose activations need ranges
 QUANTIZERS = ("tensorflow", "litert")
 INPUTS = ("raw", "normalized")
 LAYOUTS = ("nhwc", "nchw")
+ENGINES = ("xnnpack", "reference")  # of TFLite: phones' kernels, and the plain ones that microcontrollers' follow
 
 
 @dataclass(frozen=True, kw_only=True)

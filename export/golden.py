@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from export.formats import ENGINES
 from keras_resnet import files
-from keras_resnet.engines import ENGINES, Runner, TFLiteRunner
+from keras_resnet.engines import Runner, TFLiteRunner
 from keras_resnet.errors import InputError
 from keras_resnet.preprocessing import Preprocess
 from keras_resnet.runners import open_runner
@@ -58,7 +59,7 @@ def write(
         preprocess: from pixels to its input.
         pixels: uint8 `(n, H, W, C)`; the first few are taken.
         labels: of them, or None.
-        engine: that ran the file, of `engines.ENGINES`.
+        engine: that ran the file, of `formats.ENGINES`.
     """
     pixels = pixels[:COUNT]
     arrays = vectors(open_runner(model, threads=1, engine=engine, trusted=True), preprocess, pixels)

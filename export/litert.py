@@ -68,7 +68,7 @@ def _named_by_signature(content: bytes) -> bytes:
     """Gives inputs and outputs their names back: LiteRT Quantizer puts `NAME_dequant` behind a `NAME` in int8."""
     from ai_edge_litert.tools import flatbuffer_utils
 
-    lite = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
+    lite = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
     (signature,) = lite.signatureDefs
     tensors = lite.subgraphs[0].tensors
     for entry in (*signature.inputs, *signature.outputs):

@@ -13,14 +13,13 @@ import numpy as np
 
 from export import calibration, golden, graph, manifest, placing, worker
 from export.calibration import Calibration
-from export.formats import CALIBRATED, SAMPLES, Artifact, format_of
+from export.formats import CALIBRATED, ENGINES, SAMPLES, Artifact, format_of
 from export.proof import FEW, Proof
 from export.report import Report, Row
 from export.source import Evidence, Source
 from export.verify import tolerance
 from keras_resnet import files
 from keras_resnet.card import ModelCard
-from keras_resnet.engines import ENGINES
 from keras_resnet.errors import GateError, InputError
 from keras_resnet.preprocessing import PREPROCESS
 from keras_resnet.saving import save_model
@@ -51,7 +50,7 @@ def export(
         calibrate_with: a folder of images in place of these.
         limit: test images to verify with at most; all by default.
         gates: limits that replace those of `verify.TOLERANCES`, by name.
-        engine: of `engines.ENGINES`, that runs TFLite files.
+        engine: of `formats.ENGINES`, that runs TFLite files.
         say: told what is being done.
 
     Returns:
@@ -170,7 +169,7 @@ def verify(
         source: the Keras model that it should equal.
         limit: test images to use at most.
         gates: limits that replace those of `verify.TOLERANCES`, by name.
-        engine: of `engines.ENGINES`, that runs TFLite files.
+        engine: of `formats.ENGINES`, that runs TFLite files.
 
     Returns:
         A report of one row.

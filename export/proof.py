@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from export import golden, graph
-from export.formats import CAM, INPUT, OUTPUT, Artifact, Contents, artifact, format_of
+from export.formats import CAM, ENGINES, INPUT, OUTPUT, Artifact, Contents, artifact, format_of
 from export.report import Row
 from export.source import Evidence, Source
 from export.verify import Comparison, Gate, check, compare, identity_gates, interface_errors, latency_ms
 from keras_resnet.card import ModelCard
-from keras_resnet.engines import ENGINES, KerasRunner, Runner
+from keras_resnet.engines import KerasRunner, Runner
 from keras_resnet.preprocessing import PREPROCESS, Preprocess
 from keras_resnet.runners import open_runner
 

@@ -91,7 +91,7 @@ def _with_plain_names(content: bytes, model, outputs: Sequence[str]) -> bytes:
     """
     from ai_edge_litert.tools import flatbuffer_utils
 
-    lite = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
+    lite = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
     graph = lite.subgraphs[0]
     own = {graph.inputs[0]: INPUT, **dict(zip(graph.outputs, outputs, strict=True))}
     lite.signatureDefs = [_signature(graph, own)]
@@ -171,7 +171,7 @@ def describe(path: Path) -> Contents:
     from ai_edge_litert import schema_py_generated as schema
     from ai_edge_litert.tools import flatbuffer_utils
 
-    lite = flatbuffer_utils.convert_bytearray_to_object(bytearray(path.read_bytes()))
+    lite = flatbuffer_utils.read_model_from_bytearray(bytearray(path.read_bytes()))
     graph = lite.subgraphs[0]
     names = [_name(lite.operatorCodes[op.opcodeIndex], schema) for op in graph.operators]
     operators = Counter(names)

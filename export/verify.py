@@ -323,7 +323,7 @@ def latency_ms(path: Path, image: np.ndarray, engine: str | None = None) -> floa
     Args:
         path: of the file.
         image: float32 `(1, H, W, C)`, preprocessed.
-        engine: of `engines.ENGINES`.
+        engine: of `formats.ENGINES`.
 
     Returns:
         Milliseconds, quantization of the input and dequantization of the output included.

@@ -106,9 +106,6 @@ class KerasRunner(Runner):
         }
 
 
-ENGINES = ("xnnpack", "reference")  # of TFLite: phones' kernels, and the plain ones that microcontrollers' follow
-
-
 class TFLiteRunner(Runner):
     """A TFLite file on LiteRT's interpreter."""
 

@@ -11,8 +11,10 @@ import keras_resnet
 from keras_resnet import InputError, build, load_dataset, load_weights
 from keras_resnet.weights import WEIGHT_SETS
 
-DEEPEST = [pytest.param(name, marks=pytest.mark.large) for name in ("ResNet152", "ResNet152V2")]
-PEERS = ("ResNet50", "ResNet50V2", "ResNet101", "ResNet101V2", *DEEPEST)
+DEEPEST = [
+    pytest.param(name, marks=pytest.mark.large) for name in ("ResNet101", "ResNet101V2", "ResNet152", "ResNet152V2")
+]
+PEERS = ("ResNet50", "ResNet50V2", *DEEPEST)
 MLPERF_TINY = Path(__file__).resolve().parents[2] / "shared" / "data" / "mlperf-tiny" / "resnet8.h5"
 
 

@@ -168,16 +168,9 @@ def test_features_on_a_given_tensor_count_from_it():
         "resnet8",
         *(
             pytest.param(n, marks=pytest.mark.slow)
-            for n in (
-                "resnet18_a",
-                "resnetv2_18",
-                "resnet10t",
-                "resnet50",
-                "resnet50v2",
-                "resnext50_32x4d",
-                "resnetrs50",
-            )
+            for n in ("resnet18_a", "resnetv2_18", "resnet10t", "resnext50_32x4d")
         ),
+        *(pytest.param(n, marks=pytest.mark.large) for n in ("resnet50", "resnet50v2", "resnetrs50")),
     ],
 )
 def test_sequences_and_volumes(name, rank, tmp_path):

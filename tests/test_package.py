@@ -47,7 +47,7 @@ def test_help_needs_no_tensorflow(arguments):
         "for name in ('tensorflow', 'keras', 'numpy'): sys.modules[name] = None\n"
         "runpy.run_module(sys.argv[0], run_name='__main__')"
     )
-    if arguments[0] in ("export.tflite", "export.onnx", "export.verify"):
+    if arguments[0] in ("export.tflite", "export.onnx", "export.verify", "export.debug"):
         code = code.replace(", 'numpy'", "")  # 80 ms, and types of signatures
     child = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
     assert (child.returncode, child.stderr) == (0, "")

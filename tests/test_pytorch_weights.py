@@ -16,7 +16,7 @@ AKAMASTER = Path(__file__).resolve().parents[2] / "shared" / "data" / "akamaster
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("layers", "right"), [(20, 9173), (32, 9263)])
+@pytest.mark.parametrize(("layers", "right"), [(20, 9173), pytest.param(32, 9263, marks=pytest.mark.large)])
 def test_published_cifar_weights_give_pytorchs_logits(layers, right, cifar_dir):
     if not AKAMASTER.exists():
         pytest.skip("no ../shared/data/akamaster: published CIFAR weights with PyTorch's logits")

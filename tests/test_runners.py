@@ -111,7 +111,7 @@ def test_foreign_engine_files_are_refused_from_a_child_process(tmp_path, suffix)
 
 def test_other_suffixes(tmp_path):
     (tmp_path / "m.pb").write_bytes(b"x")
-    with pytest.raises(InputError, match="expected a .keras, .tflite or .onnx"):
+    with pytest.raises(InputError, match="expected a .keras, .tflite, .onnx or .savedmodel"):
         open_runner(tmp_path / "m.pb")
 
 

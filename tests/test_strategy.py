@@ -88,7 +88,7 @@ def test_two_workers_train_as_one(one_device, tmp_path):
         assert _apart(result, one_device) < 1e-6
 
 
-@pytest.mark.slow
+@pytest.mark.large
 def test_two_devices_of_jax_train_as_one(tmp_path):
     """The control: the scale factors moved by more than that."""
     if importlib.util.find_spec("jax") is None:

@@ -224,7 +224,14 @@ def test_cards_travel_in_safetensors(model, mini_spec, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("spec", [row.spec for row in WEIGHT_SETS.values() if row.dataset == "cifar10"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param(row.spec, marks=[pytest.mark.large] if row.spec.startswith("resnetv2") else [])
+        for row in WEIGHT_SETS.values()
+        if row.dataset == "cifar10"
+    ],
+)
 def test_shipped_cifar_weights_have_their_registered_accuracy(spec, cifar_dir):
     from keras_resnet import evaluate, load_dataset
     from keras_resnet.runners import open_named

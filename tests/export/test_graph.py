@@ -136,8 +136,9 @@ def test_files_take_raw_pixels_as_they_say_and_answer_like_the_training_pipeline
         else set()
     )
     assert set(outputs) == {"probabilities", *wanted}
-    assert cli.main_of_verify([row["file"], *arguments[:4], "--limit", "60"]) == 0
-    assert "passed" in capfd.readouterr().out
+    if form in ("tflite", "onnx"):
+        assert cli.main_of_verify([row["file"], *arguments[:4], "--limit", "60"]) == 0
+        assert "passed" in capfd.readouterr().out
 
 
 def test_sources_of_one_model_in_a_list():
