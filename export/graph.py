@@ -136,3 +136,28 @@ def unfoldable(model: keras.Model) -> list[str]:
         if not single or source.activation is not keras.activations.linear:
             found.append(layer.name)
     return found
+
+
+def scales_otherwise(model: keras.Model) -> bool:
+    """Whether other layers than batch normalisation multiply by constants per channel, as group normalisation does.
+
+    Then the multiplications in a file do not count unfolded norms.
+
+    Args:
+        model: functional; nested models are looked into.
+    """
+    known = (
+        keras.layers.BatchNormalization,
+        keras.layers.Conv1D,
+        keras.layers.Conv2D,
+        keras.layers.Conv3D,
+        keras.layers.DepthwiseConv2D,
+        keras.layers.Dense,
+    )
+
+    def scales(layer: keras.layers.Layer) -> bool:
+        if isinstance(layer, keras.Model):
+            return scales_otherwise(layer)
+        return isinstance(layer, keras.layers.Normalization) or bool(layer.weights and not isinstance(layer, known))
+
+    return any(map(scales, model.layers))

@@ -78,6 +78,8 @@ class Proof:
         form = format_of(file)
         runner = open_runner(file, engine=self.engine)
         contents = form.module.describe(file)
+        if graph.scales_otherwise(self.source.model):
+            contents = dataclasses.replace(contents, unfolded=None)
         wanted = made or _inferred(runner, contents, file)
         comparison = self.compare(runner, wanted)
         unfoldable = graph.unfoldable(self.source.model) if contents.unfolded is not None else []

@@ -85,6 +85,8 @@ def test_norms_that_cannot_be_folded_are_those_behind_additions(model):
     # The first norm of nine blocks and the last one; the stem's convolution has two readers, or none of its own norm.
     assert len(found) == 10
     assert not any(name.endswith("_2_bn") for name in found)
+    assert not graph.scales_otherwise(model)
+    assert graph.scales_otherwise(build("resnet8", norm="group"))
 
 
 @pytest.mark.slow
