@@ -20,7 +20,6 @@ CASES = {
     "resnet18": {"activation": "silu"},
     "resnet10t": {"norm": "group"},
     "resnetv2_18": {"output_stride": 8},
-    "resnetrs50": {},
 }
 CODE = """
 import sys, json, numpy as np

@@ -346,7 +346,9 @@ OPTIONS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.large) if n == "scaled half" else n for n in OPTIONS]
+)
 def test_options_train_and_leave_a_plain_float32_model(name, short_recipe, tmp_path, capfd):
     recipe = override(short_recipe, ["epochs=3", "batch_size=32", *OPTIONS[name]])
     result = train(recipe, run_dir=tmp_path / "run", verbose=True)
