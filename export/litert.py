@@ -107,8 +107,8 @@ def ranges(content: bytes, samples: np.ndarray) -> dict[str, dict[str, np.ndarra
         engine = Interpreter(model_content=content, experimental_preserve_all_tensors=True)
     engine.allocate_tensors()
     (entry,) = engine.get_input_details()
-    results = {index for op in engine._get_ops_details() for index in op["outputs"]} | {entry["index"]}
-    details = [each for each in engine.get_tensor_details() if each["index"] in results]
+    wanted = {index for op in engine._get_ops_details() for index in op["outputs"]} | {entry["index"]}
+    details = [each for each in engine.get_tensor_details() if each["index"] in wanted]
     found: dict[str, list[float]] = {}
     for image in samples:
         engine.set_tensor(entry["index"], image[None])

@@ -24,6 +24,8 @@ from keras_resnet.errors import GateError, InputError
 from keras_resnet.preprocessing import PREPROCESS
 from keras_resnet.saving import save_model
 
+RAW = PREPROCESS["none"]  # the convention of a file that holds the weights' own
+
 
 def export(
     source: Source,
@@ -119,8 +121,7 @@ def _convert(source: Source, made: Artifact, drawn: Calibration | None, folder: 
     prepared = graph.prepare(source.model, source.card.preprocess, made)
     save_model(prepared, network, overwrite=True)
     samples = None
-    raw = PREPROCESS["none"]
-    preprocess = raw if made.input == "raw" else source.card.preprocess
+    preprocess = RAW if made.input == "raw" else source.card.preprocess
     if made.precision in CALIBRATED:
         samples = folder / "samples.npy"
         np.save(samples, preprocess(drawn.pixels))
@@ -129,9 +130,6 @@ def _convert(source: Source, made: Artifact, drawn: Calibration | None, folder: 
     card = dataclasses.replace(source.card, preprocess=preprocess, sha256=module.fingerprint(file))
     module.add_card(file, card)
     return card
-
-
-RAW = PREPROCESS["none"]
 
 
 def float_file(source: Source, made: Artifact, folder: Path) -> tuple[Path, np.ndarray]:
