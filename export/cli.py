@@ -6,7 +6,19 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from export.formats import ENGINES, FORMATS, INPUTS, LAYOUTS, QUANTIZERS, SAMPLES, Artifact, all_artifacts, artifact
+from export.formats import (
+    ENGINES,
+    FORMATS,
+    INPUTS,
+    LABELS,
+    LAYOUTS,
+    OUTSIDE,
+    QUANTIZERS,
+    SAMPLES,
+    Artifact,
+    all_artifacts,
+    artifact,
+)
 from keras_resnet import console
 from keras_resnet.errors import InputError
 
@@ -68,7 +80,10 @@ def _parser(program: str, description: str) -> argparse.ArgumentParser:
         help="another limit: drop (points), agreement, cosine, max_abs or sqnr (dB); repeatable",
     )
     parser.add_argument(
-        "--engine", choices=ENGINES, help="that runs TFLite files (default xnnpack; reference: microcontrollers')"
+        "--engine",
+        choices=(*ENGINES, *OUTSIDE),
+        help="that runs TFLite files (default xnnpack; reference: microcontrollers' kernels; the others need an "
+        "environment of their own, which 'make check-NAME' makes)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table there too")
     return parser
@@ -90,7 +105,9 @@ def _add_writing(parser: argparse.ArgumentParser) -> None:
         help="calibrate with the images in there; none may be a test image",
     )
     parser.add_argument(
-        "--input", choices=INPUTS, help="raw: RGB 0..255, preprocessing is in the file (default for int8)"
+        "--input",
+        choices=INPUTS,
+        help="raw: RGB 0..255, preprocessing is in the file (default for int8); tf: RGB -1..1, likewise",
     )
     parser.add_argument(
         "--io", help="dtype of input and output: int8, uint8, int16 or float32, as the precision has it"
@@ -102,6 +119,15 @@ def _add_writing(parser: argparse.ArgumentParser) -> None:
         "--features", type=_strides, default=(), metavar="8,16,32", help="feature maps of these strides as outputs too"
     )
     parser.add_argument("--with-cam", action="store_true", help="the class activation map as an output too")
+    parser.add_argument(
+        "--image-size",
+        type=_positive,
+        metavar="N",
+        help="the file takes N x N pixels and resizes them itself",
+    )
+    parser.add_argument(
+        "--metadata", action="store_true", help=f"TFLite metadata with {LABELS}, as MediaPipe and ML Kit read them"
+    )
 
 
 def _choices(args: argparse.Namespace) -> dict[str, object]:
@@ -112,6 +138,8 @@ def _choices(args: argparse.Namespace) -> dict[str, object]:
         "layout": args.layout,
         "features": args.features,
         "cam": args.with_cam,
+        "size": args.image_size,
+        "labels_file": LABELS if args.metadata else "",
     }
 
 

@@ -9,15 +9,18 @@ from pathlib import Path
 from types import ModuleType
 
 from keras_resnet.errors import InputError, unknown_name
+from keras_resnet.preprocessing import PREPROCESS, Preprocess
 
 INPUT, OUTPUT = "image", "probabilities"  # the names in every exported file
 CAM = "cam"  # of the class activation map
 SAMPLES = 200  # images to calibrate with, unless told otherwise
 CALIBRATED = ("int8", "int16x8")  # precisions whose activations need ranges
 QUANTIZERS = ("tensorflow", "litert")
-INPUTS = ("raw", "normalized")
+INPUTS = ("raw", "tf", "normalized")
+LABELS = "labels.txt"
 LAYOUTS = ("nhwc", "nchw")
 ENGINES = ("xnnpack", "reference")  # of TFLite: phones' kernels, and the plain ones that microcontrollers' follow
+OUTSIDE = ("tflm", "mediapipe", "arm64")  # in environments of their own: keras_resnet/outside
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,12 +131,15 @@ class Artifact:
         format: row of `FORMATS`.
         precision: one of its offers.
         quantizer: that makes it; empty where nothing is quantized.
-        input: `"raw"`: RGB 0..255, the weights' preprocessing is in the graph; `"normalized"`: it is the caller's.
+        input: `"raw"`: RGB 0..255, or `"tf"`: RGB -1..1, and the weights' preprocessing is in the graph;
+            `"normalized"`: it is the caller's.
         io: dtype of input and output.
         layout: of the input.
         features: output strides of the feature maps that become outputs `features_8`, ... too.
         cam: whether the class activation map `(n, h, w, classes)` becomes an output too.
         keep_float: layers that stay in float32 (`litert` quantizer).
+        size: height and width of the file's input, which it resizes itself; None for the net's own.
+        labels_file: name of the labels in a TFLite file's metadata; without it no metadata are written.
     """
 
     format: Format
@@ -145,6 +151,8 @@ class Artifact:
     features: tuple[int, ...] = ()
     cam: bool = False
     keep_float: tuple[str, ...] = ()
+    size: int | None = None
+    labels_file: str = ""
 
     @property
     def offer(self) -> Offer:
@@ -162,6 +170,14 @@ class Artifact:
         """Names of its outputs, `probabilities` first."""
         return (OUTPUT, *([CAM] if self.cam else []), *(f"features_{stride}" for stride in self.features))
 
+    def size_of(self, image_shape: tuple[int, ...]) -> tuple[int, int]:
+        """Height and width of the file's input, for a net that takes images of `image_shape`."""
+        return (self.size, self.size) if self.size else tuple(image_shape[:2])
+
+    def convention(self, weights: Preprocess) -> Preprocess:
+        """What the file expects of its caller, given the convention of the weights."""
+        return {"raw": PREPROCESS["none"], "tf": PREPROCESS["tf"], "normalized": weights}[self.input]
+
     def file(self, folder: Path, stem: str) -> Path:
         """Its default name."""
         return folder / f"{stem}-{self.name.partition(':')[2].replace('@', '-')}{self.format.suffix}"
@@ -177,6 +193,8 @@ def artifact(
     features: tuple[int, ...] = (),
     cam: bool = False,
     keep_float: tuple[str, ...] = (),
+    size: int | None = None,
+    labels_file: str = "",
 ) -> Artifact:
     """Parses `FORMAT:PRECISION` or `FORMAT:PRECISION@QUANTIZER`, and completes the choices.
 
@@ -189,6 +207,8 @@ def artifact(
         features: output strides.
         cam: class activation map.
         keep_float: layers that stay in float32.
+        size: height and width of the file's input; by default the net's own.
+        labels_file: name of the labels in a TFLite file's metadata; by default there are none.
 
     Raises:
         InputError: unknown format, or a choice that it has not.
@@ -221,6 +241,8 @@ def artifact(
         raise InputError(f"{short}: the litert quantizer has no uint8; use --io int8 or --quantizer tensorflow")
     if keep_float and quantizer != "litert":
         raise InputError(f"{short}: layers stay in float32 with --quantizer litert only")
+    if labels_file and format_name != "tflite":
+        raise InputError(f"{short}: --metadata is for TFLite files; other formats carry their labels in the card")
     return Artifact(
         format=row,
         precision=precision,
@@ -231,6 +253,8 @@ def artifact(
         features=tuple(features),
         cam=cam,
         keep_float=tuple(keep_float),
+        size=size,
+        labels_file=labels_file,
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from export.formats import CAM, INPUT, OUTPUT, Artifact
 from keras_resnet.builder import BLOCK_OUT, deep_graphs
 from keras_resnet.errors import InputError
-from keras_resnet.preprocessing import PREPROCESS, Preprocess
+from keras_resnet.preprocessing import Preprocess
 
 
 def prepare(model: keras.Model, preprocess: Preprocess, artifact: Artifact) -> keras.Model:
@@ -34,29 +34,31 @@ def prepare(model: keras.Model, preprocess: Preprocess, artifact: Artifact) -> k
             outputs |= _with_cam(model)
         outputs |= {f"features_{stride}": _feature(model, stride) for stride in artifact.features}
         inner = keras.Model(model.input, outputs, name=model.name)
-        image = keras.Input(model.input_shape[1:], name=INPUT)
-        x = _normalized(image, preprocess) if artifact.input == "raw" else image
-        return keras.Model(image, inner(x))
+        size = model.input_shape[1:-1]
+        image = keras.Input((*([artifact.size] * 2 if artifact.size else size), model.input_shape[-1]), name=INPUT)
+        x = image if image.shape[1:-1] == size else keras.layers.Resizing(*size, name="resize")(image)
+        return keras.Model(image, inner(_normalized(x, artifact.convention(preprocess), preprocess)))
 
 
-def _normalized(image, preprocess: Preprocess):
-    """`preprocess` as a 1x1 convolution: one operator that every engine has, exact in float.
+def _normalized(image, given: Preprocess, wanted: Preprocess):
+    """From one convention to another, as a 1x1 convolution: one operator that every engine has, exact in float.
 
     Quantized it is nearly so: every output channel has one non-zero weight, and so a scale of its own.
     """
-    if preprocess == PREPROCESS["none"]:
+    if given == wanted:
         return image
     channels = image.shape[-1]
-    convention = preprocess.for_channels(channels)
+    convention = wanted.for_channels(channels)
     mean, std = (np.broadcast_to(np.float32(values), channels) for values in (convention.mean, convention.std))
+    (shift,), (factor,) = given.mean, given.std  # `raw` and `tf` have one value for all channels
     source = np.arange(channels)
     if convention.channels == "bgr":
         source[:3] = source[:3][::-1]
     kernel = np.zeros((1, 1, channels, channels), np.float32)
-    kernel[0, 0, source, np.arange(channels)] = 1 / std
+    kernel[0, 0, source, np.arange(channels)] = factor / std
     layer = keras.layers.Conv2D(channels, 1, name="preprocess")
     x = layer(image)
-    layer.set_weights([kernel, -mean / std])
+    layer.set_weights([kernel, (shift - mean) / std])
     return x
 
 

@@ -11,20 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
-from export import calibration, golden, graph, manifest, placing, worker
+from export import calibration, golden, graph, manifest, metadata, placing, worker
 from export.calibration import Calibration
-from export.formats import CALIBRATED, ENGINES, SAMPLES, Artifact, format_of
+from export.formats import CALIBRATED, ENGINES, OUTSIDE, SAMPLES, Artifact, format_of
 from export.proof import FEW, Proof
 from export.report import Report, Row
-from export.source import Evidence, Source
+from export.source import Evidence, Source, resized
 from export.verify import tolerance
 from keras_resnet import files
 from keras_resnet.card import ModelCard
-from keras_resnet.errors import GateError, InputError
-from keras_resnet.preprocessing import PREPROCESS
+from keras_resnet.errors import GateError, unknown_name
 from keras_resnet.saving import save_model
-
-RAW = PREPROCESS["none"]  # the convention of a file that holds the weights' own
 
 
 def export(
@@ -86,7 +83,7 @@ def export(
             used = drawn if made.precision in CALIBRATED else None
             sha256 = None if file.is_dir() else hashlib.sha256(file.read_bytes()).hexdigest()
             row, placed = placing.place(file, path, row, overwrite)
-            _write_golden(placed, card, proof)
+            _write_golden(placed, made, card, proof)
             manifest.write(
                 manifest.beside(placed),
                 artifact=made,
@@ -103,8 +100,8 @@ def export(
 
 def _check_proof(gates: Mapping[str, float], engine: str | None) -> None:
     tolerance("float32", gates)
-    if engine is not None and engine not in ENGINES:
-        raise InputError(f"unknown engine {engine!r}: expected {' or '.join(ENGINES)}")
+    if engine is not None and engine not in (*ENGINES, *OUTSIDE):
+        raise unknown_name("engine", engine, (*ENGINES, *OUTSIDE))
 
 
 def _calibration(source: Source, targets, count: int, folder: Path | None, evidence: Evidence) -> Calibration | None:
@@ -121,12 +118,14 @@ def _convert(source: Source, made: Artifact, drawn: Calibration | None, folder: 
     prepared = graph.prepare(source.model, source.card.preprocess, made)
     save_model(prepared, network, overwrite=True)
     samples = None
-    preprocess = RAW if made.input == "raw" else source.card.preprocess
+    preprocess = made.convention(source.card.preprocess)
     if made.precision in CALIBRATED:
         samples = folder / "samples.npy"
-        np.save(samples, preprocess(drawn.pixels))
+        np.save(samples, preprocess(resized(drawn.pixels, made.size_of(source.image_shape))))
     worker.convert_in_child(network, made, samples, file)
     module = made.format.module
+    if made.labels_file:
+        metadata.add(file, source.card, preprocess, made.labels_file)
     card = dataclasses.replace(source.card, preprocess=preprocess, sha256=module.fingerprint(file))
     module.add_card(file, card)
     return card
@@ -144,12 +143,13 @@ def float_file(source: Source, made: Artifact, folder: Path) -> tuple[Path, np.n
     file = folder / "float.tflite"
     plain = dataclasses.replace(made, precision="float32", quantizer="", io="float32", keep_float=())
     _convert(source, plain, None, folder, file)
-    return file, (RAW if made.input == "raw" else source.card.preprocess)(drawn.pixels)
+    return file, made.convention(source.card.preprocess)(drawn.pixels)
 
 
-def _write_golden(placed: Path, card: ModelCard, proof: Proof) -> None:
+def _write_golden(placed: Path, made: Artifact, card: ModelCard, proof: Proof) -> None:
     labels = proof.evidence.labels
-    golden.write(placed, golden.beside(placed), card.preprocess, proof.evidence.pixels, labels, proof.engine)
+    pixels = resized(proof.evidence.pixels[: golden.COUNT], made.size_of(proof.source.image_shape))
+    golden.write(placed, golden.beside(placed), card.preprocess, pixels, labels, proof.engine)
 
 
 def verify(

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from export import golden, graph
-from export.formats import CAM, ENGINES, INPUT, OUTPUT, Artifact, Contents, artifact, format_of
+from export.formats import CAM, ENGINES, INPUT, OUTPUT, OUTSIDE, Artifact, Contents, artifact, format_of
 from export.report import Row
-from export.source import Evidence, Source
+from export.source import Evidence, Source, resized
 from export.verify import Comparison, Gate, check, compare, identity_gates, interface_errors, latency_ms
 from keras_resnet.card import ModelCard
 from keras_resnet.engines import KerasRunner, Runner
@@ -51,7 +51,8 @@ class Proof:
     def shapes(self, made: Artifact) -> dict[str, tuple]:
         """Of the image and the outputs."""
         outputs = {name: values.shape for name, values in self.reference(made).items()}
-        return {INPUT: self.source.model.input_shape, **outputs}
+        height, width, channels = self.source.image_shape
+        return {INPUT: (None, *made.size_of((height, width)), channels), **outputs}
 
     def preprocess(self, runner: Runner) -> Preprocess:
         """Of a file; one that lost its card is taken for what the source is."""
@@ -80,7 +81,7 @@ class Proof:
         contents = form.module.describe(file)
         if graph.scales_otherwise(self.source.model):
             contents = dataclasses.replace(contents, unfolded=None)
-        wanted = made or _inferred(runner, contents, file)
+        wanted = made or _inferred(runner, contents, file, self.source.image_shape)
         comparison = self.compare(runner, wanted)
         unfoldable = graph.unfoldable(self.source.model) if contents.unfolded is not None else []
         gates = check(comparison, contents, self.limits, unfoldable)
@@ -88,13 +89,13 @@ class Proof:
         gates = [*identity, *_golden_gate(name, runner, self, comparison, made), *gates]
         if made is not None:
             gates.insert(0, Gate("precision", made.precision, contents.precision, contents.precision == made.precision))
-        one = self.preprocess(runner)(self.evidence.pixels[:1])
+        one = self.preprocess(runner)(resized(self.evidence.pixels[:1], runner.image_shape[:2]))
         row = Row(
             file=str(name),
             format=form.name,
             precision=contents.precision,
             quantizer=made.quantizer if made else "",
-            input="raw" if self.preprocess(runner) == PREPROCESS["none"] else "normalized",
+            input=_convention(self.preprocess(runner), self.source.card.preprocess),
             io=runner.input.dtype,
             engine=(self.engine or ENGINES[0]) if form.name == "tflite" else "cpu",
             size_bytes=_size(file),
@@ -109,13 +110,20 @@ class Proof:
             top1_reference=comparison.top1_reference,
             drop=comparison.drop,
             drop_error=comparison.drop_error,
-            latency_ms=None if comparison.interface else latency_ms(file, one, self.engine),
+            latency_ms=None if comparison.interface or self.engine in OUTSIDE else latency_ms(file, one, self.engine),
             gates=tuple(gates),
         )
         return row, contents
 
 
-def _inferred(runner: Runner, contents: Contents, file: Path) -> Artifact:
+def _convention(found: Preprocess, weights: Preprocess) -> str:
+    """Of `formats.INPUTS`."""
+    if found == PREPROCESS["none"]:
+        return "raw"
+    return "tf" if found == PREPROCESS["tf"] != weights else "normalized"
+
+
+def _inferred(runner: Runner, contents: Contents, file: Path, image_shape: tuple[int, ...]) -> Artifact:
     """What a file seems to have been made as."""
     form = format_of(file)
     offer = form.offers.get(contents.precision, form.offers["float32"])
@@ -127,6 +135,7 @@ def _inferred(runner: Runner, contents: Contents, file: Path) -> Artifact:
         layout=runner.layout if runner.layout in form.layouts else "nhwc",
         features=tuple(strides),
         cam=CAM in names,
+        size=None if runner.image_shape[:2] == tuple(image_shape[:2]) else runner.image_shape[0],
     )
 
 

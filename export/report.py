@@ -24,7 +24,7 @@ class Row:
         format: row of `FORMATS`.
         precision: row of `TOLERANCES`.
         quantizer: that made it; empty where none did or nobody knows.
-        input: `"raw"` or `"normalized"`.
+        input: of `formats.INPUTS`.
         io: dtype of the input.
         engine: that ran it.
         size_bytes: of the file.

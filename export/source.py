@@ -51,8 +51,26 @@ class Evidence:
             runner: of any file.
             preprocess: that its input needs.
         """
-        parts = [runner.run(preprocess(self.pixels[i : i + _CHUNK])) for i in range(0, len(self.pixels), _CHUNK)]
+        size = tuple(runner.image_shape[:2])
+        step = runner.chunk
+        chunks = (resized(self.pixels[i : i + step], size) for i in range(0, len(self.pixels), step))
+        parts = [runner.run(preprocess(chunk)) for chunk in chunks]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def resized(pixels: np.ndarray, size: tuple[int | None, ...]) -> np.ndarray:
+    """Images as an app hands them to a file of another size: bilinear, rounded to whole pixel values.
+
+    Args:
+        pixels: uint8 `(n, H, W, C)`.
+        size: `(height, width)`, None where any goes.
+
+    Returns:
+        uint8; `pixels` itself where the size is theirs.
+    """
+    if None in size or pixels.shape[1:3] == tuple(size):
+        return pixels
+    return np.uint8(np.clip(np.round(tf.image.resize(pixels, size).numpy()), 0, 255))
 
 
 @dataclass(frozen=True)

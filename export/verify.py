@@ -278,8 +278,9 @@ def identity_gates(card: ModelCard, expected: ModelCard, fingerprint: str) -> li
         The gates `card` and `checksum`.
     """
     own = dataclasses.replace(card, sha256=None)
-    raw = dataclasses.replace(expected, sha256=None, preprocess=PREPROCESS["none"])  # the convention is in the graph
-    same = own in (dataclasses.replace(expected, sha256=None), raw)
+    # The weights' own, or one that the graph translates.
+    conventions = (expected.preprocess, PREPROCESS["none"], PREPROCESS["tf"])
+    same = own in [dataclasses.replace(expected, sha256=None, preprocess=each) for each in conventions]
     found = "the model's" if same else "none" if own == ModelCard() else "another model's"
     checksum = "missing" if card.sha256 is None else card.sha256[:12]
     return [

@@ -72,7 +72,9 @@ class ModelCard:
 def append(path: Path, card: ModelCard) -> None:
     """Adds the card to a `.keras` archive, or an archive with the card behind a `.tflite` file."""
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(MEMBER, card.dumps())
+        # Beside TFLite's own metadata nothing may be compressed: phones refuse the whole archive then.
+        stored = path.suffix == ".tflite" and archive.namelist()
+        archive.writestr(MEMBER, card.dumps(), zipfile.ZIP_STORED if stored else None)
 
 
 def read(path: Path) -> ModelCard | None:

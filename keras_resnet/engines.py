@@ -36,6 +36,7 @@ class Runner:
     card: ModelCard
     input: Tensor
     outputs: tuple[Tensor, ...]
+    chunk = 256  # images that callers with many hand over at once
 
     @property
     def output(self) -> Tensor:
@@ -130,6 +131,16 @@ class TFLiteRunner(Runner):
         self._input, self._outputs = inputs[0], {each["name"]: each for each in outputs}
         self.input = _tflite_tensor(inputs[0])
         self.outputs = _first_probabilities(path, [_tflite_tensor(each) for each in outputs])
+
+    @property
+    def input_details(self) -> dict:
+        """Of the input, as the interpreter gives them."""
+        return self._input
+
+    @property
+    def details(self) -> dict[str, dict]:
+        """Of the outputs by name, in the file's order."""
+        return self._outputs
 
     def run_raw(self, images: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """What goes in and comes out, in the tensors' own dtypes.

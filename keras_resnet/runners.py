@@ -13,6 +13,7 @@ import numpy as np
 from keras_resnet.engines import KerasRunner, OnnxRunner, Runner, SavedModelRunner, TFLiteRunner, unusable
 from keras_resnet.errors import InputError
 from keras_resnet.files import existing_file
+from keras_resnet.outside import OUTSIDE, OutsideRunner
 
 
 def _keras_file(path: Path, threads: int | None = None, engine: str | None = None) -> KerasRunner:
@@ -39,7 +40,8 @@ def open_runner(
     Args:
         path: `.keras`, `.tflite`, `.onnx` or a `.savedmodel` folder.
         threads: for the engine; all cores by default. (TensorFlow decides for itself.)
-        engine: of `ENGINES`, for TFLite; XNNPACK by default, where it has the kernels.
+        engine: for TFLite: `"xnnpack"` (default, where it has the kernels), `"reference"`, or one of
+            `keras_resnet.outside.OUTSIDE`, in an environment of its own.
         trusted: the file was written by this process. Any other file is first run once in a child process, so that
             a damaged one cannot crash the caller.
 
@@ -61,6 +63,10 @@ def open_runner(
         raise InputError(f"{path}: expected a .keras, .tflite, .onnx or .savedmodel file, received '{path.suffix}'")
     if path.suffix in _FOREIGN and not trusted:
         _try_in_child(path)
+    if engine in OUTSIDE:
+        if path.suffix != ".tflite":
+            raise InputError(f"engine {engine} runs .tflite files, received {path}")
+        return OutsideRunner(path, threads=threads, engine=engine)
     return _OPENERS[path.suffix](path, threads=threads, engine=engine)
 
 

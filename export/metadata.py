@@ -1,0 +1,140 @@
+"""TFLite metadata in pure Python: what MediaPipe, ML Kit and Android's MetadataExtractor read out of a `.tflite` file.
+
+A flatbuffer `ModelMetadata` (file identifier `M001`) is a buffer of the model, under the name `TFLITE_METADATA`; the
+labels are a file in a zip archive that is appended. Slots and enumerations are those of `metadata_schema.fbs`
+(tflite-support, Apache-2.0). Neither tflite-support nor MediaPipe is needed: the one has no wheels for today's Pythons,
+the other's writer fails to import (1.2.2).
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from keras_resnet.card import ModelCard
+from keras_resnet.errors import InputError
+from keras_resnet.preprocessing import Preprocess
+
+NAME = "TFLITE_METADATA"
+_IDENTIFIER = b"M001"
+_PARSER = "1.0.0"  # the oldest version that knows all that is written here
+_RGB = 1  # ColorSpaceType
+_FEATURE, _IMAGE = 1, 2  # ContentProperties
+_NORMALIZATION = 1  # ProcessUnitOptions
+_AXIS_LABELS = 2  # AssociatedFileType
+
+
+def add(path: Path, card: ModelCard, preprocess: Preprocess, labels_file: str) -> None:
+    """Writes metadata and labels into a TFLite file; the card must be added afterwards.
+
+    Args:
+        path: of the file, with nothing appended to it yet.
+        card: labels and the variant's name.
+        preprocess: what the file expects of its caller.
+        labels_file: name of the labels' file.
+
+    Raises:
+        InputError: the convention has no place in the metadata, or a model without labels.
+    """
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    if preprocess.channels != "rgb":
+        raise InputError("TFLite metadata know RGB images only, and these weights take BGR: use --input raw")
+    if not card.labels:
+        raise InputError("TFLite metadata need the names of the classes, and the model has none: save it with a card")
+    lite = flatbuffer_utils.read_model_from_bytearray(bytearray(path.read_bytes()))
+    buffer, entry = schema.BufferT(), schema.MetadataT()
+    buffer.data = _content(flatbuffers.Builder(1024), card, preprocess, labels_file)
+    entry.name, entry.buffer = NAME.encode(), len(lite.buffers)
+    lite.buffers.append(buffer)
+    lite.metadata = [*(lite.metadata or []), entry]
+    path.write_bytes(bytes(flatbuffer_utils.convert_object_to_bytearray(lite)))
+    # Readers on phones map the archive into memory: its members must be stored as they are.
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_STORED) as archive:
+        archive.writestr(labels_file, labels_text(card))
+
+
+def labels_text(card: ModelCard) -> str:
+    """One label per line, in the order of the outputs."""
+    return "".join(f"{' '.join(label.split()) or 'unnamed'}\n" for label in card.labels)
+
+
+def _content(builder, card: ModelCard, preprocess: Preprocess, labels_file: str) -> bytes:
+    """The flatbuffer `ModelMetadata`; children come before their parents."""
+    table, text, floats = _writers(builder)
+    pixel_range = [[(value - preprocess.mean[0]) / preprocess.std[0]] for value in (0, 255)]
+    normalization = table(2, {0: floats(preprocess.mean), 1: floats(preprocess.std)})
+    unit = table(2, {1: normalization}, {0: (builder.PrependUint8Slot, _NORMALIZATION)})
+    image = table(
+        7,
+        {
+            0: text("image"),
+            1: text("RGB image"),
+            3: _contents(table, builder, _IMAGE, table(2, {}, {0: (builder.PrependInt8Slot, _RGB)})),
+            4: _offsets(builder, [unit]),
+            5: table(2, {0: floats(pixel_range[1]), 1: floats(pixel_range[0])}),
+        },
+    )
+    labels = table(
+        5,
+        {0: text(labels_file), 1: text("one label per line, in the order of the scores")},
+        {2: (builder.PrependInt8Slot, _AXIS_LABELS)},
+    )
+    scores = table(
+        7,
+        {
+            0: text("probabilities"),
+            1: text("one score per class"),
+            3: _contents(table, builder, _FEATURE, table(0, {})),
+            5: table(2, {0: floats([1.0]), 1: floats([0.0])}),
+            6: _offsets(builder, [labels]),
+        },
+    )
+    subgraph = table(10, {2: _offsets(builder, [image]), 3: _offsets(builder, [scores])})
+    name = card.spec or "image classifier"
+    model = table(
+        8,
+        {
+            0: text(name),
+            1: text(f"{name}, trained on {card.dataset or 'unknown data'}"),
+            2: text("1"),
+            3: _offsets(builder, [subgraph]),
+            7: text(_PARSER),
+        },
+    )
+    builder.Finish(model, _IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def _writers(builder) -> tuple[Callable, Callable, Callable]:
+    """Functions that write a table, a string and a vector of floats, and return their place."""
+
+    def table(slots: int, children: Mapping[int, int], scalars: Mapping[int, tuple[Callable, int]] | None = None):
+        builder.StartObject(slots)
+        for slot, place in children.items():
+            builder.PrependUOffsetTRelativeSlot(slot, place, 0)
+        for slot, (prepend, value) in (scalars or {}).items():
+            prepend(slot, value, 0)
+        return builder.EndObject()
+
+    def floats(values: Sequence[float]):
+        builder.StartVector(4, len(values), 4)
+        for value in reversed(values):
+            builder.PrependFloat32(value)
+        return builder.EndVector()
+
+    return table, builder.CreateString, floats
+
+
+def _contents(table, builder, kind: int, properties: int):
+    return table(3, {1: properties}, {0: (builder.PrependUint8Slot, kind)})
+
+
+def _offsets(builder, places: Sequence[int]):
+    builder.StartVector(4, len(places), 4)
+    for place in reversed(places):
+        builder.PrependUOffsetTRelative(place)
+    return builder.EndVector()
