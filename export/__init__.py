@@ -5,6 +5,7 @@ from keras_resnet.lazy import attach
 # `verify` is the module; its function for files is `export.pipeline.verify`.
 _HOMES = {
     "FORMATS": "formats",
+    "TARGETS": "targets.table",
     "Report": "report",
     "Source": "source",
     "all_artifacts": "formats",
@@ -13,6 +14,7 @@ _HOMES = {
     "export": "pipeline",
     "layer_errors": "debug",
     "load_source": "source",
+    "make_bundle": "targets.bundle",
 }
 __all__ = sorted(_HOMES)
 __getattr__, __dir__ = attach(__name__, _HOMES)

@@ -19,6 +19,7 @@ from export.formats import (
     all_artifacts,
     artifact,
 )
+from export.targets.table import TARGETS, get_target
 from keras_resnet import console
 from keras_resnet.errors import InputError
 
@@ -36,6 +37,19 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1, received {text}")
     return number
+
+
+def _bytes(text: str) -> int:
+    units = {"K": 1024, "M": 1024**2}
+    number = text.upper().removesuffix("B").removesuffix("I")
+    factor = units.get(number[-1:], 1)
+    try:
+        size = float(number.rstrip("KM")) * factor
+    except ValueError:
+        size = 0
+    if size < 1:
+        raise argparse.ArgumentTypeError(f"expected a size like 98496, 512K or 2M, received {text}")
+    return int(size)
 
 
 def _strides(text: str) -> tuple[int, ...]:
@@ -215,11 +229,62 @@ def _artifacts(args: argparse.Namespace) -> list[Artifact]:
     return made
 
 
+_NOT_FOR_TARGETS = {  # what the contract decides
+    "layout": "nhwc",
+    "features": (),
+    "with_cam": False,
+    "image_size": None,
+    "metadata": False,
+    "engine": None,
+}
+
+
+def _bundle(args: argparse.Namespace) -> int:
+    """`--target NAME`."""
+    target = get_target(args.target)
+    for name, default in _NOT_FOR_TARGETS.items():
+        if getattr(args, name) != default:
+            raise InputError(f"--{name.replace('_', '-')} does not go with --target: the target decides it")
+    if args.quantizer and len(args.quantizer) > 1:
+        raise InputError("--target makes one file: give one --quantizer")
+    choices = {
+        "precision": args.precision,
+        "io": args.io,
+        "input": args.input,
+        "quantizer": args.quantizer[0] if args.quantizer else None,
+    }
+    target.artifact(**choices)  # a contradiction is refused before TensorFlow is imported
+    options = {name: getattr(args, name) for name in ("flash", "ram", "tflm_tree")}
+    source = _source(args)
+    from export.targets.bundle import README, make
+
+    folder = args.output or _FOLDER / f"{source.name}-{target.name}"
+    result = make(
+        source,
+        target.name,
+        folder,
+        options={name: value for name, value in options.items() if value is not None},
+        overwrite=args.overwrite,
+        samples=args.samples,
+        calibrate_with=args.calibration,
+        limit=args.limit,
+        gates=dict(args.gate),
+        say=lambda text: print(text, flush=True),
+        **choices,
+    )
+    result.print()
+    console.write_json(args.json, result.to_json())
+    result.raise_if_failed()
+    print(f"next: the steps are in {folder / README}")
+    return console.OK
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """`python -m export`: several files and a report."""
     parser = _parser("python -m export", "Export several files, verify each against Keras, and write a report.")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--all", action="store_true", help="every format in every precision")
+    what.add_argument("--target", metavar="NAME", help=f"a folder that works there unchanged: {', '.join(TARGETS)}")
     what.add_argument(
         "--artifact",
         action="append",
@@ -229,9 +294,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--quantizer", choices=QUANTIZERS, action="append", help="repeat it for both (default tensorflow's)"
     )
-    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help=f"default {_FOLDER}/NAME")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help=f"default {_FOLDER}/NAME, with --target {_FOLDER}/NAME-TARGET"
+    )
     _add_writing(parser)
+    group = parser.add_argument_group("with --target")
+    group.add_argument("--precision", help="default: the target's")
+    group.add_argument("--flash", type=_bytes, metavar="SIZE", help="tflm: what the board has, like 512K or 2M")
+    group.add_argument("--ram", type=_bytes, metavar="SIZE", help="tflm: likewise")
+    group.add_argument("--tflm-tree", type=Path, metavar="DIR", help="tflm: a checkout to compile the example with")
     args = parser.parse_args(argv)
+    if args.target:
+        return console.run(lambda: _bundle(args))
 
     def work() -> int:
         chosen = _artifacts(args)

@@ -66,7 +66,7 @@ def write(
         "calibration": calibration.to_json() if calibration else None,
         "card": json.loads(card.dumps()),
         "scales": contents.scales,
-        "verification": row.to_json(),
+        "verification": row.renamed(Path(row.file).name).to_json(),
         "environment": {**run.environment(None), "export_packages": _versions()},
     }
     with files.writing(target, overwrite=True) as temporary:

@@ -54,12 +54,12 @@ def add(path: Path, card: ModelCard, preprocess: Preprocess, labels_file: str) -
     path.write_bytes(bytes(flatbuffer_utils.convert_object_to_bytearray(lite)))
     # Readers on phones map the archive into memory: its members must be stored as they are.
     with zipfile.ZipFile(path, "a", zipfile.ZIP_STORED) as archive:
-        archive.writestr(labels_file, labels_text(card))
+        archive.writestr(labels_file, labels_text(card.labels))
 
 
-def labels_text(card: ModelCard) -> str:
+def labels_text(labels: Sequence[str]) -> str:
     """One label per line, in the order of the outputs."""
-    return "".join(f"{' '.join(label.split()) or 'unnamed'}\n" for label in card.labels)
+    return "".join(f"{' '.join(label.split()) or 'unnamed'}\n" for label in labels)
 
 
 def _content(builder, card: ModelCard, preprocess: Preprocess, labels_file: str) -> bytes:

@@ -193,11 +193,12 @@ def raise_if_failed(report: Report) -> None:
     """
     failed = [row for row in report.rows if not row.passed]
     if failed:
-        parts = [f"{row.file} ({_failures(row)})" for row in failed]
+        parts = [f"{row.file} ({failures(row)})" for row in failed]
         raise GateError(f"{len(failed)} of {len(report.rows)} files failed verification: {', '.join(parts)}")
 
 
-def _failures(row: Row) -> str:
+def failures(row: Row) -> str:
+    """The gates that did not hold, with what was found."""
     gates = [gate for gate in row.gates if not gate.passed]
     return "; ".join(f"{gate.name} {_short(gate.value)}, limit {_short(gate.limit)}" for gate in gates)
 

@@ -1,0 +1,103 @@
+"""`model.json` and `golden.json`: what an app in any language needs to know of a file, and vectors to test itself with.
+
+Kotlin, JavaScript, C++ and Python read the same two files, and nothing about a model is written into an app's code.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+import numpy as np
+
+from export import golden
+from export.formats import LABELS, Artifact, Contents
+from export.metadata import labels_text
+from keras_resnet import files
+from keras_resnet.card import ModelCard
+from keras_resnet.engines import Runner, Tensor
+
+MODEL, GOLDEN = "model.json", "golden.json"
+_SMALL = 64  # pixels: larger images are given in smaller numbers
+
+
+def describe(runner: Runner, made: Artifact, contents: Contents, file: Path) -> dict[str, object]:
+    """What `model.json` holds.
+
+    Args:
+        runner: of the file.
+        made: what it is.
+        contents: of the file.
+        file: the file.
+
+    Returns:
+        JSON types: `input` and `output` have name, shape, dtype, and scale and zero_point where they are quantized
+        (`real = scale * (value - zero_point)`); the input also mean, std and channels: `real = (pixel - mean) / std`.
+    """
+    convention = runner.card.preprocess.for_channels(runner.image_shape[-1])
+    channels = runner.image_shape[-1]
+    mean, std = (np.broadcast_to(values, channels).tolist() for values in (convention.mean, convention.std))
+    return {
+        "version": 1,
+        "file": file.name,
+        "format": made.format.name,
+        "precision": made.precision,
+        "spec": runner.card.spec,
+        "sha256": runner.card.sha256,
+        "input": {
+            **_tensor(runner.input, contents),
+            "height": runner.image_shape[0],
+            "width": runner.image_shape[1],
+            "channels": convention.channels,
+            "mean": mean,
+            "std": std,
+            "crop": runner.card.crop,
+        },
+        "output": _tensor(runner.output, contents),
+        "labels": LABELS,
+        "golden": GOLDEN,
+    }
+
+
+def _tensor(tensor: Tensor, contents: Contents) -> dict[str, object]:
+    scale, zero_point = contents.scales.get(tensor.name, (None, None))
+    shape = [1 if size is None else size for size in tensor.shape]
+    return {"name": tensor.name, "shape": shape, "dtype": tensor.dtype, "scale": scale, "zero_point": zero_point}
+
+
+def write(folder: Path, model: dict[str, object], card: ModelCard) -> None:
+    """Writes `model.json`, `golden.json` and `labels.txt` beside the file, whose golden vectors must lie there.
+
+    Args:
+        folder: of the file.
+        model: of `describe`.
+        card: with the labels.
+    """
+    arrays, about = golden.read(golden.beside(folder / str(model["file"])))
+    output = str(model["output"]["name"])
+    count = golden.COUNT if max(arrays["pixels"].shape[1:3]) <= _SMALL else 2
+    chosen = {
+        "pixels": arrays["pixels"],
+        "input": arrays["input"],
+        "output": arrays.get(f"{output}_raw", arrays[output]),
+        "probabilities": arrays[output],
+    }
+    text = {
+        "engine": about["engine"],
+        "tolerance": about["tolerance"],
+        "count": min(count, len(arrays["pixels"])),
+        "encoding": "base64 of little-endian arrays: pixels uint8 RGB, input and output as model.json has them, "
+        "probabilities float32",
+        "top1": arrays[output][:count].argmax(axis=1).tolist(),
+        **{name: _base64(values[:count]) for name, values in chosen.items()},
+    }
+    for name, value in ((MODEL, model), (GOLDEN, text)):
+        with files.writing(folder / name, overwrite=True) as temporary:
+            temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    numbers = [str(index) for index in range(model["output"]["shape"][-1])]  # of a model whose classes have no names
+    (folder / LABELS).write_text(labels_text(card.labels or numbers), encoding="utf-8")
+
+
+def _base64(values: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<")).tobytes()).decode()

@@ -1,0 +1,86 @@
+"""MediaPipe Tasks' ImageClassifier: uint8 or float pixels, metadata and labels in the file."""
+
+from __future__ import annotations
+
+from string import Template
+
+from export.targets.bundle import FEW, Bundle, Check, Request, not_run
+from keras_resnet.errors import InputError
+from keras_resnet.outside import OUTSIDE
+
+
+def refuse(request: Request) -> None:
+    """Raises InputError for a model without labels: the task answers with names."""
+    require_labels(request)
+
+
+def require_labels(request: Request) -> None:
+    """Raises InputError for a model whose classes have no names."""
+    card, classes = request.source.card, request.source.model.output_shape[-1]
+    if len(card.labels) != classes:
+        raise InputError(
+            f"--target {request.target.name} answers with names: expected {classes} labels in the model's card, found "
+            f"{len(card.labels)}; save it with keras_resnet.save_model(model, path, card=ModelCard(labels=(...)))"
+        )
+
+
+def write(bundle: Bundle) -> list[Check]:
+    """Writes `classify.py`, and runs the task where MediaPipe is."""
+    bundle.add("classify.py", _CODE.substitute(file=bundle.file.name))
+    environment = OUTSIDE["mediapipe"]
+    if environment.find() is None:
+        return [not_run("MediaPipe's ImageClassifier", environment.missing)]
+    probabilities, known = bundle.on("mediapipe", FEW)
+    labels = tuple(str(label) for label in known["labels"])
+    return [
+        bundle.agreement("MediaPipe's ImageClassifier", probabilities),
+        Check(
+            name="labels as the task reports them",
+            wanted="the model's",
+            found="the model's" if labels == bundle.runner.card.labels else ", ".join(labels[:5]),
+            passed=labels == bundle.runner.card.labels,
+        ),
+    ]
+
+
+FILES = {"classify.py": "classifies images from the command line"}
+
+_CODE = Template('''"""python classify.py IMAGE ...   (pip install mediapipe)"""
+
+import sys
+from pathlib import Path
+
+import mediapipe as mp
+from mediapipe.tasks.python import BaseOptions, vision
+
+model = Path(__file__).with_name("$file")
+options = vision.ImageClassifierOptions(base_options=BaseOptions(model_asset_path=str(model)), max_results=5)
+with vision.ImageClassifier.create_from_options(options) as classifier:
+    for name in sys.argv[1:]:
+        result = classifier.classify(mp.Image.create_from_file(name))
+        for category in result.classifications[0].categories:
+            print(f"{name}: {category.score:6.1%} {category.category_name}")
+''')
+
+README = Template("""The file carries everything that the task needs: labels, and how to treat pixels. Nothing is normalised
+by the app.
+
+Python (an environment of its own: `pip install mediapipe`):
+
+```sh
+python classify.py IMAGE.jpg
+```
+
+Android (`implementation("com.google.mediapipe:tasks-vision:0.10.26")` or newer; the file goes to `app/src/main/assets`):
+
+```kotlin
+val options = ImageClassifier.ImageClassifierOptions.builder()
+    .setBaseOptions(BaseOptions.builder().setModelAssetPath("$file").build())
+    .setMaxResults(5)
+    .build()
+val classifier = ImageClassifier.createFromOptions(context, options)
+val result = classifier.classify(BitmapImageBuilder(bitmap).build())
+```
+
+iOS and the web have the same task; see MediaPipe's guide. The Kotlin lines were not run here, the Python file runs the same
+task that was checked below.""")
