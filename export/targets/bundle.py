@@ -369,7 +369,7 @@ _FILES = {
 
 
 def _readme(bundle: Bundle, report: Report, checks: tuple[Check, ...]) -> str:
-    row, model, target = report.rows[0], bundle.model, bundle.request.target
+    row, target = report.rows[0], bundle.request.target
     gates = [[gate.name, str(gate.limit), str(gate.value), gate.passed] for gate in row.gates]
     verdicts = {True: "held", False: "FAILED", None: "not run here"}
     lines = [f"| {name} | {wanted} | {_short(found)} | {verdicts[passed]} |" for name, wanted, found, passed in gates]
@@ -380,8 +380,8 @@ def _readme(bundle: Bundle, report: Report, checks: tuple[Check, ...]) -> str:
         bundle.golden.name: "the golden vectors for NumPy",
     }
     files |= getattr(target.code, "FILES", {})
-    present = sorted(path.relative_to(bundle.folder).as_posix() for path in bundle.folder.rglob("*") if path.is_file())
-    words = facts(bundle)
+    written = {path.relative_to(bundle.folder).as_posix() for path in bundle.folder.rglob("*") if path.is_file()}
+    words, steps = facts(bundle), Path(__file__).with_name("readme") / f"{target.name}.md"
     return Template(_README).substitute(
         words,
         target=target.name,
@@ -390,9 +390,11 @@ def _readme(bundle: Bundle, report: Report, checks: tuple[Check, ...]) -> str:
         precision=row.kind,
         figures=_figures(row),
         evidence=report.evidence,
-        steps=target.code.README.substitute(words).strip(),
+        steps=Template(steps.read_text(encoding="utf-8")).substitute(words).strip(),
         checks="\n".join(lines),
-        files="\n".join(f"* `{name}`{': ' + files[name] if name in files else ''}" for name in present),
+        files="\n".join(
+            f"* `{name}`{': ' + files[name] if name in files else ''}" for name in sorted({*written, REPORT})
+        ),
     )
 
 

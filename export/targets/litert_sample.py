@@ -1,21 +1,19 @@
 """Google's Android sample of LiteRT's image classification (`litert-samples/compiled_model_api`), app unchanged.
 
-The sample hands over 224 x 224 float pixels `(x - 127.5) / 127.5`, reads `labels_without_background.txt` out of the file's
-metadata, and shows the three best classes above 0.3. Whatever the net's own size, the file takes the sample's and
-resizes itself.
+The sample hands over 224 x 224 float pixels `(x - 127.5) / 127.5`, reads `labels_without_background.txt` out of the
+file's metadata, and shows the three best classes above 0.3. Whatever the net's own size, the file takes the sample's
+and resizes itself.
 """
 
 from __future__ import annotations
 
 import zipfile
-from string import Template
 
 import numpy as np
 
 from export.targets.bundle import Bundle, Check, Request
 from export.targets.mediapipe import require_labels
 
-ASSET = "efficientnet_lite0.tflite"  # the name that the sample opens
 _MEAN = _STD = np.float32(127.5)
 _THRESHOLD, _COUNT = 0.3, 3
 
@@ -76,15 +74,3 @@ def shown_by_sample(probabilities: np.ndarray, labels: list[str]) -> list[tuple[
     """The three lines of the sample's screen: scores below 0.3 become 0, the order is stable."""
     scores = [float(value) if value >= _THRESHOLD else 0.0 for value in probabilities]
     return sorted(zip(labels, scores, strict=True), key=lambda pair: -pair[1])[:_COUNT]
-
-
-README = Template(f"""1. `git clone https://github.com/google-ai-edge/litert-samples`
-2. Copy the file over the sample's own, under the name that the sample opens:
-   `cp $file litert-samples/compiled_model_api/image_classification/kotlin_cpu_gpu/android/app/src/main/assets/{ASSET}`
-   (its Gradle script downloads a file of that name only where there is none).
-3. Open `kotlin_cpu_gpu/android` in Android Studio and run it.
-
-The app is unchanged. It scales every picture to 224 x 224, normalises with `(x - 127.5) / 127.5` and shows at most three
-classes above a score of 0.3. The file takes these values and does the rest itself: resizing to the net's own size and the
-weights' own mean and standard deviation. Sensor and screen were not tried here; the steps were replayed with LiteRT's
-interpreter.""")

@@ -61,26 +61,3 @@ with vision.ImageClassifier.create_from_options(options) as classifier:
         for category in result.classifications[0].categories:
             print(f"{name}: {category.score:6.1%} {category.category_name}")
 ''')
-
-README = Template("""The file carries everything that the task needs: labels, and how to treat pixels. Nothing is normalised
-by the app.
-
-Python (an environment of its own: `pip install mediapipe`):
-
-```sh
-python classify.py IMAGE.jpg
-```
-
-Android (`implementation("com.google.mediapipe:tasks-vision:0.10.26")` or newer; the file goes to `app/src/main/assets`):
-
-```kotlin
-val options = ImageClassifier.ImageClassifierOptions.builder()
-    .setBaseOptions(BaseOptions.builder().setModelAssetPath("$file").build())
-    .setMaxResults(5)
-    .build()
-val classifier = ImageClassifier.createFromOptions(context, options)
-val result = classifier.classify(BitmapImageBuilder(bitmap).build())
-```
-
-iOS and the web have the same task; see MediaPipe's guide. The Kotlin lines were not run here, the Python file runs the same
-task that was checked below.""")

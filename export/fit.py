@@ -1,0 +1,252 @@
+"""What a model takes on a microcontroller: flash, and the arena of TFLite Micro, from the lifetimes of its tensors.
+
+`of_file` reads a `.tflite` file, `of_model` foretells it from a Keras model before anything is converted. The part of
+the arena that holds activations is planned as TFLite Micro's greedy planner does it (large tensors first, each at the
+lowest place that is free while it lives) and is exact; what lies behind it (structures of the interpreter, tables of
+the kernels) is estimated for 64-bit pointers, and takes less on a 32-bit processor.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from keras_resnet.errors import InputError
+
+_ALIGNMENT = 16
+# Of the arena's persistent part, read off what the tflite-micro wheel prints (64-bit): a TfLiteEvalTensor, a node with
+# its kernel's parameters, two int32 tables per channel of a convolution, the interpreter itself.
+_TENSOR, _NODE, _CHANNEL, _FIXED = 24, 142, 8, 1056
+# Of a file beside its weights: name, shape and place of a tensor, an operator, scale, zero point and bias of a channel.
+_FILE_TENSOR, _FILE_NODE, _FILE_CHANNEL, _FILE_FIXED = 118, 40, 28, 1400
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Bytes that a model takes.
+
+    Attributes:
+        flash: of the file.
+        activations: the arena's first part, planned.
+        structures: the arena's second part, estimated.
+        exact: whether it was read from a file.
+    """
+
+    flash: int
+    activations: int
+    structures: int
+    exact: bool
+
+    @property
+    def arena(self) -> int:
+        """Of RAM."""
+        return self.activations + self.structures
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A tensor in the arena: bytes, and the first and last operator that it must live for."""
+
+    size: int
+    first: int
+    last: int
+
+
+def plan(buffers: Sequence[Buffer]) -> tuple[int, list[int]]:
+    """Places buffers as TFLite Micro's GreedyMemoryPlanner does.
+
+    Args:
+        buffers: in any order.
+
+    Returns:
+        Bytes in all, and an offset for every buffer.
+
+    Example:
+        >>> plan([Buffer(100, 0, 1), Buffer(100, 1, 2), Buffer(50, 2, 3)])
+        (224, [0, 112, 0])
+    """
+    sizes = [-(-each.size // _ALIGNMENT) * _ALIGNMENT for each in buffers]
+    placed: list[int] = []  # in the order of their offsets
+    offsets = [0] * len(buffers)
+    for index in sorted(range(len(buffers)), key=lambda i: -sizes[i]):
+        start = 0
+        for other in placed:
+            alive = buffers[other].first <= buffers[index].last and buffers[index].first <= buffers[other].last
+            if not alive:
+                continue
+            if offsets[other] - start >= sizes[index]:
+                break
+            start = max(start, offsets[other] + sizes[other])
+        offsets[index] = start
+        placed = sorted([*placed, index], key=lambda i: offsets[i])
+    return max((offsets[i] + sizes[i] for i in placed), default=0), offsets
+
+
+def of_file(path: Path) -> Fit:
+    """Reads a file.
+
+    Args:
+        path: of a TFLite file with one subgraph and static shapes.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    content = path.read_bytes()
+    lite = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    graph = lite.subgraphs[0]
+    constant = [lite.buffers[tensor.buffer].data is not None for tensor in graph.tensors]
+    lives: dict[int, list[int]] = {int(i): [0, 0] for i in graph.inputs}
+    for number, operator in enumerate(graph.operators):
+        for index in (*operator.inputs, *operator.outputs):
+            if index >= 0 and not constant[index]:
+                lives.setdefault(int(index), [number, number])[1] = number
+    for index in graph.outputs:
+        lives[int(index)][1] = len(graph.operators)
+    widths = {schema.TensorType.INT8: 1, schema.TensorType.UINT8: 1, schema.TensorType.INT16: 2}
+    buffers = [
+        Buffer(math.prod(graph.tensors[i].shape) * widths.get(graph.tensors[i].type, 4), *life)
+        for i, life in sorted(lives.items(), reverse=True)  # equal sizes: the last tensor first, as seen there
+    ]
+    channels = sum(
+        len(tensor.quantization.scale)
+        for tensor, is_constant in zip(graph.tensors, constant, strict=True)
+        if is_constant and tensor.type == schema.TensorType.INT8 and _several(tensor)
+    )
+    structures = _structures(len(graph.tensors), len(graph.operators), channels)
+    return Fit(len(content), plan(buffers)[0], structures, exact=True)
+
+
+def _several(tensor) -> bool:
+    quantization = tensor.quantization
+    return quantization is not None and quantization.scale is not None and len(quantization.scale) > 1
+
+
+def _structures(tensors: int, nodes: int, channels: int) -> int:
+    return _TENSOR * tensors + _NODE * nodes + _CHANNEL * channels + _FIXED
+
+
+def of_model(model, raw: bool = True) -> Fit:
+    """Foretells the int8 file of a Keras model.
+
+    Args:
+        model: functional, without models inside, of a fixed input size.
+        raw: whether the weights' preprocessing becomes a convolution of its own in front.
+
+    Returns:
+        Flash within a few percent, activations as the file will have them.
+
+    Raises:
+        InputError: a model inside the model, or an open size.
+    """
+    import keras
+
+    layers = keras.layers
+    alias: dict[int, int] = {}  # of a tensor that no operator makes: the one it is
+    lives: dict[int, list[int]] = {}
+    sizes: dict[int, int] = {}
+    nodes = tensors = channels = weights = 0
+
+    def root(tensor) -> int:
+        key = id(tensor)
+        while key in alias:
+            key = alias[key]
+        return key
+
+    def made(tensor, number: int) -> None:
+        if None in tensor.shape[1:]:
+            raise InputError("memory can be foretold for a fixed input size only: give input_shape=(height, width, 3)")
+        lives[id(tensor)], sizes[id(tensor)] = [number, number], math.prod(tensor.shape[1:])
+
+    for layer in model.operations:
+        if isinstance(layer, keras.Model):
+            raise InputError("memory cannot be foretold for a model inside a model: export it, and read the file")
+        if isinstance(layer, layers.InputLayer):
+            made(layer.output, 0)
+            if raw:  # pixels, and the same image in the weights' convention
+                nodes, tensors, channels, weights = 1, 3, 3, 9
+            continue
+        inputs = layer.input if isinstance(layer.input, list | tuple) else [layer.input]
+        if _vanishes(layer, layers):
+            alias[id(layer.output)] = id(inputs[0])
+            continue
+        operators = 2 if isinstance(layer, layers.BatchNormalization) else 1  # unfolded: MUL and ADD
+        softmax = getattr(layer, "activation", None) is keras.activations.softmax
+        nodes += operators + softmax
+        for tensor in inputs:
+            lives[root(tensor)][1] = nodes
+        made(layer.output, nodes)
+        kernel = max((math.prod(weight.shape) for weight in getattr(layer, "weights", ())), default=0)
+        weights += kernel
+        tensors += operators + softmax + (2 if kernel else 0)
+        channels += layer.output.shape[-1] if kernel and operators == 1 else 0
+    lives[root(model.outputs[0])][1] = nodes + 1
+    buffers = [Buffer(sizes[key], *lives[key]) for key in reversed(lives)]
+    tensors += 2  # the image, and the axes of the mean
+    flash = weights + _FILE_TENSOR * tensors + _FILE_NODE * nodes + _FILE_CHANNEL * channels + _FILE_FIXED
+    return Fit(flash, plan(buffers)[0], _structures(tensors, nodes, channels), exact=False)
+
+
+def _vanishes(layer, layers) -> bool:
+    """Whether a layer becomes a part of the operator before it."""
+    if isinstance(layer, layers.Dropout | layers.Flatten):
+        return True
+    source = layer.input
+    if isinstance(source, list | tuple):
+        return False
+    maker = source._keras_history.operation
+    if len(maker._outbound_nodes) > 1:
+        return False
+    if isinstance(layer, layers.BatchNormalization):
+        linear = isinstance(maker, layers.Conv2D | layers.Dense | layers.DepthwiseConv2D)
+        return linear and maker.activation.__name__ == "linear"
+    relu = isinstance(layer, layers.ReLU) or getattr(getattr(layer, "activation", None), "__name__", "") == "relu"
+    fusing = layers.Conv2D | layers.Dense | layers.Add | layers.BatchNormalization
+    return relu and isinstance(layer, layers.ReLU | layers.Activation) and isinstance(maker, fusing)
+
+
+def largest(flash: int, ram: int, image_shape: tuple[int, int, int], classes: int) -> tuple[str, Fit] | None:
+    """The variant with the most weights that fits a board.
+
+    Args:
+        flash: bytes.
+        ram: bytes.
+        image_shape: `(height, width, channels)`.
+        classes: of the head.
+
+    Returns:
+        Name and size, or None where not even the smallest fits.
+
+    Example:
+        >>> from export.fit import largest  # doctest: +SKIP
+        >>> largest(98_496, 57_344, (32, 32, 3), 10)[0]  # doctest: +SKIP
+        'resnet8'
+    """
+    from keras_resnet.builder import build
+    from keras_resnet.specs import SPECS
+
+    smallest = min(image_shape[:2])
+    specs = [spec for spec in SPECS.values() if spec.final_stride() <= smallest]
+    likely = [spec for spec in specs if _least_weights(spec) <= flash and _least_map(spec, image_shape) <= ram]
+    for spec in sorted(likely, key=_least_weights, reverse=True):
+        fit = of_model(build(spec, input_shape=image_shape, classes=classes))
+        if fit.flash <= flash and fit.arena <= ram:
+            return spec.name, fit
+    return None
+
+
+def _least_weights(spec) -> int:
+    """Fewer than the net has: the 3x3 convolutions of its blocks without their groups."""
+    basic = spec.block == "basic"
+    total = 0
+    for block in spec.blocks():
+        inner = spec.inner_width(block.filters)
+        total += 18 * block.filters**2 if basic else 9 * inner**2 // spec.cardinality + 4 * block.filters * inner
+    return int(0.9 * total) if len(spec.depths) > 1 else 0
+
+
+def _least_map(spec, image_shape: tuple[int, int, int]) -> int:
+    """Two of the first stage's maps must live at once."""
+    stride = 1 if spec.stem == "cifar" else 4
+    return 2 * (image_shape[0] // stride) * (image_shape[1] // stride) * spec.width * spec.expansion

@@ -1,0 +1,324 @@
+"""TensorFlow Lite for Microcontrollers: C sources, operators to register, an example, and what it takes of a board."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from string import Template
+
+import numpy as np
+
+from export import fit, golden
+from export.targets.bundle import FEW, Bundle, Check, Request, not_run
+from keras_resnet.errors import InputError
+from keras_resnet.outside import OUTSIDE
+
+# Kernels of the tflite-micro wheel (2026-10) that a classifier could need, and the resolver's methods for them.
+OPERATORS = {
+    "ABS": "Abs",
+    "ADD": "Add",
+    "ADD_N": "AddN",
+    "ARG_MAX": "ArgMax",
+    "AVERAGE_POOL_2D": "AveragePool2D",
+    "BATCH_TO_SPACE_ND": "BatchToSpaceNd",
+    "BROADCAST_TO": "BroadcastTo",
+    "CAST": "Cast",
+    "CONCATENATION": "Concatenation",
+    "CONV_2D": "Conv2D",
+    "DEPTHWISE_CONV_2D": "DepthwiseConv2D",
+    "DEPTH_TO_SPACE": "DepthToSpace",
+    "DEQUANTIZE": "Dequantize",
+    "DIV": "Div",
+    "ELU": "Elu",
+    "EXP": "Exp",
+    "EXPAND_DIMS": "ExpandDims",
+    "FULLY_CONNECTED": "FullyConnected",
+    "GATHER": "Gather",
+    "HARD_SWISH": "HardSwish",
+    "L2_NORMALIZATION": "L2Normalization",
+    "LEAKY_RELU": "LeakyRelu",
+    "LOGISTIC": "Logistic",
+    "LOG_SOFTMAX": "LogSoftmax",
+    "MAXIMUM": "Maximum",
+    "MAX_POOL_2D": "MaxPool2D",
+    "MEAN": "Mean",
+    "MINIMUM": "Minimum",
+    "MIRROR_PAD": "MirrorPad",
+    "MUL": "Mul",
+    "NEG": "Neg",
+    "PACK": "Pack",
+    "PAD": "Pad",
+    "PADV2": "PadV2",
+    "PRELU": "Prelu",
+    "QUANTIZE": "Quantize",
+    "REDUCE_MAX": "ReduceMax",
+    "RELU": "Relu",
+    "RELU6": "Relu6",
+    "RESHAPE": "Reshape",
+    "RESIZE_BILINEAR": "ResizeBilinear",
+    "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighbor",
+    "RSQRT": "Rsqrt",
+    "SHAPE": "Shape",
+    "SLICE": "Slice",
+    "SOFTMAX": "Softmax",
+    "SPACE_TO_BATCH_ND": "SpaceToBatchNd",
+    "SPACE_TO_DEPTH": "SpaceToDepth",
+    "SPLIT": "Split",
+    "SPLIT_V": "SplitV",
+    "SQRT": "Sqrt",
+    "SQUARE": "Square",
+    "SQUARED_DIFFERENCE": "SquaredDifference",
+    "SQUEEZE": "Squeeze",
+    "STRIDED_SLICE": "StridedSlice",
+    "SUB": "Sub",
+    "SUM": "Sum",
+    "TANH": "Tanh",
+    "TRANSPOSE": "Transpose",
+    "TRANSPOSE_CONV": "TransposeConv",
+}
+_FILES_HERE = Path(__file__).with_name("tflm_files")
+_C = ("model_data.c", "model_golden.c", "model_io.c", "check_io.c")
+_MARGIN = 1024  # added to the arena that the example reserves
+_STRICT = ("-Wall", "-Wextra", "-Werror", "-O1")
+FILES = {
+    "model_data.h": "the file as a C array",
+    "model_data.c": "its bytes",
+    "model_io.h": "size, labels, and how pixels become the input tensor, in plain C",
+    "model_io.c": "the same",
+    "model_golden.h": "vectors for the board to test itself with",
+    "model_golden.c": "the same",
+    "model_operators.h": "exactly the operators of the file, for MicroMutableOpResolver, and the size of the arena",
+    "main.cc": "runs the golden vectors on TFLite Micro and compares",
+    "check_io.c": "tests the plain C part without TFLite Micro",
+    "CMakeLists.txt": "builds both, for the host or a board",
+    "fit.json": "flash and RAM, for machines",
+}
+
+
+def refuse(request: Request) -> None:
+    """Raises InputError where the board has not enough, and says what would fit."""
+    flash, ram = request.options.get("flash"), request.options.get("ram")
+    tree = request.options.get("tflm_tree")
+    if tree is not None and not (Path(tree) / "tensorflow" / "lite" / "micro").is_dir():
+        raise InputError(f"--tflm-tree {tree}: expected a tree of TFLite Micro, with tensorflow/lite/micro in it")
+    if flash is None and ram is None:
+        return
+    try:
+        found = fit.of_model(request.source.model, raw=_has_front(request))
+    except InputError:
+        return  # it is read off the file, after the conversion
+    lacking = _lacking(found, flash, ram)
+    if lacking:
+        raise InputError(f"{request.source.name} takes about {lacking}. {_advice(request, flash, ram)}")
+
+
+def _has_front(request: Request) -> bool:
+    return request.made.convention(request.source.card.preprocess) != request.source.card.preprocess
+
+
+def _lacking(found: fit.Fit, flash: int | None, ram: int | None) -> str:
+    parts = [("flash", found.flash, flash), ("RAM", found.arena, ram)]
+    return " and ".join(f"{n:,} bytes of {what} (--{what.lower()} {m:,})" for what, n, m in parts if m and n > m)
+
+
+def _advice(request: Request, flash: int | None, ram: int | None) -> str:
+    everything = 1 << 40
+    classes = request.source.model.output_shape[-1]
+    best = fit.largest(flash or everything, ram or everything, request.source.image_shape, classes)
+    if best is None:
+        height, width, _ = request.source.image_shape
+        return f"No variant of the table fits at {height} x {width}: use a smaller image"
+    name, size = best
+    return (
+        f"The largest variant that fits at this image size is {name} ({size.flash:,} bytes of flash, {size.arena:,} of "
+        f"RAM): python -m keras_resnet train --recipe fast --set model={name}"
+    )
+
+
+def write(bundle: Bundle) -> list[Check]:
+    """Writes the sources; compiles the plain C part, runs it, and runs the file on TFLite Micro where these are."""
+    arrays, about = golden.read(bundle.golden)
+    operators = bundle.request.made.format.module.describe(bundle.file).operators
+    found = fit.of_file(bundle.file)
+    unknown = sorted(set(operators) - set(OPERATORS))
+    checks = [
+        Check(
+            name="operators that TFLite Micro has",
+            wanted="all",
+            found=f"not {', '.join(unknown)}" if unknown else f"all {len(operators)}: {', '.join(sorted(operators))}",
+            passed=not unknown,
+        )
+    ]
+    if unknown:
+        return checks
+    _write_sources(bundle, operators, found, arrays, about)
+    checks += [_same_bytes(bundle), *_compiled(bundle.folder)]
+    checks += _micro(bundle, found, arrays, float(about["tolerance"]))
+    flash, ram = bundle.request.options.get("flash"), bundle.request.options.get("ram")
+    if flash or ram:
+        lacking = _lacking(found, flash, ram)
+        have = f"{found.flash:,} bytes of flash, {found.arena:,} of RAM"
+        wanted = ", ".join(f"{what} {size:,}" for what, size in (("flash", flash), ("RAM", ram)) if size)
+        checks.append(Check(name="fits the board", wanted=wanted, found=lacking or have, passed=not lacking))
+    checks.append(_example(bundle))
+    return checks
+
+
+def _micro(bundle: Bundle, found: fit.Fit, arrays, tolerance: float) -> list[Check]:
+    """The file on TFLite Micro itself; its arena."""
+    value = {"flash": found.flash, "activations": found.activations, "structures": found.structures}
+    value |= {"arena": found.arena, "measured_arena": None, "operators": _resolver(bundle)}
+    environment, checks = OUTSIDE["tflm"], []
+    if environment.find() is None:
+        checks = [
+            not_run("TFLite Micro", environment.missing),
+            not_run("arena", f"{found.arena:,} bytes by the plan; measured by TFLite Micro only"),
+        ]
+    else:
+        runner, known = bundle.on("tflm", FEW)
+        own = bundle.runner.card.preprocess
+        from keras_resnet.runners import open_runner
+
+        vectors = open_runner(bundle.file, engine="tflm", trusted=True).run(own(arrays["pixels"]))
+        apart = float(np.abs(vectors[bundle.runner.output.name] - arrays[bundle.runner.output.name]).max())
+        total, head = int(known["arena_total"]), int(known["arena_head"])
+        value["measured_arena"] = total
+        checks = [
+            Check(
+                name="golden vectors on TFLite Micro",
+                wanted=f"at most {tolerance:.3g} apart",
+                found=f"{apart:.3g}",
+                passed=apart <= tolerance,
+            ),
+            # Other kernels than XNNPACK's: single uncertain images may differ (measured: 1 in 100).
+            bundle.agreement("TFLite Micro", runner, 0.97),
+            Check(
+                name="arena: activations",
+                wanted=f"{found.activations:,} bytes by the plan",
+                found=f"{head:,} bytes",
+                passed=head == found.activations,
+            ),
+            Check(
+                name="arena: all of it (64-bit)",
+                wanted=f"{found.arena:,} bytes by the plan, 5 % more at most",
+                found=f"{total:,} bytes",
+                passed=total <= 1.05 * found.arena,
+            ),
+        ]
+    bundle.add("fit.json", json.dumps(value, indent=1) + "\n")
+    return checks
+
+
+def _resolver(bundle: Bundle) -> list[str]:
+    return [OPERATORS[name] for name in sorted(bundle.request.made.format.module.describe(bundle.file).operators)]
+
+
+def _write_sources(bundle: Bundle, operators, found: fit.Fit, arrays, about) -> None:
+    image, output = bundle.model["input"], bundle.model["output"]
+    labels = bundle.runner.card.labels or tuple(map(str, range(output["shape"][-1])))
+    count = 4 if image["height"] <= 64 else 1
+    raw = arrays[f"{output['name']}_raw"]
+    words = {
+        "file": bundle.file.name,
+        "size": str(bundle.file.stat().st_size),
+        "bytes": _rows(np.frombuffer(bundle.file.read_bytes(), np.uint8)),
+        "height": str(image["height"]),
+        "width": str(image["width"]),
+        "classes": str(len(labels)),
+        "input_scale": _real(image["scale"]),
+        "input_zero": str(image["zero_point"]),
+        "output_scale": _real(output["scale"]),
+        "output_zero": str(output["zero_point"]),
+        "mean": ", ".join(_real(value) for value in image["mean"]),
+        "std": ", ".join(_real(value) for value in image["std"]),
+        "order": "2, 1, 0" if image["channels"] == "bgr" else "0, 1, 2",
+        "labels": ",\n".join(f"    {json.dumps(label, ensure_ascii=True)}" for label in labels),
+        "operators": "\n".join(
+            f"  if (resolver.Add{OPERATORS[name]}() != kTfLiteOk) return kTfLiteError;" for name in sorted(operators)
+        ),
+        "operator_count": str(len(operators)),
+        "arena": f"{found.arena + _MARGIN}",
+        "planned": f"{found.activations:,} bytes of activations, {found.structures:,} of structures",
+        "count": str(count),
+        "pixels": _rows(arrays["pixels"][:count].ravel()),
+        "inputs": _rows(arrays["input"][:count].ravel()),
+        "outputs": _rows(raw[:count].ravel()),
+        "tolerance": str(max(1, round(float(about["tolerance"]) / output["scale"]))),
+        "engine": str(about["engine"]),
+    }
+    for template in sorted(_FILES_HERE.iterdir()):
+        if template.suffix == ".in":
+            bundle.add(template.stem, Template(template.read_text(encoding="utf-8")).substitute(words))
+        else:
+            shutil.copyfile(template, bundle.folder / template.name)
+
+
+def _rows(values: np.ndarray) -> str:
+    """Numbers for a C array, 24 to a line."""
+    text = [str(int(value)) for value in values]
+    return ",\n".join("    " + ", ".join(text[i : i + 24]) for i in range(0, len(text), 24))
+
+
+def _real(value: float) -> str:
+    return f"{np.float32(value)!r}".removeprefix("np.float32(").removesuffix(")") + "f"
+
+
+def _same_bytes(bundle: Bundle) -> Check:
+    """The array, read back from the source."""
+    body = (bundle.folder / "model_data.c").read_text(encoding="utf-8").rpartition("{")[2].partition("}")[0]
+    array = bytes(int(number) for number in body.replace("\n", " ").split(","))
+    same = array == bundle.file.read_bytes()
+    return Check(
+        name="the C array, byte for byte",
+        wanted=f"{bundle.file.stat().st_size:,} bytes of {bundle.file.name}",
+        found="equal" if same else "different",
+        passed=same,
+    )
+
+
+def _compiled(folder: Path) -> list[Check]:
+    """The part without TFLite Micro, with the strictest warnings, run on this machine."""
+    name = f"plain C with {' '.join(_STRICT[:3])}, and its test"
+    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if compiler is None:
+        return [not_run(name, "no C compiler here (Debian: apt-get install gcc)")]
+    program = folder / "check_io"
+    sources = [str(folder / each) for each in _C]
+    built = subprocess.run(
+        [compiler, "-std=c11", *_STRICT, *sources, "-o", str(program), "-lm"], capture_output=True, text=True
+    )
+    if built.returncode:
+        return [Check(name=name, wanted="compiles", found=built.stderr.strip()[:300], passed=False)]
+    ran = subprocess.run([str(program)], capture_output=True, text=True)
+    program.unlink()
+    said = (ran.stdout.strip().splitlines() or [f"exit status {ran.returncode}"])[-1]
+    return [Check(name=name, wanted="pixels become the golden input", found=said, passed=ran.returncode == 0)]
+
+
+def _example(bundle: Bundle) -> Check:
+    """`main.cc`, where there is a tree to compile it with."""
+    name = "main.cc on the host, linked with TFLite Micro"
+    tree = bundle.request.options.get("tflm_tree")
+    if tree is None:
+        return not_run(name, "no tree of TFLite Micro was given: --tflm-tree DIR")
+    if shutil.which("cmake") is None:
+        return not_run(name, "no CMake here (Debian: apt-get install cmake g++)")
+    build = bundle.folder / "build"
+    try:
+        for command in (
+            ["cmake", "-S", str(bundle.folder), "-B", str(build), f"-DTFLM_TREE={Path(tree).absolute()}"],
+            ["cmake", "--build", str(build), "-j2"],
+            [str(build / "classify")],
+        ):
+            bundle.say(f"tflm: {' '.join(command[:2])} ...")
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode:
+                lines = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
+                return Check(name=name, wanted="all golden vectors held", found=lines[-1][:300], passed=False)
+        return Check(
+            name=name, wanted="all golden vectors held", found=done.stdout.strip().splitlines()[-1], passed=True
+        )
+    finally:
+        shutil.rmtree(build, ignore_errors=True)
