@@ -1,0 +1,46 @@
+// The two runtimes behind one function: open(model, processor) -> async (Float32Array) => Float32Array.
+// Everything is fetched here, so that the page works without a network afterwards.
+
+async function onnx(model, content, processor) {
+  const gpu = processor === 'gpu';
+  const ort = await import(gpu ? 'onnxruntime-web/webgpu' : 'onnxruntime-web');
+  ort.env.wasm.wasmPaths = new URL('./node_modules/onnxruntime-web/dist/', import.meta.url).href;
+  ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency) : 1;
+  ort.env.logLevel = 'error';
+  const session = await ort.InferenceSession.create(content, {executionProviders: [gpu ? 'webgpu' : 'wasm']});
+  return async (values) => {
+    const answer = await session.run({[model.input.name]: new ort.Tensor('float32', values, model.input.shape)});
+    return answer[model.output.name].getData();
+  };
+}
+
+async function tflite(model, content, processor) {
+  const {loadLiteRt, loadAndCompile, Tensor} = await import('@litertjs/core');
+  await loadLiteRt(new URL('./node_modules/@litertjs/core/wasm/', import.meta.url).href);
+  const compiled = await loadAndCompile(content, {accelerator: processor === 'gpu' ? 'webgpu' : 'wasm'});
+  return async (values) => {
+    const input = new Tensor(values, model.input.shape);
+    const answer = await compiled.run({[model.input.name]: input});
+    const result = Float32Array.from(await answer[model.output.name].data());
+    [input, ...Object.values(answer)].forEach((tensor) => tensor.delete());
+    return result;
+  };
+}
+
+const ENGINES = {onnx, tflite};
+export const NAMES = {onnx: 'ONNX Runtime Web', tflite: 'LiteRT.js'};
+
+/**
+ * Opens a model file.
+ * @param {object} model what model.json holds.
+ * @param {Uint8Array} content of the file.
+ * @param {'cpu' | 'gpu'} processor
+ */
+export function open(model, content, processor) {
+  const engine = ENGINES[model.format];
+  if (!engine) throw new Error(`this page runs .onnx and .tflite files, and model.json names a ${model.format} file`);
+  if (model.input.dtype !== 'float32') {
+    throw new Error(`browsers' runtimes take float32, and the file takes ${model.input.dtype}: export it with --io float32`);
+  }
+  return engine(model, content, processor);
+}
