@@ -248,7 +248,7 @@ def make(
     with _hidden(folder) as hidden:
         report = export(
             source,
-            [(made, made.file(hidden, source.name))],
+            [(made, made.file(hidden / row.place, source.name))],
             samples=samples,
             calibrate_with=calibrate_with,
             limit=limit,
@@ -292,7 +292,7 @@ def _completed(request: Request, folder: Path, file: Path, report: Report, limit
     runner = open_runner(file, threads=1, trusted=True)
     contents = request.made.format.module.describe(file)
     model = description.describe(runner, request.made, contents, file)
-    description.write(folder, model, runner.card)
+    description.write(file.parent, model, runner.card)
     bundle = Bundle(
         request=request,
         folder=folder,
@@ -392,10 +392,16 @@ def _readme(bundle: Bundle, report: Report, checks: tuple[Check, ...]) -> str:
         evidence=report.evidence,
         steps=Template(steps.read_text(encoding="utf-8")).substitute(words).strip(),
         checks="\n".join(lines),
-        files="\n".join(
-            f"* `{name}`{': ' + files[name] if name in files else ''}" for name in sorted({*written, REPORT})
-        ),
+        files="\n".join(_listed(sorted({*written, REPORT}), files)),
     )
+
+
+def _listed(names: list[str], files: Mapping[str, str]) -> Iterator[str]:
+    """Those that have a description."""
+    for name in names:
+        words = files.get(name) or files.get(Path(name).name)
+        if words:
+            yield f"* `{name}`: {words}"
 
 
 def facts(bundle: Bundle) -> dict[str, str]:

@@ -11,9 +11,7 @@ from string import Template
 from export.targets.bundle import Bundle, Check, Request
 from export.targets.description import MODEL
 
-FILES = {
-    "classify.py": "classifies images, as a command or a function; needs onnxruntime, numpy and pillow"
-}
+FILES = {"classify.py": "classifies images, as a command or a function; needs onnxruntime, numpy and pillow"}
 _COUNT = 8
 _SECONDS = 300
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import ModuleType
 
 from export.formats import FORMATS, LABELS, Artifact, artifact
@@ -28,6 +28,7 @@ class Target:
         labels_file: name of the labels in the file's TFLite metadata.
         checked_by: what runs the file, in words.
         options: of the command that it understands beyond those of every export.
+        place: folder in the bundle for the file and its description.
     """
 
     name: str
@@ -39,7 +40,8 @@ class Target:
     inputs: Sequence[str] = ("raw",)
     size: int | None = None
     labels_file: str = ""
-    options: Sequence[str] = field(default=())
+    options: Sequence[str] = ()
+    place: str = ""
 
     @property
     def code(self) -> ModuleType:
@@ -131,6 +133,7 @@ TARGETS: dict[str, Target] = {
             inputs=("raw", "normalized"),
             checked_by="LiteRT on an emulated arm64 processor; the app's own Kotlin on a JVM",
             module="android",
+            place="app/src/main/assets/model",
         ),
         Target(
             name="onnxruntime",

@@ -19,7 +19,7 @@ from keras_resnet.errors import InputError
 from keras_resnet.preprocessing import PREPROCESS
 
 _HERE = Path(__file__).resolve().parent
-_ROOTS = (Path("."), _HERE.parents[1])  # where environments are looked for: the current folder, the clone
+ROOTS = (Path("."), _HERE.parents[1])  # where environments are looked for: the current folder, the clone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class Environment:
         """The interpreter, None where there is none."""
         if self.variable in os.environ:
             return Path(os.environ[self.variable])
-        found = [root / self.python for root in _ROOTS if (root / self.python).exists()]
+        found = [root / self.python for root in ROOTS if (root / self.python).exists()]
         return found[0].absolute() if found else None
 
     @property

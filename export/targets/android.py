@@ -1,0 +1,168 @@
+"""An Android Studio project with LiteRT's CompiledModel: the app of `examples/android` with the file in its assets."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from export import manifest
+from export.targets import assets
+from export.targets.bundle import Bundle, Check, Request, not_run
+from export.targets.mediapipe import require_labels
+from keras_resnet.data import images
+from keras_resnet.outside import OUTSIDE, ROOTS
+
+_PROJECT = (
+    "settings.gradle.kts",
+    "build.gradle.kts",
+    "gradle.properties",
+    "app/build.gradle.kts",
+    "app/src/main/AndroidManifest.xml",
+    "app/src/main/java",
+    "app/src/main/res",
+)
+_JAVA = "app/src/main/java"
+_COUNT, _LEAST = 100, 0.99  # images on the emulated processor, share of equal classes
+_COMPILER = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
+_SECONDS = 300
+FILES = {
+    "app/src/main/java/com/example/classifier/Model.kt": "reads model.json",
+    "app/src/main/java/com/example/classifier/Pixels.kt": "from an image to what the net takes, as in Python",
+    "app/src/main/java/com/example/classifier/Classifier.kt": "pixels in, probabilities out; the self-test",
+    "app/src/main/java/com/example/classifier/LiteRtEngine.kt": "LiteRT's CompiledModel",
+    "app/src/main/java/com/example/classifier/MainActivity.kt": "the screen",
+}
+
+
+def refuse(request: Request) -> None:
+    """Raises InputError for a model without labels, which the app could not show."""
+    require_labels(request)
+
+
+def write(bundle: Bundle) -> list[Check]:
+    """Copies the project around the file; runs the app's own code on a JVM and the file on an emulated phone."""
+    assets.copy("android", bundle.folder, _PROJECT)
+    checks = [*_on_jvm(bundle), *_on_arm64(bundle)]
+    for each in (bundle.golden, manifest.beside(bundle.file)):  # nothing that the app does not read
+        shutil.move(each, bundle.folder / each.name)
+    return checks
+
+
+def _on_arm64(bundle: Bundle) -> list[Check]:
+    environment = OUTSIDE["arm64"]
+    if environment.find() is None:
+        return [not_run("an emulated arm64 processor", environment.missing)]
+    probabilities, _ = bundle.on("arm64", _COUNT)
+    apart = difference(bundle.probabilities[: len(probabilities)], probabilities, bundle.model["output"]["scale"])
+    return [
+        bundle.agreement("an emulated arm64 processor (Neoverse N1)", probabilities, _LEAST),
+        Check(name="largest difference there", wanted="stated", found=apart, passed=True),
+    ]
+
+
+def difference(own: np.ndarray, other: np.ndarray, scale: float | None) -> str:
+    """The largest difference of two engines, in units of the last place.
+
+    Args:
+        own: float32 probabilities.
+        other: likewise.
+        scale: of the output tensor where it is quantized, else None.
+
+    Returns:
+        In words.
+
+    Example:
+        >>> difference(np.float32([0.5]), np.nextafter(np.float32([0.5]), np.float32(1)), None)
+        '1 units in the last place of a float32 (at 0.5), 6e-08 in all'
+    """
+    most = np.abs(own - other).max()
+    if scale:
+        return f"{round(float(most) / scale)} steps of the int8 output (1/{round(1 / scale)} each)"
+    # Probabilities are not negative: their order as integers is their order as floats.
+    places = np.abs(own.view(np.int32).astype(np.int64) - other.view(np.int32))
+    where = np.unravel_index(places.argmax(), places.shape)
+    return f"{places.max()} units in the last place of a float32 (at {own[where]:.2g}), {most:.1g} in all"
+
+
+def jars() -> list[Path]:
+    """The Kotlin compiler and what the app needs on a JVM; empty where `make check-android` was never run."""
+    for root in ROOTS:
+        found = sorted((root / ".kotlin").glob("*.jar"))
+        if found:
+            return [jar.absolute() for jar in found]
+    return []
+
+
+def compiled(sources: list[Path], target: Path) -> str:
+    """Compiles Kotlin, warnings being errors.
+
+    Args:
+        sources: files and folders.
+        target: a folder for the classes.
+
+    Returns:
+        What the compiler complains of; empty where all is well.
+    """
+    path = ":".join(map(str, jars()))
+    options = ["-no-stdlib", "-no-reflect", "-Werror", "-classpath", path, "-d", str(target)]
+    child = subprocess.run(
+        ["java", "-cp", path, _COMPILER, *options, *map(str, sources)],
+        capture_output=True,
+        text=True,
+        timeout=_SECONDS,
+    )
+    return (child.stderr.strip() or f"exit status {child.returncode}") if child.returncode else ""
+
+
+def _on_jvm(bundle: Bundle) -> list[Check]:
+    """The app's Kotlin, compiled; what reads the folder and prepares pixels is run."""
+    name = "the app's Kotlin on a JVM, reading this folder"
+    if not jars() or not shutil.which("java"):
+        return [not_run(name, "run 'make check-android' in the clone once; it needs a JDK")]
+    bundle.say("android: compiling the app's Kotlin and running it on a JVM")
+    with tempfile.TemporaryDirectory() as folder:
+        classes, check = Path(folder, "classes"), assets.folder("android") / "check"
+        complaints = compiled([bundle.folder / _JAVA, check], classes)
+        if complaints:
+            return [Check(name=name, wanted="compiles", found=complaints[:300], passed=False)]
+        path = ":".join(map(str, [classes, *jars()]))
+        photo = _photo(Path(folder), bundle)
+        child = subprocess.run(
+            ["java", "-cp", path, "CheckKt", str(bundle.file.parent), *photo],
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+        )
+    lines = child.stdout.splitlines()
+    failed = [line.removeprefix("FAILED").strip() for line in lines if line.startswith("FAILED")]
+    lost = [] if lines else child.stderr.strip().splitlines()[:1] or ["no answer"]
+    held = sum(line.startswith("held") for line in lines)
+    found = "; ".join(failed or lost) or f"{held} things tried, all held"
+    return [
+        Check(
+            name=name,
+            wanted="labels, golden input and probabilities, a photo resized as in Python",
+            found=found[:300],
+            passed=child.returncode == 0 and not failed and held > 0,
+        )
+    ]
+
+
+def _photo(folder: Path, bundle: Bundle) -> list[str]:
+    """A photo-sized image as the app gets it, and what Python makes of it."""
+    height, width = 341, 530  # no multiple of anything
+    rng = np.random.default_rng(0)
+    grid = rng.integers(0, 256, (height // 20 + 1, width // 20 + 1, 3), np.uint8)
+    pixels = images.scaled(grid, (height, width)).numpy()
+    argb = np.full((height, width), 0xFF000000, np.uint32)
+    for shift, channel in ((16, 0), (8, 1), (0, 2)):
+        argb |= pixels[..., channel].astype(np.uint32) << shift
+    source, expected = folder / "photo.argb", folder / "photo.rgb"
+    source.write_bytes(argb.astype(">u4").tobytes())
+    keep = bundle.runner.card.crop
+    expected.write_bytes(images.resize(pixels, bundle.runner.image_shape[:2], keep).numpy().tobytes())
+    return [str(source), str(width), str(height), str(expected)]
