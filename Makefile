@@ -2,7 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test fast format help
+CHECKS := mediapipe tflm arm64 android web
+
+.PHONY: demo test fast format help $(addprefix check-,$(CHECKS))
 .DEFAULT_GOAL := help
 
 help:
@@ -10,6 +12,7 @@ help:
 	@echo "make test   ruff and all tests (about 15 minutes)"
 	@echo "make fast   ruff and the tests that take less than a minute together"
 	@echo "make format let ruff rewrite the sources"
+	@echo "make check-NAME  NAME of $(CHECKS): fetch the engine of a target (once) and run the checks on it"
 
 .venv/installed: setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -43,6 +46,11 @@ fast: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not slow and not large'
+
+# A check that skips is none: the variable turns its skips into failures.
+$(addprefix check-,$(CHECKS)): check-%: .venv/installed
+	$(BIN)/python tools/environment.py $*
+	KERAS_RESNET_CHECK=$* $(BIN)/python -m pytest -m '' -k $* tests/export/test_at_target.py
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .

@@ -3,6 +3,27 @@
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).resolve().parent
+
+
+class BuildWithExamples(build_py):
+    """Puts the page and the app of `examples/` beside `export.targets`, which makes bundles of them."""
+
+    def run(self) -> None:
+        """Copies what git tracks there: no build outputs, no `node_modules`."""
+        super().run()
+        if self.editable_mode:
+            return  # a clone has examples/
+        for name in ("web", "android"):
+            for source in sorted((ROOT / "examples" / name).rglob("*")):
+                inside = source.relative_to(ROOT / "examples")
+                generated = {"node_modules", "assets", "build", ".gradle"} & set(inside.parts)
+                if source.is_file() and not generated:
+                    target = Path(self.build_lib, "export", "targets", "files", inside)
+                    self.mkpath(str(target.parent))
+                    self.copy_file(str(source), str(target))
 
 # Bounds: a minor release of TensorFlow changes the converter, so it is pinned to 2.21; the others follow
 # semantic versioning closely enough for an upper bound on the major version (on the minor one below 1.0).
@@ -22,6 +43,7 @@ EXPORT = [
     "onnx>=1.17,<2",
     "onnxruntime>=1.20,<2",
     "ai-edge-litert>=2.1,<3",
+    "flatbuffers>=24.3,<26",  # TFLite metadata
     "litert-quantizer>=0.11,<0.12",
     "tensorflow-model-optimization>=0.8.1,<0.9",
     "setuptools>=70",  # tensorflow-model-optimization imports distutils and does not say so
@@ -42,7 +64,11 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=find_packages(include=["keras_resnet", "keras_resnet.*", "export", "export.*"]),
-    package_data={"keras_resnet.weights": ["files/*.safetensors"]},
+    package_data={
+        "keras_resnet.weights": ["files/*.safetensors"],
+        "export.targets": ["readme/*.md", "tflm_files/*"],
+    },
+    cmdclass={"build_py": BuildWithExamples},
     install_requires=CORE,
     extras_require={
         "export": EXPORT,
