@@ -25,6 +25,7 @@ class BuildWithExamples(build_py):
                     self.mkpath(str(target.parent))
                     self.copy_file(str(source), str(target))
 
+
 # Bounds: a minor release of TensorFlow changes the converter, so it is pinned to 2.21; the others follow
 # semantic versioning closely enough for an upper bound on the major version (on the minor one below 1.0).
 CORE = [

@@ -8,9 +8,10 @@ the kernels) is estimated for 64-bit pointers, and takes less on a 32-bit proces
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from keras_resnet.errors import InputError
@@ -19,6 +20,7 @@ _ALIGNMENT = 16
 # Of the arena's persistent part, read off what the tflite-micro wheel prints (64-bit): a TfLiteEvalTensor, a node with
 # its kernel's parameters, two int32 tables per channel of a convolution, the interpreter itself.
 _TENSOR, _NODE, _CHANNEL, _FIXED = 24, 142, 8, 1056
+_LEAST_STRUCTURES = 600  # of a block: two convolutions, an addition, their tensors
 # Of a file beside its weights: name, shape and place of a tensor, an operator, scale, zero point and bias of a channel.
 _FILE_TENSOR, _FILE_NODE, _FILE_CHANNEL, _FILE_FIXED = 118, 40, 28, 1400
 
@@ -207,7 +209,7 @@ def _vanishes(layer, layers) -> bool:
 
 
 def largest(flash: int, ram: int, image_shape: tuple[int, int, int], classes: int) -> tuple[str, Fit] | None:
-    """The variant with the most weights that fits a board.
+    """The residual net of the table with the most weights that fits a board.
 
     Args:
         flash: bytes.
@@ -224,12 +226,21 @@ def largest(flash: int, ram: int, image_shape: tuple[int, int, int], classes: in
         'resnet8'
     """
     from keras_resnet.builder import build
-    from keras_resnet.specs import SPECS
+    from keras_resnet.specs import SPECS, ResNetSpec
 
     smallest = min(image_shape[:2])
-    specs = [spec for spec in SPECS.values() if spec.final_stride() <= smallest]
-    likely = [spec for spec in specs if _least_weights(spec) <= flash and _least_map(spec, image_shape) <= ram]
+    residual = [spec for spec in SPECS.values() if spec.shortcut != "none"]
+    specs = [spec for spec in residual if spec.final_stride() <= smallest]
+    likely = [spec for spec in specs if _least_weights(spec) <= flash and sum(spec.depths) * _LEAST_STRUCTURES <= ram]
+
+    @functools.cache
+    def activations(short: ResNetSpec) -> int:
+        return of_model(build(short, input_shape=image_shape, classes=classes)).activations
+
     for spec in sorted(likely, key=_least_weights, reverse=True):
+        # Depth costs weights; two blocks of a stage take the memory of a hundred.
+        if activations(replace(spec, name="short", depths=tuple(min(depth, 2) for depth in spec.depths))) > ram:
+            continue
         fit = of_model(build(spec, input_shape=image_shape, classes=classes))
         if fit.flash <= flash and fit.arena <= ram:
             return spec.name, fit
@@ -244,9 +255,3 @@ def _least_weights(spec) -> int:
         inner = spec.inner_width(block.filters)
         total += 18 * block.filters**2 if basic else 9 * inner**2 // spec.cardinality + 4 * block.filters * inner
     return int(0.9 * total) if len(spec.depths) > 1 else 0
-
-
-def _least_map(spec, image_shape: tuple[int, int, int]) -> int:
-    """Two of the first stage's maps must live at once."""
-    stride = 1 if spec.stem == "cifar" else 4
-    return 2 * (image_shape[0] // stride) * (image_shape[1] // stride) * spec.width * spec.expansion

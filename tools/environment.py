@@ -1,4 +1,4 @@
-"""Makes what one check at a target needs, in this clone: `python tools/environment.py tflm|mediapipe|arm64|android|web`.
+"""Makes what one check at a target needs: `python tools/environment.py tflm|mediapipe|arm64|android|web`.
 
 The engines cannot live in `.venv`: TFLite Micro has wheels for Python 3.12 only, MediaPipe and
 tensorflow-model-optimization want different packages, the others are no Python for this processor at all. Everything is
@@ -103,7 +103,7 @@ def _arm64(folder: Path) -> None:
         *("--python-version", version, "--implementation", "cp", "--only-binary=:all:"),
         *("--target", root / "usr" / "lib" / "python3" / "dist-packages", *_ARM64),
     )
-    place = "$(dirname \"$(readlink -f \"$0\")\")/root"
+    place = '$(dirname "$(readlink -f "$0")")/root'
     start = folder / "python"
     start.write_text(
         f'#!/bin/sh\nexec {emulator} -cpu {_PROCESSOR} -L "{place}" "{place}/usr/bin/{interpreter.name}" "$@"\n',

@@ -12,7 +12,7 @@ export function bytes(base64) {
  * @returns {Uint8Array} RGB, row by row.
  */
 export function central(image, {height, width, crop}) {
-  const share = (n) => Math.max(1, Math.round(n * crop));
+  const share = (n) => Math.max(1, halfToEven(n * crop));
   const partHeight = share(Math.min(image.height, Math.floor((image.width * height) / width)));
   const partWidth = share(Math.min(image.width, Math.floor((image.height * width) / height)));
   const top = Math.floor((image.height - partHeight) / 2);
@@ -40,6 +40,12 @@ export function central(image, {height, width, crop}) {
     }
   }
   return result;
+}
+
+/** Python's and TensorFlow's rounding; Math.round(4.5) is 5. */
+function halfToEven(value) {
+  const below = Math.floor(value);
+  return value - below === 0.5 ? below + (below % 2) : Math.round(value);
 }
 
 /** Which source pixels make a target pixel, and with which factors: a triangle around its centre. */

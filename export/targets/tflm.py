@@ -80,6 +80,7 @@ OPERATORS = {
 }
 _FILES_HERE = Path(__file__).with_name("tflm_files")
 _C = ("model_data.c", "model_golden.c", "model_io.c", "check_io.c")
+_MOST_FLASH, _MOST_RAM = 2 << 20, 1 << 20  # of a microcontroller, where a search needs a bound
 _MARGIN = 1024  # added to the arena that the example reserves
 _STRICT = ("-Wall", "-Wextra", "-Werror", "-O1")
 FILES = {
@@ -124,9 +125,8 @@ def _lacking(found: fit.Fit, flash: int | None, ram: int | None) -> str:
 
 
 def _advice(request: Request, flash: int | None, ram: int | None) -> str:
-    everything = 1 << 40
     classes = request.source.model.output_shape[-1]
-    best = fit.largest(flash or everything, ram or everything, request.source.image_shape, classes)
+    best = fit.largest(flash or _MOST_FLASH, ram or _MOST_RAM, request.source.image_shape, classes)
     if best is None:
         height, width, _ = request.source.image_shape
         return f"No variant of the table fits at {height} x {width}: use a smaller image"

@@ -1,0 +1,106 @@
+"""What a model takes of a microcontroller, against TFLite Micro's own figures and against the file."""
+
+import itertools
+import random
+from pathlib import Path
+
+import pytest
+
+import keras_resnet
+from export import fit
+from export.targets import tflm
+from export.targets.bundle import Request
+from export.targets.table import get_target
+from keras_resnet.errors import InputError
+
+MLPERF = Path(__file__).resolve().parents[3] / "shared" / "data" / "mlperf-tiny"
+
+
+def _overlap(a, b):
+    return a.first <= b.last and b.first <= a.last
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_buffers_that_live_together_do_not_share_memory(seed):
+    draw = random.Random(seed)
+    starts = [draw.randint(0, 9) for _ in range(30)]
+    buffers = [fit.Buffer(draw.randint(1, 5000), start, start + draw.randint(0, 4)) for start in starts]
+    total, offsets = fit.plan(buffers)
+    for (a, x), (b, y) in itertools.combinations(zip(buffers, offsets, strict=True), 2):
+        if _overlap(a, b):
+            assert x + a.size <= y or y + b.size <= x
+    assert total >= max(sum(b.size for b in buffers if b.first <= t <= b.last) for t in range(14))
+    assert total <= sum(-(-b.size // 16) * 16 for b in buffers)
+
+
+def test_a_plan_by_hand():
+    # Two maps and their sum: the third must find the place of nothing that lives.
+    assert fit.plan([fit.Buffer(64, 0, 2), fit.Buffer(64, 1, 2), fit.Buffer(64, 2, 3), fit.Buffer(16, 3, 3)])[0] == 192
+
+
+@pytest.mark.skipif(not MLPERF.exists(), reason="no ../shared/data: MLPerf Tiny's file is there")
+def test_mlperf_tinys_file_takes_what_tflite_micro_says():
+    found = fit.of_file(MLPERF / "resnet8_int8.tflite")
+    # Printed by the tflite-micro wheel of 2026-10 for this file: head 49,152, all 55,984.
+    assert found.flash == 98_496
+    assert found.activations == 49_152
+    assert found.arena == pytest.approx(55_984, rel=0.01)
+
+
+@pytest.mark.slow
+def test_the_file_takes_what_was_foretold(source, everything):
+    file = fit.of_file(everything / "resnet8-int8.tflite")
+    model = fit.of_model(source.model, raw=tflm._has_front(_request(source)))
+    assert model.activations == file.activations
+    assert model.arena == pytest.approx(file.arena, rel=0.02)
+    assert model.flash == pytest.approx(file.flash, rel=0.02)
+    assert file.exact and not model.exact
+
+
+@pytest.mark.parametrize(("name", "head"), [("resnet20_cifar", 67_648), ("resnetv2_20_cifar", 65_536)])
+def test_activations_of_deeper_nets(name, head):
+    # Printed by the tflite-micro wheel of 2026-10 for the int8 files of these nets with raw input.
+    assert fit.of_model(keras_resnet.build(name)).activations == head
+
+
+def test_the_largest_variant_for_a_board():
+    name, found = fit.largest(98_496, 56 * 1024, (32, 32, 3), 10)
+    assert name == "resnet8"
+    assert found.flash <= 98_496 and found.arena <= 56 * 1024
+    bigger, more = fit.largest(1 << 20, 128 << 10, (32, 32, 3), 10)
+    assert more.flash > found.flash and bigger != name
+    assert fit.largest(10_000, 1 << 20, (32, 32, 3), 10) is None
+    assert fit.largest(1 << 20, 30_000, (32, 32, 3), 10) is None
+
+
+def test_an_open_size_cannot_be_foretold():
+    model = keras_resnet.build("resnet8", include_top=False, pooling="avg", input_shape=(None, None, 3))
+    with pytest.raises(InputError, match="fixed input size"):
+        fit.of_model(model)
+
+
+def _request(source, **options):
+    target = get_target("tflm")
+    return Request(source=source, target=target, made=target.artifact(), options=options)
+
+
+@pytest.mark.parametrize(("option", "size"), [("flash", 50_000), ("ram", 40_000)])
+def test_a_board_that_is_too_small_is_refused_before_converting(source, option, size):
+    with pytest.raises(InputError, match=f"--{option} {size:,}"):
+        tflm.refuse(_request(source, **{option: size}))
+    tflm.refuse(_request(source, **{option: 2 * size}))
+
+
+def test_the_refusal_names_what_would_fit():
+    import dataclasses
+
+    from export.source import load_source
+
+    twenty = dataclasses.replace(load_source("resnet8", weights="digits"), model=keras_resnet.build("resnet20_cifar"))
+    with pytest.raises(InputError, match="largest variant that fits at this image size is resnet8"):
+        tflm.refuse(_request(twenty, flash=98_496))
+
+
+def test_a_folder_that_is_no_tree(source, tmp_path):
+    with pytest.raises(InputError, match="expected a tree of TFLite Micro"):
+        tflm.refuse(_request(source, tflm_tree=tmp_path))
