@@ -76,7 +76,25 @@ def formats() -> str:
     return _markdown(columns, rows)
 
 
-TABLES: dict[str, Callable[[], str]] = {"models": models, "recipes": recipes, "weights": weights, "formats": formats}
+def targets() -> str:
+    """The places where models run."""
+    from export.targets.table import TARGETS
+
+    rows = []
+    for row in TARGETS.values():
+        precisions = ", ".join(f"{name} ({'/'.join(io)})" for name, io in row.io.items())
+        size = f", {row.size} x {row.size}" if row.size else ""
+        rows.append((f"`{row.name}`", row.summary, precisions, f"{' or '.join(row.inputs)}{size}", row.checked_by))
+    return _markdown(("target", "place", "precision (input and output)", "input", "checked by"), rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "models": models,
+    "recipes": recipes,
+    "weights": weights,
+    "formats": formats,
+    "targets": targets,
+}
 
 
 def main(check: bool) -> int:

@@ -21,12 +21,14 @@ from export.source import Evidence, Source
 from export.targets import description
 from export.targets.table import Target, get_target
 from keras_resnet import console
+from keras_resnet.builder import multiply_adds
 from keras_resnet.engines import Runner
 from keras_resnet.errors import GateError, InputError
 from keras_resnet.outside import OUTSIDE
 from keras_resnet.runners import open_runner
 
 REPORT, README = "report.json", "README.md"
+_BUDGET = 60.0  # seconds of a slow engine
 AGREEMENT = 0.995  # of another engine's top-1 with our own runner's
 
 
@@ -133,6 +135,19 @@ class Bundle:
         apart = float(np.abs(own - probabilities).max())
         found = f"{share:.2%} of {len(own)} images{right}; largest difference {apart:.2g}"
         return Check(name=name, wanted=f"top-1 of our own runner on {least:.1%}", found=found, passed=share >= least)
+
+    def affordable(self, seconds: float, most: int) -> int:
+        """How many images a slow engine is asked for: what takes about a minute, and no fewer than two.
+
+        Args:
+            seconds: that it takes for a billion multiply-adds.
+            most: images.
+        """
+        try:
+            billions = multiply_adds(self.request.source.model) / 1e9
+        except InputError:
+            billions = 1.0
+        return int(min(most, max(2, _BUDGET / (seconds * max(billions, 1e-6)))))
 
     def on(self, engine: str, count: int = FEW) -> tuple[np.ndarray, Mapping[str, np.ndarray]]:
         """Probabilities of an outside engine on the first images, and what else it knows.

@@ -22,7 +22,7 @@ from keras_resnet import outside
 from keras_resnet.errors import InputError
 from keras_resnet.runners import open_runner
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.large
 _READY = {
     **{name: row.find for name, row in outside.OUTSIDE.items()},
     "android": lambda: android.jars(),
@@ -43,9 +43,8 @@ def _require(name):
 def trained(request):
     """ResNet-8 on CIFAR-10 where its images are, else on digits."""
     try:
-        return load_source(
-            "resnet8", weights="cifar10", dataset="cifar10", data_dir=request.getfixturevalue("cifar_dir")
-        )
+        folder = request.getfixturevalue("cifar_dir")
+        return load_source("resnet8", weights="cifar10", dataset="cifar10", data_dir=folder)
     except pytest.skip.Exception:
         return load_source("resnet8", weights="digits")
 
@@ -147,10 +146,8 @@ def test_android_finds_other_numbers_than_the_exporters(trained, tmp_path):
     result, _ = _made(trained, "android", tmp_path / "b", precision="int8")
     place = result.folder / TARGETS["android"].place
     classes = tmp_path / "classes"
-    assert (
-        android.compiled([result.folder / "app/src/main/java", android.assets.folder("android") / "check"], classes)
-        == ""
-    )
+    sources = [result.folder / "app/src/main/java", android.assets.folder("android") / "check"]
+    assert android.compiled(sources, classes) == ""
     path = ":".join(map(str, [classes, *android.jars()]))
 
     def check():
