@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from export.formats import (
 )
 from export.targets.table import TARGETS, get_target
 from keras_resnet import console
-from keras_resnet.errors import InputError
+from keras_resnet.errors import GateError, InputError
 
 _EPILOG = "Exit status: 0 when all gates hold, 1 when a gate fails, 2 for wrong usage or input."
 _FLAGS = {  # the others are called like their precision
@@ -399,6 +400,67 @@ def main_of_debug(argv: Sequence[str] | None = None) -> int:
         return console.OK
 
     return console.run(work)
+
+
+def main_of_fit(argv: Sequence[str] | None = None) -> int:
+    """`python -m export.fit`: what a file takes of a microcontroller, or which nets fit one."""
+    parser = argparse.ArgumentParser(
+        prog="python -m export.fit",
+        description="What an int8 TFLite file takes of a microcontroller; without a file, the nets that fit one.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("file", type=Path, nargs="?", metavar="FILE", help="a .tflite file")
+    parser.add_argument("--flash", type=_bytes, metavar="SIZE", help="what the board has, like 512K or 2M")
+    parser.add_argument("--ram", type=_bytes, metavar="SIZE", help="likewise")
+    parser.add_argument(
+        "--image-size", type=_positive, default=32, metavar="N", help="without a file: pixels (default %(default)s)"
+    )
+    parser.add_argument(
+        "--classes", type=_positive, default=10, metavar="N", help="without a file: of the head (default %(default)s)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table there too")
+    args = parser.parse_args(argv)
+    return console.run(lambda: _fit(args))
+
+
+_FITTING = 10  # rows of a table of nets
+
+
+def _fit(args: argparse.Namespace) -> int:
+    if args.file is None and args.flash is None and args.ram is None:
+        raise InputError("expected a .tflite file, or --flash SIZE and --ram SIZE of a board")
+    console.import_tensorflow()
+    from export import fit
+
+    if args.file is not None:
+        from keras_resnet.runners import open_runner
+
+        open_runner(args.file)  # a damaged file is refused by its engine
+        found, title = [(str(args.file), fit.of_file(args.file))], "int8 on TFLite Micro, bytes"
+    else:
+        flash, ram = args.flash or fit.MOST_FLASH, args.ram or fit.MOST_RAM
+        shape = (args.image_size, args.image_size, 3)
+        title = f"the largest nets that fit {flash:,} bytes of flash and {ram:,} of RAM, int8, {shape[0]} pixels, bytes"
+        found = list(itertools.islice(fit.fitting(flash, ram, shape, args.classes), _FITTING))
+        if not found:
+            raise GateError(
+                f"no net of the table fits {flash:,} bytes of flash and {ram:,} of RAM at {shape[0]} pixels"
+            )
+    columns = ("net", "flash", "activations", "structures (64-bit)", "arena")
+    rows = [[name, f.flash, f.activations, f.structures, f.arena] for name, f in found]
+    console.print_table(title, columns, [[name, *(f"{n:,}" for n in numbers)] for name, *numbers in rows])
+    console.write_json(args.json, [dict(zip(columns, row, strict=True)) for row in rows])
+    if args.file is None:
+        print(f"next: python -m keras_resnet train --recipe fast --set model={found[0][0]}")
+        return console.OK
+    lacking = [
+        f"{what} {used:,} of {have:,} bytes"
+        for what, used, have in (("flash", rows[0][1], args.flash), ("RAM", rows[0][4], args.ram))
+        if have and used > have
+    ]
+    if lacking:
+        raise GateError(f"{args.file} does not fit: {', '.join(lacking)}")
+    return console.OK
 
 
 _LAYERS_ON = 100  # images that layers are compared on

@@ -1,4 +1,4 @@
-"""What a model takes on a microcontroller: flash, and the arena of TFLite Micro, from the lifetimes of its tensors.
+"""What a model takes on a microcontroller: flash, and the arena of TFLite Micro; and `python -m export.fit`.
 
 `of_file` reads a `.tflite` file, `of_model` foretells it from a Keras model before anything is converted. The part of
 the arena that holds activations is planned as TFLite Micro's greedy planner does it (large tensors first, each at the
@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ _ALIGNMENT = 16
 # Of the arena's persistent part, read off what the tflite-micro wheel prints (64-bit): a TfLiteEvalTensor, a node with
 # its kernel's parameters, two int32 tables per channel of a convolution, the interpreter itself.
 _TENSOR, _NODE, _CHANNEL, _FIXED = 24, 142, 8, 1056
+MOST_FLASH, MOST_RAM = 2 << 20, 1 << 20  # of a microcontroller, where a search needs a bound
 _LEAST_STRUCTURES = 600  # of a block: two convolutions, an addition, their tensors
 # Of a file beside its weights: name, shape and place of a tensor, an operator, scale, zero point and bias of a channel.
 _FILE_TENSOR, _FILE_NODE, _FILE_CHANNEL, _FILE_FIXED = 118, 40, 28, 1400
@@ -208,8 +210,8 @@ def _vanishes(layer, layers) -> bool:
     return relu and isinstance(layer, layers.ReLU | layers.Activation) and isinstance(maker, fusing)
 
 
-def largest(flash: int, ram: int, image_shape: tuple[int, int, int], classes: int) -> tuple[str, Fit] | None:
-    """The residual net of the table with the most weights that fits a board.
+def fitting(flash: int, ram: int, image_shape: tuple[int, int, int], classes: int) -> Iterator[tuple[str, Fit]]:
+    """The residual nets of the table that fit a board, most weights first.
 
     Args:
         flash: bytes.
@@ -217,13 +219,8 @@ def largest(flash: int, ram: int, image_shape: tuple[int, int, int], classes: in
         image_shape: `(height, width, channels)`.
         classes: of the head.
 
-    Returns:
-        Name and size, or None where not even the smallest fits.
-
-    Example:
-        >>> from export.fit import largest  # doctest: +SKIP
-        >>> largest(98_496, 57_344, (32, 32, 3), 10)[0]  # doctest: +SKIP
-        'resnet8'
+    Yields:
+        Name and size.
     """
     from keras_resnet.builder import build
     from keras_resnet.specs import SPECS, ResNetSpec
@@ -243,8 +240,18 @@ def largest(flash: int, ram: int, image_shape: tuple[int, int, int], classes: in
             continue
         fit = of_model(build(spec, input_shape=image_shape, classes=classes))
         if fit.flash <= flash and fit.arena <= ram:
-            return spec.name, fit
-    return None
+            yield spec.name, fit
+
+
+def largest(flash: int, ram: int, image_shape: tuple[int, int, int], classes: int) -> tuple[str, Fit] | None:
+    """The first of `fitting`, or None where not even the smallest net fits.
+
+    Example:
+        >>> from export.fit import largest  # doctest: +SKIP
+        >>> largest(98_496, 57_344, (32, 32, 3), 10)[0]  # doctest: +SKIP
+        'resnet8'
+    """
+    return next(fitting(flash, ram, image_shape, classes), None)
 
 
 def _least_weights(spec) -> int:
@@ -255,3 +262,9 @@ def _least_weights(spec) -> int:
         inner = spec.inner_width(block.filters)
         total += 18 * block.filters**2 if basic else 9 * inner**2 // spec.cardinality + 4 * block.filters * inner
     return int(0.9 * total) if len(spec.depths) > 1 else 0
+
+
+if __name__ == "__main__":
+    from export.cli import main_of_fit
+
+    sys.exit(main_of_fit())

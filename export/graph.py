@@ -163,3 +163,60 @@ def scales_otherwise(model: keras.Model) -> bool:
         return isinstance(layer, keras.layers.Normalization) or bool(layer.weights and not isinstance(layer, known))
 
     return any(map(scales, model.layers))
+
+
+# Layers of classifiers that converters know; a model of these alone is not traced.
+_PLAIN = (
+    keras.layers.InputLayer,
+    keras.layers.Activation,
+    keras.layers.Add,
+    keras.layers.AveragePooling2D,
+    keras.layers.BatchNormalization,
+    keras.layers.Concatenate,
+    keras.layers.Conv2D,
+    keras.layers.Dense,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.Dropout,
+    keras.layers.Flatten,
+    keras.layers.GlobalAveragePooling2D,
+    keras.layers.GlobalMaxPooling2D,
+    keras.layers.MaxPooling2D,
+    keras.layers.Multiply,
+    keras.layers.ReLU,
+    keras.layers.Rescaling,
+    keras.layers.Reshape,
+    keras.layers.ZeroPadding2D,
+)
+# TensorFlow's operations that TFLite has in its Flex library only, and what does the same without.
+_FLEX = {
+    "AdjustContrastv2": "leave augmentation out of the exported model",
+    "AdjustHue": "leave augmentation out of the exported model",
+    "AdjustSaturation": "leave augmentation out of the exported model",
+    "Erfc": "use activation 'gelu' with approximate=True",
+    "ExtractImagePatches": "use a strided convolution in place of extract_patches",
+    "HSVToRGB": "convert colours before the model",
+    "ImageProjectiveTransformV3": "leave augmentation out of the exported model",
+    "ResizeBicubic": "use interpolation='bilinear'",
+    "RGBToHSV": "convert colours before the model",
+    "ScaleAndTranslate": "use antialias=False with interpolation='bilinear'",
+    "StatelessRandomUniformV2": "leave augmentation out of the exported model",
+}
+
+
+def flex_operations(model: keras.Model) -> dict[str, str]:
+    """TensorFlow's operations in a model that TFLite does not have without its Flex library.
+
+    Args:
+        model: functional, of a fixed input size.
+
+    Returns:
+        What would do instead, by operation; empty for a model of plain layers, which is not traced.
+    """
+    if all(isinstance(layer, _PLAIN) for layer in model.layers):
+        return {}
+    import tensorflow as tf
+
+    image = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32)
+    traced = tf.function(lambda x: model(x, training=False)).get_concrete_function(image).graph.as_graph_def()
+    kinds = {node.op for part in (traced.node, *(f.node_def for f in traced.library.function)) for node in part}
+    return {kind: _FLEX[kind] for kind in sorted(kinds & set(_FLEX))}

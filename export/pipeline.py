@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from export import calibration, golden, graph, manifest, metadata, placing, worker
@@ -20,7 +21,7 @@ from export.source import Evidence, Source, resized
 from export.verify import tolerance
 from keras_resnet import files
 from keras_resnet.card import ModelCard
-from keras_resnet.errors import GateError, unknown_name
+from keras_resnet.errors import GateError, InputError, unknown_name
 from keras_resnet.saving import save_model
 
 
@@ -65,6 +66,8 @@ def export(
     """
     for made, path in targets:
         placing.check_target(source, made, path, overwrite, calibrate_with)
+    if any(made.format.name == "tflite" for made, _ in targets):
+        refuse_flex(source.model)
     _check_proof(gates or {}, engine)
     say(f"model: {source.origin}")
     proof = Proof(source, source.evidence(limit), gates or {}, engine)
@@ -96,6 +99,18 @@ def export(
             )
             rows.append(row)
     return Report(tuple(rows), source.origin, proof.evidence.origin)
+
+
+def refuse_flex(model: keras.Model) -> None:
+    """Refuses what TFLite could run with its Flex library only, which no target here brings along.
+
+    Raises:
+        InputError: the operations, and what would do in their place.
+    """
+    found = graph.flex_operations(model)
+    if found:
+        advice = "; ".join(f"{operation}: {instead}" for operation, instead in found.items())
+        raise InputError(f"TFLite has no operator (but Flex) for what the model computes: {advice}; or export to ONNX")
 
 
 def _check_proof(gates: Mapping[str, float], engine: str | None) -> None:

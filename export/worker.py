@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,9 @@ def convert_in_child(model: Path, artifact: Artifact, samples: Path | None, path
     )
     if child.returncode == 0:
         return
+    unknown = sorted(set(re.findall(r"'tf\.(\w+)' op is neither a custom op nor a flex op", child.stderr)))
+    if unknown:
+        raise InputError(f"the conversion to {artifact.name} failed: TFLite has no operator for {', '.join(unknown)}")
     lines = [line for line in child.stderr.strip().splitlines() if line.strip()] or ["no message"]
     died = f"died of signal {-child.returncode}" if child.returncode < 0 else "failed"
     raise InputError(f"the conversion to {artifact.name} {died}: {lines[-1].strip()[:500]}")

@@ -14,7 +14,7 @@ import numpy as np
 
 from export import golden, manifest
 from export.formats import LABELS, SAMPLES, Artifact
-from export.pipeline import export, failures
+from export.pipeline import export, failures, refuse_flex
 from export.proof import FEW
 from export.report import Report
 from export.source import Evidence, Source
@@ -299,6 +299,8 @@ def _refuse(request: Request, folder: Path, overwrite: bool) -> None:
             f"{request.source.image_shape[-1]} channels: load its weights into a net of three "
             "(weights_match='adapt', input_shape=(height, width, 3))"
         )
+    if request.made.format.name == "tflite":
+        refuse_flex(request.source.model)
     request.target.code.refuse(request)
 
 

@@ -80,7 +80,6 @@ OPERATORS = {
 }
 _FILES_HERE = Path(__file__).with_name("tflm_files")
 _C = ("model_data.c", "model_golden.c", "model_io.c", "check_io.c")
-_MOST_FLASH, _MOST_RAM = 2 << 20, 1 << 20  # of a microcontroller, where a search needs a bound
 _REFERENCE = 0.9  # seconds of the reference kernels for a billion multiply-adds (measured: ResNet-8)
 _MARGIN = 1024  # added to the arena that the example reserves
 _STRICT = ("-Wall", "-Wextra", "-Werror", "-O1")
@@ -127,7 +126,7 @@ def _lacking(found: fit.Fit, flash: int | None, ram: int | None) -> str:
 
 def _advice(request: Request, flash: int | None, ram: int | None) -> str:
     classes = request.source.model.output_shape[-1]
-    best = fit.largest(flash or _MOST_FLASH, ram or _MOST_RAM, request.source.image_shape, classes)
+    best = fit.largest(flash or fit.MOST_FLASH, ram or fit.MOST_RAM, request.source.image_shape, classes)
     if best is None:
         height, width, _ = request.source.image_shape
         return f"No variant of the table fits at {height} x {width}: use a smaller image"
@@ -143,6 +142,7 @@ def write(bundle: Bundle) -> list[Check]:
     arrays, about = golden.read(bundle.golden)
     operators = bundle.request.made.format.module.describe(bundle.file).operators
     found = fit.of_file(bundle.file)
+    flash, ram = bundle.request.options.get("flash"), bundle.request.options.get("ram")
     unknown = sorted(set(operators) - set(OPERATORS))
     checks = [
         Check(
@@ -157,12 +157,13 @@ def write(bundle: Bundle) -> list[Check]:
     _write_sources(bundle, operators, found, arrays, about)
     checks += [_same_bytes(bundle), *_compiled(bundle.folder)]
     checks += _micro(bundle, found, arrays, float(about["tolerance"]))
-    flash, ram = bundle.request.options.get("flash"), bundle.request.options.get("ram")
     if flash or ram:
         lacking = _lacking(found, flash, ram)
         have = f"{found.flash:,} bytes of flash, {found.arena:,} of RAM"
         wanted = ", ".join(f"{what} {size:,}" for what, size in (("flash", flash), ("RAM", ram)) if size)
         checks.append(Check(name="fits the board", wanted=wanted, found=lacking or have, passed=not lacking))
+        best = "; ".join(_advice(bundle.request, flash, ram).split(": python")[:1])
+        checks.append(Check(name="what else fits", wanted="stated", found=best, passed=True))
     checks.append(_example(bundle))
     return checks
 

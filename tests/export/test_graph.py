@@ -1,14 +1,18 @@
 """What is put in front of a net and behind it: preprocessing, class activation maps, feature maps, ensembles."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from export import cli, graph, load_source
 from export.formats import artifact
+from export.source import resized
+from export.targets.bundle import make
 from keras_resnet import InputError, ModelCard, build, open_runner, save_model
 from keras_resnet.engines import KerasRunner
 from keras_resnet.preprocessing import PREPROCESS, Preprocess
@@ -145,3 +149,47 @@ def test_files_take_raw_pixels_as_they_say_and_answer_like_the_training_pipeline
 
 def test_sources_of_one_model_in_a_list():
     assert load_source(["resnet8"], weights="digits").name == load_source("resnet8", weights="digits").name
+
+
+@pytest.mark.parametrize(
+    ("layer", "operation"),
+    [
+        (lambda: keras.layers.Resizing(20, 20, interpolation="bicubic"), "ResizeBicubic"),
+        (lambda: keras.layers.Lambda(lambda x: tf.image.rgb_to_hsv(x)), "RGBToHSV"),
+    ],
+)
+def test_what_only_flex_has_is_named_before_a_conversion(layer, operation):
+    image = keras.Input((16, 16, 3))
+    found = graph.flex_operations(keras.Model(image, layer()(image)))
+    assert operation in found
+
+
+def test_plain_and_bilinear_nets_need_no_flex():
+    image = keras.Input((16, 16, 3))
+    resized = keras.layers.Resizing(20, 20)(image)
+    assert graph.flex_operations(keras.Model(image, resized)) == {}
+    assert graph.flex_operations(build("seresnet50", input_shape=(32, 32, 3))) == {}
+
+
+def test_a_target_refuses_flex_before_converting(tmp_path, source):
+    image = keras.Input((32, 32, 3))
+    x = keras.layers.Resizing(40, 40, interpolation="bicubic")(image)
+    x = keras.layers.Dense(10, activation="softmax")(keras.layers.GlobalAveragePooling2D()(x))
+    with pytest.raises(InputError, match="ResizeBicubic: use interpolation='bilinear'"):
+        make(dataclasses.replace(source, model=keras.Model(image, x)), "mediapipe", tmp_path / "b")
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("wanted", [PREPROCESS["none"], PREPROCESS["caffe"], PREPROCESS["cifar10"]])
+def test_pixels_from_minus_one_to_one_give_the_same_answer(model, pixels, wanted):
+    prepared = graph.prepare(model, wanted, artifact("tflite:float32", input="tf"))
+    ours = prepared.predict(PREPROCESS["tf"](pixels), verbose=0)["probabilities"]
+    np.testing.assert_allclose(ours, model.predict(wanted(pixels), verbose=0), atol=1e-5)
+
+
+def test_an_input_of_an_odd_multiple_is_resized_back_exactly(model, pixels):
+    prepared = graph.prepare(model, PREPROCESS["cifar10"], artifact("tflite:float32", input="raw", size=48))
+    large = resized(pixels, (48, 48))  # three times as large: every third pixel is one of the original
+    assert prepared.input_shape == (None, 48, 48, 3)
+    ours = prepared.predict(large.astype(np.float32), verbose=0)["probabilities"]
+    np.testing.assert_allclose(ours, model.predict(PREPROCESS["cifar10"](pixels), verbose=0), atol=1e-5)
