@@ -33,13 +33,13 @@ def auto_float(
 
     The layers are ranked by the noise at the output when each alone is quantized. Then the shortest prefix of that
     ranking whose file passes is looked for: doubled until one passes, then halved. A longer one is taken to be no
-    worse.
+    worse. All of this happens on validation images; the file's own report is of the test images, and may fail there.
 
     Args:
         source: the model and its data.
         path: of the file.
         gates: limits that replace those of `verify.TOLERANCES`, by name.
-        limit: test images to verify with at most.
+        limit: images to verify with at most.
         overwrite: replace existing files.
         io: dtype of input and output.
         say: told what is being done.
@@ -55,6 +55,7 @@ def auto_float(
         >>> auto_float(load_source("v2.keras"), Path("v2.tflite"), gates={"drop": 0.1})  # doctest: +SKIP
     """
     base = artifact("tflite:int8", quantizer="litert", io=io)
+    choosing = _without_test_images(source)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
 
@@ -62,17 +63,27 @@ def auto_float(
             say(f"trying {len(layers)} layers in float")
             made = dataclasses.replace(base, keep_float=layers)
             tried = folder / "tried.tflite"
-            report = pipeline.export(source, [(made, tried)], overwrite=True, limit=limit, gates=gates)
+            report = pipeline.export(choosing, [(made, tried)], overwrite=True, limit=limit, gates=gates)
             return report.passed
 
         kept: tuple[str, ...] = ()
         if not attempt(kept):
-            ranking = rank(source, base, source.evidence(_RANKED_ON), say)
+            ranking = rank(choosing, base, choosing.evidence(_RANKED_ON), say)
             kept = _shortest(ranking, attempt)
     say(f"{len(kept)} layers in float: {', '.join(kept) or 'none are needed'}")
     made = dataclasses.replace(base, keep_float=kept)
     report = pipeline.export(source, [(made, path)], overwrite=overwrite, limit=limit, gates=gates)
     return report, kept
+
+
+def _without_test_images(source: Source) -> Source:
+    """The source with its validation images in the test images' place: a choice must not be made on these."""
+    data = source.dataset
+    if data is None:
+        return source
+    return dataclasses.replace(
+        source, dataset=dataclasses.replace(data, test=data.validation), images="validation images"
+    )
 
 
 def _shortest(ranking: list[str], attempt: Callable[[tuple[str, ...]], bool]) -> tuple[str, ...]:
@@ -108,13 +119,14 @@ def rank(source: Source, base: Artifact, evidence: Evidence, say: Callable[[str]
         layers = [name for name in litert.results(floating) if name != OUTPUT]  # which has the dtype that was asked for
         say(f"ranking {len(layers)} layers on {evidence.origin}")
         content, file = floating.read_bytes(), Path(name, "one.tflite")
-        reference = evidence.run(open_runner(floating, trusted=True), pipeline.RAW)["probabilities"]
+        convention = base.convention(source.card.preprocess)
+        reference = evidence.run(open_runner(floating, trusted=True), convention)[OUTPUT]
         ranges = litert.ranges(content, samples)
         noise = {}
         for layer in layers:
             made = dataclasses.replace(base, keep_float=tuple(other for other in layers if other != layer))
             with console.silenced():  # it reports its sizes
                 file.write_bytes(litert.quantized(content, made, samples, ranges))
-            outputs = evidence.run(open_runner(file, trusted=True), pipeline.RAW)["probabilities"]
+            outputs = evidence.run(open_runner(file, trusted=True), convention)[OUTPUT]
             noise[layer] = sqnr(reference, outputs)
     return sorted(noise, key=noise.get)

@@ -370,6 +370,8 @@ def main_of_debug(argv: Sequence[str] | None = None) -> int:
     def work() -> int:
         from keras_resnet.files import refuse_existing
 
+        if args.engine in OUTSIDE:
+            raise InputError(f"engine {args.engine} shows no layers: use --engine {' or '.join(ENGINES)}")
         page = args.output or args.file.with_name(f"{args.file.name}.layers.html")
         refuse_existing(page, args.overwrite)
         source = _source(args)
@@ -388,8 +390,9 @@ def main_of_debug(argv: Sequence[str] | None = None) -> int:
                 say=lambda text: print(text, flush=True),
             )
         evidence = source.evidence(args.limit or _LAYERS_ON)
-        entries = debug.layer_errors(args.file, source, evidence, engine=args.engine)
-        title = f"{args.file} beside {source.origin} on {evidence.origin}"
+        file = Path(report.rows[0].file) if report is not None else args.file
+        entries = debug.layer_errors(file, source, evidence, engine=args.engine)
+        title = f"{file} beside {source.origin} on {evidence.origin}"
         debug.write_html(entries, title, page, overwrite=args.overwrite)
         debug.print_errors(title, entries)
         console.write_json(args.json, debug.to_json(entries))

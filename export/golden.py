@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from export.formats import ENGINES
-from keras_resnet import files
 from keras_resnet.engines import Runner, TFLiteRunner
 from keras_resnet.errors import InputError
 from keras_resnet.preprocessing import Preprocess
@@ -49,13 +48,20 @@ def vectors(runner: Runner, preprocess: Preprocess, pixels: np.ndarray) -> dict[
 
 
 def write(
-    model: Path, target: Path, preprocess: Preprocess, pixels: np.ndarray, labels: np.ndarray | None, engine: str | None
+    model: Path,
+    target: Path,
+    name: str,
+    preprocess: Preprocess,
+    pixels: np.ndarray,
+    labels: np.ndarray | None,
+    engine: str | None,
 ) -> None:
     """Writes the vectors of a model file.
 
     Args:
         model: the file.
-        target: of the vectors; an existing one is replaced.
+        target: of the vectors.
+        name: that the file will have.
         preprocess: from pixels to its input.
         pixels: uint8 `(n, H, W, C)`; the first few are taken.
         labels: of them, or None.
@@ -64,14 +70,14 @@ def write(
     pixels = pixels[:COUNT]
     arrays = vectors(open_runner(model, threads=1, engine=engine, trusted=True), preprocess, pixels)
     about = {
-        "model": target.name.removesuffix(".golden.npz"),
+        "model": name,
         "engine": engine or (ENGINES[0] if model.suffix == ".tflite" else "cpu"),
         "tolerance": _tolerance(model, arrays, preprocess, pixels),
         "of": "the outputs in float32, for any engine",
     }
     if labels is not None:
         arrays["labels"] = np.asarray(labels[:COUNT], np.int64)
-    with files.writing(target, overwrite=True) as temporary, temporary.open("wb") as file:
+    with target.open("wb") as file:
         np.savez_compressed(file, about=np.array(json.dumps(about)), **arrays)
 
 

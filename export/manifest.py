@@ -14,7 +14,6 @@ import numpy as np
 from export.calibration import Calibration
 from export.formats import Artifact, Contents
 from export.report import Row
-from keras_resnet import files
 from keras_resnet.card import ModelCard
 from keras_resnet.training import run
 
@@ -45,7 +44,7 @@ def write(
     calibration: Calibration | None,
     sha256: str,
 ) -> None:
-    """Writes the manifest; an existing one is replaced.
+    """Writes the manifest.
 
     Args:
         target: the name.
@@ -69,8 +68,7 @@ def write(
         "verification": row.renamed(Path(row.file).name).to_json(),
         "environment": {**run.environment(None), "export_packages": _versions()},
     }
-    with files.writing(target, overwrite=True) as temporary:
-        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    target.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
 def _versions() -> dict[str, str | None]:

@@ -85,18 +85,23 @@ def export(
             row, contents = proof.verified(file, path, made)
             used = drawn if made.precision in CALIBRATED else None
             sha256 = None if file.is_dir() else hashlib.sha256(file.read_bytes()).hexdigest()
-            row, placed = placing.place(file, path, row, overwrite)
-            _write_golden(placed, made, card, proof)
-            manifest.write(
-                manifest.beside(placed),
-                artifact=made,
-                row=row,
-                contents=contents,
-                card=card,
-                source=facts,
-                calibration=used,
-                sha256=sha256 or card.sha256,
-            )
+            placed = placing.name(path, row)
+            row = row.renamed(str(placed))
+            beside = (golden.beside(placed), manifest.beside(placed))
+            # All three are on the disk before the first gets its name: no file without its vectors and manifest.
+            with files.writing(beside[0], overwrite=True) as vectors, files.writing(beside[1], overwrite=True) as text:
+                _write_golden(file, vectors, placed, made, card, proof)
+                manifest.write(
+                    text,
+                    artifact=made,
+                    row=row,
+                    contents=contents,
+                    card=card,
+                    source=facts,
+                    calibration=used,
+                    sha256=sha256 or card.sha256,
+                )
+                placing.place(file, placed, overwrite or not row.passed)
             rows.append(row)
     return Report(tuple(rows), source.origin, proof.evidence.origin)
 
@@ -161,10 +166,10 @@ def float_file(source: Source, made: Artifact, folder: Path) -> tuple[Path, np.n
     return file, made.convention(source.card.preprocess)(drawn.pixels)
 
 
-def _write_golden(placed: Path, made: Artifact, card: ModelCard, proof: Proof) -> None:
+def _write_golden(file: Path, vectors: Path, placed: Path, made: Artifact, card: ModelCard, proof: Proof) -> None:
     labels = proof.evidence.labels
     pixels = resized(proof.evidence.pixels[: golden.COUNT], made.size_of(proof.source.image_shape))
-    golden.write(placed, golden.beside(placed), card.preprocess, pixels, labels, proof.engine)
+    golden.write(file, vectors, placed.name, card.preprocess, pixels, labels, proof.engine)
 
 
 def verify(

@@ -44,27 +44,25 @@ def check_target(source: Source, made: Artifact, path: Path, overwrite: bool, ca
         )
 
 
-def place(made: Path, path: Path, row: Row, overwrite: bool) -> tuple[Row, Path]:
-    """Gives a file its name, or one that says that it failed.
+def name(path: Path, row: Row) -> Path:
+    """The name that was asked for, or one that says that the file failed."""
+    return path if row.passed else path.with_suffix(f".failed{path.suffix}")
+
+
+def place(made: Path, path: Path, overwrite: bool) -> None:
+    """Gives a file its name.
 
     Args:
         made: the file, which is gone afterwards.
         path: the name.
-        row: what was found out about it.
         overwrite: replace an existing file.
-
-    Returns:
-        The row with the name that the file got, and that name.
     """
-    if not row.passed:
-        path, overwrite = path.with_suffix(f".failed{path.suffix}"), True
     if made.is_dir():
         _place_folder(made, path, overwrite)
     else:
         with files.writing(path, overwrite=overwrite) as temporary:
             temporary.write_bytes(made.read_bytes())
         made.unlink()
-    return row.renamed(str(path)), path
 
 
 def _place_folder(made: Path, path: Path, overwrite: bool) -> None:

@@ -83,6 +83,7 @@ class Source:
         name: stem of the default file names.
         origin: in words: which model this is, and why.
         dataset: None where there are no images.
+        images: what its test split holds, in words.
     """
 
     model: keras.Model
@@ -90,6 +91,7 @@ class Source:
     name: str
     origin: str
     dataset: Dataset | None
+    images: str = "test images"
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -112,7 +114,7 @@ class Source:
         parts = [split.fetch(tf.constant(chosen[i : i + _CHUNK])).numpy() for i in range(0, count, _CHUNK)]
         of_all = "" if count == total else f" of {total:,}"
         return Evidence(
-            np.concatenate(parts), split.labels[chosen], f"{count:,}{of_all} test images of {self.dataset.name}"
+            np.concatenate(parts), split.labels[chosen], f"{count:,}{of_all} {self.images} of {self.dataset.name}"
         )
 
 

@@ -72,26 +72,29 @@ def test_a_spoilt_layer_is_the_one_that_loses(rows, source, tmp_path):
 @pytest.mark.slow
 def test_the_fewest_layers_stay_in_float(source, tmp_path, monkeypatch):
     """All are tried with the engine; fewer do not pass, and those that stay are float in the file."""
-    seen = {}
+    seen, path = {}, tmp_path / "m.tflite"
     original = pipeline.export
 
     def counting(source, targets, **options):
         report = original(source, targets, **options)
-        seen[len(targets[0][0].keep_float)] = report.passed
+        if targets[0][1] != path:
+            seen[len(targets[0][0].keep_float)] = report.passed
+            assert "validation images" in report.evidence  # no choice on test images
         return report
 
     monkeypatch.setattr(pipeline, "export", counting)
-    report, kept = autofloat.auto_float(source, tmp_path / "m.tflite", gates={"sqnr": 46.0}, limit=60)
-    assert report.passed
+    report, kept = autofloat.auto_float(source, path, gates={"sqnr": 46.0}, limit=60)
+    assert "test images" in report.evidence and "validation" not in report.evidence
+    file = Path(report.rows[0].file)  # with another name where the test images are harder
     assert seen[len(kept)]
     assert len(kept) >= 1
     assert not seen[len(kept) - 1]
-    engine = Interpreter(str(tmp_path / "m.tflite"))
+    engine = Interpreter(str(file))
     dtypes = {t["name"]: t["dtype"] for t in engine.get_tensor_details()}
     assert all(dtypes[name] == np.float32 for name in kept)
     assert np.int8 in dtypes.values()
-    assert open_runner(tmp_path / "m.tflite").input.dtype == "int8"
-    manifest = json.loads((tmp_path / "m.tflite.manifest.json").read_text())
+    assert open_runner(file).input.dtype == "int8"
+    manifest = json.loads(Path(f"{file}.manifest.json").read_text())
     assert manifest["artifact"]["keep_float"] == list(kept)
 
 

@@ -63,6 +63,7 @@ def test_activations_of_deeper_nets(name, head):
     assert fit.of_model(keras_resnet.build(name)).activations == head
 
 
+@pytest.mark.slow
 def test_the_largest_variant_for_a_board():
     name, found = fit.largest(98_496, 56 * 1024, (32, 32, 3), 10)
     assert name == "resnet8"
@@ -84,6 +85,7 @@ def _request(source, **options):
     return Request(source=source, target=target, made=target.artifact(), options=options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("option", "size"), [("flash", 50_000), ("ram", 40_000)])
 def test_a_board_that_is_too_small_is_refused_before_converting(source, option, size):
     with pytest.raises(InputError, match=f"--{option} {size:,}"):
