@@ -23,6 +23,7 @@ async function classify(pixels) {
 }
 
 async function show(pixels) {
+  if (!run) return;
   const {probabilities, milliseconds} = await classify(pixels);
   const best = [...probabilities.keys()].sort((a, b) => probabilities[b] - probabilities[a]).slice(0, 5);
   $('top').replaceChildren(...best.map((index) => {
@@ -86,13 +87,19 @@ function addSamples() {
     button.setAttribute('aria-label', `Test image ${n + 1}`);
     button.append(document.createElement('canvas'));
     draw(button.firstChild, own);
-    button.addEventListener('click', () => { show(own); say(''); });
+    button.addEventListener('click', () => {
+      if (!run) return;
+      $('file').value = '';
+      show(own);
+      say('');
+    });
     return button;
   }));
 }
 
 async function start(processor) {
   run = undefined;
+  delete document.documentElement.dataset.state;
   $('file').disabled = true;
   say('Loading …');
   try {
@@ -103,10 +110,11 @@ async function start(processor) {
         ? `Ready. Self-test: ${golden.count} golden vectors held (largest difference ${apart.toPrecision(2)}). `
           + 'No network is needed any more.'
         : `Self-test FAILED: ${apart.toPrecision(2)} from the golden vectors, at most ${golden.tolerance} expected. `
-          + 'Do not trust this browser with this file.',
+          + `This ${processor === 'gpu' ? 'GPU' : 'browser'} does not compute what was exported, and is not used.`,
       !held,
     );
-    $('file').disabled = false;
+    $('file').disabled = !held;
+    if (!held) run = undefined;
     document.documentElement.dataset.state = held ? 'ready' : 'failed';
   } catch (error) {
     say(`This browser cannot run the model: ${error.message}`, true);

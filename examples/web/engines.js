@@ -14,9 +14,12 @@ async function onnx(model, content, processor) {
   };
 }
 
+let loading; // LiteRT.js can be loaded once in a page
+
 async function tflite(model, content, processor) {
   const {loadLiteRt, loadAndCompile, Tensor} = await import('@litertjs/core');
-  await loadLiteRt(new URL('./node_modules/@litertjs/core/wasm/', import.meta.url).href);
+  loading ??= loadLiteRt(new URL('./node_modules/@litertjs/core/wasm/', import.meta.url).href);
+  await loading;
   const compiled = await loadAndCompile(content, {accelerator: processor === 'gpu' ? 'webgpu' : 'wasm'});
   return async (values) => {
     const input = new Tensor(values, model.input.shape);

@@ -43,6 +43,20 @@ function png(page) {
   });
 }
 
+/** The page again on WebGPU: Chromium has a software adapter where there is no GPU. */
+async function onTheGpu(context, page) {
+  await context.setOffline(false);
+  await page.locator('#processor').selectOption('gpu');
+  await page.waitForFunction(() => document.documentElement.dataset.state, null, {timeout: 120000});
+  const said = await page.locator('#status').textContent();
+  // Some files (8 bits on LiteRT.js) have no GPU kernels: the page must say so, and go on on the processor.
+  check('desktop: WebGPU works, or the page says that it does not', /Self-test|cannot run/.test(said), said);
+  await page.locator('#processor').selectOption('cpu');
+  await page.waitForFunction(() => document.documentElement.dataset.state === 'ready', null, {timeout: 120000});
+  await page.locator('#samples button').first().click();
+  check('desktop: back on the processor', (await first(page)) === expected);
+}
+
 async function use(browser, window, origin) {
   const context = await browser.newContext(WINDOWS[window]);
   const page = await context.newPage();
@@ -87,6 +101,7 @@ async function use(browser, window, origin) {
   await first(page);
   const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   check(`${window}: nothing is cut off`, wide <= 0, `${wide} pixels too wide`);
+  if (window === 'desktop' && await page.locator('#device').isVisible()) await onTheGpu(context, page);
   check(`${window}: no errors`, errors.length === 0, errors.join('; '));
   if (options.screenshots) {
     mkdirSync(options.screenshots, {recursive: true});
@@ -118,8 +133,8 @@ const server = await serve([folder, here]);
 const origin = `http://127.0.0.1:${server.address().port}/`;
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--disable-background-networking', '--disable-component-update',
-    '--disable-sync', '--no-first-run'],
+  args: ['--no-sandbox', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader', '--enable-features=Vulkan',
+    '--disable-quic', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'],
 });
 try {
   const [phone] = await use(browser, 'phone', origin);
