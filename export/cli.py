@@ -257,10 +257,10 @@ def _bundle(args: argparse.Namespace) -> int:
     target.artifact(**choices)  # a contradiction is refused before TensorFlow is imported
     options = {name: getattr(args, name) for name in ("flash", "ram", "tflm_tree")}
     source = _source(args)
-    from export.targets.bundle import README, make
+    from export.targets.bundle import README, make_bundle
 
     folder = args.output or _FOLDER / f"{source.name}-{target.name}"
-    result = make(
+    result = make_bundle(
         source,
         target.name,
         folder,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -58,11 +58,12 @@ class Buffer:
     last: int
 
 
-def plan(buffers: Sequence[Buffer]) -> tuple[int, list[int]]:
+def plan(buffers: Sequence[Buffer], order: Sequence[int] | None = None) -> tuple[int, list[int]]:
     """Places buffers as TFLite Micro's GreedyMemoryPlanner does.
 
     Args:
         buffers: in any order.
+        order: in which they are placed; by default large ones first, equal ones as they come.
 
     Returns:
         Bytes in all, and an offset for every buffer.
@@ -71,10 +72,10 @@ def plan(buffers: Sequence[Buffer]) -> tuple[int, list[int]]:
         >>> plan([Buffer(100, 0, 1), Buffer(100, 1, 2), Buffer(50, 2, 3)])
         (224, [0, 112, 0])
     """
-    sizes = [-(-each.size // _ALIGNMENT) * _ALIGNMENT for each in buffers]
+    sizes = _aligned(buffers)
     placed: list[int] = []  # in the order of their offsets
     offsets = [0] * len(buffers)
-    for index in sorted(range(len(buffers)), key=lambda i: -sizes[i]):
+    for index in order or sorted(range(len(buffers)), key=lambda i: -sizes[i]):
         start = 0
         for other in placed:
             alive = buffers[other].first <= buffers[index].last and buffers[index].first <= buffers[other].last
@@ -86,6 +87,86 @@ def plan(buffers: Sequence[Buffer]) -> tuple[int, list[int]]:
         offsets[index] = start
         placed = sorted([*placed, index], key=lambda i: offsets[i])
     return max((offsets[i] + sizes[i] for i in placed), default=0), offsets
+
+
+def _aligned(buffers: Sequence[Buffer]) -> list[int]:
+    return [-(-each.size // _ALIGNMENT) * _ALIGNMENT for each in buffers]
+
+
+def best_plan(buffers: Sequence[Buffer]) -> tuple[int, list[int]]:
+    """The smallest of several plans; often no larger than what must live at once, which none can beat.
+
+    The greedy planner of the microcontroller knows one order, by size. With residual connections that leaves gaps:
+    ResNet-20 takes 67,648 bytes so, and 49,152 with these plans.
+
+    Args:
+        buffers: in any order.
+
+    Returns:
+        As `plan`.
+    """
+    sizes = _aligned(buffers)
+    times = {each.first for each in buffers}
+    least = max(
+        (sum(size for size, b in zip(sizes, buffers, strict=True) if b.first <= t <= b.last) for t in times), default=0
+    )
+    keys: list[Callable[[int], tuple]] = [
+        lambda i: (-sizes[i], i),
+        lambda i: (-sizes[i], buffers[i].first),
+        lambda i: (-sizes[i], -buffers[i].last),
+        lambda i: (buffers[i].first - buffers[i].last, -sizes[i]),
+        lambda i: (buffers[i].first, -sizes[i]),
+        lambda i: (-buffers[i].last, -sizes[i]),
+    ]
+    found = plan(buffers)
+    for key in keys:
+        if found[0] <= least:
+            break
+        found = min(found, plan(buffers, sorted(range(len(buffers)), key=key)), key=lambda each: each[0])
+    return found
+
+
+_PLAN = "OfflineMemoryAllocation"  # metadata that TFLite Micro looks for
+_PLAN_VERSION, _ONLINE = 1, -1
+
+
+def write_plan(path: Path) -> None:
+    """Writes the offsets of `best_plan` into a TFLite file, where they are better than what TFLite Micro finds itself.
+
+    TFLite Micro reads them (metadata `OfflineMemoryAllocation`), every other engine reads past them. They hold for
+    kernels of any make: scratch memory is placed around them.
+
+    Args:
+        path: of a file with nothing appended to it yet.
+    """
+    import numpy as np
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    lite = flatbuffer_utils.read_model_from_bytearray(bytearray(path.read_bytes()))
+    graph = lite.subgraphs[0]
+    indices, buffers = _buffers(lite)
+    total, places = best_plan(buffers)
+    if total >= plan(buffers)[0]:
+        return
+    offsets = np.full(len(graph.tensors), _ONLINE, np.int32)
+    offsets[indices] = places
+    buffer, entry = schema.BufferT(), schema.MetadataT()
+    buffer.data = np.concatenate([np.int32([_PLAN_VERSION, 0, len(offsets)]), offsets]).astype("<i4").tobytes()
+    entry.name, entry.buffer = _PLAN.encode(), len(lite.buffers)
+    lite.buffers.append(buffer)
+    lite.metadata = [*(lite.metadata or []), entry]
+    path.write_bytes(bytes(flatbuffer_utils.convert_object_to_bytearray(lite)))
+
+
+def _written_plan(lite) -> list[int] | None:
+    """The offsets in a file's metadata, by tensor."""
+    import numpy as np
+
+    for entry in lite.metadata or []:
+        if entry.name == _PLAN.encode():
+            return np.frombuffer(bytes(lite.buffers[entry.buffer].data), "<i4")[3:].tolist()
+    return None
 
 
 def of_file(path: Path) -> Fit:
@@ -100,6 +181,27 @@ def of_file(path: Path) -> Fit:
     content = path.read_bytes()
     lite = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
     graph = lite.subgraphs[0]
+    indices, buffers = _buffers(lite)
+    written = _written_plan(lite)
+    sizes = _aligned(buffers)
+    if written is None:
+        activations = plan(buffers)[0]
+    else:
+        activations = max(written[index] + size for index, size in zip(indices, sizes, strict=True))
+    channels = sum(
+        len(tensor.quantization.scale)
+        for tensor in graph.tensors
+        if lite.buffers[tensor.buffer].data is not None and tensor.type == schema.TensorType.INT8 and _several(tensor)
+    )
+    structures = _structures(len(graph.tensors), len(graph.operators), channels)
+    return Fit(len(content), activations, structures, exact=True)
+
+
+def _buffers(lite) -> tuple[list[int], list[Buffer]]:
+    """What a file's arena holds: tensors, and their lifetimes."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    graph = lite.subgraphs[0]
     constant = [lite.buffers[tensor.buffer].data is not None for tensor in graph.tensors]
     lives: dict[int, list[int]] = {int(i): [0, 0] for i in graph.inputs}
     for number, operator in enumerate(graph.operators):
@@ -109,17 +211,11 @@ def of_file(path: Path) -> Fit:
     for index in graph.outputs:
         lives[int(index)][1] = len(graph.operators)
     widths = {schema.TensorType.INT8: 1, schema.TensorType.UINT8: 1, schema.TensorType.INT16: 2}
+    indices = sorted(lives, reverse=True)  # equal sizes: the last tensor first, as seen there
     buffers = [
-        Buffer(math.prod(graph.tensors[i].shape) * widths.get(graph.tensors[i].type, 4), *life)
-        for i, life in sorted(lives.items(), reverse=True)  # equal sizes: the last tensor first, as seen there
+        Buffer(math.prod(graph.tensors[i].shape) * widths.get(graph.tensors[i].type, 4), *lives[i]) for i in indices
     ]
-    channels = sum(
-        len(tensor.quantization.scale)
-        for tensor, is_constant in zip(graph.tensors, constant, strict=True)
-        if is_constant and tensor.type == schema.TensorType.INT8 and _several(tensor)
-    )
-    structures = _structures(len(graph.tensors), len(graph.operators), channels)
-    return Fit(len(content), plan(buffers)[0], structures, exact=True)
+    return indices, buffers
 
 
 def _several(tensor) -> bool:
@@ -131,12 +227,13 @@ def _structures(tensors: int, nodes: int, channels: int) -> int:
     return _TENSOR * tensors + _NODE * nodes + _CHANNEL * channels + _FIXED
 
 
-def of_model(model, raw: bool = True) -> Fit:
+def of_model(model, raw: bool = True, planned: bool = True) -> Fit:
     """Foretells the int8 file of a Keras model.
 
     Args:
         model: functional, without models inside, of a fixed input size.
         raw: whether the weights' preprocessing becomes a convolution of its own in front.
+        planned: whether the file will have the plan of `write_plan`, as the target `tflm` writes it.
 
     Returns:
         Flash within a few percent, activations as the file will have them.
@@ -189,7 +286,8 @@ def of_model(model, raw: bool = True) -> Fit:
     buffers = [Buffer(sizes[key], *lives[key]) for key in reversed(lives)]
     tensors += 2  # the image, and the axes of the mean
     flash = weights + _FILE_TENSOR * tensors + _FILE_NODE * nodes + _FILE_CHANNEL * channels + _FILE_FIXED
-    return Fit(flash, plan(buffers)[0], _structures(tensors, nodes, channels), exact=False)
+    activations = (best_plan if planned else plan)(buffers)[0]
+    return Fit(flash, activations, _structures(tensors, nodes, channels), exact=False)
 
 
 def _vanishes(layer, layers) -> bool:

@@ -7,9 +7,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from keras_resnet.errors import InputError, unknown_name
-from keras_resnet.preprocessing import PREPROCESS, Preprocess
+
+if TYPE_CHECKING:
+    from keras_resnet.preprocessing import Preprocess
 
 INPUT, OUTPUT = "image", "probabilities"  # the names in every exported file
 CAM = "cam"  # of the class activation map
@@ -140,6 +143,7 @@ class Artifact:
         keep_float: layers that stay in float32 (`litert` quantizer).
         size: height and width of the file's input, which it resizes itself; None for the net's own.
         labels_file: name of the labels in a TFLite file's metadata; without it no metadata are written.
+        plan_arena: whether a TFLite file tells TFLite Micro where to put its tensors (`fit.write_plan`).
     """
 
     format: Format
@@ -153,6 +157,7 @@ class Artifact:
     keep_float: tuple[str, ...] = ()
     size: int | None = None
     labels_file: str = ""
+    plan_arena: bool = False
 
     @property
     def offer(self) -> Offer:
@@ -176,6 +181,8 @@ class Artifact:
 
     def convention(self, weights: Preprocess) -> Preprocess:
         """What the file expects of its caller, given the convention of the weights."""
+        from keras_resnet.preprocessing import PREPROCESS  # brings NumPy, which `--help` does not need
+
         return {"raw": PREPROCESS["none"], "tf": PREPROCESS["tf"], "normalized": weights}[self.input]
 
     def file(self, folder: Path, stem: str) -> Path:
@@ -195,6 +202,7 @@ def artifact(
     keep_float: tuple[str, ...] = (),
     size: int | None = None,
     labels_file: str = "",
+    plan_arena: bool = False,
 ) -> Artifact:
     """Parses `FORMAT:PRECISION` or `FORMAT:PRECISION@QUANTIZER`, and completes the choices.
 
@@ -209,6 +217,7 @@ def artifact(
         keep_float: layers that stay in float32.
         size: height and width of the file's input; by default the net's own.
         labels_file: name of the labels in a TFLite file's metadata; by default there are none.
+        plan_arena: whether a TFLite file tells TFLite Micro where to put its tensors.
 
     Raises:
         InputError: unknown format, or a choice that it has not.
@@ -255,6 +264,7 @@ def artifact(
         keep_float=tuple(keep_float),
         size=size,
         labels_file=labels_file,
+        plan_arena=plan_arena,
     )
 
 

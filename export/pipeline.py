@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from export import calibration, golden, graph, manifest, metadata, placing, worker
+from export import calibration, fit, golden, graph, manifest, metadata, placing, worker
 from export.calibration import Calibration
 from export.formats import CALIBRATED, ENGINES, OUTSIDE, SAMPLES, Artifact, format_of
 from export.proof import FEW, Proof
@@ -144,6 +144,8 @@ def _convert(source: Source, made: Artifact, drawn: Calibration | None, folder: 
         np.save(samples, preprocess(resized(drawn.pixels, made.size_of(source.image_shape))))
     worker.convert_in_child(network, made, samples, file)
     module = made.format.module
+    if made.plan_arena:
+        fit.write_plan(file)
     if made.labels_file:
         metadata.add(file, source.card, preprocess, made.labels_file)
     card = dataclasses.replace(source.card, preprocess=preprocess, sha256=module.fingerprint(file))

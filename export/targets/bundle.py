@@ -208,7 +208,7 @@ def not_run(name: str, why: str) -> Check:
     return Check(name=name, wanted="", found=why, passed=None)
 
 
-def make(
+def make_bundle(
     source: Source,
     target: str,
     folder: Path,

@@ -26,6 +26,7 @@ class Target:
         module: of this package.
         size: height and width that the place hands over, None for the net's own.
         labels_file: name of the labels in the file's TFLite metadata.
+        plan_arena: whether the file tells TFLite Micro where to put its tensors.
         checked_by: what runs the file, in words.
         options: of the command that it understands beyond those of every export.
         place: folder in the bundle for the file and its description.
@@ -40,6 +41,7 @@ class Target:
     inputs: Sequence[str] = ("raw",)
     size: int | None = None
     labels_file: str = ""
+    plan_arena: bool = False
     options: Sequence[str] = ()
     place: str = ""
 
@@ -84,6 +86,7 @@ class Target:
             quantizer=quantizer,
             size=self.size,
             labels_file=self.labels_file,
+            plan_arena=self.plan_arena,
         )
 
 
@@ -118,6 +121,7 @@ TARGETS: dict[str, Target] = {
             inputs=("raw", "normalized"),
             checked_by="TFLite Micro itself; the C++ compiler",
             module="tflm",
+            plan_arena=True,
             options=("flash", "ram", "tflm_tree"),
         ),
         Target(

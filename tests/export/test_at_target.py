@@ -16,7 +16,7 @@ from export import artifact
 from export.pipeline import export
 from export.source import load_source
 from export.targets import android, web
-from export.targets.bundle import make
+from export.targets.bundle import make_bundle
 from export.targets.table import TARGETS
 from keras_resnet import outside
 from keras_resnet.errors import InputError
@@ -50,7 +50,7 @@ def trained(request):
 
 
 def _made(trained, name, folder, **choices):
-    result = make(trained, name, folder, limit=500, **choices)
+    result = make_bundle(trained, name, folder, limit=500, **choices)
     result.print()
     assert result.passed, [check for check in result.checks if check.passed is False]
     return result, {check.name: check for check in result.checks}

@@ -4,6 +4,7 @@ import itertools
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import keras_resnet
@@ -12,6 +13,7 @@ from export.targets import tflm
 from export.targets.bundle import Request
 from export.targets.table import get_target
 from keras_resnet.errors import InputError
+from keras_resnet.runners import open_runner
 
 MLPERF = Path(__file__).resolve().parents[3] / "shared" / "data" / "mlperf-tiny"
 
@@ -31,6 +33,36 @@ def test_buffers_that_live_together_do_not_share_memory(seed):
             assert x + a.size <= y or y + b.size <= x
     assert total >= max(sum(b.size for b in buffers if b.first <= t <= b.last) for t in range(14))
     assert total <= sum(-(-b.size // 16) * 16 for b in buffers)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_best_plan_is_no_larger_and_as_sound(seed):
+    draw = random.Random(seed)
+    starts = [draw.randint(0, 20) for _ in range(60)]
+    buffers = [fit.Buffer(draw.randint(1, 5) * 1000, start, start + draw.randint(0, 5)) for start in starts]
+    total, offsets = fit.best_plan(buffers)
+    assert total <= fit.plan(buffers)[0]
+    for (a, x), (b, y) in itertools.combinations(zip(buffers, offsets, strict=True), 2):
+        if _overlap(a, b):
+            assert x + a.size <= y or y + b.size <= x
+
+
+@pytest.mark.slow
+def test_a_plan_in_a_file_is_read_back_and_changes_no_output(everything, tmp_path, monkeypatch):
+    file = tmp_path / "m.tflite"
+    content = (everything / "resnet8-int8.tflite").read_bytes()
+    file.write_bytes(content)
+    before = fit.of_file(file)
+    fit.write_plan(file)
+    assert file.read_bytes() == content  # no plan is better than the planner's own here
+    # One that is worse by itself: the file must say so, and engines must not mind.
+    monkeypatch.setattr(fit, "best_plan", lambda buffers: (1, [16 * i * 4096 for i in range(len(buffers))]))
+    fit.write_plan(file)
+    after = fit.of_file(file)
+    assert after.activations > before.activations and after.structures == before.structures
+    pixels = np.random.default_rng(0).integers(-128, 128, (4, 32, 32, 3), np.int8)
+    own, other = (open_runner(path) for path in (everything / "resnet8-int8.tflite", file))
+    assert np.array_equal(own.run_raw(pixels)[1]["probabilities"], other.run_raw(pixels)[1]["probabilities"])
 
 
 def test_a_plan_by_hand():
@@ -59,8 +91,11 @@ def test_the_file_takes_what_was_foretold(source, everything):
 
 @pytest.mark.parametrize(("name", "head"), [("resnet20_cifar", 67_648), ("resnetv2_20_cifar", 65_536)])
 def test_activations_of_deeper_nets(name, head):
-    # Printed by the tflite-micro wheel of 2026-10 for the int8 files of these nets with raw input.
-    assert fit.of_model(keras_resnet.build(name)).activations == head
+    # Printed by the tflite-micro wheel of 2026-10 for the int8 files of these nets with raw input: the planner's own,
+    # and with the plan in the file.
+    model = keras_resnet.build(name)
+    assert fit.of_model(model, planned=False).activations == head
+    assert fit.of_model(model).activations == 49_152
 
 
 @pytest.mark.slow

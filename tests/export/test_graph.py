@@ -12,7 +12,7 @@ import tensorflow as tf
 from export import cli, graph, load_source
 from export.formats import artifact
 from export.source import resized
-from export.targets.bundle import make
+from export.targets.bundle import make_bundle
 from keras_resnet import InputError, ModelCard, build, open_runner, save_model
 from keras_resnet.engines import KerasRunner
 from keras_resnet.preprocessing import PREPROCESS, Preprocess
@@ -121,10 +121,15 @@ OPTIONS = [
     ("saved_model", ["--features", "4", "--input", "raw"]),
     ("keras", ["--with-cam", "--input", "raw"]),
 ]
+BY_HAND = ("saved_model", "keras")  # what they share with the others is tested there
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("form", "options"), OPTIONS, ids=lambda value: "".join(value))
+@pytest.mark.parametrize(
+    ("form", "options"),
+    [pytest.param(*row, marks=pytest.mark.large if row[0] in BY_HAND else ()) for row in OPTIONS],
+    ids=lambda value: "".join(value),
+)
 def test_files_take_raw_pixels_as_they_say_and_answer_like_the_training_pipeline(form, options, source, digits, capfd):
     arguments = ["--model", "resnet8", "--weights", "digits", *options, "--limit", "60", "--json", "r.json"]
     assert cli.main_of_format(form, arguments) == 0
@@ -176,7 +181,7 @@ def test_a_target_refuses_flex_before_converting(tmp_path, source):
     x = keras.layers.Resizing(40, 40, interpolation="bicubic")(image)
     x = keras.layers.Dense(10, activation="softmax")(keras.layers.GlobalAveragePooling2D()(x))
     with pytest.raises(InputError, match="ResizeBicubic: use interpolation='bilinear'"):
-        make(dataclasses.replace(source, model=keras.Model(image, x)), "mediapipe", tmp_path / "b")
+        make_bundle(dataclasses.replace(source, model=keras.Model(image, x)), "mediapipe", tmp_path / "b")
     assert not any(tmp_path.iterdir())
 
 

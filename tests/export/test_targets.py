@@ -21,7 +21,7 @@ from export import TARGETS, cli
 from export.formats import LABELS, OUTSIDE
 from export.report import Report, Row
 from export.targets import assets, bundle, tflm, web
-from export.targets.bundle import Check, make
+from export.targets.bundle import Check, make_bundle
 from export.targets.table import get_target
 from export.verify import Gate
 from keras_resnet import outside
@@ -97,19 +97,19 @@ def _small(source, channels=3, labels=True):
 @pytest.mark.parametrize("name", ["mediapipe", "litert-sample", "android"])
 def test_a_model_without_labels_is_refused(name, source, tmp_path):
     with pytest.raises(InputError, match="expected 10 labels"):
-        make(_small(source, labels=False), name, tmp_path / "b")
+        make_bundle(_small(source, labels=False), name, tmp_path / "b")
     assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_grey_model_is_refused(name, source, tmp_path):
     with pytest.raises(InputError, match="RGB images, and the model takes 1 channels"):
-        make(_small(source, channels=1), name, tmp_path / "b")
+        make_bundle(_small(source, channels=1), name, tmp_path / "b")
 
 
 def test_options_of_other_targets_are_refused(source, tmp_path):
     with pytest.raises(InputError, match="--target mediapipe has no --flash"):
-        make(source, "mediapipe", tmp_path / "b", options={"flash": 1})
+        make_bundle(source, "mediapipe", tmp_path / "b", options={"flash": 1})
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_sizes_that_are_none(text):
 
 @pytest.fixture
 def made_before(monkeypatch, everything, rows):
-    """`make` takes these files in place of a conversion."""
+    """`make_bundle` takes these files in place of a conversion."""
 
     def export(source, targets, **options):
         ((made, path),) = targets
@@ -171,7 +171,7 @@ def _input(name):
 @pytest.mark.parametrize("name", FROM_EVERYTHING)
 def test_the_folder_of_a_target(name, source, made_before, tmp_path):
     folder = tmp_path / "b"
-    result = make(source, name, folder, precision=FROM_EVERYTHING[name], input=_input(name), limit=100)
+    result = make_bundle(source, name, folder, precision=FROM_EVERYTHING[name], input=_input(name), limit=100)
     assert result.passed, [check for check in result.checks if check.passed is False]
     place = folder / TARGETS[name].place
     model = json.loads((place / "model.json").read_text())
@@ -213,11 +213,11 @@ def _golden_vectors_are_the_keras_models(place, model, source):
 @pytest.mark.slow
 def test_a_failed_check_keeps_the_folder_under_a_name_that_says_so(source, made_before, tmp_path, monkeypatch):
     folder = tmp_path / "b"
-    make(source, "onnxruntime", folder, input="normalized", limit=20)
+    make_bundle(source, "onnxruntime", folder, input="normalized", limit=20)
     before = (folder / "README.md").read_text()
     failing = Check(name="the moon", wanted="full", found="new", passed=False)
     monkeypatch.setattr("export.targets.onnxruntime.write", lambda made: [failing])
-    result = make(source, "onnxruntime", folder, input="normalized", limit=20, overwrite=True)
+    result = make_bundle(source, "onnxruntime", folder, input="normalized", limit=20, overwrite=True)
     assert result.folder.name == "b.failed" and result.folder.is_dir()
     assert "| the moon | full | new | FAILED |" in (result.folder / "README.md").read_text()
     assert (folder / "README.md").read_text() == before
@@ -232,9 +232,9 @@ def test_nothing_is_overwritten_unasked(source, made_before, tmp_path):
     folder.mkdir()
     (folder / "thesis.txt").write_text("years of work")
     with pytest.raises(InputError, match="exists: choose another name"):
-        make(source, "onnxruntime", folder, input="normalized")
+        make_bundle(source, "onnxruntime", folder, input="normalized")
     with pytest.raises(InputError, match="was not made by an export"):
-        make(source, "onnxruntime", folder, input="normalized", overwrite=True)
+        make_bundle(source, "onnxruntime", folder, input="normalized", overwrite=True)
     assert (folder / "thesis.txt").exists()
 
 
@@ -245,7 +245,7 @@ def test_an_error_leaves_nothing_behind(source, made_before, tmp_path, monkeypat
 
     monkeypatch.setattr("export.targets.onnxruntime.write", stopped)
     with pytest.raises(KeyboardInterrupt):
-        make(source, "onnxruntime", tmp_path / "b", input="normalized", limit=20)
+        make_bundle(source, "onnxruntime", tmp_path / "b", input="normalized", limit=20)
     assert not any(tmp_path.iterdir())
 
 
@@ -255,7 +255,7 @@ def test_an_error_leaves_nothing_behind(source, made_before, tmp_path, monkeypat
 @pytest.fixture
 def firmware(source, made_before, tmp_path):
     """The folder for a microcontroller."""
-    result = make(source, "tflm", tmp_path / "firmware", limit=100)
+    result = make_bundle(source, "tflm", tmp_path / "firmware", limit=100)
     return result.folder
 
 
@@ -285,7 +285,7 @@ def test_damaged_sources_are_found(firmware, file, old, new, said):
 @pytest.mark.slow
 def test_a_changed_byte_of_the_array_is_found(source, made_before, tmp_path, monkeypatch):
     monkeypatch.setattr(tflm, "_rows", lambda values: "    1,\n" + ", ".join(map(str, values[1:].tolist())))
-    result = make(source, "tflm", tmp_path / "b", limit=20)
+    result = make_bundle(source, "tflm", tmp_path / "b", limit=20)
     checks = {check.name: check for check in result.checks}
     assert checks["the C array, byte for byte"].passed is False
     assert result.folder.name == "b.failed"
@@ -370,7 +370,7 @@ def test_the_example_builds_with_a_tree_and_compares(source, made_before, tmp_pa
     for name, text in STAND_IN.items():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_text(text.replace("OFFSET", offset))
-    result = make(source, "tflm", tmp_path / "b", options={"tflm_tree": tree}, limit=50)
+    result = make_bundle(source, "tflm", tmp_path / "b", options={"tflm_tree": tree}, limit=50)
     check = result.checks[-1]
     assert check.passed is passed, check.found
     assert ("4 of 4 golden vectors held" in check.found) is passed
@@ -384,7 +384,7 @@ def test_the_example_builds_with_a_tree_and_compares(source, made_before, tmp_pa
 def test_classify_answers_like_our_own_command(source, made_before, tmp_path):
     from PIL import Image
 
-    folder = make(source, "onnxruntime", tmp_path / "b", input="normalized", limit=50).folder
+    folder = make_bundle(source, "onnxruntime", tmp_path / "b", input="normalized", limit=50).folder
     pixels = source.evidence(1).pixels[0]
     Image.fromarray(pixels).save(tmp_path / "digit.png")
     command = [sys.executable, str(folder / "classify.py"), str(tmp_path / "digit.png")]
@@ -419,7 +419,7 @@ def test_the_page_resizes_as_python_does(height, width, crop, tmp_path):
 
 @pytest.mark.slow
 def test_the_app_asks_for_fields_that_the_exporter_writes(source, made_before, tmp_path):
-    result = make(source, "android", tmp_path / "b", precision="int8", input="raw", limit=20)
+    result = make_bundle(source, "android", tmp_path / "b", precision="int8", input="raw", limit=20)
     place = result.folder / TARGETS["android"].place
     kotlin = next(result.folder.rglob("Model.kt")).read_text()
     model = json.loads((place / "model.json").read_text())
