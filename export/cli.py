@@ -309,6 +309,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return console.run(lambda: _bundle(args))
 
     def work() -> int:
+        for name in ("precision", "flash", "ram", "tflm_tree"):
+            if getattr(args, name) is not None:
+                raise InputError(f"--{name.replace('_', '-')} goes with --target NAME")
         chosen = _artifacts(args)
         source = _source(args)
         folder = args.output or _FOLDER / source.name

@@ -37,7 +37,7 @@ def test_keras_resnet_never_imports_export():
             assert not any(name.split(".")[0] == "export" for name in names), path
 
 
-MODULES = ["keras_resnet", "export", "export.tflite", "export.onnx", "export.verify"]
+MODULES = ["keras_resnet", "export", "export.tflite", "export.onnx", "export.verify", "export.debug", "export.fit"]
 
 
 @pytest.mark.parametrize("arguments", [[m, "--help"] for m in MODULES] + [["keras_resnet", "train", "--help"]])

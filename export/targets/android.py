@@ -11,9 +11,10 @@ import numpy as np
 
 from export import manifest
 from export.targets import assets
-from export.targets.bundle import Bundle, Check, Request, not_run
+from export.targets.bundle import Bundle, Check, Request, not_run, refused
 from export.targets.mediapipe import require_labels
 from keras_resnet.data import images
+from keras_resnet.errors import InputError
 from keras_resnet.outside import OUTSIDE, ROOTS
 
 _PROJECT = (
@@ -57,7 +58,10 @@ def _on_arm64(bundle: Bundle) -> list[Check]:
     environment = OUTSIDE["arm64"]
     if environment.find() is None:
         return [not_run("an emulated arm64 processor", environment.missing)]
-    probabilities, _ = bundle.on("arm64", bundle.affordable(_EMULATED, _COUNT))
+    try:
+        probabilities, _ = bundle.on("arm64", bundle.affordable(_EMULATED, _COUNT))
+    except InputError as error:
+        return [refused("an emulated arm64 processor", error)]
     apart = difference(bundle.probabilities[: len(probabilities)], probabilities, bundle.model["output"]["scale"])
     return [
         bundle.agreement("an emulated arm64 processor (Neoverse N1)", probabilities, _LEAST),

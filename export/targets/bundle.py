@@ -203,6 +203,11 @@ class Result:
             raise GateError(f"{self.folder}: {'; '.join(found)}")
 
 
+def refused(name: str, error: InputError) -> Check:
+    """A check whose engine did not take the file."""
+    return Check(name=name, wanted="answers", found=str(error)[:300], passed=False)
+
+
 def not_run(name: str, why: str) -> Check:
     """A check that could not be tried."""
     return Check(name=name, wanted="", found=why, passed=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from string import Template
 
-from export.targets.bundle import FEW, Bundle, Check, Request, not_run
+from export.targets.bundle import FEW, Bundle, Check, Request, not_run, refused
 from keras_resnet.errors import InputError
 from keras_resnet.outside import OUTSIDE
 
@@ -29,11 +29,14 @@ def write(bundle: Bundle) -> list[Check]:
     bundle.add("classify.py", _CODE.substitute(file=bundle.file.name))
     environment = OUTSIDE["mediapipe"]
     if environment.find() is None:
-        return [not_run("MediaPipe's ImageClassifier", environment.missing)]
-    probabilities, known = bundle.on("mediapipe", FEW)
+        return [not_run(_TASK, environment.missing)]
+    try:
+        probabilities, known = bundle.on("mediapipe", bundle.affordable(_OPTIMIZED, FEW))
+    except InputError as error:
+        return [refused(_TASK, error)]
     labels = tuple(str(label) for label in known["labels"])
     return [
-        bundle.agreement("MediaPipe's ImageClassifier", probabilities),
+        bundle.agreement(_TASK, probabilities),
         Check(
             name="labels as the task reports them",
             wanted="the model's",
@@ -43,6 +46,8 @@ def write(bundle: Bundle) -> list[Check]:
     ]
 
 
+_TASK = "MediaPipe's ImageClassifier"
+_OPTIMIZED = 0.02  # seconds for a billion multiply-adds
 FILES = {"classify.py": "classifies images from the command line"}
 
 _CODE = Template('''"""python classify.py IMAGE ...   (pip install mediapipe)"""

@@ -11,9 +11,10 @@ from string import Template
 import numpy as np
 
 from export import fit, golden
-from export.targets.bundle import FEW, Bundle, Check, Request, not_run
+from export.targets.bundle import FEW, Bundle, Check, Request, not_run, refused
 from keras_resnet.errors import InputError
 from keras_resnet.outside import OUTSIDE
+from keras_resnet.runners import open_runner
 
 # Kernels of the tflite-micro wheel (2026-10) that a classifier could need, and the resolver's methods for them.
 OPERATORS = {
@@ -112,7 +113,8 @@ def refuse(request: Request) -> None:
         return  # it is read off the file, after the conversion
     lacking = _lacking(found, flash, ram)
     if lacking:
-        raise InputError(f"{request.source.name} takes about {lacking}. {_advice(request, flash, ram)}")
+        advice = ": ".join(_largest(request, flash, ram))
+        raise InputError(f"{request.source.name} takes about {lacking}. {advice}")
 
 
 def _has_front(request: Request) -> bool:
@@ -124,16 +126,18 @@ def _lacking(found: fit.Fit, flash: int | None, ram: int | None) -> str:
     return " and ".join(f"{n:,} bytes of {what} (--{what.lower()} {m:,})" for what, n, m in parts if m and n > m)
 
 
-def _advice(request: Request, flash: int | None, ram: int | None) -> str:
+def _largest(request: Request, flash: int | None, ram: int | None) -> tuple[str, str]:
+    """The largest net that fits, in words, and the command that trains it."""
     classes = request.source.model.output_shape[-1]
     best = fit.largest(flash or fit.MOST_FLASH, ram or fit.MOST_RAM, request.source.image_shape, classes)
     if best is None:
         height, width, _ = request.source.image_shape
-        return f"No variant of the table fits at {height} x {width}: use a smaller image"
+        return f"No variant of the table fits at {height} x {width}", "use a smaller image"
     name, size = best
+    words = f"{size.flash:,} bytes of flash, {size.arena:,} of RAM"
     return (
-        f"The largest variant that fits at this image size is {name} ({size.flash:,} bytes of flash, {size.arena:,} of "
-        f"RAM): python -m keras_resnet train --recipe fast --set model={name}"
+        f"The largest variant that fits at this image size is {name} ({words})",
+        f"python -m keras_resnet train --recipe fast --set model={name}",
     )
 
 
@@ -142,7 +146,6 @@ def write(bundle: Bundle) -> list[Check]:
     arrays, about = golden.read(bundle.golden)
     operators = bundle.request.made.format.module.describe(bundle.file).operators
     found = fit.of_file(bundle.file)
-    flash, ram = bundle.request.options.get("flash"), bundle.request.options.get("ram")
     unknown = sorted(set(operators) - set(OPERATORS))
     checks = [
         Check(
@@ -156,65 +159,74 @@ def write(bundle: Bundle) -> list[Check]:
         return checks
     _write_sources(bundle, operators, found, arrays, about)
     checks += [_same_bytes(bundle), *_compiled(bundle.folder)]
-    checks += _micro(bundle, found, arrays, float(about["tolerance"]))
-    if flash or ram:
-        lacking = _lacking(found, flash, ram)
-        have = f"{found.flash:,} bytes of flash, {found.arena:,} of RAM"
-        wanted = ", ".join(f"{what} {size:,}" for what, size in (("flash", flash), ("RAM", ram)) if size)
-        checks.append(Check(name="fits the board", wanted=wanted, found=lacking or have, passed=not lacking))
-        best = "; ".join(_advice(bundle.request, flash, ram).split(": python")[:1])
-        checks.append(Check(name="what else fits", wanted="stated", found=best, passed=True))
-    checks.append(_example(bundle))
-    return checks
+    micro, arena = _micro(bundle, found, arrays, float(about["tolerance"]))
+    _report(bundle, found, operators, arena)
+    return [*checks, *micro, *_board(bundle.request, found), _example(bundle)]
 
 
-def _micro(bundle: Bundle, found: fit.Fit, arrays, tolerance: float) -> list[Check]:
-    """The file on TFLite Micro itself; its arena."""
-    value = {"flash": found.flash, "activations": found.activations, "structures": found.structures}
-    value |= {"arena": found.arena, "measured_arena": None, "operators": _resolver(bundle)}
-    environment, checks = OUTSIDE["tflm"], []
+def _board(request: Request, found: fit.Fit) -> list[Check]:
+    """The file beside what the board has, if that was said."""
+    flash, ram = request.options.get("flash"), request.options.get("ram")
+    if not (flash or ram):
+        return []
+    lacking = _lacking(found, flash, ram)
+    have = f"{found.flash:,} bytes of flash, {found.arena:,} of RAM"
+    wanted = ", ".join(f"{what} {size:,}" for what, size in (("flash", flash), ("RAM", ram)) if size)
+    return [
+        Check(name="fits the board", wanted=wanted, found=lacking or have, passed=not lacking),
+        Check(name="what else would fit", wanted="stated", found=_largest(request, flash, ram)[0], passed=True),
+    ]
+
+
+def _micro(bundle: Bundle, found: fit.Fit, arrays, tolerance: float) -> tuple[list[Check], int | None]:
+    """The file on TFLite Micro itself, and the arena that it takes there."""
+    environment = OUTSIDE["tflm"]
     if environment.find() is None:
-        checks = [
-            not_run("TFLite Micro", environment.missing),
-            not_run("arena", f"{found.arena:,} bytes by the plan; measured by TFLite Micro only"),
-        ]
-    else:
-        runner, known = bundle.on("tflm", bundle.affordable(_REFERENCE, FEW))
-        own = bundle.runner.card.preprocess
-        from keras_resnet.runners import open_runner
+        words = f"{found.arena:,} bytes by the plan; measured by TFLite Micro only"
+        return [not_run("TFLite Micro", environment.missing), not_run("arena", words)], None
+    try:
+        probabilities, known = bundle.on("tflm", bundle.affordable(_REFERENCE, FEW))
+    except InputError as error:
+        return [refused("TFLite Micro", error)], None
+    output = bundle.runner.output.name
+    runner = open_runner(bundle.file, engine="tflm", trusted=True)
+    apart = float(np.abs(runner(runner.card.preprocess(arrays["pixels"])) - arrays[output]).max())
+    total, head = int(known["arena_total"]), int(known["arena_head"])
+    return [
+        Check(
+            name="golden vectors on TFLite Micro",
+            wanted=f"at most {tolerance:.3g} apart",
+            found=f"{apart:.3g}",
+            passed=apart <= tolerance,
+        ),
+        # Other kernels than XNNPACK's: single uncertain images may differ (measured: 1 in 100).
+        bundle.agreement("TFLite Micro", probabilities, 0.97),
+        Check(
+            name="arena: activations",
+            wanted=f"{found.activations:,} bytes by the plan",
+            found=f"{head:,} bytes",
+            passed=head == found.activations,
+        ),
+        Check(
+            name="arena: all of it (64-bit)",
+            wanted=f"{found.arena:,} bytes by the plan, 5 % more at most",
+            found=f"{total:,} bytes",
+            passed=total <= 1.05 * found.arena,
+        ),
+    ], total
 
-        vectors = open_runner(bundle.file, engine="tflm", trusted=True).run(own(arrays["pixels"]))
-        apart = float(np.abs(vectors[bundle.runner.output.name] - arrays[bundle.runner.output.name]).max())
-        total, head = int(known["arena_total"]), int(known["arena_head"])
-        value["measured_arena"] = total
-        checks = [
-            Check(
-                name="golden vectors on TFLite Micro",
-                wanted=f"at most {tolerance:.3g} apart",
-                found=f"{apart:.3g}",
-                passed=apart <= tolerance,
-            ),
-            # Other kernels than XNNPACK's: single uncertain images may differ (measured: 1 in 100).
-            bundle.agreement("TFLite Micro", runner, 0.97),
-            Check(
-                name="arena: activations",
-                wanted=f"{found.activations:,} bytes by the plan",
-                found=f"{head:,} bytes",
-                passed=head == found.activations,
-            ),
-            Check(
-                name="arena: all of it (64-bit)",
-                wanted=f"{found.arena:,} bytes by the plan, 5 % more at most",
-                found=f"{total:,} bytes",
-                passed=total <= 1.05 * found.arena,
-            ),
-        ]
+
+def _report(bundle: Bundle, found: fit.Fit, operators, arena: int | None) -> None:
+    """`fit.json`."""
+    value = {
+        "flash": found.flash,
+        "activations": found.activations,
+        "structures": found.structures,
+        "arena": found.arena,
+        "measured_arena": arena,
+        "operators": [OPERATORS[name] for name in sorted(operators)],
+    }
     bundle.add("fit.json", json.dumps(value, indent=1) + "\n")
-    return checks
-
-
-def _resolver(bundle: Bundle) -> list[str]:
-    return [OPERATORS[name] for name in sorted(bundle.request.made.format.module.describe(bundle.file).operators)]
 
 
 def _write_sources(bundle: Bundle, operators, found: fit.Fit, arrays, about) -> None:
