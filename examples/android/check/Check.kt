@@ -12,21 +12,23 @@ import kotlin.system.exitProcess
 
 /** Answers with the golden outputs, in their order: everything around the engine is the app's own code. */
 private class GoldenEngine(private val model: Model) : Engine {
-    private var next = 0
+    private var runs = 0
 
-    private fun output(): ByteArray {
-        val size = model.golden.output.size / model.golden.count
-        val start = next++ % model.golden.count * size
-        return model.golden.output.copyOfRange(start, start + size)
+    override fun setFloat(values: FloatArray) = Unit
+
+    override fun setInt8(values: ByteArray) = Unit
+
+    override fun run() {
+        runs++
     }
 
-    override fun run(values: FloatArray) = floats(output())
+    override fun getFloat() = floats(getInt8())
 
-    override fun run(values: ByteArray) = output()
-
-    override fun runToFloat(values: ByteArray) = floats(output())
-
-    override fun runToInt8(values: FloatArray) = output()
+    override fun getInt8(): ByteArray {
+        val size = model.golden.output.size / model.golden.count
+        val start = (runs - 1) % model.golden.count * size
+        return model.golden.output.copyOfRange(start, start + size)
+    }
 
     override fun close() = Unit
 }

@@ -2,15 +2,17 @@ package com.example.classifier
 
 import kotlin.math.abs
 
-/** Runs a file: the input tensor's values in, the output tensor's out. Floats or int8 as the file has them. */
+/** Runs a file: the input tensor is set, the output tensor is read, as floats or int8 as the file has them. */
 interface Engine : AutoCloseable {
-    fun run(values: FloatArray): FloatArray
+    fun setFloat(values: FloatArray)
 
-    fun run(values: ByteArray): ByteArray
+    fun setInt8(values: ByteArray)
 
-    fun runToFloat(values: ByteArray): FloatArray
+    fun run()
 
-    fun runToInt8(values: FloatArray): ByteArray
+    fun getFloat(): FloatArray
+
+    fun getInt8(): ByteArray
 }
 
 data class Category(val label: String, val probability: Float)
@@ -20,12 +22,10 @@ class Classifier(val model: Model, private val engine: Engine) : AutoCloseable {
     /** Probabilities for RGB [pixels] of the net's size. */
     fun probabilities(pixels: ByteArray): FloatArray {
         val values = normalized(pixels, model.input)
-        val output = model.output
-        if (!model.input.tensor.isQuantized) {
-            return if (output.isQuantized) dequantized(engine.runToInt8(values), output) else engine.run(values)
-        }
-        val bytes = quantized(values, model.input.tensor)
-        return if (output.isQuantized) dequantized(engine.run(bytes), output) else engine.runToFloat(bytes)
+        val input = model.input.tensor
+        if (input.isQuantized) engine.setInt8(quantized(values, input)) else engine.setFloat(values)
+        engine.run()
+        return if (model.output.isQuantized) dequantized(engine.getInt8(), model.output) else engine.getFloat()
     }
 
     /** The best classes, best first. */

@@ -15,29 +15,15 @@ class LiteRtEngine(assets: AssetManager, file: String, useGpu: Boolean) : Engine
     private val inputs = compiled.createInputBuffers()
     private val outputs = compiled.createOutputBuffers()
 
-    override fun run(values: FloatArray): FloatArray {
-        inputs[0].writeFloat(values)
-        compiled.run(inputs, outputs)
-        return outputs[0].readFloat()
-    }
+    override fun setFloat(values: FloatArray) = inputs[0].writeFloat(values)
 
-    override fun run(values: ByteArray): ByteArray {
-        inputs[0].writeInt8(values)
-        compiled.run(inputs, outputs)
-        return outputs[0].readInt8()
-    }
+    override fun setInt8(values: ByteArray) = inputs[0].writeInt8(values)
 
-    override fun runToFloat(values: ByteArray): FloatArray {
-        inputs[0].writeInt8(values)
-        compiled.run(inputs, outputs)
-        return outputs[0].readFloat()
-    }
+    override fun run() = compiled.run(inputs, outputs)
 
-    override fun runToInt8(values: FloatArray): ByteArray {
-        inputs[0].writeFloat(values)
-        compiled.run(inputs, outputs)
-        return outputs[0].readInt8()
-    }
+    override fun getFloat(): FloatArray = outputs[0].readFloat()
+
+    override fun getInt8(): ByteArray = outputs[0].readInt8()
 
     override fun close() {
         (inputs + outputs).forEach { it.close() }
