@@ -67,7 +67,7 @@ setup(
     packages=find_packages(include=["keras_resnet", "keras_resnet.*", "export", "export.*"]),
     package_data={
         "keras_resnet.weights": ["files/*.safetensors"],
-        "export.targets": ["readme/*.md", "tflm_files/*"],
+        "export.targets": ["steps/*.md", "tflm_files/*"],
     },
     cmdclass={"build_py": BuildWithExamples},
     install_requires=CORE,

@@ -14,7 +14,7 @@ _HOMES = {
     "export": "pipeline",
     "layer_errors": "debug",
     "load_source": "source",
-    "make_bundle": "targets.bundle",
+    "make_bundle": "targets.making",
 }
 __all__ = sorted(_HOMES)
 __getattr__, __dir__ = attach(__name__, _HOMES)

@@ -257,7 +257,7 @@ def _bundle(args: argparse.Namespace) -> int:
     target.artifact(**choices)  # a contradiction is refused before TensorFlow is imported
     options = {name: getattr(args, name) for name in ("flash", "ram", "tflm_tree")}
     source = _source(args)
-    from export.targets.bundle import README, make_bundle
+    from export.targets.making import README, make_bundle
 
     folder = args.output or _FOLDER / f"{source.name}-{target.name}"
     result = make_bundle(

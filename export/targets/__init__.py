@@ -4,5 +4,5 @@ Such a module has
 * `refuse(request)`: raises `InputError` where the model cannot meet the contract, before anything is converted;
 * `write(bundle)`: writes the place's own files and returns the `Check`s that it made of them by running them;
 * `FILES`: what its files are, for the README.
-The steps for the person who gets the folder are in `readme/NAME.md`, a template of `bundle.facts`.
+The steps for the person who gets the folder are in `steps/NAME.md`, a template that `readme.py` fills.
 """

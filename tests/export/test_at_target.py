@@ -16,7 +16,7 @@ from export import artifact
 from export.pipeline import export
 from export.source import load_source
 from export.targets import android, web
-from export.targets.bundle import make_bundle
+from export.targets.making import make_bundle
 from export.targets.table import TARGETS
 from keras_resnet import outside
 from keras_resnet.errors import InputError

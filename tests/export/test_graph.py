@@ -12,7 +12,7 @@ import tensorflow as tf
 from export import cli, graph, load_source
 from export.formats import artifact
 from export.source import resized
-from export.targets.bundle import make_bundle
+from export.targets.making import make_bundle
 from keras_resnet import InputError, ModelCard, build, open_runner, save_model
 from keras_resnet.engines import KerasRunner
 from keras_resnet.preprocessing import PREPROCESS, Preprocess

@@ -20,8 +20,9 @@ import pytest
 from export import TARGETS, cli
 from export.formats import LABELS, OUTSIDE
 from export.report import Report, Row
-from export.targets import assets, bundle, tflm, web
-from export.targets.bundle import Check, make_bundle
+from export.targets import assets, making, tflm, web
+from export.targets.bundle import Check
+from export.targets.making import make_bundle
 from export.targets.table import get_target
 from export.verify import Gate
 from keras_resnet import outside
@@ -64,7 +65,7 @@ def test_what_a_contract_does_not_have_is_refused_with_what_would_do(target, cho
 @pytest.mark.parametrize("name", TARGETS)
 def test_every_row_is_complete(name):
     row = TARGETS[name]
-    assert (ROOT / "export" / "targets" / "readme" / f"{name}.md").read_text().strip()
+    assert (ROOT / "export" / "targets" / "steps" / f"{name}.md").read_text().strip()
     assert callable(row.code.refuse) and callable(row.code.write)
     for precision, dtypes in row.io.items():
         for dtype in dtypes:
@@ -155,7 +156,7 @@ def made_before(monkeypatch, everything, rows):
         row |= {"gates": tuple(Gate(**gate) for gate in row["gates"]), "notes": tuple(row["notes"]), "file": str(path)}
         return Report((Row(**row),), source.origin, "images")
 
-    monkeypatch.setattr(bundle, "export", export)
+    monkeypatch.setattr(making, "export", export)
     for environment in outside.OUTSIDE.values():  # their own tests are elsewhere
         monkeypatch.setenv(environment.variable, "")
     monkeypatch.setattr(outside.Environment, "find", lambda self: None)

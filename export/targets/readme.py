@@ -1,0 +1,136 @@
+"""The README of a bundle: what the file is, the steps at its target, what was checked, what the files are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from string import Template
+
+from export import manifest
+from export.formats import LABELS
+from export.report import Report, Row
+from export.targets import description
+from export.targets.bundle import Bundle, Check
+
+README, REPORT = "README.md", "report.json"
+_README = """# $name for $target
+
+$summary
+
+| | |
+| --- | --- |
+| file | `$file`, $size |
+| network | $spec, $precision |
+| input | `$input_name` $input_shape $input_dtype: $input_words |
+| output | `$output_name` $output_shape $output_dtype |
+| classes | $classes ($labels) |
+| beside Keras | $figures |
+
+## Use it
+
+$steps
+
+## What was checked
+
+On $evidence, when the folder was made:
+
+| check | wanted | found | verdict |
+| --- | --- | --- | --- |
+$checks
+
+## Files
+
+$files
+"""
+_FILES = {
+    description.MODEL: "what an app must know of the file: shapes, dtypes, scales, mean and standard deviation",
+    description.GOLDEN: "vectors for an app to test itself with: pixels, input, output",
+    LABELS: "names of the classes, one per line",
+    REPORT: "all figures and gates, for machines",
+}
+
+
+def text(bundle: Bundle, report: Report, checks: tuple[Check, ...]) -> str:
+    """The README.
+
+    Args:
+        bundle: with all its files.
+        report: of the file.
+        checks: at the target.
+    """
+    row, target = report.rows[0], bundle.request.target
+    gates = [[gate.name, str(gate.limit), str(gate.value), gate.passed] for gate in row.gates]
+    verdicts = {True: "held", False: "FAILED", None: "not run here"}
+    lines = [f"| {name} | {wanted} | {_short(found)} | {verdicts[passed]} |" for name, wanted, found, passed in gates]
+    lines += [f"| {c.name} | {c.wanted} | {c.found} | {c.verdict} |" for c in checks]
+    files = _FILES | {
+        bundle.file.name: "the model",
+        manifest.beside(bundle.file).name: "where it comes from: versions, hashes, calibration images, figures",
+        bundle.golden.name: "the golden vectors for NumPy",
+    }
+    files |= getattr(target.code, "FILES", {})
+    written = {path.relative_to(bundle.folder).as_posix() for path in bundle.folder.rglob("*") if path.is_file()}
+    words, steps = _facts(bundle), Path(__file__).with_name("steps") / f"{target.name}.md"
+    return Template(_README).substitute(
+        words,
+        target=target.name,
+        summary=f"For {target.summary}; made by `python -m export --target {target.name}`.",
+        size=f"{row.size_bytes:,} bytes",
+        precision=row.kind,
+        figures=_figures(row),
+        evidence=report.evidence,
+        steps=Template(steps.read_text(encoding="utf-8")).substitute(words).strip(),
+        checks="\n".join(lines),
+        files="\n".join(_listed(sorted({*written, REPORT}), files)),
+    )
+
+
+def _listed(names: list[str], files: Mapping[str, str]) -> Iterator[str]:
+    """Those that have a description."""
+    for name in names:
+        words = files.get(name) or files.get(Path(name).name)
+        if words:
+            yield f"* `{name}`: {words}"
+
+
+def _facts(bundle: Bundle) -> dict[str, str]:
+    """What a template of steps may use."""
+    model = bundle.model
+    image, output = model["input"], model["output"]
+    mean, std = image["mean"], image["std"]
+    order = image["channels"].upper()
+    words = f"{order} pixels 0..255" if set(mean) == {0.0} and set(std) == {1.0} else f"({order} - {mean}) / {std}"
+    if image["scale"]:
+        words += f", quantized: round(value / {image['scale']:.9g}) + {image['zero_point']}"
+    return {
+        "name": bundle.request.source.name,
+        "file": bundle.file.name,
+        "spec": str(model["spec"] or bundle.request.source.name),
+        "height": str(image["height"]),
+        "width": str(image["width"]),
+        "input_name": image["name"],
+        "input_shape": "x".join(map(str, image["shape"])),
+        "input_dtype": image["dtype"],
+        "input_words": words,
+        "output_name": output["name"],
+        "output_shape": "x".join(map(str, output["shape"])),
+        "output_dtype": output["dtype"],
+        "classes": str(output["shape"][-1]),
+        "labels": ", ".join(bundle.runner.card.labels[:4]) + (", ..." if len(bundle.runner.card.labels) > 4 else ""),
+    }
+
+
+def _figures(row: Row) -> str:
+    words = [f"top-1 agreement {row.agreement:.2%}"]
+    if row.top1 is not None:
+        words.append(f"accuracy {row.top1:.2%} (Keras {row.top1_reference:.2%})")
+    if row.latency_ms is not None:
+        words.append(f"{row.latency_ms:.3g} ms an image on one thread of this machine")
+    return ", ".join(words)
+
+
+def _short(value: str) -> str:
+    try:
+        return f"{float(value):.6g}"
+    except ValueError:
+        return value
