@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from export.golden import read
-from keras_resnet import InputError, load_model, load_weights, open_runner, save_weights
+from keras_resnet import InputError, build, load_model, load_weights, open_runner, save_weights
 
 TRIES = 5
 
@@ -19,7 +19,7 @@ def originals(everything, source, tmp_path_factory):
     for suffix in (".keras", ".tflite", ".onnx", ".tflite.golden.npz"):
         shutil.copyfile(everything / f"resnet8-float32{suffix}", folder / f"m{suffix}")
     shutil.copytree(everything / "resnet8-float32.savedmodel", folder / "m.savedmodel")
-    return folder, source.model
+    return folder, build("resnet8")  # one of its own: damaged weights are read into it
 
 
 def _damaged(content: bytes, rng) -> bytes:
