@@ -68,8 +68,9 @@ async function use(browser, window, origin) {
   });
   await page.goto(origin);
   await page.waitForFunction(() => document.documentElement.dataset.state, null, {timeout: 120000});
-  check(`${window}: self-test`, (await page.evaluate(() => document.documentElement.dataset.state)) === 'ready',
-    await page.locator('#status').textContent());
+  const ready = (await page.evaluate(() => document.documentElement.dataset.state)) === 'ready';
+  check(`${window}: self-test`, ready, await page.locator('#status').textContent());
+  if (!ready) return [context, page, ready]; // the page does not classify then
   await context.setOffline(true);
 
   const image = Buffer.from(await png(page));
@@ -107,7 +108,7 @@ async function use(browser, window, origin) {
     mkdirSync(options.screenshots, {recursive: true});
     await page.screenshot({path: join(options.screenshots, `${window}.png`), fullPage: true});
   }
-  return [context, page];
+  return [context, page, ready];
 }
 
 /** Probabilities of many images, for the exporter to compare. */
@@ -139,8 +140,8 @@ const browser = await chromium.launch({
 try {
   const [phone] = await use(browser, 'phone', origin);
   await phone.close();
-  const [, page] = await use(browser, 'desktop', origin);
-  if (options.pixels) await answer(page);
+  const [, page, ready] = await use(browser, 'desktop', origin);
+  if (options.pixels && ready) await answer(page);
 } finally {
   await browser.close();
   server.close();
