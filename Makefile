@@ -50,7 +50,7 @@ fast: .venv/installed
 # A check that skips is none: the variable turns its skips into failures.
 $(addprefix check-,$(CHECKS)): check-%: .venv/installed
 	$(BIN)/python tools/environment.py $*
-	KERAS_RESNET_CHECK=$* $(BIN)/python -m pytest -m '' -k $* tests/export/test_at_target.py
+	KERAS_RESNET_CHECK=$* $(BIN)/python -m pytest -s -m '' -k $* tests/export/test_at_target.py
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .
