@@ -141,6 +141,8 @@ def make_bundle(
 
 def _refuse(request: Request, folder: Path, overwrite: bool) -> None:
     """What no target can meet."""
+    if not folder.name:
+        raise InputError(f"{folder}: expected the name of a folder to make")
     if folder.exists() and not overwrite:
         raise InputError(f"{folder} exists: choose another name or pass --overwrite")
     if folder.exists() and not (folder / REPORT).exists():

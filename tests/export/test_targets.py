@@ -108,6 +108,11 @@ def test_a_grey_model_is_refused(name, source, tmp_path):
         make_bundle(_small(source, channels=1), name, tmp_path / "b")
 
 
+def test_the_current_folder_is_no_name(source):
+    with pytest.raises(InputError, match="expected the name of a folder to make"):
+        make_bundle(source, "onnxruntime", Path("."), overwrite=True)
+
+
 def test_options_of_other_targets_are_refused(source, tmp_path):
     with pytest.raises(InputError, match="--target mediapipe has no --flash"):
         make_bundle(source, "mediapipe", tmp_path / "b", options={"flash": 1})
