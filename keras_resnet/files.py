@@ -72,7 +72,7 @@ def writing(path: str | os.PathLike, *, overwrite: bool = False) -> Iterator[Pat
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        if _is_full(error):
+        if is_full(error):
             free = shutil.disk_usage(path.parent).free
             raise InputError(
                 f"disk full while writing {path} ({free / 1e6:.1f} MB free): nothing was left under that name; "
@@ -86,7 +86,8 @@ def writing(path: str | os.PathLike, *, overwrite: bool = False) -> Iterator[Pat
             temporary.unlink()
 
 
-def _is_full(error: OSError) -> bool:
+def is_full(error: OSError) -> bool:
+    """Whether an error says that the disk is full."""
     # HDF5 wraps the code of the operating system in its own text.
     full = (errno.ENOSPC, errno.EDQUOT)
     return error.errno in full or any(f"errno = {code}" in str(error) for code in full)

@@ -17,7 +17,7 @@ from export.targets import description, readme
 from export.targets.bundle import Bundle, Check, Request
 from export.targets.readme import README, REPORT
 from export.targets.table import get_target
-from keras_resnet import console
+from keras_resnet import console, files
 from keras_resnet.errors import GateError, InputError
 from keras_resnet.runners import open_runner
 
@@ -133,10 +133,14 @@ def make_bundle(
             checks = _completed(request, hidden, file, report, limit, say)
         result = Result(report=report, checks=checks, folder=folder)
         if not result.passed:
-            result = Result(report=report, checks=checks, folder=folder.with_name(f"{folder.name}.failed"))
+            result = Result(report=report, checks=checks, folder=_failed(folder))
         console.write_json(hidden / REPORT, result.to_json())
         _name(hidden, result.folder)
     return result
+
+
+def _failed(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.failed")
 
 
 def _refuse(request: Request, folder: Path, overwrite: bool) -> None:
@@ -145,8 +149,9 @@ def _refuse(request: Request, folder: Path, overwrite: bool) -> None:
         raise InputError(f"{folder}: expected the name of a folder to make")
     if folder.exists() and not overwrite:
         raise InputError(f"{folder} exists: choose another name or pass --overwrite")
-    if folder.exists() and not (folder / REPORT).exists():
-        raise InputError(f"{folder} was not made by an export (it has no {REPORT}): choose another name")
+    for each in (folder, _failed(folder)):
+        if each.exists() and not (each / REPORT).exists():
+            raise InputError(f"{each} was not made by an export (it has no {REPORT}): choose another name")
     unknown = set(request.options) - set(request.target.options)
     if unknown:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(unknown))
@@ -193,6 +198,12 @@ def _hidden(folder: Path) -> Iterator[Path]:
         raise InputError(f"cannot write {folder}: {error.strerror}; choose another place") from error
     try:
         yield hidden
+    except OSError as error:
+        if files.is_full(error):
+            raise InputError(
+                f"disk full while making {folder}: nothing was left; free some space and repeat"
+            ) from error
+        raise
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
 

@@ -5,6 +5,7 @@ The engines of the places are in `test_at_target.py`.
 
 import base64
 import dataclasses
+import errno
 import json
 import re
 import shutil
@@ -242,6 +243,24 @@ def test_nothing_is_overwritten_unasked(source, made_before, tmp_path):
     with pytest.raises(InputError, match="was not made by an export"):
         make_bundle(source, "onnxruntime", folder, input="normalized", overwrite=True)
     assert (folder / "thesis.txt").exists()
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_said_and_leaves_nothing_behind(source, made_before, tmp_path, monkeypatch):
+    def full(made):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("export.targets.onnxruntime.write", full)
+    with pytest.raises(InputError, match="disk full while making"):
+        make_bundle(source, "onnxruntime", tmp_path / "b", input="normalized", limit=20)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_folder_of_somebody_elses_that_is_called_failed_stays(source, made_before, tmp_path):
+    (tmp_path / "b.failed").mkdir()
+    with pytest.raises(InputError, match="b.failed was not made by an export"):
+        make_bundle(source, "onnxruntime", tmp_path / "b", input="normalized", limit=20)
 
 
 @pytest.mark.slow
