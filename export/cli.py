@@ -33,7 +33,8 @@ _FLAGS = {  # the others are called like their precision
 _FOLDER = Path("exports")
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """A whole number from 1, for argparse."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1, received {text}")
@@ -68,8 +69,8 @@ def _gate(text: str) -> tuple[str, float]:
         raise argparse.ArgumentTypeError(f"expected NAME=NUMBER, like drop=0.3, received {text}") from None
 
 
-def _parser(program: str, description: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=program, description=description, epilog=_EPILOG)
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """The options that say which model, and which data; `open_source` reads them."""
     parser.add_argument(
         "--model",
         action="append",
@@ -83,17 +84,20 @@ def _parser(program: str, description: str) -> argparse.ArgumentParser:
         help="digits, cifar10, cifar100, or a folder of class folders; by default what the model was trained on",
     )
     parser.add_argument("--data-dir", type=Path, help="where CIFAR's official binary files are (else Keras' cache)")
+
+
+def add_gate(parser: argparse.ArgumentParser, text: str) -> None:
+    """`--gate NAME=LIMIT`, repeatable."""
+    parser.add_argument("--gate", type=_gate, action="append", default=[], metavar="NAME=LIMIT", help=text)
+
+
+def _parser(program: str, description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=program, description=description, epilog=_EPILOG)
+    add_source(parser)
     parser.add_argument(
-        "--limit", type=_positive, metavar="N", help="verify on N test images (default: all that fit in 1 GB)"
+        "--limit", type=positive, metavar="N", help="verify on N test images (default: all that fit in 1 GB)"
     )
-    parser.add_argument(
-        "--gate",
-        type=_gate,
-        action="append",
-        default=[],
-        metavar="NAME=LIMIT",
-        help="another limit: drop (points), agreement, cosine, max_abs or sqnr (dB); repeatable",
-    )
+    add_gate(parser, "another limit: drop (points), agreement, cosine, max_abs or sqnr (dB); repeatable")
     parser.add_argument(
         "--engine",
         choices=(*ENGINES, *OUTSIDE),
@@ -108,7 +112,7 @@ def _add_writing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     parser.add_argument(
         "--samples",
-        type=_positive,
+        type=positive,
         default=SAMPLES,
         metavar="N",
         help="training images to calibrate with (default %(default)s)",
@@ -136,7 +140,7 @@ def _add_writing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--with-cam", action="store_true", help="the class activation map as an output too")
     parser.add_argument(
         "--image-size",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="the file takes N x N pixels and resizes them itself",
     )
@@ -158,7 +162,8 @@ def _choices(args: argparse.Namespace) -> dict[str, object]:
     }
 
 
-def _source(args: argparse.Namespace):
+def open_source(args: argparse.Namespace):
+    """The model and its data that a command line names; imports TensorFlow."""
     console.import_tensorflow()
     from export.source import load_source
 
@@ -196,7 +201,7 @@ def main_of_format(name: str, argv: Sequence[str] | None = None) -> int:
 
     def work() -> int:
         made = artifact(f"{name}:{args.precision}", quantizer=args.quantizer, **_choices(args))
-        source = _source(args)
+        source = open_source(args)
         path = args.output or made.file(_FOLDER, source.name)
         report = _export(source, [(made, path)], args)
         return _finish(report, args, f"python -m keras_resnet predict --model {path} IMAGE.png")
@@ -256,7 +261,7 @@ def _bundle(args: argparse.Namespace) -> int:
     }
     target.artifact(**choices)  # a contradiction is refused before TensorFlow is imported
     options = {name: getattr(args, name) for name in ("flash", "ram", "tflm_tree")}
-    source = _source(args)
+    source = open_source(args)
     from export.targets.making import README, make_bundle
 
     folder = args.output or _FOLDER / f"{source.name}-{target.name}"
@@ -313,7 +318,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if getattr(args, name) is not None:
                 raise InputError(f"--{name.replace('_', '-')} goes with --target NAME")
         chosen = _artifacts(args)
-        source = _source(args)
+        source = open_source(args)
         folder = args.output or _FOLDER / source.name
         html, json = folder / "report.html", folder / "report.json"
         from keras_resnet.files import refuse_existing
@@ -342,7 +347,7 @@ def main_of_verify(argv: Sequence[str] | None = None) -> int:
 
         if not (format_of(args.file).suffix == ".savedmodel" and args.file.is_dir()):
             existing_file(args.file)
-        source = _source(args)
+        source = open_source(args)
         from export.pipeline import verify
 
         print(f"model: {source.origin}")
@@ -377,7 +382,7 @@ def main_of_debug(argv: Sequence[str] | None = None) -> int:
             raise InputError(f"engine {args.engine} shows no layers: use --engine {' or '.join(ENGINES)}")
         page = args.output or args.file.with_name(f"{args.file.name}.layers.html")
         refuse_existing(page, args.overwrite)
-        source = _source(args)
+        source = open_source(args)
         from export import debug
         from export.autofloat import auto_float
 
@@ -419,10 +424,10 @@ def main_of_fit(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--flash", type=_bytes, metavar="SIZE", help="what the board has, like 512K or 2M")
     parser.add_argument("--ram", type=_bytes, metavar="SIZE", help="likewise")
     parser.add_argument(
-        "--image-size", type=_positive, default=32, metavar="N", help="without a file: pixels (default %(default)s)"
+        "--image-size", type=positive, default=32, metavar="N", help="without a file: pixels (default %(default)s)"
     )
     parser.add_argument(
-        "--classes", type=_positive, default=10, metavar="N", help="without a file: of the head (default %(default)s)"
+        "--classes", type=positive, default=10, metavar="N", help="without a file: of the head (default %(default)s)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table there too")
     args = parser.parse_args(argv)

@@ -9,6 +9,7 @@ import numpy as np
 
 from export.formats import CAM, INPUT, OUTPUT, Artifact
 from keras_resnet.builder import BLOCK_OUT, deep_graphs
+from keras_resnet.compression.layers import ChannelwiseNormalization
 from keras_resnet.errors import InputError
 from keras_resnet.preprocessing import Preprocess
 
@@ -130,7 +131,7 @@ def unfoldable(model: keras.Model) -> list[str]:
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             found += unfoldable(layer)
-        if not isinstance(layer, keras.layers.BatchNormalization):
+        if not isinstance(layer, keras.layers.BatchNormalization) or isinstance(layer, ChannelwiseNormalization):
             continue
         source = layer.input._keras_history.operation
         linear = isinstance(source, keras.layers.Conv2D | keras.layers.DepthwiseConv2D | keras.layers.Dense)

@@ -21,6 +21,7 @@ from export.source import Evidence, Source, resized
 from export.verify import tolerance
 from keras_resnet import files
 from keras_resnet.card import ModelCard
+from keras_resnet.compression.rewriting import is_quantized
 from keras_resnet.errors import GateError, InputError, unknown_name
 from keras_resnet.saving import save_model
 
@@ -125,7 +126,7 @@ def _check_proof(gates: Mapping[str, float], engine: str | None) -> None:
 
 
 def _calibration(source: Source, targets, count: int, folder: Path | None, evidence: Evidence) -> Calibration | None:
-    if not any(made.precision in CALIBRATED for made, _ in targets):
+    if not any(made.precision in CALIBRATED for made, _ in targets) or is_quantized(source.model):
         return None
     if folder is not None:
         return calibration.read_folder(folder, source.image_shape, evidence.pixels, source.card.crop)
@@ -139,7 +140,7 @@ def _convert(source: Source, made: Artifact, drawn: Calibration | None, folder: 
     save_model(prepared, network, overwrite=True)
     samples = None
     preprocess = made.convention(source.card.preprocess)
-    if made.precision in CALIBRATED:
+    if made.precision in CALIBRATED and drawn is not None:
         samples = folder / "samples.npy"
         np.save(samples, preprocess(resized(drawn.pixels, made.size_of(source.image_shape))))
     worker.convert_in_child(network, made, samples, file)

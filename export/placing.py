@@ -11,6 +11,7 @@ from export.formats import CALIBRATED, Artifact
 from export.report import Row
 from export.source import Source
 from keras_resnet import files
+from keras_resnet.compression.rewriting import is_quantized
 from keras_resnet.errors import InputError
 
 
@@ -36,12 +37,26 @@ def check_target(source: Source, made: Artifact, path: Path, overwrite: bool, ca
         files.refuse_existing(each, overwrite)
     if path.suffix != made.format.suffix:
         raise InputError(f"{path}: expected a name that ends in {made.format.suffix}")
-    if made.precision in CALIBRATED and source.dataset is None and calibrate_with is None:
+    if is_quantized(source.model):
+        _check_trained_for_integers(made)
+    elif made.precision in CALIBRATED and source.dataset is None and calibrate_with is None:
         raise InputError(
             f"{made.name} needs images to calibrate with, and the model names no dataset that is here: pass "
             "--dataset digits, --dataset cifar10 --data-dir DIR, --dataset FOLDER of class folders, or "
             "--calibration FOLDER of images"
         )
+
+
+def _check_trained_for_integers(made: Artifact) -> None:
+    """Only some files can hold the ranges of quantization-aware training."""
+    as_trained = made.format.name in ("keras", "saved_model")
+    if not as_trained and (made.format.name, made.precision, made.quantizer) != ("tflite", "int8", "tensorflow"):
+        raise InputError(
+            f"{made.name}: the model was trained for int8 and has its ranges: expected tflite:int8, keras:float32 or "
+            "saved_model:float32; export the model that it was made from for others"
+        )
+    if len(made.outputs) > 1:
+        raise InputError("a model trained for int8 has one output: leave out --features and --with-cam")
 
 
 def name(path: Path, row: Row) -> Path:

@@ -28,8 +28,12 @@ def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -
     Args:
         model: of `graph.prepare`.
         artifact: precision, quantizer, dtype of input and output.
-        samples: float32 `(n, H, W, C)` as the network takes them, for precisions that are calibrated.
+        samples: float32 `(n, H, W, C)` as the network takes them, for precisions that are calibrated; None also for a
+            network with ranges of its own.
         path: of the file.
+
+    Raises:
+        ValueError: a network with ranges leaves something in float.
     """
     import tensorflow as tf
 
@@ -42,6 +46,8 @@ def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -
     content = _with_plain_names(converter.convert(), model, sorted(function.structured_outputs))
     if artifact.quantizer == "litert":
         content = litert.quantized(content, artifact, samples)
+    if artifact.precision == "int8" and samples is None:
+        _refuse_floats(content)
     path.write_bytes(content)
 
 
@@ -68,7 +74,9 @@ def _set_precision(converter, artifact: Artifact, samples: np.ndarray | None) ->
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if artifact.precision == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if artifact.precision in ("int8", "int16x8"):
+    if artifact.precision == "int8" and samples is None:  # without samples TensorFlow refuses to promise int8
+        converter.inference_input_type = converter.inference_output_type = tf.dtypes.as_dtype(artifact.io)
+    elif artifact.precision in ("int8", "int16x8"):
         converter.representative_dataset = lambda: ([image[None]] for image in samples)
         operators = {
             "int8": tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
@@ -76,6 +84,22 @@ def _set_precision(converter, artifact: Artifact, samples: np.ndarray | None) ->
         }
         converter.target_spec.supported_ops = [operators[artifact.precision]]
         converter.inference_input_type = converter.inference_output_type = tf.dtypes.as_dtype(artifact.io)
+
+
+def _refuse_floats(content: bytes) -> None:
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    lite = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    graph = lite.subgraphs[0]
+    edges = {*graph.inputs, *graph.outputs}  # these may be float32 by choice
+    floats = [
+        tensor.name.decode()
+        for index, tensor in enumerate(graph.tensors)
+        if tensor.type == schema.TensorType.FLOAT32 and index not in edges
+    ]
+    if floats:
+        raise ValueError(f"the ranges of the network do not cover {', '.join(floats[:3])}: these stayed in float32")
 
 
 def _with_plain_names(content: bytes, model, outputs: Sequence[str]) -> bytes:

@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from types import ModuleType
 
 import keras
 
@@ -149,6 +150,22 @@ def build(
             x = {stride: taps[stride] for stride in features}
         sources = keras.utils.get_source_inputs(image)
         return keras.Model(sources if len(sources) > 1 else sources[0], x, name=net.name)
+
+
+def assemble(spec: ResNetSpec, namespace: ModuleType, image, *, classes: int):
+    """The graph of a variant from another namespace's layers, like `tf_keras`; `build` does this with Keras' own.
+
+    Args:
+        spec: of the variant.
+        namespace: has `layers`, `initializers` and `ops`.
+        image: `(N, height, width, channels)`, a tensor of that namespace.
+        classes: of the head.
+
+    Returns:
+        The probabilities, `(N, classes)`. Layers have the names that `build` gives them.
+    """
+    p = Primitives(CONVENTIONS[spec.convention], namespace, Options())
+    return _head(p, _backbone(p, image, spec), classes, "softmax")
 
 
 def _backbone(p: Primitives, x, spec: ResNetSpec):

@@ -58,6 +58,8 @@ def load_model(path: str | os.PathLike) -> tuple[keras.Model, ModelCard]:
     path = files.existing_file(path)
     if not zipfile.is_zipfile(path):
         raise InputError(f"{path} is no Keras 3 model (not a zip archive): it is damaged or of another kind")
+    from keras_resnet.compression import layers  # noqa: F401  registers what a net trained for integers is made of
+
     try:
         with deep_graphs():
             model = keras.saving.load_model(path, compile=False, safe_mode=True)

@@ -237,8 +237,10 @@ def test_digits_recipe_reaches_its_accuracy(digits, tmp_path):
 def test_the_best_epoch_is_kept_and_ties_go_to_the_lower_loss(mini_spec, tmp_path):
     from keras_resnet import ModelCard, build
     from keras_resnet.training.callbacks import Keep
+    from keras_resnet.training.nets import Nets
 
-    keep = Keep(build(mini_spec), tmp_path / "model.keras", ModelCard(), best=True)
+    net = build(mini_spec)
+    keep = Keep(Nets(net, net), tmp_path / "model.keras", ModelCard(), best=True)
     keep.set_model(build(mini_spec))
     saved = []
     keep.save = lambda: saved.append(keep.epoch)

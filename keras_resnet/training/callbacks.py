@@ -10,18 +10,19 @@ import keras
 from keras_resnet import saving
 from keras_resnet.card import ModelCard
 from keras_resnet.data.timing import Clock
+from keras_resnet.training.nets import Nets
 
 
 class Keep(keras.callbacks.Callback):
     """Saves model.keras whenever validation improves (equal accuracy is decided by the loss), or after every epoch.
 
-    What is saved is `twin`, a float32 model without the training's regularisation, with the weights of that moment.
+    What is saved is the twin, a float32 model without the training's regularisation, with the weights of that moment.
     """
 
-    def __init__(self, twin: keras.Model, path: Path | None, card: ModelCard, best: bool):
-        """Takes what is saved, where (None: nowhere), with which card, and whether only improvements are."""
+    def __init__(self, nets: Nets, path: Path | None, card: ModelCard, best: bool):
+        """Takes whose twin is saved, where (None: nowhere), with which card, and whether only improvements are."""
         super().__init__()
-        self.twin, self.path, self.card, self.only_best = twin, path, card, best
+        self.nets, self.path, self.card, self.only_best = nets, path, card, best
         self.best, self.epoch = (-1.0, 0.0), 0
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
@@ -33,13 +34,13 @@ class Keep(keras.callbacks.Callback):
 
     def save(self) -> None:
         """Writes the model as it is now."""
-        copy_weights(self.model, self.twin)
+        self.nets.copy(self.nets.model, self.nets.twin)
         self.write()
 
     def write(self) -> None:
         """Writes the twin as it is now; does nothing without a path."""
         if self.path:
-            saving.save_model(self.twin, self.path, self.card, overwrite=True)
+            saving.save_model(self.nets.twin, self.path, self.card, overwrite=True)
 
 
 class Log(keras.callbacks.CSVLogger):
@@ -87,10 +88,3 @@ class Stopwatch(keras.callbacks.Callback):
         self.steps += self._now[0] - self._mark[0]
         self.seconds += self._now[1] - self._mark[1]
         self.waiting += self.clock.seconds - self._mark[2]
-
-
-def copy_weights(source: keras.Model, target: keras.Model) -> None:
-    """Copies by layer name: regularising layers change the order of the others."""
-    values = {weight.path: weight for weight in source.weights}
-    for weight in target.weights:
-        weight.assign(keras.ops.convert_to_numpy(values[weight.path]))

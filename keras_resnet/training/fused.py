@@ -30,6 +30,11 @@ def statistics_held() -> Iterator[None]:
         _held.now = before
 
 
+def statistics_are_held() -> bool:
+    """Whether a layer shall leave its moving statistics alone now."""
+    return getattr(_held, "now", False)
+
+
 def fuse(model: keras.Model) -> int:
     """Makes a model's batch normalisations compute with the fused kernel, for as long as the object lives.
 
@@ -52,7 +57,7 @@ def fuse(model: keras.Model) -> int:
         return 0
     layers = [layer for layer in model.layers if type(layer) is keras.layers.BatchNormalization and _fits(layer)]
     for layer in layers:
-        layer.call = functools.partial(_call, layer)
+        layer.call = functools.partial(call, layer)
     return len(layers)
 
 
@@ -68,8 +73,15 @@ def _fits(layer: keras.layers.BatchNormalization) -> bool:
     )
 
 
-def _call(layer: keras.layers.BatchNormalization, inputs, training=None, mask=None):
-    """As `BatchNormalization.call`; the moving variance gets the batch's biased variance, as there."""
+def call(layer: keras.layers.BatchNormalization, inputs, training=None, mask=None):
+    """As `BatchNormalization.call`; the moving variance gets the batch's biased variance, as there.
+
+    Args:
+        layer: four-dimensional inputs, channels last, with scale and offset, not synchronized.
+        inputs: `(N, H, W, C)`.
+        training: as in Keras.
+        mask: with one, Keras' own operations are used.
+    """
     import tensorflow as tf
 
     if mask is not None or inputs.dtype == tf.float64:
@@ -87,7 +99,7 @@ def _call(layer: keras.layers.BatchNormalization, inputs, training=None, mask=No
         epsilon=layer.epsilon,
         is_training=learning,
     )
-    if learning and not getattr(_held, "now", False):
+    if learning and not statistics_are_held():
         rate = 1 - layer.momentum
         # The kernel returns the unbiased variance, n / (n - 1) of the one that Keras keeps.
         biased = variance * (1 - inputs.shape[-1] / tf.cast(tf.size(inputs), tf.float32))

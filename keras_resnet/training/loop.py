@@ -10,27 +10,25 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from keras_resnet.builder import build
 from keras_resnet.card import ModelCard
-from keras_resnet.data import Dataset, load_dataset
+from keras_resnet.data import load_dataset
 from keras_resnet.data.augment import get_augmentation
 from keras_resnet.data.dataset import EncodedSplit
 from keras_resnet.data.folder import check_unreadable
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.preprocessing import PREPROCESS
-from keras_resnet.specs import ResNetSpec, get_spec
 from keras_resnet.training import checkpoints, precision, run, summary, transfer
 from keras_resnet.training import strategy as strategies
-from keras_resnet.training.fused import fuse
+from keras_resnet.training.nets import FromRecipe
 from keras_resnet.training.optimization import make_optimizer
 from keras_resnet.training.recipes import Recipe
-from keras_resnet.training.remat import rematerialise
 from keras_resnet.training.session import Result, Session, read_result
 
 
 def train(
     recipe: Recipe,
     *,
+    nets: FromRecipe | None = None,
     data_dir: str | os.PathLike | None = None,
     run_dir: str | os.PathLike | None = None,
     resume: bool = False,
@@ -47,6 +45,7 @@ def train(
 
     Args:
         recipe: a row of `RECIPES`, possibly changed by `dataclasses.replace`.
+        nets: makes what is trained; by default the recipe's variant.
         data_dir: where CIFAR's official binary files are; by default Keras' cache.
         run_dir: a new or empty directory; `runs/RECIPE-DATE-TIME` by default.
         resume: go on from the last checkpoint in `run_dir`, if it holds a run of this recipe; begin if it is empty.
@@ -75,11 +74,12 @@ def train(
     """
     devices = strategies.make(strategy, workers, worker_index)
     devices.check_batch(recipe.batch_size)
-    spec = get_spec(recipe.model)
+    nets = nets or FromRecipe()
+    spec = nets.spec(recipe)
     if recipe.preprocess not in PREPROCESS:
         raise unknown_name("input convention", recipe.preprocess, PREPROCESS)
     augment = get_augmentation(recipe.augmentation)
-    size = recipe.image_size or spec.default_size
+    size = recipe.image_size or nets.image_size(recipe)
     test_size = recipe.test_size or size
     dataset = load_dataset(recipe.dataset, data_dir, (test_size, test_size, 3), recipe.crop)
     check_unreadable(dataset, recipe.max_unreadable)
@@ -107,9 +107,13 @@ def train(
     keras.utils.set_random_seed(recipe.seed)
     tf.config.experimental.enable_op_determinism()
     policy = precision.resolve(recipe.precision)
-    model, twin = _models(recipe, spec, dataset, policy, devices)
-    if recipe.weights or recipe.freeze != "none":
-        transfer.begin(model, recipe, spec, dataset.classes)
+    made = nets.make(recipe, dataset, policy, devices)
+    model = made.model
+    if recipe.distillation and made.teacher is None:
+        raise InputError(
+            f"recipe {recipe.name}: distillation={recipe.distillation} needs a teacher, which a compression has "
+            "(python -m export.compress); set distillation=0"
+        )
     with devices.scope():
         model.compile(
             optimizer=make_optimizer(recipe, steps, transfer.factors(model, recipe)),
@@ -119,16 +123,19 @@ def train(
             jit_compile="auto" if keras.backend.backend() == "jax" else recipe.jit_compile,  # JAX is slow without
         )
     if verbose and devices.is_chief:
-        print(summary.describe(model, twin, recipe, steps, policy, devices.replicas))
+        print(summary.describe(model, made.twin, recipe, steps, policy, devices.replicas))
     card = ModelCard(
         labels=dataset.classes,
         preprocess=PREPROCESS[recipe.preprocess],
-        spec=spec.name,
+        spec=spec.name if spec else None,
         dataset=dataset.name,
-        recipe=recipe.name,
+        recipe=nets.origin(recipe),
         crop=recipe.crop,
     )
-    session = Session(model, twin, recipe, dataset, steps, path, card, augment, start, checkpoint_minutes, devices)
+    also = tuple(nets.callbacks(made, recipe, steps, start.epoch * steps + start.step if start else 0))
+    session = Session(
+        made, recipe, dataset, steps, path, card, augment, start, checkpoint_minutes, devices, policy, also
+    )
     return session.fit(verbose and devices.is_chief)
 
 
@@ -160,32 +167,3 @@ def _binary(recipe: Recipe):
 
 
 _LOSSES = {"cross-entropy": _crossentropy, "binary": _binary}
-
-
-def _models(
-    recipe: Recipe, spec: ResNetSpec, dataset: Dataset, policy: str, devices
-) -> tuple[keras.Model, keras.Model]:
-    """The net that is trained, and its plain float32 twin that is saved."""
-    common = {"classes": len(dataset.classes)}
-    height, width, channels = dataset.image_shape
-    if recipe.test_size:  # training and validation images of two sizes pass through a net of no fixed one
-        height = width = None
-    with precision.policy(policy), devices.scope():
-        model = build(
-            spec,
-            **common,
-            input_tensor=keras.Input((height, width, channels)),
-            classifier_activation=None if recipe.loss == "binary" else "softmax",
-            dropout=recipe.dropout,
-            stochastic_depth=recipe.stochastic_depth,
-            zero_init_residual=recipe.zero_init_residual,
-            norm=devices.norm(recipe.sync_bn),
-            freeze_bn=recipe.freeze_bn,
-        )
-    with precision.policy("float32"):
-        twin = build(spec, **common, input_shape=dataset.image_shape)
-    fuse(model)
-    if recipe.remat:
-        with precision.policy(policy):
-            rematerialise(model)
-    return model, twin

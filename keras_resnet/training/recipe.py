@@ -49,6 +49,8 @@ class Recipe:
         loss: `"cross-entropy"`, or `"binary"` for every class (with mixing, arXiv:2110.00476).
         target_threshold: for the binary loss: targets above it become 1 and others 0, so that both classes of a mixed
             image count in full; 0 leaves the targets as they were mixed.
+        distillation: share of the targets that are the answers of the model which a compression starts from (its
+            probabilities for the augmented image, arXiv:1503.02531 at temperature 1).
         label_smoothing: probability moved from the label to all classes.
         mixup: alpha of MixUp (arXiv:1710.09412); 0 for none.
         cutmix: alpha of CutMix (arXiv:1905.04899); with both, one of them is drawn for every batch.
@@ -113,6 +115,7 @@ class Recipe:
     ema: float = 0.0
     loss: str = "cross-entropy"
     target_threshold: float = 0.0
+    distillation: float = 0.0
     label_smoothing: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
@@ -155,7 +158,15 @@ class Recipe:
         ):
             if not getattr(self, field) > 0:
                 raise InputError(f"recipe {self.name}: {field}={getattr(self, field)}, expected more than 0")
-        for field in ("momentum", "label_smoothing", "ema", "dropout", "stochastic_depth", "target_threshold"):
+        for field in (
+            "momentum",
+            "label_smoothing",
+            "ema",
+            "distillation",
+            "dropout",
+            "stochastic_depth",
+            "target_threshold",
+        ):
             if not 0 <= getattr(self, field) < 1:
                 raise InputError(f"recipe {self.name}: {field}={getattr(self, field)}, expected 0 up to below 1")
         at_least_0 = (

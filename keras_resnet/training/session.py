@@ -22,6 +22,7 @@ from keras_resnet.preprocessing import Preprocess
 from keras_resnet.training import checkpoints, run
 from keras_resnet.training import strategy as strategies
 from keras_resnet.training.callbacks import Keep, Log, Stopwatch
+from keras_resnet.training.nets import Nets, taught
 from keras_resnet.training.progress import Progress
 from keras_resnet.training.recipes import Recipe
 
@@ -72,7 +73,14 @@ def _estimate_statistics(model: keras.Model, split: Split, recipe: Recipe, augme
 
 
 def _pipelines(
-    recipe: Recipe, dataset: Dataset, augment: Augmentation, preprocess: Preprocess, clock: Clock, start, devices
+    recipe: Recipe,
+    dataset: Dataset,
+    augment: Augmentation,
+    preprocess: Preprocess,
+    clock: Clock,
+    start,
+    devices,
+    teacher: keras.Model | None,
 ):
     """Batches to train on, endless and timed by the clock, and to validate on (None where nothing is held out)."""
     classes = len(dataset.classes)
@@ -93,7 +101,10 @@ def _pipelines(
             first_batch=start.step if start else 0,
             piece=piece,
         )
-        pipeline = pipeline.map(normalized, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+        pipeline = pipeline.map(normalized, num_parallel_calls=tf.data.AUTOTUNE)
+        if recipe.distillation:
+            pipeline = pipeline.map(taught(teacher, recipe.distillation), num_parallel_calls=tf.data.AUTOTUNE)
+        pipeline = pipeline.prefetch(tf.data.AUTOTUNE)
         return clock.timed(pipeline)
 
     validation = None
@@ -112,8 +123,7 @@ def _training_split(recipe: Recipe, dataset: Dataset) -> Split:
 class Session:
     """The parts of a run, from the compiled model to its result."""
 
-    model: keras.Model
-    twin: keras.Model
+    nets: Nets
     recipe: Recipe
     dataset: Dataset
     steps: int
@@ -123,15 +133,18 @@ class Session:
     start: checkpoints.Checkpoint | None
     checkpoint_minutes: float
     devices: strategies.Devices
+    policy: str
+    also: tuple[keras.callbacks.Callback, ...] = ()
 
     def __post_init__(self) -> None:
         """Makes the callbacks that know how the run goes."""
         recipe = self.recipe
+        self.model, self.twin = self.nets.model, self.nets.twin
         self.clock, self.signals = Clock(), checkpoints.Signals()
         self.stopwatch = Stopwatch(self.clock)
         only_best = recipe.keep == "best" and recipe.hold_out
         target = self.path / run.MODEL if self.devices.is_chief else None
-        self.keep = Keep(self.twin, target, self.card, only_best)
+        self.keep = Keep(self.nets, target, self.card, only_best)
         watched = {"keep": (self.keep, ("best", "epoch"))}
         watched["stopwatch"] = (self.stopwatch, ("steps", "seconds", "waiting", "total"))
         self.plateau = None
@@ -150,8 +163,9 @@ class Session:
         )
 
     def _callbacks(self, verbose: bool) -> list[keras.callbacks.Callback]:
-        """In the order in which they act: average, log, keep, show, and the checkpoint of what they left."""
-        callbacks = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if self.recipe.ema else []
+        """In the order in which they act: prune, average, log, keep, show, and the checkpoint of what they left."""
+        callbacks = [*self.also]
+        callbacks += [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if self.recipe.ema else []
         callbacks += [self.plateau] if self.plateau else []
         callbacks += [self.stopwatch, self.keep]
         if self.devices.is_chief:
@@ -167,7 +181,14 @@ class Session:
         """Trains, and writes result.json and curves.png."""
         recipe, path = self.recipe, self.path
         training, validation = _pipelines(
-            recipe, self.dataset, self.augment, self.card.preprocess, self.clock, self.start, self.devices
+            recipe,
+            self.dataset,
+            self.augment,
+            self.card.preprocess,
+            self.clock,
+            self.start,
+            self.devices,
+            self.nets.teacher,
         )
         callbacks, stopped = self._callbacks(verbose), None
         try:
@@ -217,7 +238,7 @@ class Session:
             seconds=stopwatch.total,
             images_per_second=recipe.batch_size * stopwatch.steps / max(stopwatch.seconds, 1e-9),
             waiting_share=stopwatch.waiting / max(stopwatch.seconds, 1e-9),
-            precision=self.model.dtype_policy.name,
+            precision=self.policy,
             interrupted=interrupted,
         )
 

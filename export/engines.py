@@ -1,0 +1,78 @@
+"""The table of engines that train compressed nets: an engine is a row, and two functions."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from keras_resnet.errors import InputError, unknown_name
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Who trains.
+
+    Attributes:
+        name: as the command takes it.
+        refuse: `(source, settings, recipe, strategy)`; raises InputError for what this engine cannot do.
+        train: `(source, settings, recipe, folder, *, data_dir, resume, strategy, say)`; writes `folder/model.keras` and
+            returns the seconds of the training.
+    """
+
+    name: str
+    refuse: Callable
+    train: Callable
+
+
+def _refuse_native(source, settings, recipe, strategy: str) -> None:
+    from keras_resnet.compression import methods
+
+    methods.refuse(source.model, settings)
+
+
+def _train_native(source, settings, recipe, folder: Path, *, data_dir, resume, strategy, say) -> float:
+    from keras_resnet.compression.nets import Compressed
+    from keras_resnet.training import train
+
+    nets = Compressed(source.model, source.card, settings)
+    # An interrupted call may have stopped before the run began.
+    result = train(recipe, nets=nets, data_dir=data_dir, run_dir=folder, resume=resume, strategy=strategy)
+    if result.interrupted:
+        raise KeyboardInterrupt
+    return result.seconds
+
+
+def _refuse_tfmot(source, settings, recipe, strategy: str) -> None:
+    if importlib.util.find_spec("tensorflow_model_optimization") is None:
+        raise InputError(
+            "engine tfmot needs tensorflow-model-optimization, which is not installed: pip install "
+            "'keras-resnet-toolkit[export]', or use --engine native"
+        )
+    from export import tfmot
+
+    tfmot.refuse(source, settings, recipe, strategy)
+
+
+def _train_tfmot(source, settings, recipe, folder: Path, *, data_dir, resume, strategy, say) -> float:
+    from export import tfmot
+
+    return tfmot.train(source, settings, recipe, folder, data_dir=data_dir, say=say)
+
+
+ENGINES: dict[str, Engine] = {
+    row.name: row
+    for row in (Engine("native", _refuse_native, _train_native), Engine("tfmot", _refuse_tfmot, _train_tfmot))
+}
+
+
+def get_engine(name: str) -> Engine:
+    """The row of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in ENGINES:
+        raise unknown_name("engine", name, ENGINES)
+    return ENGINES[name]

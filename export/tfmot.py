@@ -1,0 +1,191 @@
+"""The engine tfmot: tensorflow-model-optimization on a tf_keras twin, in a process of its own.
+
+The twin comes from the same table and the same builder; weights move by their names, there and back. What tfmot
+learns about ranges goes into the same Keras 3 layers that the native engine trains: the export knows no difference.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from export.source import Source
+from keras_resnet.builder import build
+from keras_resnet.compression import folding, methods, rewriting
+from keras_resnet.compression.layers import FakeQuantize
+from keras_resnet.compression.settings import Settings
+from keras_resnet.errors import InputError
+from keras_resnet.saving import save_model
+from keras_resnet.specs import SPECS
+from keras_resnet.training.recipe import Recipe
+from keras_resnet.training.recipes import RECIPES
+
+JOB, WEIGHTS, TEACHER, TRAINED = "job.json", "weights.npz", "teacher.keras", "trained.npz"
+# Settings of a recipe that the twin's training honours; the others must be as in `compress`.
+_HONOURED = {
+    *("name", "model", "dataset", "preprocess", "augmentation", "repeats", "epochs", "batch_size", "learning_rate"),
+    *("schedule", "milestones", "warmup_epochs", "momentum", "nesterov", "weight_decay", "decay_all"),
+    *(
+        "label_smoothing",
+        "distillation",
+        "mixup",
+        "cutmix",
+        "precise_bn",
+        "hold_out",
+        "max_unreadable",
+        "crop",
+        "seed",
+        "precision",
+    ),
+    *("expected", "hardware", "wall_time", "command"),
+}
+
+
+def refuse(source: Source, settings: Settings, recipe: Recipe, strategy: str) -> None:
+    """Refuses what tfmot, or the twin, cannot do.
+
+    Args:
+        source: the model.
+        settings: what shall be done to it.
+        recipe: of the training.
+        strategy: of `STRATEGIES`.
+
+    Raises:
+        InputError: says what, and names the layers.
+    """
+    methods.refuse(source.model, settings)
+    if strategy != "none":
+        raise InputError(f"engine tfmot trains on one device: --strategy {strategy} goes with --engine native")
+    if settings.channels or settings.weight_bits != 8:
+        raise InputError(f"tensorflow-model-optimization has no {settings.name}: use --engine native")
+    plain = RECIPES["compress"]
+    other = [
+        field.name
+        for field in dataclasses.fields(recipe)
+        if field.name not in _HONOURED and getattr(recipe, field.name) != getattr(plain, field.name)
+    ]
+    other += ["schedule"] * (recipe.schedule == "plateau")
+    if other:
+        raise InputError(
+            f"recipe {recipe.name}: engine tfmot does not know {', '.join(other)}; leave them as in recipe compress, "
+            "or use --engine native"
+        )
+    loose = sorted(rewriting.loose_norms(source.model))
+    if settings.method == "qat" and loose:
+        raise InputError(
+            f"layers that tensorflow-model-optimization cannot quantize: {', '.join(loose)} (batch normalisation that "
+            "no convolution precedes, as in pre-activation nets); use --engine native"
+        )
+    _spec(source)
+
+
+def _spec(source: Source):
+    """The variant, after a comparison of every variable.
+
+    Raises:
+        InputError: the model is not one of the table, or has other layers than its row.
+    """
+    spec = SPECS.get(source.card.spec or "")
+    if spec is None:
+        raise InputError(
+            f"engine tfmot builds a twin of a variant of the table, and {source.origin} names none; use --engine native"
+        )
+    row = build(spec, input_shape=source.image_shape, classes=source.model.output_shape[-1])
+    expected = {weight.path: tuple(weight.shape) for weight in row.weights}
+    found = {weight.path: tuple(weight.shape) for weight in source.model.weights}
+    apart = sorted(key for key in expected | found if expected.get(key) != found.get(key))
+    if apart:
+        raise InputError(
+            f"the layers of the twin ({spec.name}) do not match those of {source.origin}: {', '.join(apart[:3])}"
+            f"{', ...' if len(apart) > 3 else ''}; use --engine native"
+        )
+    return spec
+
+
+def train(source: Source, settings: Settings, recipe: Recipe, folder: Path, *, data_dir, say) -> float:
+    """Trains the twin in a child process, and writes `folder/model.keras`.
+
+    An interrupted training begins anew: tf_keras has no checkpoints of ours.
+
+    Args:
+        source: the model.
+        settings: what is done to it.
+        recipe: of the training.
+        folder: of the run.
+        data_dir: where the data are.
+        say: told what is being done.
+
+    Returns:
+        Seconds of the training.
+
+    Raises:
+        InputError: the child failed; its last words are in the message.
+    """
+    start = source.model
+    with tempfile.TemporaryDirectory() as place:
+        place = Path(place)
+        np.savez(place / WEIGHTS, **{w.path: keras.ops.convert_to_numpy(w) for w in start.weights})
+        if recipe.distillation:
+            save_model(folding.folded(source.model), place / TEACHER)
+        job = {
+            "spec": _spec(source).name,
+            "image_shape": source.image_shape,
+            "classes": source.model.output_shape[-1],
+            "settings": settings.to_json(),
+            "recipe": json.loads(recipe.dumps()),
+            "data_dir": str(data_dir) if data_dir else None,
+        }
+        (place / JOB).write_text(json.dumps(job), encoding="utf-8")
+        say(f"{settings.name} of a tf_keras twin")
+        _run(place)
+        with np.load(place / TRAINED, allow_pickle=False) as file:
+            values = {name: file[name] for name in file.files}
+    seconds = float(values.pop("seconds"))
+    model = _moved_back(start, settings, values)
+    save_model(model, folder / "model.keras", source.card, overwrite=True)
+    return seconds
+
+
+def _run(place: Path) -> None:
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    with tempfile.TemporaryFile("w+") as words:
+        child = subprocess.run(
+            [sys.executable, "-m", "export.tfmot_child", str(place)], stderr=words, env=environment, check=False
+        )
+        if child.returncode == 0:
+            return
+        words.seek(0)
+        lines = [line for line in words.read().splitlines() if line.strip()] or ["no message"]
+    died = f"died of signal {-child.returncode}" if child.returncode < 0 else "failed"
+    raise InputError(f"the training by tensorflow-model-optimization {died}: {lines[-1].strip()[:500]}")
+
+
+def _moved_back(start: keras.Model, settings: Settings, values: dict[str, np.ndarray]) -> keras.Model:
+    """A Keras 3 model with what the twin has learnt."""
+    plain = rewriting.cloned(start, lambda layer: type(layer).from_config(layer.get_config()))
+    missing = [weight.path for weight in plain.weights if weight.path not in values]
+    if missing:
+        raise InputError(f"the layers of the twin do not match: it has no {', '.join(missing[:3])}")
+    for weight in plain.weights:
+        weight.assign(values[weight.path])
+    if settings.method != "qat":
+        return plain
+    model = methods.forms(plain, plain, settings).twin
+    for layer in model.layers:
+        if isinstance(layer, FakeQuantize):
+            name = layer.name.removesuffix("_range")
+            try:
+                layer.low.assign(values[f"{name}/low"])
+                layer.high.assign(values[f"{name}/high"])
+            except KeyError:
+                raise InputError(f"the layers of the twin do not match: it has no range for {name}") from None
+            layer.seen.assign(1.0)
+    return model

@@ -1,0 +1,244 @@
+"""The child of the engine tfmot: importing tensorflow-model-optimization switches `tf.keras` to the legacy Keras.
+
+`python -m export.tfmot_child FOLDER` reads the job and the weights there, and leaves the trained weights and ranges.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_model_optimization as tfmot
+import tf_keras
+from tensorflow_model_optimization.python.core.clustering.keras.cluster_config import GradientAggregation
+
+from export.tfmot import JOB, TEACHER, TRAINED, WEIGHTS
+from keras_resnet.builder import assemble
+from keras_resnet.compression.methods import PRUNING
+from keras_resnet.compression.pruning import interval
+from keras_resnet.compression.settings import Settings, parse_sparsity
+from keras_resnet.data import joined, load_dataset, training_batches
+from keras_resnet.data.augment import get_augmentation
+from keras_resnet.data.mixing import make_mix
+from keras_resnet.errors import InputError
+from keras_resnet.preprocessing import PREPROCESS
+from keras_resnet.saving import load_model
+from keras_resnet.specs import get_spec
+from keras_resnet.training.nets import taught
+from keras_resnet.training.optimization import UNDECAYED, make_schedule
+from keras_resnet.training.recipe import Recipe, loads
+
+
+def build_twin(job: dict) -> tf_keras.Model:
+    """The variant out of tf_keras' layers.
+
+    Args:
+        job: names the variant and its sizes.
+    """
+    operations = SimpleNamespace(pad=lambda x, widths, mode: tf.pad(x, widths, mode=mode))
+    namespace = SimpleNamespace(layers=tf_keras.layers, initializers=tf_keras.initializers, ops=operations)
+    image = tf_keras.Input(tuple(job["image_shape"]))
+    return tf_keras.Model(image, assemble(get_spec(job["spec"]), namespace, image, classes=job["classes"]))
+
+
+def path_of(variable) -> str:
+    """A variable's name as Keras 3 has it."""
+    return variable.name.partition(":")[0]
+
+
+def move(values: dict[str, np.ndarray], twin: tf_keras.Model) -> None:
+    """Gives the twin its weights, each by its name.
+
+    Args:
+        values: by path.
+        twin: of `build_twin`.
+
+    Raises:
+        InputError: names or shapes differ.
+    """
+    found = {path_of(variable): variable for variable in twin.weights}
+    apart = sorted(
+        name for name in found.keys() | values.keys()
+        if name not in found or name not in values or tuple(found[name].shape) != values[name].shape
+    )  # fmt: skip
+    if apart:
+        raise InputError(f"the layers of the twin do not match: {', '.join(apart[:3])}")
+    for name, variable in found.items():
+        variable.assign(values[name])
+
+
+class _Schedule(tf_keras.optimizers.schedules.LearningRateSchedule):
+    """One of Keras 3 as tf_keras takes it."""
+
+    def __init__(self, schedule):
+        self.schedule = schedule
+
+    def __call__(self, step):
+        return tf.cast(self.schedule(step), tf.float32)
+
+    def get_config(self):
+        return {}
+
+
+class _CoupledSGD(tf_keras.optimizers.SGD):
+    """As `training.optimization.CoupledSGD`."""
+
+    def __init__(self, *args, decay: float, undecayed: tuple[str, ...], **kwargs):
+        super().__init__(*args, **kwargs)
+        self._decay, self._undecayed = decay, undecayed
+
+    def apply_gradients(self, grads_and_vars, *args, **kwargs):
+        decayed = []
+        for gradient, variable in grads_and_vars:
+            name = path_of(variable).rpartition("/")[2]
+            own = gradient is not None and name not in self._undecayed and "centroids" not in name
+            decayed.append((gradient + self._decay * variable if own else gradient, variable))
+        return super().apply_gradients(decayed, *args, **kwargs)
+
+
+class _Lines(tf_keras.callbacks.Callback):
+    """A line after every epoch."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.start = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        seconds, epochs = time.monotonic() - self.start, self.params["epochs"]
+        left = round(seconds * (epochs - epoch - 1))
+        rest = f"  {left // 60}:{left % 60:02} left" if left else ""
+        figures = f"accuracy {logs['accuracy']:.4f}  loss {logs['loss']:.4f}"
+        print(f"Epoch {epoch + 1}/{epochs}  {seconds:.0f} s  {figures}{rest}", flush=True)
+
+
+def _qat(twin, settings: Settings, steps: int):
+    scheme = {
+        "sparsity": tfmot.experimental.combine.Default8BitPrunePreserveQuantizeScheme,
+        "clusters": lambda: tfmot.experimental.combine.Default8BitClusterPreserveQuantizeScheme(preserve_sparsity=True),
+    }.get(settings.preserve)
+    if scheme is None:
+        return tfmot.quantization.keras.quantize_model(twin), []
+    annotated = tfmot.quantization.keras.quantize_annotate_model(twin)
+    return tfmot.quantization.keras.quantize_apply(annotated, scheme()), []
+
+
+def _prune(twin, settings: Settings, steps: int):
+    sparsity, every = settings.sparsity, interval(round(PRUNING * steps))
+    end = max(1, round(PRUNING * steps)) // every * every  # it acts at multiples of the interval only
+    if sparsity.group:  # zeros of a group, at once: tfmot has no schedule for patterns
+        schedule = tfmot.sparsity.keras.ConstantSparsity(sparsity.share, 0, frequency=every)
+        how = {"sparsity_m_by_n": (sparsity.group - sparsity.keep, sparsity.group)}
+    else:
+        schedule, how = tfmot.sparsity.keras.PolynomialDecay(0.0, sparsity.share, 0, end, frequency=every), {}
+    pruned = tfmot.sparsity.keras.prune_low_magnitude(twin, pruning_schedule=schedule, **how)
+    return pruned, [tfmot.sparsity.keras.UpdatePruningStep()]
+
+
+def _cluster(twin, settings: Settings, steps: int):
+    start = tfmot.clustering.keras.CentroidInitialization.LINEAR
+    how = {"number_of_clusters": settings.clusters, "cluster_centroids_init": start}
+    # The default, the sum over all weights of a cluster, diverges at any rate that moves the weights themselves.
+    how["cluster_gradient_aggregation"] = GradientAggregation.AVG
+    return tfmot.clustering.keras.cluster_weights(twin, **how), []
+
+
+_METHODS = {"qat": _qat, "prune": _prune, "cluster": _cluster}
+_BASES = ("kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance")
+
+
+def _values(model, settings: Settings) -> dict[str, np.ndarray]:
+    """Weights and ranges by the names of Keras 3."""
+    if settings.method == "prune":
+        model = tfmot.sparsity.keras.strip_pruning(model)
+    if settings.method == "cluster":
+        model = tfmot.clustering.keras.strip_clustering(model)
+    if settings.method != "qat":
+        # By the layers' names: stripping makes new layers, whose variables have lost theirs.
+        pairs = [(layer.name, variable) for layer in model.layers for variable in layer.weights]
+        return {f"{name}/{path_of(variable).rpartition('/')[2]}": variable.numpy() for name, variable in pairs}
+    if settings.preserve == "clusters":
+        model = tfmot.experimental.combine.strip_clustering_cqat(model)
+    found = {}
+    for layer in model.layers:
+        name = getattr(layer, "layer", layer).name
+        for variable in layer.weights:
+            base = path_of(variable).rpartition("/")[2]
+            end = re.fullmatch(r"(?:output|post_activation|pre_activation|quantize_layer)_(min|max)", base)
+            if base in _BASES:
+                found[f"{name}/{base}"] = variable.numpy()
+            elif end:
+                own = "image" if base.startswith("quantize_layer") else name
+                found[f"{own}/{ {'min': 'low', 'max': 'high'}[end[1]] }"] = variable.numpy()
+    if settings.preserve == "sparsity":
+        _keep_zeros(model, found)
+    return found
+
+
+def _keep_zeros(model, found: dict[str, np.ndarray]) -> None:
+    """Applies the masks of the scheme, which the optimizer's last step may have passed over."""
+    for layer in model.layers:
+        for variable in layer.weights:
+            if "mask" in variable.name and f"{layer.layer.name}/kernel" in found:
+                found[f"{layer.layer.name}/kernel"] = found[f"{layer.layer.name}/kernel"] * variable.numpy()
+
+
+def main(place: Path) -> None:
+    """The child's work."""
+    job = json.loads((place / JOB).read_text(encoding="utf-8"))
+    asked = job["settings"]
+    sparsity = parse_sparsity(asked["sparsity"]) if asked["sparsity"] else None
+    settings = Settings(**{**asked, "sparsity": sparsity})
+    recipe = loads(json.dumps(job["recipe"]), JOB)
+    tf_keras.utils.set_random_seed(recipe.seed)
+    tf.config.experimental.enable_op_determinism()
+    twin = build_twin(job)
+    with np.load(place / WEIGHTS, allow_pickle=False) as file:
+        move({name: file[name] for name in file.files}, twin)
+    batches, steps = _batches(recipe, job, place)
+    model, callbacks = _METHODS[settings.method](twin, settings, steps * recipe.epochs)
+    undecayed = () if recipe.decay_all else UNDECAYED
+    how = {"momentum": recipe.momentum, "nesterov": recipe.nesterov}
+    schedule = make_schedule(recipe, steps)
+    rate = _Schedule(schedule) if callable(schedule) else schedule
+    loss = tf_keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
+    model.compile(_CoupledSGD(rate, decay=recipe.weight_decay, undecayed=undecayed, **how), loss, ["accuracy"])
+    start = time.monotonic()
+    model.fit(
+        batches,
+        epochs=recipe.epochs,
+        steps_per_epoch=steps,
+        callbacks=[*callbacks, _Lines()],
+        shuffle=False,
+        verbose=0,
+    )
+    np.savez(place / TRAINED, seconds=time.monotonic() - start, **_values(model, settings))
+
+
+def _batches(recipe: Recipe, job: dict, place: Path) -> tuple[tf.data.Dataset, int]:
+    """The project's pipeline, and the steps of an epoch."""
+    dataset = load_dataset(recipe.dataset, job["data_dir"], tuple(job["image_shape"]), recipe.crop)
+    split = dataset.train if recipe.hold_out else joined(dataset.train, dataset.validation)
+    pipeline = training_batches(
+        split,
+        recipe.batch_size,
+        seed=recipe.seed,
+        augment=get_augmentation(recipe.augmentation),
+        repeats=recipe.repeats,
+        mix=make_mix(recipe.mixup, recipe.cutmix),
+        classes=len(dataset.classes),
+    )
+    preprocess = PREPROCESS[recipe.preprocess]
+    pipeline = pipeline.map(lambda x, y: (preprocess(x), y), num_parallel_calls=tf.data.AUTOTUNE)
+    if recipe.distillation:
+        teacher, _ = load_model(place / TEACHER)
+        pipeline = pipeline.map(taught(teacher, recipe.distillation), num_parallel_calls=tf.data.AUTOTUNE)
+    return pipeline.prefetch(tf.data.AUTOTUNE), len(split.labels) // recipe.batch_size
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

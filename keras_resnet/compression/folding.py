@@ -1,0 +1,68 @@
+"""Batch normalisation folded into the convolutions before it."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from keras_resnet.compression import rewriting
+
+
+def folded(model: keras.Model) -> keras.Model:
+    """The same function without the batch normalisations that follow a convolution or dense layer.
+
+    Clusters and other sets of few values survive a conversion only in kernels that nothing is folded into later.
+
+    Args:
+        model: functional, plain; untouched.
+
+    Returns:
+        A model whose convolutions have biases; norms that follow no convolution stay.
+
+    Raises:
+        InputError: the model cannot be rewritten.
+
+    Example:
+        >>> import keras_resnet
+        >>> from keras_resnet.compression.folding import folded
+        >>> folded(keras_resnet.build("resnet8")).count_params()
+        77986
+    """
+    rewriting.check(model, quantized=False)
+    norms = rewriting.folded_norms(model)
+    before = {rewriting.producer(norm).name: norm for norm in norms}
+    gone = {norm.name for norm in norms}
+
+    def clone(layer):
+        config = layer.get_config()
+        return type(layer).from_config({**config, "use_bias": True} if layer.name in before else config)
+
+    def call(layer, *args, **kwargs):
+        return args[0] if layer.name in gone else layer(*args, **kwargs)
+
+    net = rewriting.cloned(model, clone, call)
+    for layer in net.layers:
+        old = model.get_layer(layer.name)
+        layer.set_weights(_folded(old, before[layer.name]) if layer.name in before else old.get_weights())
+    return net
+
+
+def factors(model: keras.Model) -> dict[str, np.ndarray]:
+    """What folding multiplies the output channels of convolutions with, by the convolution's name.
+
+    Args:
+        model: functional, plain.
+    """
+    return {rewriting.producer(norm).name: _factor(norm) for norm in rewriting.folded_norms(model)}
+
+
+def _factor(norm: keras.layers.BatchNormalization) -> np.ndarray:
+    gamma = keras.ops.convert_to_numpy(norm.gamma) if norm.scale else 1.0
+    return gamma / np.sqrt(keras.ops.convert_to_numpy(norm.moving_variance) + norm.epsilon)
+
+
+def _folded(layer: keras.layers.Layer, norm: keras.layers.BatchNormalization) -> list[np.ndarray]:
+    kernel, *bias = layer.get_weights()
+    factor, mean = _factor(norm), keras.ops.convert_to_numpy(norm.moving_mean)
+    beta = keras.ops.convert_to_numpy(norm.beta) if norm.center else 0.0
+    return [kernel * factor, (bias[0] if bias else 0.0) * factor + beta - mean * factor]

@@ -1,0 +1,125 @@
+"""A compressed net as `train` takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_resnet.card import ModelCard
+from keras_resnet.compression import folding, methods
+from keras_resnet.compression.rewriting import cloned
+from keras_resnet.compression.settings import Settings
+from keras_resnet.data import Dataset
+from keras_resnet.errors import InputError
+from keras_resnet.preprocessing import PREPROCESS
+from keras_resnet.specs import SPECS, ResNetSpec
+from keras_resnet.training import precision
+from keras_resnet.training.nets import FromRecipe, Nets, accelerate, build_pair, copy_weights
+from keras_resnet.training.recipes import Recipe
+from keras_resnet.training.strategy import Devices
+
+_EXAMPLES = 4000  # training images that channels are chosen by
+_BUILT_IN = ("dropout", "stochastic_depth", "remat")  # settings of a recipe that only `build` can honour
+
+
+class Compressed(FromRecipe):
+    """Trains a given model in its compressed form."""
+
+    def __init__(self, model: keras.Model, card: ModelCard, settings: Settings):
+        """Takes the model, plain and in float32, its card, and what shall be done to it.
+
+        Raises:
+            InputError: it cannot be compressed so.
+        """
+        methods.refuse(model, settings)
+        self.model, self.card, self.settings = model, card, settings
+
+    def spec(self, recipe: Recipe) -> ResNetSpec | None:
+        """The row of the table; None for a net from elsewhere and for one that becomes narrower."""
+        return None if self.settings.channels else self._own_spec()
+
+    def _own_spec(self) -> ResNetSpec | None:
+        return SPECS.get(self.card.spec or "")
+
+    def origin(self, recipe: Recipe) -> str | None:
+        """The training that made the model: how its images may be changed stays true."""
+        return self.card.recipe
+
+    def image_size(self, recipe: Recipe) -> int:
+        """The model's."""
+        return self.model.input_shape[1]
+
+    def make(self, recipe: Recipe, dataset: Dataset, policy: str, devices: Devices) -> Nets:
+        """Rewrites the model, and a copy of it that is saved.
+
+        Raises:
+            InputError: the recipe asks for what this model cannot have.
+        """
+        if recipe.weights or recipe.freeze != "none":
+            raise InputError(f"recipe {recipe.name}: weights and freeze do not go with a compression")
+        model, twin = self._pair(recipe, dataset, policy, devices)
+        with devices.scope(), precision.policy(policy):
+            if self.settings.channels:
+                nets = methods.narrower(model, twin, self.settings, *_examples(recipe, dataset))
+            else:
+                nets = methods.forms(model, twin, self.settings)
+        accelerate(nets.model, recipe, policy)
+        return replace(nets, teacher=self._teacher(policy) if recipe.distillation else None)
+
+    def _teacher(self, policy: str) -> keras.Model:
+        """The model itself, as fast as it goes: norms folded, in the training's precision."""
+        plain = folding.folded(self.model)
+        last = plain.layers[-1].name
+
+        def faster(layer):
+            return type(layer).from_config({**layer.get_config(), "dtype": "float32" if layer.name == last else policy})
+
+        teacher = cloned(plain, faster)
+        copy_weights(plain, teacher)
+        return teacher
+
+    def _pair(self, recipe: Recipe, dataset: Dataset, policy: str, devices: Devices):
+        spec = self._own_spec()
+        if spec is not None:
+            model, twin = build_pair(spec, recipe, dataset, policy, devices)
+            own = {weight.path: tuple(weight.shape) for weight in self.model.weights}
+            if own == {weight.path: tuple(weight.shape) for weight in twin.weights}:
+                for net in (model, twin):
+                    copy_weights(self.model, net)
+                return model, twin
+        asked = [name for name in _BUILT_IN if getattr(recipe, name)] + ["loss"] * (recipe.loss == "binary")
+        if asked:
+            raise InputError(
+                f"recipe {recipe.name}: {', '.join(asked)} need a net of the table, and the model is from elsewhere"
+            )
+
+        def for_training(layer):
+            config = {**layer.get_config(), "dtype": policy}
+            if isinstance(layer, keras.layers.BatchNormalization):
+                config |= {"synchronized": devices.norm(recipe.sync_bn) == "sync_batch"}
+                config |= {"trainable": False} if recipe.freeze_bn else {}
+            last = layer.name == self.model.layers[-1].name
+            return type(layer).from_config({**config, "dtype": "float32"} if last else config)
+
+        with devices.scope():
+            model = cloned(self.model, for_training)
+        twin = cloned(self.model, lambda layer: type(layer).from_config(layer.get_config()))
+        for net in (model, twin):
+            copy_weights(self.model, net)
+        return model, twin
+
+    def callbacks(self, nets: Nets, recipe: Recipe, steps: int, done: int) -> Sequence[keras.callbacks.Callback]:
+        """The method's."""
+        return methods.callbacks(nets.model, self.settings, epochs=recipe.epochs, epoch_steps=steps, done=done)
+
+
+def _examples(recipe: Recipe, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Training images, spread over the split, as the net takes them, and their labels."""
+    split = dataset.train
+    chosen = np.linspace(0, len(split.labels) - 1, min(_EXAMPLES, len(split.labels)), dtype=np.int64)
+    pixels = np.concatenate([split.fetch(tf.constant(part)).numpy() for part in np.array_split(chosen, 40)])
+    return np.asarray(PREPROCESS[recipe.preprocess](pixels)), split.labels[chosen]

@@ -1,0 +1,128 @@
+"""Magnitude pruning: which weights of a kernel stay, and the schedule by which the others go."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from keras_resnet.compression.layers import Mask, WithKernel, kernels
+from keras_resnet.compression.settings import Sparsity
+
+_POWER = 3  # of the schedule, arXiv:1710.01878
+
+
+def mask(kernel: np.ndarray, sparsity: Sparsity, share: float | None = None) -> np.ndarray:
+    """Which weights stay: the largest ones.
+
+    Args:
+        kernel: `(..., input channels, output channels)`.
+        sparsity: what shall be reached.
+        share: of it at this moment; all by default. A pattern is reached by more and more weights of its kind.
+
+    Returns:
+        Ones and zeros, float32, of the kernel's shape. Ties are decided by the place, so that the share is exact.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_resnet.compression.pruning import mask
+        >>> from keras_resnet.compression.settings import parse_sparsity
+        >>> mask(np.array([[4.0], [-3.0], [2.0], [1.0]]), parse_sparsity("2:4")).ravel()
+        array([1., 1., 0., 0.], dtype=float32)
+    """
+    share = sparsity.share if share is None else share
+    sizes = np.abs(kernel)
+    wanted = round(share * sizes.size)
+    if sparsity.group:
+        candidates = _outside_of_pattern(sizes, sparsity)
+        sizes = np.where(candidates, sizes, np.inf)
+        wanted = round(share / sparsity.share * candidates.sum())
+    kept = np.ones(sizes.size, np.float32)
+    kept[np.argsort(sizes, axis=None, kind="stable")[:wanted]] = 0
+    return kept.reshape(sizes.shape)
+
+
+def _outside_of_pattern(sizes: np.ndarray, sparsity: Sparsity) -> np.ndarray:
+    """The smallest `group - keep` of every group; channels that fill no group stay."""
+    channels = sizes.shape[-2] // sparsity.group * sparsity.group
+    moved = np.moveaxis(sizes[..., :channels, :], -2, -1)  # (..., output channels, input channels)
+    groups = moved.reshape(*moved.shape[:-1], -1, sparsity.group)
+    order = np.argsort(groups, axis=-1, kind="stable")
+    smallest = np.zeros(groups.shape, bool)
+    np.put_along_axis(smallest, order[..., : sparsity.group - sparsity.keep], True, axis=-1)
+    found = np.zeros(sizes.shape, bool)
+    found[..., :channels, :] = np.moveaxis(smallest.reshape(moved.shape), -1, -2)
+    return found
+
+
+def interval(steps: int) -> int:
+    """Steps between two removals: at most 100, and at least ten removals in all.
+
+    Args:
+        steps: until the last one.
+    """
+    return max(1, min(100, steps // 10))
+
+
+class Schedule(keras.callbacks.Callback):
+    """Removes weights while a net is trained, fast at first and slowly at the end (arXiv:1710.01878, power 3).
+
+    What was removed stays so: it has magnitude 0 in the next round.
+    """
+
+    def __init__(self, model: keras.Model, sparsity: Sparsity, steps: int, *, epoch_steps: int, done: int = 0):
+        """Takes what it acts on.
+
+        Args:
+            model: with `Mask` transforms.
+            sparsity: at the end.
+            steps: after which it is reached; what remains of the training heals the net.
+            epoch_steps: of an epoch.
+            done: steps that a run which goes on has behind it; its masks come from the checkpoint.
+        """
+        super().__init__()
+        self.pruned, self.sparsity, self.steps, self.every = masked(model), sparsity, max(1, steps), interval(steps)
+        self.epoch_steps, self.step = epoch_steps, done
+
+    def share(self, step: int) -> float:
+        """Of the weights that are gone at a step."""
+        left = 1 - min(1.0, step / self.steps)
+        return self.sparsity.share * (1 - left**_POWER)
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Batches are counted from here."""
+        self._before = epoch * self.epoch_steps
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Prunes every so many steps until the end of the schedule; steps of before the checkpoint are passed over."""
+        now, last = self._before + batch + 1, self.step
+        if now <= last:
+            return
+        self.step = now
+        if last < self.steps and (now // self.every > last // self.every or now >= self.steps):
+            self.prune()
+
+    def prune(self) -> None:
+        """Makes the masks of this moment."""
+        for layer, transform in self.pruned:
+            effective = np.asarray(keras.ops.convert_to_numpy(layer.kernel * transform.mask))
+            transform.mask.assign(mask(effective, self.sparsity, self.share(self.step)))
+
+
+def masked(model: keras.Model) -> list[tuple[keras.layers.Layer, Mask]]:
+    """Layers with a mask, and their masks.
+
+    Args:
+        model: of `rewriting.compressed`.
+    """
+    layers = [layer for layer in model.layers if isinstance(layer, WithKernel)]
+    return [(layer, each) for layer in layers for each in layer.transforms if isinstance(each, Mask)]
+
+
+def sparsity_of(model: keras.Model) -> float:
+    """Share of zeros among the weights of convolutions and dense layers.
+
+    Args:
+        model: plain, or trained for integers.
+    """
+    values = kernels(model).values()
+    return float(sum((kernel == 0).sum() for kernel in values) / sum(kernel.size for kernel in values))

@@ -1,0 +1,269 @@
+"""Rewriting a functional graph: layers are replaced by others, ranges are put where an integer engine has tensors."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import keras
+
+from keras_resnet.builder import deep_graphs
+from keras_resnet.compression.layers import COMPRESSED, ChannelwiseNormalization, FakeQuantize
+from keras_resnet.errors import InputError
+
+_L = keras.layers
+_LINEAR = tuple(COMPRESSED)
+_RELU = ("relu", "relu6")
+# Layers whose output has the range of their input: TFLite requires the same scale on both sides.
+_SAME_RANGE = (
+    _L.MaxPooling1D,
+    _L.MaxPooling2D,
+    _L.MaxPooling3D,
+    _L.AveragePooling1D,
+    _L.AveragePooling2D,
+    _L.AveragePooling3D,
+    _L.GlobalMaxPooling2D,
+    _L.ZeroPadding1D,
+    _L.ZeroPadding2D,
+    _L.ZeroPadding3D,
+    _L.Cropping2D,
+    _L.Flatten,
+    _L.Reshape,
+    _L.Dropout,
+)
+_MEASURED = (_L.Add, _L.Multiply, _L.GlobalAveragePooling1D, _L.GlobalAveragePooling2D, _L.GlobalAveragePooling3D)
+_ACTIVATIONS = (*_RELU, "linear", "sigmoid", "softmax", "tanh")
+_PAD = "Pad"  # `keras.ops.pad`, which is an operation and no layer
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What the rewriting does behind a layer.
+
+    Attributes:
+        ranged: round its output.
+        activation: split off it, so that what it gets is rounded as well.
+    """
+
+    ranged: bool = False
+    activation: str = ""
+
+
+def compressed(
+    model: keras.Model, transforms: Callable[[keras.layers.Layer], Sequence[keras.layers.Layer]], *, bits: int = 0
+) -> keras.Model:
+    """Clones a net with transformed kernels, and with rounded activations if asked for.
+
+    Args:
+        model: functional, plain; untouched.
+        transforms: of the kernel, for a convolution or dense layer; empty to leave it alone.
+        bits: of the activations; 0 leaves them alone.
+
+    Returns:
+        A model with the same values in the variables of the same paths. With `bits`, batch normalisations that no
+        convolution precedes become `ChannelwiseNormalization`, and an activation inside the last layer becomes a layer
+        behind it.
+
+    Raises:
+        InputError: a layer cannot be quantized; all of them are named.
+
+    Example:
+        >>> import keras_resnet
+        >>> from keras_resnet.compression.layers import RoundedKernel
+        >>> from keras_resnet.compression.rewriting import compressed
+        >>> net = compressed(keras_resnet.build("resnet8"), lambda layer: [RoundedKernel(8)], bits=8)
+        >>> [layer.name for layer in net.layers[:5]]
+        ['input_layer', 'image_range', 'conv1_conv', 'conv1_bn', 'conv1_relu']
+    """
+    check(model, quantized=bool(bits))
+    places = _places(model) if bits else {}
+    loose = loose_norms(model) if bits else set()
+
+    def clone(layer):
+        config = layer.get_config()
+        if isinstance(layer, _LINEAR):
+            chosen = list(transforms(layer))
+            if places.get(layer.name, _Place()).activation:
+                config["activation"] = "linear"
+            return (
+                COMPRESSED[type(layer)].from_config({**config, "transforms": chosen})
+                if chosen
+                else _again(layer, config)
+            )
+        if layer.name in loose:
+            return ChannelwiseNormalization.from_config(config)
+        return _again(layer, config)
+
+    def begin(image):
+        return FakeQuantize(bits, name="image_range", dtype=_dtype(model))(image) if bits else image
+
+    def call(layer, *args, **kwargs):
+        x = layer(*args, **kwargs)
+        place = places.get(layer.name, _Place())
+        if place.ranged:
+            x = FakeQuantize(bits, name=f"{layer.name}_range", dtype=layer.dtype_policy)(x)
+        if place.activation:
+            x = _L.Activation(place.activation, name=f"{layer.name}_{place.activation}", dtype=layer.dtype_policy)(x)
+        return x
+
+    net = cloned(model, clone, call, begin)
+    known = {weight.path: weight for weight in model.weights}
+    for weight in net.weights:
+        if weight.path in known:
+            weight.assign(known[weight.path])
+    return net
+
+
+def cloned(
+    model: keras.Model, clone: Callable, call: Callable | None = None, begin: Callable | None = None
+) -> keras.Model:
+    """Keras' `clone_model`, with the name of the input and something behind it.
+
+    Args:
+        model: functional, of one input.
+        clone: from a layer to the one in its place; called without weights.
+        call: as `layer(*args, **kwargs)`, which is the default.
+        begin: from the input to what the first layers get.
+    """
+    (image,) = model.inputs
+    name = image._keras_history.operation.name
+    start = keras.Input(batch_shape=image.shape, dtype=image.dtype, name=name)
+    behind = []  # made by the first call, as clone_model hands out the input itself
+
+    def call_behind(layer, *args, **kwargs):
+        if begin is not None and not behind:
+            behind.append(begin(start))
+        args = keras.tree.map_structure(lambda x: behind[0] if behind and x is start else x, args)
+        return call(layer, *args, **kwargs) if call else layer(*args, **kwargs)
+
+    with deep_graphs():
+        return keras.models.clone_model(model, input_tensors=start, clone_function=clone, call_function=call_behind)
+
+
+def _again(layer, config):
+    return type(layer).from_config(config)
+
+
+def _dtype(model: keras.Model):
+    return next((layer.dtype_policy for layer in model.layers if layer.weights), "float32")
+
+
+def is_quantized(model: keras.Model) -> bool:
+    """Whether a net was trained for integers: its ranges are known, and no images are needed to find them.
+
+    Args:
+        model: any Keras model; nested ones are looked into.
+    """
+    return any(isinstance(layer, FakeQuantize) for layer in model._flatten_layers())
+
+
+def check(model: keras.Model, *, quantized: bool) -> None:
+    """Refuses nets that cannot be rewritten.
+
+    Args:
+        model: any Keras model.
+        quantized: whether every layer needs an integer form.
+
+    Raises:
+        InputError: with the names of the layers, or what is wrong with the whole.
+    """
+    if not hasattr(model, "operations") or len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise InputError(f"{model.name}: expected a functional model with one input and one output")
+    nested = [layer.name for layer in model.layers if isinstance(layer, keras.Model)]
+    if nested:
+        raise InputError(f"models inside the model cannot be rewritten: {', '.join(nested)}; build it flat")
+    calls = Counter(node.operation.name for node in _nodes(model))
+    shared = [name for name, count in calls.items() if count > 1]
+    if shared:
+        raise InputError(f"layers used more than once cannot be rewritten: {', '.join(shared)}")
+    if not any(isinstance(layer, _LINEAR) for layer in model.layers):
+        raise InputError(f"{model.name} has no convolution and no dense layer: nothing to compress")
+    unknown = [f"{op.name} ({type(op).__name__})" for op in model.operations if not _has_integer_form(op)]
+    if quantized and unknown:
+        raise InputError(
+            f"layers that cannot be quantized: {', '.join(unknown)}; known are convolutions, dense layers, batch "
+            f"normalisation, pooling, padding, Add, Multiply and the activations {', '.join(_ACTIVATIONS)}"
+        )
+
+
+def _nodes(model: keras.Model) -> list:
+    """The calls that the graph is made of; a layer may have others, in other models."""
+    return [node for nodes in model._nodes_by_depth.values() for node in nodes]
+
+
+def _has_integer_form(op) -> bool:
+    if isinstance(op, _L.InputLayer | _L.BatchNormalization | _L.ReLU) or type(op).__name__ == _PAD:
+        return not isinstance(op, _L.ReLU) or _activation(op) in _RELU
+    if isinstance(op, _LINEAR + (_L.Activation,)):
+        return _activation(op) in _ACTIVATIONS and (not isinstance(op, _LINEAR) or type(op) in COMPRESSED)
+    return isinstance(op, _SAME_RANGE + _MEASURED)
+
+
+def _activation(op) -> str:
+    if isinstance(op, _L.ReLU):
+        plain = op.negative_slope == 0 and op.threshold == 0 and op.max_value in (None, 6)
+        return "relu" if plain else "relu with a slope, a threshold or a limit"
+    return keras.activations.serialize(op.activation) if op.activation else "linear"
+
+
+def consumers(model: keras.Model) -> dict[str, list]:
+    """Operations that take an operation's output, by its name.
+
+    Args:
+        model: functional.
+    """
+    found: dict[str, list] = {op.name: [] for op in model.operations}
+    for node in _nodes(model):
+        for tensor in node.input_tensors:
+            found[tensor._keras_history.operation.name].append(node.operation)
+    return found
+
+
+def producer(op):
+    """The operation whose output an operation of one input takes."""
+    return op.input._keras_history.operation
+
+
+def folded_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+    """Batch normalisations that a converter folds into the convolution before them.
+
+    Args:
+        model: functional.
+    """
+    followers_of = consumers(model)
+
+    def is_folded(norm) -> bool:
+        source = producer(norm)
+        return isinstance(source, _LINEAR) and len(followers_of[source.name]) == 1 and _activation(source) == "linear"
+
+    return [op for op in model.operations if isinstance(op, _L.BatchNormalization) and is_folded(op)]
+
+
+def loose_norms(model: keras.Model) -> set[str]:
+    """Names of the batch normalisations that no converter folds.
+
+    Args:
+        model: functional.
+    """
+    norms = {op.name for op in model.operations if isinstance(op, _L.BatchNormalization)}
+    return norms - {norm.name for norm in folded_norms(model)}
+
+
+def _places(model: keras.Model) -> dict[str, _Place]:
+    """Where an integer engine has a tensor with a range of its own: what is fused leaves one behind its last part."""
+    followers_of = consumers(model)
+    outputs = {tensor._keras_history.operation.name for tensor in model.outputs}
+    places = {}
+    for op in model.operations:
+        followers = followers_of[op.name]
+        alone = len(followers) == 1 and op.name not in outputs
+        before_relu = alone and isinstance(followers[0], _L.Activation | _L.ReLU) and _activation(followers[0]) in _RELU
+        before_norm = alone and isinstance(followers[0], _L.BatchNormalization) and isinstance(op, _LINEAR)
+        if isinstance(op, _LINEAR) and _activation(op) not in (*_RELU, "linear"):
+            places[op.name] = _Place(ranged=True, activation=_activation(op))
+        elif isinstance(op, (*_LINEAR, _L.BatchNormalization, *_MEASURED)):
+            places[op.name] = _Place(ranged=not (before_relu or before_norm))
+        elif isinstance(op, _L.Activation | _L.ReLU):  # the others have fixed ranges
+            places[op.name] = _Place(ranged=_activation(op) in _RELU)
+    return places

@@ -1,0 +1,152 @@
+"""What a run trains: the net, its plain twin that is saved, and how the second follows the first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import keras
+
+from keras_resnet.builder import build
+from keras_resnet.data import Dataset
+from keras_resnet.specs import ResNetSpec, get_spec
+from keras_resnet.training import precision, transfer
+from keras_resnet.training.fused import fuse
+from keras_resnet.training.recipes import Recipe
+from keras_resnet.training.remat import rematerialise
+from keras_resnet.training.strategy import Devices
+
+
+def copy_weights(source: keras.Model, target: keras.Model) -> None:
+    """Copies by layer name: regularising layers change the order of the others."""
+    values = {weight.path: weight for weight in source.weights}
+    for weight in target.weights:
+        weight.assign(keras.ops.convert_to_numpy(values[weight.path]))
+
+
+def taught(teacher: keras.Model, share: float) -> Callable:
+    """Mixes a teacher's answers into the targets, in a `tf.data` pipeline.
+
+    Args:
+        teacher: gives probabilities; not trained.
+        share: of its answers in the new targets.
+
+    Returns:
+        From preprocessed images and targets to images and new targets.
+    """
+    import tensorflow as tf
+
+    def mix(pixels, targets):
+        answers = tf.cast(teacher(pixels, training=False), targets.dtype)
+        return pixels, (1 - share) * targets + share * answers
+
+    return mix
+
+
+@dataclass(frozen=True)
+class Nets:
+    """The two models of a run.
+
+    Attributes:
+        model: is trained.
+        twin: float32, without the training's regularisation; is saved.
+        copy: brings the weights of the first into the second.
+        teacher: gives the probabilities that a recipe's `distillation` mixes into the targets; None: there is none.
+    """
+
+    model: keras.Model
+    twin: keras.Model
+    copy: Callable[[keras.Model, keras.Model], None] = copy_weights
+    teacher: keras.Model | None = None
+
+
+class FromRecipe:
+    """The variant that a recipe names, from random or from pretrained weights.
+
+    What trains other nets (`compression.Compressed`) has the same methods.
+    """
+
+    def spec(self, recipe: Recipe) -> ResNetSpec | None:
+        """The row of the table; None for a net from elsewhere."""
+        return get_spec(recipe.model)
+
+    def origin(self, recipe: Recipe) -> str | None:
+        """Name of the recipe that made the net, for its card."""
+        return recipe.name
+
+    def image_size(self, recipe: Recipe) -> int:
+        """Pixels of the net's own input."""
+        return self.spec(recipe).default_size
+
+    def make(self, recipe: Recipe, dataset: Dataset, policy: str, devices: Devices) -> Nets:
+        """Builds both models.
+
+        Args:
+            recipe: of the run.
+            dataset: that it learns.
+            policy: dtype policy of the training.
+            devices: that it runs on.
+        """
+        model, twin = build_pair(self.spec(recipe), recipe, dataset, policy, devices)
+        accelerate(model, recipe, policy)
+        if recipe.weights or recipe.freeze != "none":
+            transfer.begin(model, recipe, self.spec(recipe), dataset.classes)
+        return Nets(model, twin)
+
+    def callbacks(self, nets: Nets, recipe: Recipe, steps: int, done: int) -> Sequence[keras.callbacks.Callback]:
+        """What else acts while the nets are trained, before they are saved.
+
+        Args:
+            nets: of `make`.
+            recipe: of the run.
+            steps: of an epoch.
+            done: steps that a run which goes on has behind it.
+        """
+        return ()
+
+
+def build_pair(
+    spec: ResNetSpec, recipe: Recipe, dataset: Dataset, policy: str, devices: Devices
+) -> tuple[keras.Model, keras.Model]:
+    """A variant with the recipe's regularisation in the training's precision, and plain in float32.
+
+    Args:
+        spec: of both.
+        recipe: of the run.
+        dataset: says input size and classes.
+        policy: dtype policy of the first.
+        devices: that it runs on.
+    """
+    common = {"classes": len(dataset.classes)}
+    height, width, channels = dataset.image_shape
+    if recipe.test_size:  # training and validation images of two sizes pass through a net of no fixed one
+        height = width = None
+    with precision.policy(policy), devices.scope():
+        model = build(
+            spec,
+            **common,
+            input_tensor=keras.Input((height, width, channels)),
+            classifier_activation=None if recipe.loss == "binary" else "softmax",
+            dropout=recipe.dropout,
+            stochastic_depth=recipe.stochastic_depth,
+            zero_init_residual=recipe.zero_init_residual,
+            norm=devices.norm(recipe.sync_bn),
+            freeze_bn=recipe.freeze_bn,
+        )
+    with precision.policy("float32"):
+        twin = build(spec, **common, input_shape=dataset.image_shape)
+    return model, twin
+
+
+def accelerate(model: keras.Model, recipe: Recipe, policy: str) -> None:
+    """Fused normalisation, and the recipe's rematerialisation.
+
+    Args:
+        model: to be trained; changed in place.
+        recipe: of the run.
+        policy: dtype policy that it was built under.
+    """
+    fuse(model)
+    if recipe.remat:
+        with precision.policy(policy):
+            rematerialise(model)
