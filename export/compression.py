@@ -229,6 +229,8 @@ def compress(
     name = MODEL if all(gate.passed for gate in verdict) else f"{Path(MODEL).stem}.failed.keras"
     with files.writing(folder / name, overwrite=True) as temporary:
         temporary.write_bytes((folder / TRAINING / MODEL).read_bytes())
+    if name == MODEL:
+        (folder / f"{Path(MODEL).stem}.failed.keras").unlink(missing_ok=True)  # of a stricter gate
     outcome = Outcome(
         folder=folder,
         model=folder / name,
@@ -250,7 +252,7 @@ def adapted(recipe: Recipe, source: Source, settings: Settings, dataset: str | N
     Args:
         recipe: any.
         source: with data.
-        settings: of the compression; only pruning leaves batch normalisation to be estimated again.
+        settings: of the compression; some leave batch normalisation to be estimated at the end.
         dataset: name, where it is not the card's.
 
     Raises:
@@ -271,7 +273,7 @@ def adapted(recipe: Recipe, source: Source, settings: Settings, dataset: str | N
         preprocess=names[0],
         crop=source.card.crop,
         augmentation=_augmentation(recipe, source),
-        precise_bn=recipe.precise_bn if settings.method == "prune" else 0,
+        precise_bn=recipe.precise_bn if settings.norms_move else 0,
     )
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from keras_resnet.errors import InputError, unknown_name
 
+_STRATEGIES = ("none", "mirrored")
+
 
 @dataclass(frozen=True)
 class Engine:
@@ -29,6 +31,8 @@ class Engine:
 def _refuse_native(source, settings, recipe, strategy: str) -> None:
     from keras_resnet.compression import methods
 
+    if strategy not in _STRATEGIES:  # several machines would all export
+        raise InputError(f"--strategy {strategy}: expected {' or '.join(_STRATEGIES)}")
     methods.refuse(source.model, settings)
 
 

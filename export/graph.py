@@ -9,7 +9,7 @@ import numpy as np
 
 from export.formats import CAM, INPUT, OUTPUT, Artifact
 from keras_resnet.builder import BLOCK_OUT, deep_graphs
-from keras_resnet.compression.layers import ChannelwiseNormalization
+from keras_resnet.compression.layers import ChannelwiseNormalization, FakeQuantize
 from keras_resnet.errors import InputError
 from keras_resnet.preprocessing import Preprocess
 
@@ -156,6 +156,7 @@ def scales_otherwise(model: keras.Model) -> bool:
         keras.layers.Conv3D,
         keras.layers.DepthwiseConv2D,
         keras.layers.Dense,
+        FakeQuantize,
     )
 
     def scales(layer: keras.layers.Layer) -> bool:

@@ -30,6 +30,12 @@ def test_the_map_of_the_readme_names_every_module():
 MODULES = ["builder", "errors", "files", "preprocessing", "specs", "training.recipe", "training.transfer", "data"]
 MODULES += [
     "applications",
+    "compression.channels",
+    "compression.clustering",
+    "compression.folding",
+    "compression.pruning",
+    "compression.rewriting",
+    "compression.settings",
     "data.preparation",
     "training.fused",
     "training.remat",

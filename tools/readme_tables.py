@@ -5,6 +5,7 @@ A table stands between `<!-- NAME -->` and `<!-- /NAME -->`. With --check nothin
 table is not what the code says.
 """
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -88,12 +89,35 @@ def targets() -> str:
     return _markdown(("target", "place", "precision (input and output)", "input", "checked by"), rows)
 
 
+def compression() -> str:
+    """What `benchmarks/compression.py` measured."""
+    found = json.loads((README.parent / "benchmarks" / "compression.json").read_text(encoding="utf-8"))["rows"]
+    rows = []
+    for net in dict.fromkeys(row["net"] for row in found):
+        own = [row for row in found if row["net"] == net]
+        first = own[0]
+        rows.append((f"**{net}**, float32", "–", f"{first['original']:.2%}", "–", "–", "–", "1.00", "1.00", "–"))
+        after = first["int8_after_training"]
+        lost = f"{100 * (first['original'] - after):+.2f}"
+        rows.append((f"{net}, int8 after training", "–", f"{after:.2%}", lost, *["–"] * 5))
+        for row in own:
+            what = f"{row['what']} ({row['precision'].replace('weight_only_', '')})"
+            size = f"{row['bytes'] / 1000:.1f}", f"{row['gzip_bytes'] / 1000:.1f}", f"{row['gzip_ratio']:.2f}"
+            rows.append(
+                (what, row["engine"], f"{row['top1']:.2%}", f"{row['drop']:+.2f}", *size, f"{row['latency_ratio']:.2f}",
+                 f"{row['seconds'] / 60:.0f} min")
+            )  # fmt: skip
+    columns = ("file", "engine", "top-1", "lost, points", "kB", "kB gzip", "gzip ratio", "latency ratio", "training")
+    return _markdown(columns, rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "models": models,
     "recipes": recipes,
     "weights": weights,
     "formats": formats,
     "targets": targets,
+    "compression": compression,
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import keras
 import numpy as np
 
@@ -12,7 +14,7 @@ from keras_resnet.compression.settings import Settings
 from keras_resnet.errors import InputError
 from keras_resnet.training.nets import Nets, copy_weights
 
-PRUNING = 0.5  # of the steps; the others heal the net
+PRUNING = 0.3  # of the steps; the others heal the net
 _MOVING = 0.6  # of the epochs, before batch normalisation is frozen
 
 
@@ -159,15 +161,16 @@ def callbacks(
     if settings.sparsity is not None:
         steps = round(PRUNING * epochs * epoch_steps)
         return [pruning.Schedule(model, settings.sparsity, steps, epoch_steps=epoch_steps, done=done)]
-    if settings.method == "qat":
+    if settings.method == "qat" and not settings.norms_move:
         return [FreezeNorms(round(_MOVING * epochs), done // epoch_steps)]
     return []
 
 
 class FreezeNorms(keras.callbacks.Callback):
-    """Batch normalisation stays in inference mode from some epoch on.
+    """Batch normalisation normalises by its moving statistics, and leaves them alone, from some epoch on.
 
-    There it computes what the engine will compute, with statistics that no longer move (arXiv:1806.08342, section 3.2).
+    There it computes what the engine will compute (arXiv:1806.08342, section 3.2). Scale and offset still learn: the
+    optimizer's lists of variables stay as they are.
     """
 
     def __init__(self, epoch: int, first_epoch: int = 0):
@@ -190,4 +193,8 @@ class FreezeNorms(keras.callbacks.Callback):
         self.frozen = True
         for layer in self.model.layers:
             if isinstance(layer, keras.layers.BatchNormalization):
-                layer.trainable = False
+                layer.call = functools.partial(_as_outside_of_training, layer.call)
+
+
+def _as_outside_of_training(call, inputs, training=None, mask=None):
+    return call(inputs, training=False, mask=mask)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 
@@ -39,6 +41,44 @@ def mask(kernel: np.ndarray, sparsity: Sparsity, share: float | None = None) -> 
     kept = np.ones(sizes.size, np.float32)
     kept[np.argsort(sizes, axis=None, kind="stable")[:wanted]] = 0
     return kept.reshape(sizes.shape)
+
+
+def scores(kernel: np.ndarray) -> np.ndarray:
+    """Squares relative to the sum of all that are not smaller, which are comparable between layers.
+
+    A layer's largest weight has score 1: small layers, where every weight counts, keep more of theirs (LAMP,
+    arXiv:2010.07611).
+
+    Args:
+        kernel: any shape.
+
+    Returns:
+        0 to 1, of the kernel's shape.
+    """
+    squares = np.square(np.float64(kernel)).ravel()
+    order = np.argsort(-squares, kind="stable")
+    found = np.empty_like(squares)
+    found[order] = squares[order] / np.maximum(np.cumsum(squares[order]), 1e-30)
+    return found.reshape(kernel.shape)
+
+
+def masks(kernels: Sequence[np.ndarray], sparsity: Sparsity, share: float) -> list[np.ndarray]:
+    """Which weights of a net stay.
+
+    Args:
+        kernels: of all its layers, `(..., input channels, output channels)`.
+        sparsity: a pattern holds in every kernel, a share over all kernels together.
+        share: at this moment.
+
+    Returns:
+        Ones and zeros of the kernels' shapes.
+    """
+    if sparsity.group:
+        return [mask(kernel, sparsity, share) for kernel in kernels]
+    together = np.concatenate([scores(kernel).ravel() for kernel in kernels])
+    kept = mask(together, sparsity, share)
+    parts = np.split(kept, np.cumsum([kernel.size for kernel in kernels])[:-1])
+    return [part.reshape(kernel.shape) for part, kernel in zip(parts, kernels, strict=True)]
 
 
 def _outside_of_pattern(sizes: np.ndarray, sparsity: Sparsity) -> np.ndarray:
@@ -103,9 +143,12 @@ class Schedule(keras.callbacks.Callback):
 
     def prune(self) -> None:
         """Makes the masks of this moment."""
-        for layer, transform in self.pruned:
-            effective = np.asarray(keras.ops.convert_to_numpy(layer.kernel * transform.mask))
-            transform.mask.assign(mask(effective, self.sparsity, self.share(self.step)))
+        effective = [
+            np.asarray(keras.ops.convert_to_numpy(layer.kernel * transform.mask)) for layer, transform in self.pruned
+        ]
+        found = masks(effective, self.sparsity, self.share(self.step))
+        for (_, transform), value in zip(self.pruned, found, strict=True):
+            transform.mask.assign(value)
 
 
 def masked(model: keras.Model) -> list[tuple[keras.layers.Layer, Mask]]:

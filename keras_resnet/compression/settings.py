@@ -17,8 +17,8 @@ class Sparsity:
     """How many weights become 0.
 
     Attributes:
-        share: of every kernel, 0 to 1.
-        keep: of every group, for a pattern; 0 for any place in the kernel.
+        share: of all kernels together, 0 to 1.
+        keep: of every group, for a pattern; 0 for any place.
         group: neighbouring input channels of one output channel.
     """
 
@@ -90,6 +90,15 @@ class Settings:
             "cluster": str(self.clusters),
         }[self.method]
         return f"{self.method}-{what}{f'-{self.preserve}' if self.preserve else ''}".replace(":", "of")
+
+    @property
+    def norms_move(self) -> bool:
+        """Whether batch normalisation learns to the end, and is estimated once more there.
+
+        The others freeze it: ranges must be learnt for the norms that stay. Kernels of 4 bits jump from step to step as
+        long as they are trained, faster than moving statistics follow.
+        """
+        return self.method == "prune" or (self.method == "qat" and self.weight_bits < 8)
 
     def to_json(self) -> dict[str, object]:
         """The fields as JSON types."""

@@ -1,0 +1,244 @@
+"""`python -m export.compress`, and files of nets that were trained for integers."""
+
+import dataclasses
+import importlib.util
+import json
+import os
+
+import keras
+import numpy as np
+import pytest
+
+from export import artifact, cli, compress, formats, load_source, pipeline
+from export.compression import adapted, limits
+from export.engines import ENGINES, get_engine
+from export.fit import of_file
+from keras_resnet import InputError, build, card, load_model, save_model
+from keras_resnet.compression import methods
+from keras_resnet.compression.settings import settings
+from keras_resnet.runners import open_runner
+from keras_resnet.training import RECIPES
+
+FAST = ("--model", "resnet8", "--weights", "digits", "--set", "epochs=2")
+
+
+@pytest.fixture(scope="module")
+def source():
+    return load_source("resnet8", weights="digits")
+
+
+def quantized(source, model):
+    """The model in integer form, its ranges from a few batches and not from a training."""
+    net = methods.forms(model, model, settings("qat")).model
+    images = np.asarray(source.card.preprocess(source.dataset.train.fetch(np.arange(256)).numpy()))
+    norms = [layer for layer in net.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    for layer in norms:
+        layer.trainable = False
+    for start in range(0, 256, 64):
+        net(images[start : start + 64], training=True)
+    return net
+
+
+@pytest.fixture(scope="module")
+def integers(source):
+    return dataclasses.replace(source, model=quantized(source, source.model), name="integers")
+
+
+# ---- files
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("io", ["int8", pytest.param("float32", marks=pytest.mark.large)])
+def test_ranges_take_the_place_of_calibration_images(integers, io, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline.calibration, "sample", lambda *_: pytest.fail("images were asked for"))
+    path = tmp_path / "q.tflite"
+    report = pipeline.export(integers, [(artifact("tflite:int8", io=io), path)], engine="reference")
+    (row,) = report.rows
+    assert row.passed
+    assert row.agreement > 0.99
+    assert row.sqnr["probabilities"] > 25  # what is left are single steps: Keras has rounded everything else
+    assert {"CONV_2D", "ADD", "MEAN", "FULLY_CONNECTED", "SOFTMAX"} <= set(row.operators)
+    assert json.loads((tmp_path / "q.tflite.manifest.json").read_text())["calibration"] is None
+
+
+@pytest.mark.slow
+def test_pre_activation_nets_have_no_float_and_no_loose_multiplications(source, tmp_path):
+    spec_model = build("resnetv2_20_cifar", weights=None)
+    model = dataclasses.replace(
+        source, model=quantized(source, spec_model), card=dataclasses.replace(source.card, spec=None)
+    )
+    path = tmp_path / "v2.tflite"
+    (row,) = pipeline.export(model, [(artifact("tflite:int8"), path)], limit=64, engine="reference").rows
+    assert row.operators["DEPTHWISE_CONV_2D"] == 10
+    assert "MUL" not in row.operators
+    assert row.unfolded == 0
+    # An untrained net's classes are ties; its values must agree all the same.
+    assert row.max_abs < 0.05
+
+
+@pytest.mark.slow
+def test_ranges_that_do_not_cover_the_net_are_an_error(source, tmp_path):
+    image = keras.Input((32, 32, 3))
+    x = quantized(source, source.model)(image)
+    half = keras.Model(image, keras.layers.Softmax()(keras.layers.Dense(10)(keras.ops.exp(x))))
+    with pytest.raises(InputError, match="do not cover"):
+        pipeline.export(dataclasses.replace(source, model=half), [(artifact("tflite:int8"), tmp_path / "x.tflite")])
+
+
+@pytest.mark.parametrize(
+    ("name", "choices", "message"),
+    [
+        ("tflite:float16", {}, "trained for int8"),
+        ("tflite:int8@litert", {}, "trained for int8"),
+        ("onnx:int8", {}, "trained for int8"),
+        ("tflite:int8", {"cam": True}, "one output"),
+    ],
+)
+def test_other_files_of_integer_nets_are_refused(integers, name, choices, message, tmp_path):
+    made = artifact(name, **choices)
+    with pytest.raises(InputError, match=message):
+        pipeline.export(integers, [(made, made.file(tmp_path, "x"))])
+
+
+# ---- the command
+
+
+@pytest.mark.slow
+def test_a_person_compresses_evaluates_and_exports(tmp_path, capsys):
+    assert compress.main([*FAST, "--method", "qat", "-o", "small", "--json", "figures.json"]) == 0
+    out = capsys.readouterr().out
+    assert "original, int8 after training" in out
+    assert "next: python -m export" in out
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures == json.loads((tmp_path / "small" / "compression.json").read_text())
+    first, _, made = figures["entries"]
+    assert made["gzip_bytes"] < made["size_bytes"] < first["size_bytes"] / 3
+    assert made["latency_ms"] > 0
+    assert all(gate["passed"] for gate in figures["gates"])
+    runner = open_runner(made["file"])
+    assert runner.input.dtype == "int8"
+    assert of_file(tmp_path / "small" / "model-int8.tflite").arena < 60_000
+    # Its own file again, from the Keras model alone.
+    assert cli.main_of_format("tflite", ["--int8", "--model", "small/model.keras", "-o", "again.tflite"]) == 0
+    # Once more into the same folder: nothing is lost, and --resume has nothing left to train.
+    assert compress.main([*FAST, "--method", "qat", "-o", "small"]) == 2
+    assert "exists and is not empty" in capsys.readouterr().err
+    assert compress.main([*FAST, "--method", "prune", "-o", "small", "--resume"]) == 2
+    assert "another compression: settings" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_net_that_became_worse_is_kept_under_a_name_that_says_so(tmp_path, capsys):
+    command = [*FAST, "--method", "prune", "--sparsity", "0.97", "-o", "small"]
+    assert compress.main(command) == 1
+    assert "kept as small/model.failed.keras" in capsys.readouterr().err
+    assert (tmp_path / "small" / "model.failed.keras").exists()
+    assert not (tmp_path / "small" / "model.keras").exists()
+    gates = {
+        gate["name"]: gate["passed"]
+        for gate in json.loads((tmp_path / "small" / "compression.json").read_text())["gates"]
+    }
+    assert gates["share of zeros"]
+    assert not gates["drop"]
+    assert compress.main([*command, "--resume", "--gate", "drop=100"]) == 0  # trained already
+    assert (tmp_path / "small" / "model.keras").exists()
+    assert not (tmp_path / "small" / "model.failed.keras").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "method", ["qat", pytest.param("prune", marks=pytest.mark.large), pytest.param("cluster", marks=pytest.mark.large)]
+)
+def test_the_twin_of_tfmot(method, tmp_path, capsys):
+    if not importlib.util.find_spec("tensorflow_model_optimization"):  # an import would switch tf.keras here
+        pytest.skip("tensorflow-model-optimization is not installed")
+    compress.main([*FAST, "--method", method, "--engine", "tfmot", "-o", "small", "--gate", "drop=2"])
+    figures = json.loads((tmp_path / "small" / "compression.json").read_text())
+    # Two epochs are too few to be as good as before on every one of 360 images.
+    assert all(gate["passed"] for gate in figures["gates"] if "after training" not in gate["name"])
+    model, found = load_model(figures["model"])
+    assert found.recipe == "digits-resnet8"
+    assert figures["engine"] == "tfmot"
+    plain = {"prune": "share of zeros", "cluster": "values in a kernel"}
+    assert method == "qat" or figures["gates"][0]["name"] == plain[method]
+    assert "TF_USE_LEGACY_KERAS" not in os.environ  # of the child only
+    assert isinstance(model, keras.Model)
+
+
+def refused(capsys, *arguments):
+    assert compress.main(list(arguments)) == 2
+    text = capsys.readouterr().err
+    assert text.startswith("error: ")
+    assert len(text.splitlines()) == 1
+    return text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--method", "shrink"], "expected qat, prune, cluster"),
+        (["--method", "prune", "--sparsity", "1.2"], "above 0 and below 1"),
+        (["--method", "cluster", "--clusters", "1"], "2 to 256"),
+        (["--method", "qat", "--engine", "magic"], "unknown engine"),
+        (["--method", "qat", "--recipe", "slow"], "unknown recipe"),
+        (["--method", "qat", "--gate", "speed=1"], "gate speed"),
+        (["--method", "qat", "--set", "epochs=0"], "more than 0"),
+        (["--method", "prune", "--channels", "0.5", "--engine", "tfmot"], "has no prune-channels-0.5"),
+        (["--method", "qat", "--engine", "tfmot", "--set", "ema=0.9"], "does not know ema"),
+        (["--method", "qat", "--engine", "tfmot", "--strategy", "mirrored"], "trains on one device"),
+        (["--method", "qat", "--strategy", "multiworker"], "none or mirrored"),
+    ],
+)
+def test_wrong_usage_is_one_line(arguments, message, capsys, tmp_path):
+    assert message in refused(capsys, "--model", "resnet8", "--weights", "digits", "-o", "small", *arguments)
+    assert not (tmp_path / "small").exists()
+
+
+def test_an_engine_that_is_not_installed_names_the_extra(monkeypatch, capsys):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if "optimization" in name else find(name))
+    text = refused(capsys, "--model", "resnet8", "--weights", "digits", "--method", "qat", "--engine", "tfmot")
+    assert "pip install 'keras-resnet-toolkit[export]'" in text
+
+
+def test_models_that_tfmot_cannot_have(source, capsys, tmp_path):
+    other = build("resnet8", classes=10)
+    named = dataclasses.replace(source.card, spec="resnet20_cifar")
+    save_model(other, tmp_path / "other.keras", named)
+    text = refused(capsys, "--model", "other.keras", "--method", "prune", "--engine", "tfmot")
+    assert "do not match those of other.keras: conv1_conv/bias, " in text
+    save_model(other, tmp_path / "elsewhere.keras", dataclasses.replace(source.card, spec=None))
+    assert "names none" in refused(capsys, "--model", "elsewhere.keras", "--method", "prune", "--engine", "tfmot")
+    save_model(
+        build("resnetv2_20_cifar"), tmp_path / "v2.keras", dataclasses.replace(source.card, spec="resnetv2_20_cifar")
+    )
+    text = refused(capsys, "--model", "v2.keras", "--method", "qat", "--engine", "tfmot")
+    assert "cannot quantize: conv2_block1_preact_bn, " in text
+
+
+def test_layers_that_cannot_be_quantized_are_named(source, capsys, tmp_path):
+    image = keras.Input((32, 32, 3))
+    x = keras.layers.Conv2D(4, 3, activation="gelu", name="odd_conv")(image)
+    x = keras.layers.Dense(10, activation="softmax")(keras.layers.GlobalAveragePooling2D()(x))
+    save_model(keras.Model(image, x), tmp_path / "odd.keras", dataclasses.replace(source.card, spec=None))
+    assert "odd_conv (Conv2D)" in refused(capsys, "--model", "odd.keras", "--method", "qat")
+
+
+def test_a_model_without_data_cannot_be_trained(capsys, tmp_path):
+    save_model(build("resnet8"), tmp_path / "bare.keras", card.ModelCard())
+    assert "names no dataset that is here" in refused(capsys, "--model", "bare.keras", "--method", "qat")
+
+
+def test_the_recipe_takes_over_what_the_model_was_trained_with(source):
+    found = adapted(RECIPES["compress"], source, settings("qat"))
+    assert (found.dataset, found.preprocess, found.augmentation, found.model) == ("digits", "tf", "affine", "resnet8")
+    assert found.precise_bn == 0
+    assert adapted(RECIPES["compress"], source, settings("prune")).precise_bn > 0
+
+
+def test_every_method_has_a_limit_and_every_engine_a_row():
+    for how in (settings("qat"), settings("qat", weight_bits=4), settings("prune"), settings("prune", channels=0.5)):
+        assert 0 < limits(how)["drop"] < 2
+    assert set(ENGINES) == {"native", "tfmot"}
+    assert get_engine("native").name == "native"
+    assert formats.FORMATS["tflite"].offers["weight_only_int4"].quantizers == ("litert",)
