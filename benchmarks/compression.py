@@ -5,8 +5,9 @@ Every row is one call of `python -m export.compress`, resumable: run the same co
 finished rows are only read. The table goes to RUNS/results.json and, with --write, to benchmarks/compression.json,
 from which tools/readme_tables.py makes the README's.
 
-Run it: python benchmarks/compression.py --data-dir CIFAR --runs RUNS [--net NAME ...] [--epochs N] [--write]
-(about 3 hours on two Zen 4 cores)
+Run it: python benchmarks/compression.py --data-dir CIFAR --runs RUNS [--net NAME ...] [--engine NAME ...]
+    [--epochs N] [--finished] [--write]
+(about 5 hours on two Zen 4 cores)
 """
 
 from __future__ import annotations
@@ -81,6 +82,8 @@ def run(net: str, engine: str, case: Case, args: argparse.Namespace) -> dict | N
     """One row's figures; None where the command failed for another reason than a gate."""
     folder = args.runs / f"{net}-{engine}-{case.what.replace(' ', '-').replace('%', 'percent').replace(':', 'of')}"
     result = folder / "compression.json"
+    if not result.is_file() and args.finished:
+        return None
     if not result.is_file():
         command = [sys.executable, "-m", "export.compress", "--model", net, "--weights", "cifar10", *case.arguments]
         command += ["--engine", engine, "--data-dir", str(args.data_dir), "--set", f"epochs={args.epochs}"]
@@ -141,6 +144,7 @@ def main() -> int:
     parser.add_argument("--net", action="append", choices=NETS)
     parser.add_argument("--engine", action="append", choices=("native", "tfmot"))
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--finished", action="store_true", help="only read what is there")
     parser.add_argument("--write", action="store_true", help="benchmarks/compression.json, for the README")
     args = parser.parse_args()
     args.runs.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,8 @@ from export.report import Report
 from export.source import Evidence, Source
 from export.verify import sqnr
 from keras_resnet import console
-from keras_resnet.errors import GateError
+from keras_resnet.compression.rewriting import is_quantized
+from keras_resnet.errors import GateError, InputError
 from keras_resnet.runners import open_runner
 
 _RANKED_ON = 64  # images that rank the layers; the gates are judged on all
@@ -54,6 +55,8 @@ def auto_float(
     Example:
         >>> auto_float(load_source("v2.keras"), Path("v2.tflite"), gates={"drop": 0.1})  # doctest: +SKIP
     """
+    if is_quantized(source.model):
+        raise InputError("the model was trained for int8 in all layers: --auto-float is for models that were not")
     base = artifact("tflite:int8", quantizer="litert", io=io)
     choosing = _without_test_images(source)
     with tempfile.TemporaryDirectory() as name:

@@ -235,6 +235,14 @@ def _artifacts(args: argparse.Namespace) -> list[Artifact]:
     return made
 
 
+def _possible(chosen: list[Artifact], source) -> list[Artifact]:
+    """Without the files that cannot hold the ranges of a model trained for integers."""
+    from export.placing import holds_ranges
+    from keras_resnet.compression.rewriting import is_quantized
+
+    return [made for made in chosen if holds_ranges(made)] if is_quantized(source.model) else chosen
+
+
 _NOT_FOR_TARGETS = {  # what the contract decides
     "layout": "nhwc",
     "features": (),
@@ -319,6 +327,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 raise InputError(f"--{name.replace('_', '-')} goes with --target NAME")
         chosen = _artifacts(args)
         source = open_source(args)
+        if args.all:
+            chosen = _possible(chosen, source)
         folder = args.output or _FOLDER / source.name
         html, json = folder / "report.html", folder / "report.json"
         from keras_resnet.files import refuse_existing

@@ -18,7 +18,6 @@ _EPILOG = (
     "all gates hold, 1 when the compressed model is worse than allowed (it is kept as model.failed.keras), 2 for wrong "
     "usage or input."
 )
-_RECIPE = "compress"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -51,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--preserve", help=f"qat: keep the model's {' or '.join(PRESERVED)}; cluster: keep its sparsity"
     )
-    parser.add_argument("--recipe", default=_RECIPE, help="of the training (default %(default)s)")
+    parser.add_argument("--recipe", help="of the training (default: prune for that method, else compress)")
     parser.add_argument(
         "--set",
         action="append",
@@ -83,7 +82,8 @@ def _settings(args: argparse.Namespace) -> Settings:
 
 def _work(args: argparse.Namespace) -> int:
     chosen = _settings(args)
-    recipe = override(get_recipe(args.recipe), args.set)
+    name = args.recipe or ("prune" if args.method == "prune" else "compress")
+    recipe = override(get_recipe(name), args.set)
     source = open_source(args)
     from export.compression import compress
 

@@ -38,7 +38,14 @@ def check_target(source: Source, made: Artifact, path: Path, overwrite: bool, ca
     if path.suffix != made.format.suffix:
         raise InputError(f"{path}: expected a name that ends in {made.format.suffix}")
     if is_quantized(source.model):
-        _check_trained_for_integers(made)
+        if not holds_ranges(made):
+            raise InputError(
+                f"{made.name}: the model was trained for int8 and has its ranges: expected tflite:int8, keras:float32 "
+                "or saved_model:float32, without --features and --with-cam; export the model that it was made from for "
+                "others"
+            )
+        if calibrate_with is not None:
+            raise InputError("the model was trained for int8 and has its ranges: leave out --calibration")
     elif made.precision in CALIBRATED and source.dataset is None and calibrate_with is None:
         raise InputError(
             f"{made.name} needs images to calibrate with, and the model names no dataset that is here: pass "
@@ -47,16 +54,15 @@ def check_target(source: Source, made: Artifact, path: Path, overwrite: bool, ca
         )
 
 
-def _check_trained_for_integers(made: Artifact) -> None:
-    """Only some files can hold the ranges of quantization-aware training."""
+def holds_ranges(made: Artifact) -> bool:
+    """Whether a file can hold what a model trained for integers computes.
+
+    Args:
+        made: the artifact.
+    """
     as_trained = made.format.name in ("keras", "saved_model")
-    if not as_trained and (made.format.name, made.precision, made.quantizer) != ("tflite", "int8", "tensorflow"):
-        raise InputError(
-            f"{made.name}: the model was trained for int8 and has its ranges: expected tflite:int8, keras:float32 or "
-            "saved_model:float32; export the model that it was made from for others"
-        )
-    if len(made.outputs) > 1:
-        raise InputError("a model trained for int8 has one output: leave out --features and --with-cam")
+    as_integers = (made.format.name, made.precision, made.quantizer) == ("tflite", "int8", "tensorflow")
+    return (as_trained or as_integers) and len(made.outputs) == 1
 
 
 def name(path: Path, row: Row) -> Path:

@@ -75,8 +75,8 @@ def refuse(source: Source, settings: Settings, recipe: Recipe, strategy: str) ->
     other += ["schedule"] * (recipe.schedule == "plateau")
     if other:
         raise InputError(
-            f"recipe {recipe.name}: engine tfmot does not know {', '.join(other)}; leave them as in recipe compress, "
-            "or use --engine native"
+            f"recipe {recipe.name}: engine tfmot does not know {', '.join(other)}; leave them as in recipe "
+            f"{plain.name}, or use --engine native"
         )
     loose = sorted(rewriting.loose_norms(source.model))
     if settings.method == "qat" and loose:

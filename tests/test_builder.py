@@ -22,6 +22,7 @@ def _names(model):
     return ["pool" if re.search(r"max_pooling2d|_0_pool", layer.name) else layer.name for layer in model.layers[1:]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("peer", SLOW_PEERS)
 @pytest.mark.parametrize("top", [True, False])
 def test_layers_are_those_of_keras_applications_in_their_order(peer, top):
@@ -32,6 +33,7 @@ def test_layers_are_those_of_keras_applications_in_their_order(peer, top):
     assert (ours.name, ours.input_shape, ours.output_shape) == (theirs.name, theirs.input_shape, theirs.output_shape)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("peer", ["ResNet50", pytest.param("ResNet50V2", marks=pytest.mark.slow)])
 def test_outputs_are_those_of_keras_applications(peer):
     theirs = getattr(keras.applications, peer)(weights=None)
@@ -74,6 +76,7 @@ def test_input_tensor_reaches_back_to_its_source():
     assert model.output_shape == (None, 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "projections"),
     [
@@ -233,6 +236,7 @@ def test_imagenet_weights_have_the_rules_of_keras_applications(peer, arguments, 
         getattr(keras_resnet, peer)(**arguments)
 
 
+@pytest.mark.slow
 def test_nets_deeper_than_the_recursion_limit_are_built_and_the_limit_is_restored(mini_spec):
     import dataclasses
 

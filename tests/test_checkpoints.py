@@ -181,6 +181,7 @@ def stopped(one_stopped, tmp_path):
     return Path(shutil.copytree(one_stopped, tmp_path / "run"))
 
 
+@pytest.mark.slow
 def test_damaged_checkpoints_are_passed_over_and_named(stopped, short, capsys):
     older, newer = checkpoints.all_of(stopped / "checkpoints")
     content = bytearray(newer.read_bytes())
@@ -230,6 +231,7 @@ def test_directories_without_a_run(tmp_path, short, capsys):
         assert said in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_said_and_the_old_checkpoint_stays(short, tmp_path, monkeypatch):
     real = checkpoints.save_file
 

@@ -14,6 +14,7 @@ def _run(capfd, *arguments):
     return status, captured.out, captured.err
 
 
+@pytest.mark.slow
 def test_evaluate_prints_and_writes_the_figures(capfd):
     status, out, err = _run(
         capfd, "evaluate", "--model", "resnet8", "--weights", "digits", "--dataset", "digits", "--json", "e.json"

@@ -308,6 +308,7 @@ def test_channels_inside_residuals_can_go(name, count):
     assert all(span.first.endswith("_conv") and not span.first.endswith(("_0_conv", "_3_conv")) for span in found)
 
 
+@pytest.mark.slow
 def test_removing_channels_that_nobody_reads_changes_nothing():
     model = randomized(build("resnet20_cifar"))
     random, kept = np.random.default_rng(0), {}

@@ -466,6 +466,7 @@ def test_random_crops_are_parts_of_the_file_and_mirrored_on_demand(tmp_path, suf
     np.testing.assert_array_equal(mirrored, middle[:, ::-1])
 
 
+@pytest.mark.slow
 def test_random_crops_of_a_pipeline_are_functions_of_seed_and_epoch(image_folder):
     split = load_dataset(image_folder, image_shape=(16, 16, 3)).train
 

@@ -70,12 +70,14 @@ def _build(path, **arguments):
     return build("resnet50", weights=path, include_top=False, input_shape=(32, 32, 3), **arguments)
 
 
+@pytest.mark.slow
 def test_in_the_order_of_the_layers_where_names_are_others(theirs, notop, tmp_path):
     renamed = _rename(notop, tmp_path / "w.h5", lambda index, name: (name, f"layer_{index}"))
     assert _equal(_build(renamed), theirs)
     assert _equal(_build(renamed, prefix="a_"), theirs)
 
 
+@pytest.mark.slow
 def test_by_name_where_the_order_is_another(theirs, notop, tmp_path):
     with h5py.File(notop) as file:
         names = list(file["model_weights"].attrs["layer_names"])[::-1]
@@ -84,6 +86,7 @@ def test_by_name_where_the_order_is_another(theirs, notop, tmp_path):
     assert _equal(_build(reversed_, prefix="a_"), theirs)
 
 
+@pytest.mark.slow
 def test_order_is_not_trusted_where_an_option_changes_it(theirs, notop, tmp_path):
     dropped = _build(notop, stochastic_depth=0.1)  # by name
     block = "conv2_block1_3_conv"
@@ -96,6 +99,7 @@ def test_order_is_not_trusted_where_an_option_changes_it(theirs, notop, tmp_path
         build("resnet8", stochastic_depth=0.1, weights=tmp_path / "w.weights.h5")
 
 
+@pytest.mark.slow
 def test_a_file_with_head_is_left_over_in_a_net_without_unless_adapted(tmp_path):
     with_head = keras_resnet.ResNet50(weights=None, classes=5, input_shape=(32, 32, 3))
     with_head.save(tmp_path / "top.h5")

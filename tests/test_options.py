@@ -52,6 +52,7 @@ def test_every_combination_of_dilations_has_its_size_and_the_same_weights(name, 
 
 
 # Option D's pool has no dilation (as in timm), so with two dilated stages its shortcut is not the strided net's.
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "output_stride"), [*_cases(KINDS, 16), *_cases(KINDS, 8, without="D")])
 def test_dilated_nets_compute_what_the_strided_ones_do_and_more_between(name, output_stride):
     strided = _randomized(build(name, input_shape=(96, 96, 3), include_top=False))
@@ -165,6 +166,7 @@ def test_features_on_a_given_tensor_count_from_it():
 # --- Rank
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rank", [1, 3])
 @pytest.mark.parametrize(
     "name",
@@ -213,6 +215,7 @@ def test_a_sequence_is_an_image_of_one_row():
 # --- Regularisation, initial values
 
 
+@pytest.mark.slow
 def test_stochastic_depth_falls_linearly_and_drops_whole_branches():
     model = build("resnet34", stochastic_depth=0.5, include_top=False, input_shape=(32, 32, 3))
     drops = [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
@@ -228,6 +231,7 @@ def test_stochastic_depth_falls_linearly_and_drops_whole_branches():
     np.testing.assert_allclose(model(images, training=False), plain(images, training=False), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "resnet50_v1_5", "resnetv2_18", "resnet8", "resnet10t"])
 def test_zero_initial_residuals_leave_the_shortcut(name):
     model = build(name, zero_init_residual=True, input_shape=(64, 64, 3), include_top=False)

@@ -38,6 +38,7 @@ def _build(name, path):
     return build(name, weights=path, input_shape=(64, 64, 3), classes=10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TIMM)
 def test_every_tensor_of_timm_is_used_and_every_variable_filled(name, tmp_path):
     state = _state(name)
@@ -125,6 +126,7 @@ def test_truncated_npz(tmp_path):
 # --- The other way
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TIMM)
 def test_exported_files_have_timms_names_and_shapes_and_come_back(name, tmp_path):
     model = _build(name, None)

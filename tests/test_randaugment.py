@@ -100,6 +100,7 @@ def test_draws_decide_everything(picture):
     assert 5 <= unchanged.sum() <= 30  # a quarter, and operations at a level that changes nothing
 
 
+@pytest.mark.slow
 def test_every_operation_is_drawn_equally_often(picture):
     count = 300
     choices = np.linspace(0, 1, count, endpoint=False, dtype="f")
@@ -125,6 +126,7 @@ def test_magnitudes_are_normally_distributed_about_theirs(picture):
     assert levels.std() == pytest.approx(0.5, abs=0.08)
 
 
+@pytest.mark.slow
 def test_pipelines_with_it_are_repeatable(digits):
     row = get_augmentation("crop-flip-rand5")
 

@@ -184,6 +184,7 @@ def test_an_interrupted_preparation_leaves_nothing(digits, tmp_path, monkeypatch
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_arrays_are_prepared_as_png(digits, tmp_path):
     prepare(digits, tmp_path / "digits", shards=2)
     again = load_dataset(tmp_path / "digits", image_shape=(32, 32, 3))

@@ -42,6 +42,7 @@ def test_losses_weights_and_statistics_are_those_without_it(name, policy):
     np.testing.assert_array_equal(plain[2], ours[2])
 
 
+@pytest.mark.slow
 def test_without_the_guard_statistics_would_move_twice(monkeypatch):
     """The control: what the test above would see."""
     plain = _trained("resnet8", False, steps=1)
@@ -51,6 +52,7 @@ def test_without_the_guard_statistics_would_move_twice(monkeypatch):
     assert any(not np.array_equal(a, b) for a, b in zip(plain[1], ours[1], strict=True))
 
 
+@pytest.mark.slow
 def test_the_graph_of_a_step_keeps_one_tensor_a_block():
     """TensorFlow keeps what the backward pass reads: with rematerialisation the forward convolutions occur twice."""
     import tensorflow as tf

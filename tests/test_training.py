@@ -187,6 +187,7 @@ def test_decay_leaves_biases_and_norms_alone_unless_told(mini_spec, optimizer, d
         np.testing.assert_allclose(variable.numpy(), 0.95 if decayed else 1.0, rtol=1e-6, err_msg=variable.path)
 
 
+@pytest.mark.slow
 def test_run_directory_is_complete(short_run, short_recipe):
     assert {p.name for p in short_run.iterdir()} == {
         "model.keras",
@@ -433,6 +434,7 @@ def test_progress_tells_the_rate_the_accuracy_and_the_time_left(live, monkeypatc
         assert lines[0].endswith("1:00 left")  # two of six steps took 30 s
 
 
+@pytest.mark.slow
 def test_precise_statistics_are_means_over_the_training_images(digits, short_recipe):
     """The first norm's input does not depend on other norms: its statistics are those of that convolution's output."""
     from keras_resnet import build

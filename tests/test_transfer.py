@@ -58,6 +58,7 @@ def test_the_body_comes_from_the_weights_and_the_head_is_new(recipe):
     np.testing.assert_array_equal(same.layers[-1].get_weights()[0], pretrained.layers[-1].get_weights()[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("freeze", "first"), [("none", "conv1_"), ("stem", "conv2_"), ("stage2", "conv3_"), ("all", "predictions")]
 )
@@ -69,6 +70,7 @@ def test_frozen_stages_learn_nothing_not_even_statistics(recipe, freeze, first):
     assert ("conv4_block1_1_bn/moving_mean" in changed) == (freeze != "all")
 
 
+@pytest.mark.slow
 def test_first_the_head_learns_then_every_stage_at_a_rate_of_its_own(recipe):
     recipe = dataclasses.replace(recipe, layer_decay=0.1, weight_decay=0.0, momentum=0.0, nesterov=False, epochs=100)
     assert set(_step(_model(recipe), dataclasses.replace(recipe, head_epochs=3.0), 3)) == {

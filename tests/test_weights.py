@@ -155,6 +155,7 @@ def test_registered_rows_have_their_facts(row):
         assert build(row.spec, weights=row.name)
 
 
+@pytest.mark.slow
 def test_public_files_are_fetched_with_their_hash_and_loaded(monkeypatch, tmp_path):
     theirs = keras.applications.ResNet50(weights=None, include_top=False, input_shape=(32, 32, 3))
     theirs.save(tmp_path / "file.h5")
@@ -171,6 +172,7 @@ def test_public_files_are_fetched_with_their_hash_and_loaded(monkeypatch, tmp_pa
     assert asked["origin"].endswith("/resnet/" + asked["name"])
 
 
+@pytest.mark.slow
 def test_downloads_are_checked_by_hash_and_a_wrong_one_loads_nothing(monkeypatch, tmp_path):
     import dataclasses
     import hashlib

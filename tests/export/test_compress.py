@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from export import artifact, cli, compress, formats, load_source, pipeline
+from export import artifact, auto_float, cli, compress, formats, load_source, pipeline
 from export.compression import adapted, limits
 from export.engines import ENGINES, get_engine
 from export.fit import of_file
@@ -91,7 +91,7 @@ def test_ranges_that_do_not_cover_the_net_are_an_error(source, tmp_path):
         ("tflite:float16", {}, "trained for int8"),
         ("tflite:int8@litert", {}, "trained for int8"),
         ("onnx:int8", {}, "trained for int8"),
-        ("tflite:int8", {"cam": True}, "one output"),
+        ("tflite:int8", {"cam": True}, "without --features"),
     ],
 )
 def test_other_files_of_integer_nets_are_refused(integers, name, choices, message, tmp_path):
@@ -201,6 +201,7 @@ def test_an_engine_that_is_not_installed_names_the_extra(monkeypatch, capsys):
     assert "pip install 'keras-resnet-toolkit[export]'" in text
 
 
+@pytest.mark.slow
 def test_models_that_tfmot_cannot_have(source, capsys, tmp_path):
     other = build("resnet8", classes=10)
     named = dataclasses.replace(source.card, spec="resnet20_cifar")
@@ -242,3 +243,13 @@ def test_every_method_has_a_limit_and_every_engine_a_row():
     assert set(ENGINES) == {"native", "tfmot"}
     assert get_engine("native").name == "native"
     assert formats.FORMATS["tflite"].offers["weight_only_int4"].quantizers == ("litert",)
+
+
+def test_what_else_an_integer_net_does_not_go_with(integers, tmp_path):
+    made = artifact("tflite:int8")
+    with pytest.raises(InputError, match="leave out --calibration"):
+        pipeline.export(integers, [(made, made.file(tmp_path, "x"))], calibrate_with=tmp_path)
+    with pytest.raises(InputError, match="--auto-float is for models"):
+        auto_float(integers, tmp_path / "x.tflite")
+    possible = cli._possible([artifact(name) for name in formats.all_artifacts(("tensorflow", "litert"))], integers)
+    assert [each.name for each in possible] == ["tflite:int8", "saved_model:float32", "keras:float32"]
