@@ -103,7 +103,7 @@ _PRUNE = dataclasses.replace(
     _COMPRESS,
     name="prune",
     learning_rate=0.1,  # what is left must learn what the rest knew: training accuracy is higher than at 0.02
-    expected=(0.88,),
+    expected=(0.8836,),  # seed 0, half of the weights, float32
     command="python -m export.compress --method prune --model resnet8 --weights cifar10 --data-dir DIR",
 )
 _PUBLISHED = "published figure; not run here"
