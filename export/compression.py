@@ -266,6 +266,11 @@ def adapted(recipe: Recipe, source: Source, settings: Settings, dataset: str | N
     names = [name for name, row in PREPROCESS.items() if row == source.card.preprocess]
     if not names:
         raise InputError(f"{source.origin} has an input convention of its own: {source.card.preprocess.to_json()}")
+    known, outputs = len(source.dataset.classes), source.model.output_shape[-1]
+    if known != outputs:
+        raise InputError(
+            f"{source.dataset.name} has {known} classes, the model {outputs}: it cannot be trained on them"
+        )
     return dataclasses.replace(
         recipe,
         model=source.card.spec or "",

@@ -40,6 +40,8 @@ def _train_native(source, settings, recipe, folder: Path, *, data_dir, resume, s
     from keras_resnet.compression.nets import Compressed
     from keras_resnet.training import train
 
+    if settings.channels:
+        say("choosing channels, and fitting the kernels behind them (a minute)")
     nets = Compressed(source.model, source.card, settings)
     # An interrupted call may have stopped before the run began.
     result = train(recipe, nets=nets, data_dir=data_dir, run_dir=folder, resume=resume, strategy=strategy)
