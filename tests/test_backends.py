@@ -93,7 +93,7 @@ assert keras.backend.backend() == "jax" and len(keras.distribution.list_devices(
 """
 
 
-@pytest.mark.slow
+@pytest.mark.large
 def test_a_recipe_trains_on_jax_over_two_devices_and_resumes(tmp_path):
     if importlib.util.find_spec("jax") is None:
         pytest.skip("jax is not installed: training on Keras' JAX backend was not tried")

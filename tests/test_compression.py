@@ -440,7 +440,7 @@ def test_an_interrupted_pruning_ends_like_an_uninterrupted_one(trained, recipe, 
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.slow
+@pytest.mark.large
 def test_quantization_aware_training_freezes_norms_and_resumes(trained, recipe, tmp_path, monkeypatch):
     recipe = dataclasses.replace(recipe, epochs=4)
     how = settings("qat")
@@ -468,7 +468,10 @@ def test_quantization_aware_training_freezes_norms_and_resumes(trained, recipe, 
 @pytest.mark.parametrize(
     ("how", "changes"),
     [
-        (settings("qat"), {"remat": True, "ema": 0.9, "accumulation": 2, "distillation": 0.0}),
+        pytest.param(
+            settings("qat"), {"remat": True, "ema": 0.9, "accumulation": 2, "distillation": 0.0},
+            marks=pytest.mark.large,
+        ),
         (settings("cluster"), {"steps_per_execution": 2, "dropout": 0.1, "optimizer": "adamw", "coupled_decay": False,
                                "learning_rate": 1e-4, "precision": "mixed_bfloat16"}),
     ],

@@ -46,7 +46,9 @@ MODULES += [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize(
+    "module", [pytest.param(name, marks=pytest.mark.large if name == "applications" else ()) for name in MODULES]
+)
 def test_examples_in_docstrings_run(module):
     result = doctest.testmod(importlib.import_module(f"keras_resnet.{module}"), optionflags=doctest.ELLIPSIS)
     assert result.failed == 0

@@ -73,8 +73,8 @@ def compressed(
         >>> from keras_resnet.compression.layers import RoundedKernel
         >>> from keras_resnet.compression.rewriting import compressed
         >>> net = compressed(keras_resnet.build("resnet8"), lambda layer: [RoundedKernel(8)], bits=8)
-        >>> [layer.name for layer in net.layers[:5]]
-        ['input_layer', 'image_range', 'conv1_conv', 'conv1_bn', 'conv1_relu']
+        >>> [layer.name for layer in net.layers[1:6]]
+        ['image_range', 'conv1_conv', 'conv1_bn', 'conv1_relu', 'conv1_relu_range']
     """
     check(model, quantized=bool(bits))
     places = _places(model) if bits else {}

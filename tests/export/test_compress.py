@@ -127,10 +127,20 @@ def test_a_person_compresses_evaluates_and_exports(tmp_path, capsys):
     assert "another compression: settings" in capsys.readouterr().err
 
 
+WORSE = (*FAST, "--method", "prune", "--sparsity", "0.97", "-o", "small")
+
+
+@pytest.mark.large
+def test_a_finished_training_is_measured_again(tmp_path):
+    assert compress.main(WORSE) == 1
+    assert compress.main([*WORSE, "--resume", "--gate", "drop=100"]) == 0  # trained already
+    assert (tmp_path / "small" / "model.keras").exists()
+    assert not (tmp_path / "small" / "model.failed.keras").exists()
+
+
 @pytest.mark.slow
 def test_a_net_that_became_worse_is_kept_under_a_name_that_says_so(tmp_path, capsys):
-    command = [*FAST, "--method", "prune", "--sparsity", "0.97", "-o", "small"]
-    assert compress.main(command) == 1
+    assert compress.main([*WORSE, "--limit", "100"]) == 1
     assert "kept as small/model.failed.keras" in capsys.readouterr().err
     assert (tmp_path / "small" / "model.failed.keras").exists()
     assert not (tmp_path / "small" / "model.keras").exists()
@@ -140,9 +150,6 @@ def test_a_net_that_became_worse_is_kept_under_a_name_that_says_so(tmp_path, cap
     }
     assert gates["share of zeros"]
     assert not gates["drop"]
-    assert compress.main([*command, "--resume", "--gate", "drop=100"]) == 0  # trained already
-    assert (tmp_path / "small" / "model.keras").exists()
-    assert not (tmp_path / "small" / "model.failed.keras").exists()
 
 
 @pytest.mark.slow
