@@ -502,7 +502,7 @@ train(recipe, nets=Compressed(*load_named("resnet8", "digits"), how), run_dir="r
 """
 
 
-@pytest.mark.slow
+@pytest.mark.large
 @pytest.mark.parametrize("method", ["qat", pytest.param("prune", marks=pytest.mark.large)])
 def test_strategies_work_with_compressed_nets(method, digits, tmp_path):
     child = subprocess.run([sys.executable, "-c", MIRRORED, method], capture_output=True, text=True, check=False)

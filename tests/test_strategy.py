@@ -109,7 +109,7 @@ def test_the_loop_under_a_strategy_trains_validates_and_resumes(short_recipe, tm
     assert again == two
 
 
-@pytest.mark.slow
+@pytest.mark.large
 def test_a_worker_that_dies_is_named_and_all_go_on(tmp_path):
     workers = _ports(2)
     base = [sys.executable, "-u", "-m", "keras_resnet", "train", "--recipe", "digits-resnet8", "--resume", "run"]

@@ -226,7 +226,7 @@ def test_same_seed_same_weights_bit_for_bit(short_run, short_recipe, tmp_path):
     assert not all(np.array_equal(a, b) for a, b in zip(first, third, strict=True))
 
 
-@pytest.mark.slow
+@pytest.mark.large
 def test_digits_recipe_reaches_its_accuracy(digits, tmp_path):
     from keras_resnet import evaluate, open_runner
 
