@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from export import manifest, pipeline
-from export.engines import ENGINES, get_engine
+from export.engines import get_engine
 from export.formats import artifact
 from export.report import Report, Row
 from export.source import Source
@@ -385,6 +385,3 @@ def _structure(source: Source, small: keras.Model, settings: Settings) -> Gate:
 
 def _values(kernel: np.ndarray) -> int:
     return len(np.unique(kernel))
-
-
-__all__ = ["ENGINES", "Entry", "Outcome", "adapted", "compress", "limits"]

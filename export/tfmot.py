@@ -27,6 +27,7 @@ from keras_resnet.saving import save_model
 from keras_resnet.specs import SPECS
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import RECIPES
+from keras_resnet.training.session import estimate_statistics
 
 JOB, WEIGHTS, TEACHER, TRAINED = "job.json", "weights.npz", "teacher.keras", "trained.npz"
 # Settings of a recipe that the twin's training honours; the others must be as in `compress`.
@@ -150,6 +151,8 @@ def train(source: Source, settings: Settings, recipe: Recipe, folder: Path, *, d
             values = {name: file[name] for name in file.files}
     seconds = float(values.pop("seconds"))
     model = _moved_back(start, settings, values)
+    if recipe.precise_bn:
+        estimate_statistics(model, source.dataset, recipe, source.card.preprocess)
     save_model(model, folder / "model.keras", source.card, overwrite=True)
     return seconds
 
@@ -178,7 +181,7 @@ def _moved_back(start: keras.Model, settings: Settings, values: dict[str, np.nda
         weight.assign(values[weight.path])
     if settings.method != "qat":
         return plain
-    model = methods.forms(plain, plain, settings).twin
+    model = methods.forms(plain, plain, settings).model  # whose masks and centroids are those of the weights
     for layer in model.layers:
         if isinstance(layer, FakeQuantize):
             name = layer.name.removesuffix("_range")

@@ -439,13 +439,12 @@ def test_precise_statistics_are_means_over_the_training_images(digits, short_rec
     """The first norm's input does not depend on other norms: its statistics are those of that convolution's output."""
     from keras_resnet import build
     from keras_resnet.data import training_batches
-    from keras_resnet.data.augment import NOTHING
     from keras_resnet.preprocessing import PREPROCESS
-    from keras_resnet.training.session import _estimate_statistics
+    from keras_resnet.training.session import estimate_statistics
 
     model = build("resnet8")
-    recipe = dataclasses.replace(short_recipe, precise_bn=384, batch_size=128)
-    _estimate_statistics(model, digits.train, recipe, NOTHING, PREPROCESS["tf"])
+    recipe = dataclasses.replace(short_recipe, precise_bn=384, batch_size=128, augmentation="none", hold_out=True)
+    estimate_statistics(model, digits, recipe, PREPROCESS["tf"])
     first = keras.Model(model.input, model.get_layer("conv1_conv").output)
     batches = training_batches(digits.train, 128, seed=recipe.seed).take(3)
     outputs = [np.asarray(first(PREPROCESS["tf"](pixels))) for pixels, _ in batches]

@@ -83,17 +83,12 @@ def compressed(
     def clone(layer):
         config = layer.get_config()
         if isinstance(layer, _LINEAR):
-            chosen = list(transforms(layer))
             if places.get(layer.name, _Place()).activation:
                 config["activation"] = "linear"
-            return (
-                COMPRESSED[type(layer)].from_config({**config, "transforms": chosen})
-                if chosen
-                else _again(layer, config)
-            )
-        if layer.name in loose:
-            return ChannelwiseNormalization.from_config(config)
-        return _again(layer, config)
+            if chosen := list(transforms(layer)):
+                return COMPRESSED[type(layer)].from_config({**config, "transforms": chosen})
+        kind = ChannelwiseNormalization if layer.name in loose else type(layer)
+        return kind.from_config(config)
 
     def begin(image):
         return FakeQuantize(bits, name="image_range", dtype=_dtype(model))(image) if bits else image
@@ -139,10 +134,6 @@ def cloned(
 
     with deep_graphs():
         return keras.models.clone_model(model, input_tensors=start, clone_function=clone, call_function=call_behind)
-
-
-def _again(layer, config):
-    return type(layer).from_config(config)
 
 
 def _dtype(model: keras.Model):

@@ -15,7 +15,7 @@ import tensorflow as tf
 from keras_resnet import files, saving
 from keras_resnet.card import ModelCard
 from keras_resnet.data import Dataset, Split, batches, joined, training_batches
-from keras_resnet.data.augment import Augmentation
+from keras_resnet.data.augment import Augmentation, get_augmentation
 from keras_resnet.data.mixing import make_mix
 from keras_resnet.data.timing import Clock
 from keras_resnet.preprocessing import Preprocess
@@ -59,8 +59,16 @@ class Result:
         return {**asdict(self), "run_dir": str(self.run_dir)}
 
 
-def _estimate_statistics(model: keras.Model, split: Split, recipe: Recipe, augment, preprocess) -> None:
-    """Replaces the moving statistics by means over that many training images ("precise batch normalisation")."""
+def estimate_statistics(model: keras.Model, dataset: Dataset, recipe: Recipe, preprocess: Preprocess) -> None:
+    """Replaces the moving statistics by means over `precise_bn` training images ("precise batch normalisation").
+
+    Args:
+        model: changed in place.
+        dataset: whose training images are seen, with the recipe's augmentation.
+        recipe: of the training.
+        preprocess: of the model's input.
+    """
+    split, augment = _training_split(recipe, dataset), get_augmentation(recipe.augmentation)
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     before = [layer.momentum for layer in norms]
     pipeline = training_batches(split, recipe.batch_size, seed=recipe.seed, augment=augment)
@@ -206,8 +214,7 @@ class Session:
                 )
             if recipe.precise_bn and self.devices.is_chief:
                 # Of the weights that are kept, which need not be the last ones.
-                split = _training_split(recipe, self.dataset)
-                _estimate_statistics(self.twin, split, recipe, self.augment, self.card.preprocess)
+                estimate_statistics(self.twin, self.dataset, recipe, self.card.preprocess)
                 self.keep.write()
         except KeyboardInterrupt as error:
             stopped = error
