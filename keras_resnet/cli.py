@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from keras_resnet import __version__, console
 from keras_resnet.errors import InputError
+from keras_resnet.evaluation import command as evaluation
+from keras_resnet.explain import command as explain
 from keras_resnet.training.recipes import RECIPES, Recipe, get_recipe, override
 
 
@@ -54,22 +55,15 @@ def _parser() -> argparse.ArgumentParser:
     prepare.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     prepare.set_defaults(work=_prepare)
 
-    evaluate = commands.add_parser("evaluate", help="accuracy of a .keras, .tflite or .onnx file on a test split")
-    _add_model(evaluate)
-    evaluate.add_argument(
-        "--dataset", required=True, help="digits, cifar10, cifar100, imagenet, tfds:NAME, or a folder"
-    )
-    evaluate.add_argument(
-        "--data-dir", type=Path, help="where the files of cifar10, cifar100 or imagenet are (CIFAR: else Keras' cache)"
-    )
-    evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
-    evaluate.set_defaults(work=_evaluate)
+    evaluation.add(commands)
 
     predict = commands.add_parser("predict", help="the five likeliest classes of images")
     _add_model(predict)
     predict.add_argument("images", nargs="+", metavar="IMAGE", help="PNG or JPEG files")
     predict.add_argument("--json", type=Path, metavar="FILE", help="write the classes there too")
     predict.set_defaults(work=_predict)
+
+    explain.add(commands)
 
     report = commands.add_parser("report", help="compare training runs in one HTML page")
     report.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run directories")
@@ -222,45 +216,19 @@ def _prepare(args: argparse.Namespace) -> int:
     return console.OK
 
 
-def _evaluate(args: argparse.Namespace) -> int:
-    console.import_tensorflow("jax")
-    from keras_resnet.data import load_dataset
-    from keras_resnet.evaluation import evaluate, image_shape
-    from keras_resnet.runners import open_named
-
-    runner = open_named(args.model, args.weights)
-    _note_missing_card(args.model, runner)
-    dataset = load_dataset(args.dataset, args.data_dir, image_shape(runner), runner.card.crop)
-    if runner.card.labels and runner.card.labels != dataset.classes:
-        names = " and ".join(f"{', '.join(labels[:3])}, ..." for labels in (runner.card.labels, dataset.classes))
-        print(f"note: the labels of model and dataset differ: {names}", file=sys.stderr)
-    scores = evaluate(runner, dataset.test, progress=True)
-    console.write_json(args.json, scores.to_json())
-    row = (f"{scores.top1:.2%}", f"{scores.top5:.2%}", f"{scores.loss:.4f}", scores.count)
-    console.print_table(
-        f"{args.model} on the test images of {dataset.name}", ("top-1", "top-5", "loss", "images"), [row]
-    )
-    return console.OK
-
-
 def _predict(args: argparse.Namespace) -> int:
     console.import_tensorflow("jax")
     from keras_resnet.evaluation import predict
     from keras_resnet.runners import open_named
 
     runner = open_named(args.model, args.weights)
-    _note_missing_card(args.model, runner)
+    evaluation.note_missing_card(args.model, runner)
     answers = predict(runner, args.images)
     console.write_json(args.json, [answer.to_json() for answer in answers])
     for answer in answers:
         rows = [(name, f"{probability:.2%}") for name, probability in answer.top]
         console.print_table(answer.image, ("class", "probability"), rows)
     return console.OK
-
-
-def _note_missing_card(model: str, runner) -> None:
-    if not runner.card.dataset:
-        print(f"note: {model} names no input convention; it is fed RGB 0..255 as float32", file=sys.stderr)
 
 
 def _report(args: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1b1f24; background: #fff; max-width: 76rem; margin: 2rem auto;
   padding: 0 1rem; }
-h1 { margin-bottom: 0; } h2 { margin: 1.5rem 0 0; font-size: 1.15rem; }
+h1 { margin-bottom: 0; overflow-wrap: anywhere; line-height: 1.25; } h2 { margin: 1.5rem 0 0; font-size: 1.15rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; } caption { text-align: left; color: #57606a; font-size: .9rem; }
 th { text-align: left; font-weight: 600; white-space: nowrap; }
@@ -23,7 +23,7 @@ th { text-align: left; font-weight: 600; white-space: nowrap; }
 .good { color: #116329; } .bad { color: #a40e26; font-weight: 700; }
 details { margin: .4rem 0; } summary { cursor: pointer; }
 .bar.onnx { background: #bc4c00; }
-svg { max-width: 100%; height: auto; }
+svg, img { max-width: 100%; height: auto; }
 code { overflow-wrap: anywhere; }
 """
 
@@ -52,7 +52,7 @@ def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[object]])
     """
 
     def cell(value: object) -> str:
-        number = isinstance(value, (int, float)) or (isinstance(value, str) and value[:1].isdigit())
+        number = isinstance(value, (int, float)) or (isinstance(value, str) and value.lstrip("+-−")[:1].isdigit())
         text = "–" if value is None else html.escape(str(value))
         return f'<td class="number">{text}</td>' if number else f"<td>{text}</td>"
 

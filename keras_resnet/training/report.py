@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import html
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_resnet import files
+from keras_resnet import files, pictures
 from keras_resnet.errors import InputError
 from keras_resnet.page import page, table
 from keras_resnet.training import run
 
-_COLOURS = ("#1f77b4", "#d95f02", "#2ca02c", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22")
 # Of a recipe, what describes it rather than does something.
 _DESCRIPTION = ("name", "expected", "hardware", "wall_time", "command")
 COLUMNS = ("run", "model", "data", "epochs", "best epoch", "validation", "seconds", "images/s", "waiting", "precision")
@@ -127,28 +125,33 @@ def _origin(each: Run) -> str:
     return f"<details><summary>{html.escape(each.name)}</summary><ul>{items}</ul></details>"
 
 
+def _colour(number: int) -> str:
+    return pictures.COLOURS[number % len(pictures.COLOURS)]
+
+
 def _curves(runs: Sequence[Run]) -> str:
     """Loss and error over the epochs as SVG: training dashed, validation solid, one colour per run."""
-    from matplotlib.figure import Figure  # without pyplot: no display, no global state
-
-    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    figure = pictures.figure(11, 4.2)
     for axes, metric, title in zip(figure.subplots(1, 2), ("loss", "accuracy"), ("Loss", "Error"), strict=True):
         for number, each in enumerate(runs):
             for key, style in ((metric, "--"), (f"val_{metric}", "-")):
                 if key in each.metrics:
                     values = each.metrics[key] if metric == "loss" else [100 * (1 - v) for v in each.metrics[key]]
                     epochs = [epoch + 1 for epoch in each.metrics["epoch"]]
-                    axes.plot(epochs, values, style, color=_COLOURS[number % len(_COLOURS)], linewidth=1.4)
+                    axes.plot(
+                        epochs, values, style, color=pictures.COLOURS[number % len(pictures.COLOURS)], linewidth=1.4
+                    )
         axes.set(title=title, xlabel="epoch", ylabel="%" if metric == "accuracy" else "", yscale="log")
         axes.yaxis.set_major_formatter("{x:g}")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3, which="both")
-    lines = [axes.plot([], [], color=_COLOURS[n % len(_COLOURS)], label=each.name)[0] for n, each in enumerate(runs)]
+    lines = [
+        axes.plot([], [], color=pictures.COLOURS[n % len(pictures.COLOURS)], label=each.name)[0]
+        for n, each in enumerate(runs)
+    ]
     lines += [axes.plot([], [], style, color="#555", label=label)[0] for style, label in _STYLES]
     figure.legend(handles=lines, loc="outside lower center", ncols=min(4, len(lines)), frameon=False)
-    text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()[text.getvalue().index("<svg") :]
+    return pictures.svg(figure, "Loss and error over the epochs of each run; metrics.csv of the run has the numbers.")
 
 
 _STYLES = (("--", "training (augmented)"), ("-", "validation"))

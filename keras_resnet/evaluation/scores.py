@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import os
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from keras_resnet import console
-from keras_resnet.data import Split, batches, images
+from keras_resnet.data import Split
 from keras_resnet.engines import Runner
 from keras_resnet.errors import InputError
+from keras_resnet.evaluation.ensembles import combine
+from keras_resnet.evaluation.views import ONE, Views, batches_of_views, of_any_size
 
-_BATCH = 256
 _TINY = 1e-7  # a quantized softmax gives exact zeros, whose logarithm is minus infinity
 
 
@@ -32,34 +30,59 @@ class Scores:
         return asdict(self)
 
 
-def evaluate(runner: Runner, split: Split, *, progress: bool = False) -> Scores:
-    """Runs every image of a split once.
+def evaluate(runner: Runner, split: Split, *, views: Views = ONE, progress: bool = False) -> Scores:
+    """Runs every image of a split.
 
     Args:
         runner: gives probabilities `(N, classes)`.
         split: images and labels.
+        views: crops, scales and mirror images whose answers are averaged; by default the image itself.
         progress: show a bar on stderr.
 
     Returns:
         The figures over all images; top5 is over as many classes as there are, if fewer.
 
     Raises:
-        InputError: images or classes do not fit the model.
+        InputError: images or classes do not fit the model, or the model takes no such views.
 
     Example:
         >>> import keras_resnet
+        >>> from keras_resnet.evaluation import Views
         >>> runner = keras_resnet.open_runner("runs/mine/model.keras")  # doctest: +SKIP
-        >>> keras_resnet.evaluate(runner, keras_resnet.load_dataset("digits").test)  # doctest: +SKIP
+        >>> test = keras_resnet.load_dataset("digits").test
+        >>> keras_resnet.evaluate(runner, test)  # doctest: +SKIP
         Scores(top1=0.9889, top5=1.0, count=360, loss=0.04)
+        >>> keras_resnet.evaluate(runner, test, views=Views(crops=10))  # doctest: +SKIP
+        Scores(top1=0.9917, top5=1.0, count=360, loss=0.03)
     """
-    steps = batches(split, _BATCH)
+    return score(outputs(runner, split, views=views, progress=progress), split.labels)
+
+
+def outputs(runner: Runner, split: Split, *, views: Views = ONE, progress: bool = False) -> np.ndarray:
+    """A model's answers to every image of a split.
+
+    Args:
+        runner: gives probabilities.
+        split: images and labels.
+        views: of each image.
+        progress: show a bar on stderr.
+
+    Returns:
+        float32 `(N, classes)`, the mean over the views.
+
+    Raises:
+        InputError: images do not fit the model, or the model takes no such views.
+    """
+    runner = of_any_size(runner) if views.scales else runner
+    size = None if views.scales else image_shape(runner)[:2]
+    steps, count = batches_of_views(split, views, size)
     if progress:
-        steps = console.progress(steps, "evaluating", math.ceil(len(split.labels) / _BATCH))
+        steps = console.progress(steps, "evaluating", count)
     parts = []
-    for pixels, _ in steps:
-        check_fit(runner, tuple(pixels.shape[1:]))
-        parts.append(runner(runner.card.preprocess(pixels.numpy())))
-    return score(np.concatenate(parts), split.labels)
+    for pixels in steps:
+        check_fit(runner, pixels[0].shape[1:])
+        parts.append(combine([runner(runner.card.preprocess(each)) for each in pixels], average=views.average))
+    return np.concatenate(parts)
 
 
 def image_shape(runner: Runner) -> tuple[int, int, int]:
@@ -72,46 +95,6 @@ def image_shape(runner: Runner) -> tuple[int, int, int]:
     if len(shape) != 3 or None in shape:
         raise InputError(f"the model takes {runner.input.shape}: expected (batch, height, width, channels), fixed")
     return shape
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The likeliest classes of one image: pairs of label and probability, best first."""
-
-    image: str
-    top: tuple[tuple[str, float], ...]
-
-    def to_json(self) -> dict[str, object]:
-        """The fields as JSON types."""
-        return {"image": self.image, "top": [{"label": name, "probability": p} for name, p in self.top]}
-
-
-def predict(runner: Runner, paths: Sequence[str | os.PathLike], top: int = 5) -> list[Answer]:
-    """Classifies image files.
-
-    Args:
-        runner: gives probabilities `(N, classes)`.
-        paths: PNG or JPEG files; each is cut to the model's aspect (and to the card's `crop`) and resized.
-        top: how many classes.
-
-    Returns:
-        One answer per image; classes without a label are called `class_N`.
-
-    Raises:
-        InputError: a file that is no image.
-    """
-    height, width, channels = image_shape(runner)
-    pixels = np.stack([images.load(path, (height, width), channels, runner.card.crop) for path in paths])
-    answers = []
-    for path, probabilities in zip(paths, runner(runner.card.preprocess(pixels)), strict=True):
-        best = np.argsort(-probabilities, kind="stable")[:top]
-        answers.append(Answer(str(path), tuple((_label(runner, i), float(probabilities[i])) for i in best)))
-    return answers
-
-
-def _label(runner: Runner, index: int) -> str:
-    labels = runner.card.labels
-    return labels[index] if index < len(labels) else f"class_{index}"
 
 
 def check_fit(runner: Runner, image_shape: tuple[int, ...]) -> None:

@@ -1,0 +1,144 @@
+"""`python -m keras_resnet evaluate`: parses and calls."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from keras_resnet import console
+from keras_resnet.errors import InputError
+
+_EXAMPLES = """examples:
+  python -m keras_resnet evaluate --model model.tflite --dataset digits
+  python -m keras_resnet evaluate --model resnet50 --weights imagenet --dataset imagenet --data-dir DIR --crops 10
+  python -m keras_resnet evaluate --ensemble resnet8:cifar10 resnet20_cifar:cifar10 --dataset cifar10 --data-dir DIR
+  python -m keras_resnet evaluate --model model.keras --dataset FOLDER --corruptions all --report report.html
+"""
+
+
+def add(commands) -> None:
+    """Adds the command to the parser's others."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="accuracy of models or ensembles on a test split, with intervals, calibration, robustness",
+        description="Runs every test image through a .keras, .tflite or .onnx file, or through several.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--model", help="a .keras, .tflite or .onnx file, or a variant's name with --weights")
+    parser.add_argument("--weights", help="for a variant: a registered name, a weight file, or none")
+    parser.add_argument(
+        "--ensemble", nargs="+", metavar="M", default=(), help="in place of --model: files, or VARIANT:WEIGHTS"
+    )
+    parser.add_argument("--dataset", required=True, help="digits, cifar10, cifar100, imagenet, tfds:NAME, or a folder")
+    parser.add_argument(
+        "--data-dir", type=Path, help="where the files of cifar10, cifar100 or imagenet are (CIFAR: else Keras' cache)"
+    )
+    views = parser.add_argument_group("views of an image, whose answers are averaged")
+    views.add_argument("--crops", type=int, default=1, metavar="1|10", help="10: corners, centre, all mirrored too")
+    views.add_argument("--scales", default="", metavar="N,N,...", help="lengths of the shorter side, like 224,256,384")
+    views.add_argument("--flip", action="store_true", help="the mirror image too")
+    views.add_argument(
+        "--average", default="probabilities", help="probabilities or logits, of views and members (%(default)s)"
+    )
+    views.add_argument("--ensemble-weights", default="", metavar="W,W,...", help="of the members (default: all alike)")
+    more = parser.add_argument_group("more figures")
+    more.add_argument(
+        "--corruptions",
+        default="",
+        metavar="NAME,...|all",
+        help="jpeg, contrast, ... in five strengths",
+    )
+    more.add_argument("--per-class", action="store_true", help="print a table of the classes (always in the files)")
+    more.add_argument("--limit", type=int, default=0, metavar="N", help="a seeded sample of the test images")
+    more.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
+    more.add_argument("--report", type=Path, metavar="FILE.html", help="write a page with charts")
+    more.add_argument("--overwrite", action="store_true", help="replace the report if it exists")
+    parser.set_defaults(work=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Does what was asked for."""
+    views_asked = _numbers("--scales", args.scales, int)
+    shares = _numbers("--ensemble-weights", args.ensemble_weights, float)
+    if bool(args.model) == bool(args.ensemble):
+        raise InputError("expected --model M or --ensemble M1 M2 ..., one of them")
+    if args.limit < 0:
+        raise InputError(f"--limit {args.limit}: expected a number of images from 1")
+    if args.report:
+        from keras_resnet.files import refuse_existing
+
+        refuse_existing(args.report, args.overwrite)
+    console.import_tensorflow("jax")
+    from keras_resnet.evaluation import assessment, report
+    from keras_resnet.evaluation.corruptions import CORRUPTIONS
+    from keras_resnet.evaluation.views import Views
+
+    views = Views(crops=args.crops, scales=views_asked, flip=args.flip, average=args.average)
+    kinds = list(CORRUPTIONS) if args.corruptions == "all" else [kind for kind in args.corruptions.split(",") if kind]
+    for kind in kinds:
+        if kind not in CORRUPTIONS:
+            from keras_resnet.errors import unknown_name
+
+            raise unknown_name("corruption", kind, CORRUPTIONS)
+    named = [(args.model, args.weights)] if args.model else [_member(each) for each in args.ensemble]
+    members, labels = _open(named, args)
+    found = assessment.assess(
+        members, labels=labels, views=views, weights=shares or None, corrupted=kinds, progress=True
+    )
+    names = " + ".join(member.name for member in members)
+    title = f"{names} on {found.scores.count:,} test images of {Path(args.dataset).name}"
+    title += "" if str(views) == "one view" else f", {views}"
+    console.write_json(args.json, {"models": [member.name for member in members], **found.to_json()})
+    assessment.show(found, title, per_class=args.per_class)
+    if args.report:
+        command = " ".join(["python -m keras_resnet", *sys.argv[1:]])
+        report.write_html(found, title, command, args.report, overwrite=args.overwrite)
+        print(f"charts, classes and confusions: {args.report}")
+    return console.OK
+
+
+def _numbers(option: str, text: str, kind: type) -> tuple:
+    try:
+        return tuple(kind(part) for part in text.split(",") if part)
+    except ValueError:
+        raise InputError(f"{option} {text}: expected numbers with commas between") from None
+
+
+def _member(text: str) -> tuple[str, str | None]:
+    """`VARIANT:WEIGHTS`, or a file."""
+    name, colon, weights = text.partition(":")
+    return (name, weights) if colon and not Path(text).exists() else (text, None)
+
+
+def _open(named: list[tuple[str, str | None]], args: argparse.Namespace) -> tuple[list, tuple[str, ...]]:
+    """The models with their images, and the names of the classes."""
+    from keras_resnet.data import load_dataset
+    from keras_resnet.evaluation import assessment, image_shape
+    from keras_resnet.runners import open_named
+
+    members, labels = [], ()
+    for model, weights in named:
+        runner = open_named(model, weights)
+        note_missing_card(model, runner)
+        dataset = load_dataset(args.dataset, args.data_dir, image_shape(runner), runner.card.crop)
+        if runner.card.labels and runner.card.labels != dataset.classes:
+            names = " and ".join(f"{', '.join(some[:3])}, ..." for some in (runner.card.labels, dataset.classes))
+            print(f"note: the labels of model and dataset differ: {names}", file=sys.stderr)
+        name = model if weights is None else f"{model}:{weights}"
+        test = assessment.limited(dataset.test, args.limit)
+        members.append(assessment.Member(name, runner, test, dataset.validation))
+        labels = dataset.classes
+    return members, labels
+
+
+def note_missing_card(model: str, runner) -> None:
+    """Says that a file does not tell how its pixels are prepared.
+
+    Args:
+        model: as it was named.
+        runner: of it.
+    """
+    if not runner.card.dataset:
+        print(f"note: {model} names no input convention; it is fed RGB 0..255 as float32", file=sys.stderr)

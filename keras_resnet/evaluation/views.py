@@ -1,0 +1,173 @@
+"""Several views of one image, whose answers are averaged: ten crops, scales, the mirror image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_resnet.builder import deep_graphs
+from keras_resnet.data import Split, batches
+from keras_resnet.data import images as image_lib
+from keras_resnet.data.dataset import EncodedSplit
+from keras_resnet.engines import KerasRunner, Runner
+from keras_resnet.errors import InputError, unknown_name
+from keras_resnet.evaluation.ensembles import AVERAGES
+
+_BATCH = 256
+_KEEP = 0.875  # of the image that ten crops come from: 224 of 256, as in Krizhevsky et al. 2012
+_SMALLEST = 8
+
+
+@dataclass(frozen=True)
+class Views:
+    """What of an image a model sees.
+
+    Attributes:
+        crops: 1: the image as the model's card has it; 10: its four corners and its centre, each also mirrored
+            (He et al. 2015, table 3). Of files, the model's size is cut out of a square that is 1 / 0.875 as large;
+            images that come at the model's own size are padded with an eighth of zeros, as in training.
+        scales: lengths of the shorter side in pixels; the whole image goes through the net, whose pooling averages
+            over all positions (He et al. 2015, table 4).
+        flip: the mirror image as well.
+        average: of `ensembles.AVERAGES`.
+
+    Raises:
+        InputError: values out of range, or views that contain each other.
+    """
+
+    crops: int = 1
+    scales: tuple[int, ...] = ()
+    flip: bool = False
+    average: str = "probabilities"
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot be."""
+        if self.crops not in (1, 10):
+            raise InputError(f"crops={self.crops}: expected 1 or 10")
+        if self.crops == 10 and self.flip:
+            raise InputError("ten crops hold the mirror images already: leave out the flip")
+        if self.crops == 10 and self.scales:
+            raise InputError("scales show the whole image, crops parts of it: give one of them")
+        if any(not isinstance(s, int) or s < _SMALLEST for s in self.scales):
+            raise InputError(f"scales={self.scales}: expected whole numbers of pixels from {_SMALLEST}")
+        if self.average not in AVERAGES:
+            raise unknown_name("average", self.average, AVERAGES)
+
+    def __str__(self) -> str:
+        """For tables."""
+        parts = ["10 crops"] if self.crops == 10 else []
+        parts += [f"scales {', '.join(map(str, self.scales))}"] if self.scales else []
+        parts += ["with mirror image"] if self.flip else []
+        return ", ".join(parts) or "one view"
+
+
+ONE = Views()
+
+
+def ten_crops(images: np.ndarray, size: tuple[int, int]) -> list[np.ndarray]:
+    """Corners and centre, then the mirror images of these five.
+
+    Args:
+        images: `(N, H, W, C)`.
+        size: height and width of a crop, at most those of the images.
+
+    Returns:
+        Ten arrays `(N, *size, C)`.
+    """
+    (height, width), (h, w) = images.shape[1:3], size
+    corners = [(0, 0), (0, width - w), (height - h, 0), (height - h, width - w), ((height - h) // 2, (width - w) // 2)]
+    parts = [images[:, top : top + h, left : left + w] for top, left in corners]
+    return parts + [part[:, :, ::-1] for part in parts]
+
+
+def batches_of_views(
+    split: Split, views: Views, size: tuple[int, int] | None
+) -> tuple[Iterable[list[np.ndarray]], int]:
+    """All images once, in order.
+
+    Args:
+        split: where from.
+        views: of each image.
+        size: height and width of the model's input; None: it takes any.
+
+    Returns:
+        An iterator over batches, each of them a list of uint8 `(n, h, w, C)`, one per view; and their number.
+    """
+    count = len(split.labels)
+    if views.scales and isinstance(split, EncodedSplit):  # every image has its own shape
+        return _mirrored(_whole_images(split, views.scales), views.flip), count
+    steps = math.ceil(count / _BATCH)
+    if views.scales:
+        return _mirrored(_scaled(split, views.scales), views.flip), steps
+    if views.crops == 10:
+        return _ten(split, size), steps
+    return _mirrored(([pixels.numpy()] for pixels, _ in batches(split, _BATCH)), views.flip), steps
+
+
+def _mirrored(steps: Iterable[list[np.ndarray]], flip: bool) -> Iterator[list[np.ndarray]]:
+    for pixels in steps:
+        yield pixels + [each[:, :, ::-1] for each in pixels] if flip else pixels
+
+
+def _ten(split: Split, size: tuple[int, int]) -> Iterator[list[np.ndarray]]:
+    if isinstance(split, EncodedSplit):
+        split = replace(split, size=tuple(round(length / _KEEP) for length in size), keep=1.0)
+    for pixels, _ in batches(split, _BATCH):
+        images = pixels.numpy()
+        if images.shape[1:3] == tuple(size):
+            margin = [(length // 8, length // 8) for length in size]
+            images = np.pad(images, ((0, 0), *margin, (0, 0)))
+        if images.shape[1] < size[0] or images.shape[2] < size[1]:
+            raise InputError(f"the model takes images of {size}, the dataset has {images.shape[1:3]}")
+        yield ten_crops(images, size)
+
+
+def _scaled(split: Split, scales: tuple[int, ...]) -> Iterator[list[np.ndarray]]:
+    for pixels, _ in batches(split, _BATCH):
+        yield [image_lib.scaled(pixels, _shorter_side(pixels.shape[1:3], s)).numpy() for s in scales]
+
+
+def _whole_images(split: EncodedSplit, scales: tuple[int, ...]) -> Iterator[list[np.ndarray]]:
+    def read(index: tf.Tensor) -> tf.Tensor:
+        return image_lib.decode(split.contents.read(index[None])[0], split.channels)
+
+    positions = tf.data.Dataset.range(len(split.labels))
+    for image in positions.map(read, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE):
+        yield [image_lib.scaled(image[None], _shorter_side(image.shape[:2], s)).numpy() for s in scales]
+
+
+def _shorter_side(shape: tuple[int, int], length: int) -> tuple[int, int]:
+    shorter = min(shape)
+    return tuple(max(length, round(side * length / shorter)) for side in shape)
+
+
+def of_any_size(runner: Runner) -> Runner:
+    """The same network for images of any height and width.
+
+    Args:
+        runner: of a Keras model that ends in global pooling, or of a file whose input is open.
+
+    Raises:
+        InputError: the file has a fixed input, or a layer of the model needs one.
+    """
+    if None in runner.image_shape[:2]:
+        return runner
+    if not isinstance(runner, KerasRunner):
+        raise InputError(
+            f"scales need a network that takes any size; this file takes {runner.image_shape}: give the .keras model"
+        )
+    model = runner.model
+    image = keras.Input((None, None, runner.image_shape[2]))
+    try:
+        with deep_graphs():
+            clone = keras.models.clone_model(model, input_tensors=[image])
+        clone.set_weights(model.get_weights())
+    except (ValueError, TypeError) as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        raise InputError(f"scales need a network that takes any size, {model.name} does not: {reason}") from error
+    return KerasRunner(clone, runner.card)

@@ -1,0 +1,217 @@
+"""`python -m keras_resnet explain`: parses and calls."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from keras_resnet import console
+from keras_resnet.errors import InputError, unknown_name
+
+_EXAMPLES = """methods:
+  cam, grad-cam, grad-cam++      where in a feature map the class was found
+  integrated-gradients           share of every pixel in the logit
+  smoothgrad                     slopes, averaged over noisy copies
+  occlusion                      what the answer loses when a part is covered; .tflite and .onnx files too
+examples:
+  python -m keras_resnet explain --model resnet50 --weights imagenet photo.jpg -o why.png
+  python -m keras_resnet explain --model model.keras photo.jpg --feature-maps --layer conv2_block1_out -o maps.png
+  python -m keras_resnet explain --model model.keras --filters -o filters.png
+  python -m keras_resnet explain --model model.keras --embeddings --dataset digits -o features.html
+"""
+_DATASET_IMAGES = 1000
+
+
+def add(commands) -> None:
+    """Adds the command to the parser's others."""
+    parser = commands.add_parser(
+        "explain",
+        help="where an answer comes from: heat maps, filters, feature maps, embeddings",
+        description="Shows where in images a model finds its classes.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--model", required=True, help="a .keras, .tflite or .onnx file, or a variant's name with --weights"
+    )
+    parser.add_argument("--weights", help="for a variant: a registered name, a weight file, or none")
+    parser.add_argument("images", nargs="*", metavar="IMAGE", help="PNG or JPEG files")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="a .png or .html file")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    parser.add_argument("--method", default="grad-cam", help="see below (%(default)s)")
+    parser.add_argument("--layer", metavar="L", help="whose feature maps; by default the last ones")
+    parser.add_argument("--class", dest="cls", metavar="C", help="name or number; by default the likeliest ones")
+    parser.add_argument("--top", type=int, default=3, metavar="N", help="classes per image (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of smoothgrad's noise and of t-SNE (%(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write classes and probabilities there too")
+    other = parser.add_argument_group("other pictures")
+    other.add_argument("--filters", action="store_true", help="kernels of the first convolution")
+    other.add_argument("--feature-maps", action="store_true", help="every channel of a layer, for one image")
+    other.add_argument("--embeddings", action="store_true", help="the classifier's input, projected to the plane")
+    other.add_argument("--dataset", help="of --embeddings: digits, cifar10, a folder, ... (its test images)")
+    other.add_argument("--data-dir", type=Path, help="where the files of a named data set are")
+    other.add_argument("--projection", default="pca", help="pca or tsne (%(default)s)")
+    other.add_argument(
+        "--limit", type=int, default=_DATASET_IMAGES, metavar="N", help="test images of --embeddings (%(default)s)"
+    )
+    parser.set_defaults(work=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Does what was asked for."""
+    work = _chosen(args)
+    console.import_tensorflow()
+    from keras_resnet.evaluation.command import note_missing_card
+    from keras_resnet.explain.overlay import check_suffix
+    from keras_resnet.files import refuse_existing
+    from keras_resnet.runners import open_named
+
+    check_suffix(args.output, (".html",) if args.embeddings else (".png", ".html"))
+    refuse_existing(args.output, args.overwrite)
+    runner = open_named(args.model, args.weights)
+    note_missing_card(args.model, runner)
+    work(args, runner, " ".join(["python -m keras_resnet", *sys.argv[1:]]))
+    print(f"written: {args.output}")
+    return console.OK
+
+
+def _chosen(args: argparse.Namespace):
+    """Which of the pictures; refuses what does not go together."""
+    asked = [name for name in ("filters", "feature_maps", "embeddings") if getattr(args, name)]
+    if len(asked) > 1:
+        raise InputError(f"expected one of {', '.join('--' + name.replace('_', '-') for name in asked)}")
+    kind = asked[0] if asked else "heat"
+    if kind in ("heat", "feature_maps") and not args.images:
+        raise InputError("expected an image: python -m keras_resnet explain --model M IMAGE -o out.png")
+    if kind == "feature_maps" and len(args.images) > 1:
+        raise InputError(f"--feature-maps shows one image, received {len(args.images)}")
+    if kind in ("filters", "embeddings") and args.images:
+        raise InputError(f"--{kind} takes no images, received {args.images[0]}")
+    if (kind == "embeddings") != bool(args.dataset):
+        raise InputError("--embeddings and --dataset go together")
+    if args.top < 1:
+        raise InputError(f"--top {args.top}: expected a number of classes from 1")
+    if args.limit < 1:
+        raise InputError(f"--limit {args.limit}: expected a number of images from 1")
+    return {"heat": _heat, "filters": _filters, "feature_maps": _feature_maps, "embeddings": _embeddings}[kind]
+
+
+def _load(args: argparse.Namespace, runner) -> np.ndarray:
+    from keras_resnet.data import images
+    from keras_resnet.evaluation import image_shape
+
+    height, width, channels = image_shape(runner)
+    return np.stack([images.load(path, (height, width), channels, runner.card.crop) for path in args.images])
+
+
+def _heat(args: argparse.Namespace, runner, command: str) -> None:
+    from keras_resnet.evaluation.answers import label
+    from keras_resnet.explain import METHODS, explain, overlay
+
+    if args.method not in METHODS:
+        raise unknown_name("method", args.method, METHODS)
+    pixels = _load(args, runner)
+    classes = _class_lists(args, runner, pixels)
+    rows: list[list[overlay.Panel]] = [[] for _ in args.images]
+    ranks = range(len(classes[0]))
+    for rank in console.progress(ranks, args.method, len(ranks)):
+        found = explain(
+            runner,
+            pixels,
+            method=args.method,
+            classes=[own[rank] for own in classes],
+            layer=args.layer,
+            seed=args.seed,
+        )
+        for place, panels in enumerate(rows):
+            cls = int(found.classes[place])
+            error = None if found.errors is None else float(found.errors[place])
+            name, probability = label(runner.card.labels, cls), float(found.probabilities[place, cls])
+            panels.append(overlay.Panel(name, probability, found.heat[place], error))
+    shown = [
+        overlay.Row(Path(path).name, image, tuple(panels))
+        for path, image, panels in zip(args.images, pixels, rows, strict=True)
+    ]
+    title = f"{args.method} of {Path(args.model).name}" + (f" at {args.layer}" if args.layer else "")
+    overlay.write(shown, args.output, title, command, signed=METHODS[args.method].signed, overwrite=args.overwrite)
+    table = [(row.name, each.label, f"{each.probability:.2%}") for row in shown for each in row.panels]
+    console.print_table(title, ("image", "class", "probability"), table)
+    if any(each.error is not None and each.error > 0.01 for row in shown for each in row.panels):
+        print("note: attributions of some images miss the change of the logit by more than 1 %", file=sys.stderr)
+    listed = [
+        {"image": row.name, "classes": [{"label": p.label, "probability": p.probability} for p in row.panels]}
+        for row in shown
+    ]
+    console.write_json(args.json, listed)
+
+
+def _class_lists(args: argparse.Namespace, runner, pixels: np.ndarray) -> list[list[int]]:
+    """For every image the classes to show, best first."""
+    probabilities = runner(runner.card.preprocess(pixels))
+    count = probabilities.shape[1]
+    if args.cls is None:
+        return np.argsort(-probabilities, axis=1, kind="stable")[:, : args.top].tolist()
+    labels = runner.card.labels
+    if args.cls in labels:
+        return [[labels.index(args.cls)]] * len(pixels)
+    if not args.cls.isdecimal():
+        raise unknown_name("class", args.cls, labels or map(str, range(min(count, 10))))
+    if int(args.cls) >= count:
+        raise InputError(f"--class {args.cls}: the model has the classes 0 to {count - 1}")
+    return [[int(args.cls)]] * len(pixels)
+
+
+def _filters(args: argparse.Namespace, runner, command: str) -> None:
+    from keras_resnet.explain import Net, grids
+
+    name, tiles = grids.first_filters(Net(runner))
+    title = f"{Path(args.model).name}: {len(tiles)} kernels of {name}"
+    _write_grid(args, grids.draw(tiles, title), title, command)
+
+
+def _feature_maps(args: argparse.Namespace, runner, command: str) -> None:
+    from keras_resnet.explain import Net, grids
+
+    pixels = _load(args, runner)
+    prepared = runner.card.preprocess(pixels)
+    name, tiles = grids.feature_maps(Net(runner, pixels.shape[1:3]), prepared[0], args.layer)
+    title = f"{Path(args.images[0]).name}: {len(tiles)} channels of {name}"
+    _write_grid(args, grids.draw(tiles, title), title, command)
+
+
+def _write_grid(args: argparse.Namespace, made, title: str, command: str) -> None:
+    import html
+
+    from keras_resnet import pictures
+    from keras_resnet.explain.overlay import save
+    from keras_resnet.page import page
+
+    picture = pictures.png(made)
+    if args.output.suffix == ".html":
+        body = f"<h1>{html.escape(title)}</h1>{pictures.embedded(picture, title)}"
+        body += f"<h2>Command</h2><p><code>{html.escape(command)}</code></p>\n"
+        picture = page(title, body).encode()
+    save(args.output, picture, args.overwrite)
+
+
+def _embeddings(args: argparse.Namespace, runner, command: str) -> None:
+    from keras_resnet.data import batches, load_dataset
+    from keras_resnet.evaluation import image_shape
+    from keras_resnet.evaluation.assessment import limited
+    from keras_resnet.explain import embeddings
+
+    dataset = load_dataset(args.dataset, args.data_dir, image_shape(runner), runner.card.crop)
+    test = limited(dataset.test, args.limit)
+    pixels = np.concatenate([part.numpy() for part, _ in batches(test, 256)])
+    name, features = embeddings.pooled_features(runner, pixels, args.layer)
+    called = runner(runner.card.preprocess(pixels)).argmax(axis=1)
+    places = embeddings.project(features, args.projection, args.seed)
+    title = f"{Path(args.model).name}: {name} of {len(pixels):,} test images of {dataset.name}, {args.projection}"
+    embeddings.write_html(
+        args.output, title, command, places, features, test.labels, called, dataset.classes, overwrite=args.overwrite
+    )
+    agree = embeddings.neighbours_agree(features, test.labels)
+    console.print_table(title, ("dimensions", "neighbours of the same class"), [(features.shape[1], f"{agree:.1%}")])

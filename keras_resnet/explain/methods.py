@@ -1,0 +1,176 @@
+"""The table of methods, and `explain`: from pixels to a map of the image's size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_resnet.engines import KerasRunner, Runner
+from keras_resnet.errors import InputError, unknown_name
+from keras_resnet.explain import maps, pixels
+from keras_resnet.explain.net import Net
+from keras_resnet.explain.occlusion import occlusion
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Where an answer comes from.
+
+    Attributes:
+        heat: float32 `(N, height, width)`, of the images' size.
+        classes: int `(N,)`: whose evidence it is.
+        probabilities: float32 `(N, classes)`: of the model.
+        signed: negative values speak against the class.
+        errors: of integrated gradients: relative error of the sum, `(N,)`; None for other methods.
+    """
+
+    heat: np.ndarray
+    classes: np.ndarray
+    probabilities: np.ndarray
+    signed: bool
+    errors: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a method gets."""
+
+    runner: Runner
+    net: Net | None
+    images: np.ndarray
+    prepared: np.ndarray
+    classes: np.ndarray
+    layer: str | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row.
+
+    Attributes:
+        apply: from what was asked to maps `(N, h, w)` and, where there are, relative errors `(N,)`.
+        what: for people, in one line.
+        signed: negative values speak against the class.
+        on_layer: works on a layer's output.
+        any_file: needs no gradients.
+    """
+
+    apply: Callable[[_Asked], tuple[np.ndarray, np.ndarray | None]]
+    what: str
+    signed: bool = False
+    on_layer: bool = False
+    any_file: bool = False
+
+
+def _integrated(asked: _Asked):
+    black = asked.runner.card.preprocess(np.zeros((1, *asked.images.shape[1:]), np.uint8))[0]
+    found, errors = pixels.integrated_gradients(asked.net, asked.prepared, asked.classes, black)
+    return found.sum(axis=-1), errors
+
+
+METHODS: dict[str, Method] = {
+    "cam": Method(
+        lambda a: (maps.cam(a.net, a.prepared, a.classes, a.layer), None),
+        "exact share of every position in the logit; nets that end in pooling and one dense layer",
+        signed=True,
+        on_layer=True,
+    ),
+    "grad-cam": Method(
+        lambda a: (maps.grad_cam(a.net, a.prepared, a.classes, a.layer), None),
+        "feature maps weighted by their mean slope; any net, any layer",
+        on_layer=True,
+    ),
+    "grad-cam++": Method(
+        lambda a: (maps.grad_cam_plus_plus(a.net, a.prepared, a.classes, a.layer), None),
+        "the same, better for several objects of a class",
+        on_layer=True,
+    ),
+    "integrated-gradients": Method(
+        _integrated, "share of every pixel in the logit, against a black image", signed=True
+    ),
+    "smoothgrad": Method(
+        lambda a: (np.abs(pixels.smoothgrad(a.net, a.prepared, a.classes, seed=a.seed)).sum(axis=-1), None),
+        "slopes of the logit, averaged over noisy copies",
+    ),
+    "occlusion": Method(
+        lambda a: (occlusion(a.runner, a.images, a.classes), None),
+        "by how much the probability falls when a part is covered; .tflite and .onnx files too",
+        signed=True,
+        any_file=True,
+    ),
+}
+
+
+def explain(
+    model: keras.Model | Runner,
+    images: np.ndarray,
+    *,
+    method: str = "grad-cam",
+    classes: Sequence[int] | int | None = None,
+    layer: str | None = None,
+    seed: int = 0,
+) -> Explanation:
+    """Shows where in images a model finds a class.
+
+    Args:
+        model: a Keras image model, or what `open_runner` gives. A bare model gets the pixels as they are, 0..255;
+            a runner's card knows how to prepare them.
+        images: uint8 `(N, height, width, channels)` of the model's input size.
+        method: of `METHODS`.
+        classes: one for all images or one each; by default the likeliest.
+        layer: of the methods that work on one; by default the last feature map.
+        seed: of SmoothGrad's noise.
+
+    Returns:
+        The maps, the classes and the model's probabilities.
+
+    Raises:
+        InputError: unknown method or layer, a class out of range, images that do not fit, a file without gradients.
+
+    Example:
+        >>> import keras_resnet
+        >>> from keras_resnet.explain import explain
+        >>> model = keras_resnet.build("resnet8", weights="digits")
+        >>> images = keras_resnet.load_dataset("digits").test.images[:2]
+        >>> explain(model, images, method="grad-cam").heat.shape
+        (2, 32, 32)
+    """
+    if method not in METHODS:
+        raise unknown_name("method", method, METHODS)
+    row = METHODS[method]
+    if layer is not None and not row.on_layer:
+        raise InputError(f"{method} works on the image: leave out layer={layer}")
+    runner = model if isinstance(model, Runner) else KerasRunner(model)
+    from keras_resnet.evaluation import check_fit
+
+    if images.ndim != 4:
+        raise InputError(f"images of shape {images.shape}: expected (N, height, width, channels)")
+    check_fit(runner, images.shape[1:])
+    if not row.any_file and not isinstance(runner, KerasRunner):
+        able = ", ".join(name for name, each in METHODS.items() if each.any_file)
+        raise InputError(f"{method} needs gradients, which this file does not have: use {able}")
+    prepared = np.asarray(runner.card.preprocess(images), np.float32)
+    net = None if row.any_file else Net(runner, images.shape[1:3])
+    probabilities = runner(prepared)
+    chosen = _classes(classes, probabilities)
+    heat, errors = row.apply(_Asked(runner, net, images, prepared, chosen, layer, seed))
+    if heat.shape[1:] != images.shape[1:3]:
+        heat = tf.image.resize(heat[..., None], images.shape[1:3], "bilinear").numpy()[..., 0]
+    return Explanation(heat.astype(np.float32), chosen, probabilities, row.signed, errors)
+
+
+def _classes(classes: Sequence[int] | int | None, probabilities: np.ndarray) -> np.ndarray:
+    count, width = probabilities.shape
+    if classes is None:
+        return probabilities.argmax(axis=1)
+    chosen = np.broadcast_to(np.asarray(classes), (count,)) if np.ndim(classes) == 0 else np.asarray(classes)
+    if chosen.shape != (count,) or not np.issubdtype(chosen.dtype, np.integer):
+        raise InputError(f"classes={classes}: expected one whole number, or one for each of the {count} images")
+    if chosen.min() < 0 or chosen.max() >= width:
+        raise InputError(f"class {chosen.max() if chosen.max() >= width else chosen.min()}: expected 0 to {width - 1}")
+    return chosen

@@ -1,0 +1,197 @@
+"""A Keras image model whose layers can be listened to, however it was put together.
+
+Layers are found while an image runs through the model, so models inside models, preprocessing layers and subclassed
+models need no graph: what a layer gives is caught where its `call` returns, and gradients are taken there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_resnet.engines import KerasRunner, Runner
+from keras_resnet.errors import InputError, unknown_name
+
+_ENDS = ("softmax", "sigmoid")  # activations behind the scores
+
+
+@dataclass(frozen=True)
+class Step:
+    """A layer's call while an image ran through.
+
+    Attributes:
+        name: of the layer; `outer/inner` inside another model.
+        layer: itself.
+        shape: of its output, without the batch.
+    """
+
+    name: str
+    layer: keras.layers.Layer
+    shape: tuple[int, ...]
+
+
+class Net:
+    """A model with its layers in the order in which an image passes them.
+
+    Args:
+        model: a Keras model with one image input, or a runner of one.
+        size: `(height, width)` to try it with, where its input is open.
+
+    Attributes:
+        model: itself.
+        steps: one per call of a layer.
+        scores: name of the activation behind its scores: `"softmax"`, `"sigmoid"`, or None where the outputs are the
+            scores already.
+
+    Raises:
+        InputError: it is no image model, is of another kind of file, or holds no convolution.
+    """
+
+    def __init__(self, model: keras.Model | Runner, size: tuple[int, int] | None = None):
+        """Runs a grey image through."""
+        if isinstance(model, Runner):
+            if not isinstance(model, KerasRunner):
+                raise InputError("this needs gradients or layers, which a file for phones does not have: use occlusion")
+            model = model.model
+        if keras.backend.backend() != "tensorflow":
+            raise InputError("looking into a net needs Keras' TensorFlow backend: unset KERAS_BACKEND")
+        self.model, self.scores, self._end = model, None, None
+        self._names = dict(_leaves(model))
+        if not any("Conv" in type(layer).__name__ for layer in self._names):
+            raise InputError(f"model '{model.name}' has no convolution: expected an image model")
+        self.steps: list[Step] = []
+        last: list[tf.Tensor] = []
+
+        def note(layer: keras.layers.Layer, output):
+            if isinstance(output, tf.Tensor):
+                self.steps.append(Step(self._names[layer], layer, tuple(output.shape[1:])))
+                last[:] = [output]
+            return output
+
+        with self._heard(note):
+            output = self._first(model(self._grey(size), training=False))
+        if last and output is last[0]:
+            self._end = self.steps[-1].layer
+            self.scores = _activation(self._end)
+
+    def _grey(self, size: tuple[int, int] | None) -> np.ndarray:
+        shape = self.model.inputs[0].shape[1:] if getattr(self.model, "inputs", None) else None
+        if shape is None or len(shape) != 3:
+            raise InputError(f"model '{self.model.name}' takes {shape}: expected one input (height, width, channels)")
+        height, width = (given or wanted for given, wanted in zip(shape[:2], size or (224, 224), strict=True))
+        return np.full((1, height, width, shape[2] or 3), 0.5, np.float32)
+
+    @staticmethod
+    def _first(output):
+        """The probabilities of a model with several outputs."""
+        if isinstance(output, dict):
+            return output.get("probabilities", next(iter(output.values())))
+        return output[0] if isinstance(output, list | tuple) else output
+
+    @contextlib.contextmanager
+    def _heard(self, listen: Callable) -> Iterator[None]:
+        """Passes what every layer returns through `listen(layer, output)`."""
+        for layer in self._names:
+            call = layer.call
+
+            def heard(*arguments, _layer=layer, _call=call, **keywords):
+                return listen(_layer, _call(*arguments, **keywords))
+
+            object.__setattr__(layer, "call", heard)  # past Keras' tracking of attributes
+        try:
+            yield
+        finally:
+            for layer in self._names:
+                object.__delattr__(layer, "call")
+
+    @contextlib.contextmanager
+    def _without_end(self) -> Iterator[None]:
+        """Takes the activation behind the scores away."""
+        if self.scores is None:
+            yield
+            return
+        kept, self._end.activation = self._end.activation, keras.activations.linear
+        try:
+            yield
+        finally:
+            self._end.activation = kept
+
+    def logits(self, images, *, layer: str | None = None, tape: tf.GradientTape | None = None):
+        """The scores before the last activation.
+
+        Args:
+            images: preprocessed `(N, height, width, channels)`.
+            layer: also what this one gives.
+            tape: that shall watch it.
+
+        Returns:
+            `(N, classes)`; with `layer` a pair of these and the layer's output.
+        """
+        caught: list[tf.Tensor] = []
+        wanted = None if layer is None else self.step(layer).layer
+
+        def catch(each: keras.layers.Layer, output):
+            if each is wanted:
+                caught[:] = [output]
+                if tape is not None:
+                    tape.watch(output)
+            return output
+
+        with self._without_end(), self._heard(catch) if layer else contextlib.nullcontext():
+            scores = self._first(self.model(images, training=False))
+        scores = tf.cast(scores, tf.float32)
+        return (scores, caught[0]) if layer else scores
+
+    def probabilities(self, images) -> np.ndarray:
+        """What the model answers: float32 `(N, classes)`."""
+        return np.asarray(self._first(self.model(images, training=False)), np.float32)
+
+    def step(self, name: str) -> Step:
+        """The layer of that name.
+
+        Raises:
+            InputError: there is none (the nearest names are in the message).
+        """
+        found = [step for step in self.steps if name in (step.name, step.name.rpartition("/")[2])]
+        if not found:
+            raise unknown_name("layer", name, {step.name for step in self.steps})
+        return found[-1]
+
+    def map_step(self, name: str | None = None) -> Step:
+        """A layer that gives a feature map.
+
+        Args:
+            name: of the layer; by default the last one that still has several positions.
+
+        Raises:
+            InputError: no such layer, or its output is no map.
+        """
+        if name is not None:
+            step = self.step(name)
+            if len(step.shape) != 3:
+                raise InputError(f"layer {name} gives {step.shape}: expected a feature map (height, width, channels)")
+            return step
+        maps = [step for step in self.steps if len(step.shape) == 3]
+        if not maps:
+            raise InputError(f"model '{self.model.name}' has no feature maps (height, width, channels)")
+        return next((step for step in reversed(maps) if step.shape[0] * step.shape[1] > 1), maps[-1])
+
+
+def _leaves(model, path: str = "") -> Iterator[tuple[keras.layers.Layer, str]]:
+    """Layers that hold no others, once each, with their names."""
+    for layer in model.layers:
+        if getattr(layer, "layers", None):
+            yield from _leaves(layer, f"{path}{layer.name}/")
+        elif not isinstance(layer, keras.layers.InputLayer):
+            yield layer, path + layer.name
+
+
+def _activation(layer: keras.layers.Layer) -> str | None:
+    """Name of the activation that a last layer ends in, if its scores lie before it."""
+    name = getattr(getattr(layer, "activation", None), "__name__", None)
+    return name if name in _ENDS else None

@@ -1,0 +1,158 @@
+"""Heat maps on images, as pictures and as a page."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from keras_resnet import files, pictures
+from keras_resnet.errors import InputError
+from keras_resnet.page import page, table
+
+_PERCENTILE = 99.5  # brightest values; single pixels beyond it would darken the rest
+_OPACITY = 0.75
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One heat map.
+
+    Attributes:
+        label: of the class.
+        probability: of the class.
+        heat: float `(height, width)`.
+        error: relative error of the sum, where the method has one.
+    """
+
+    label: str
+    probability: float
+    heat: np.ndarray
+    error: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """An image and what speaks for its classes.
+
+    Attributes:
+        name: of the image.
+        image: uint8 `(height, width, channels)`.
+        panels: one per class, best first.
+    """
+
+    name: str
+    image: np.ndarray
+    panels: tuple[Panel, ...]
+
+
+def overlay(image: np.ndarray, heat: np.ndarray, *, signed: bool = False) -> np.ndarray:
+    """Lays a map over an image: the larger the value, the more of the colour and the less of the image.
+
+    Args:
+        image: uint8 `(height, width, 1 or 3)`.
+        heat: float `(height, width)`.
+        signed: red for, blue against; otherwise dark to yellow.
+
+    Returns:
+        uint8 `(height, width, 3)`.
+
+    Example:
+        >>> import numpy as np
+        >>> overlay(np.full((4, 4, 3), 90, "uint8"), np.eye(4)).shape
+        (4, 4, 3)
+    """
+    from matplotlib import colormaps
+
+    top = float(np.percentile(np.abs(heat), _PERCENTILE)) or float(np.abs(heat).max()) or 1.0
+    level = np.clip(heat / top, -1 if signed else 0, 1)
+    colours = colormaps["RdBu_r"](level / 2 + 0.5) if signed else colormaps["inferno"](level)
+    grey = image.mean(axis=-1, keepdims=True).repeat(3, axis=-1) / 255  # colours of the image would mix with the map's
+    alpha = _OPACITY * np.sqrt(np.abs(level))[..., None]
+    return np.rint(255 * ((1 - alpha) * grey + alpha * colours[..., :3])).astype(np.uint8)
+
+
+def draw(rows: Sequence[Row], title: str, *, signed: bool):
+    """A figure: a row per image, the image first, then its classes.
+
+    Args:
+        rows: what to show.
+        title: above all.
+        signed: the maps have negative values.
+    """
+    columns = 1 + max(len(row.panels) for row in rows)
+    made = pictures.figure(2.4 * columns, 2.75 * len(rows) + 0.5)
+    made.suptitle(title, fontsize=11)
+    for line, row in zip(made.subplots(len(rows), columns, squeeze=False), rows, strict=True):
+        for axes in line:
+            axes.axis("off")
+        line[0].imshow(_rgb(row.image), interpolation="nearest")
+        line[0].set_title(_short(row.name), fontsize=9)
+        for axes, panel in zip(line[1:], row.panels, strict=False):
+            axes.imshow(overlay(row.image, panel.heat, signed=signed), interpolation="nearest")
+            axes.set_title(f"{_short(panel.label)}\n{panel.probability:.1%}", fontsize=9)
+    return made
+
+
+def _rgb(image: np.ndarray) -> np.ndarray:
+    return image.repeat(3, axis=-1) if image.shape[-1] == 1 else image[..., :3]
+
+
+def _short(text: str, most: int = 24) -> str:
+    return text if len(text) <= most else f"…{text[1 - most :]}"
+
+
+def write(rows: Sequence[Row], path: Path, title: str, command: str, *, signed: bool, overwrite: bool) -> None:
+    """Writes a `.png`, or an `.html` page with the picture and a table.
+
+    Args:
+        rows: what to show.
+        path: says which by its suffix.
+        title: above all.
+        command: that made it.
+        signed: the maps have negative values.
+        overwrite: replace an existing file.
+
+    Raises:
+        InputError: another suffix, the file exists, or it cannot be written.
+    """
+    picture = pictures.png(draw(rows, title, signed=signed))
+    if path.suffix == ".png":
+        save(path, picture, overwrite)
+        return
+    legend = "Red speaks for the class, blue against it." if signed else "Yellow marks where the class was found."
+    cells = [
+        (row.name, panel.label, f"{panel.probability:.2%}", None if panel.error is None else f"{panel.error:.2%}")
+        for row in rows
+        for panel in row.panels
+    ]
+    alternative = f"Heat maps over {len(rows)} images; the table below names their classes. {legend}"
+    body = f"<h1>{html.escape(title)}</h1><p>{legend}</p>{pictures.embedded(picture, alternative)}"
+    body += "<h2>Classes</h2>" + table(
+        "Likeliest classes", ("image", "class", "probability", "error of the sum"), cells
+    )
+    body += f"<h2>Command</h2><p><code>{html.escape(command)}</code></p>"
+    save(path, page(title, body + "\n").encode(), overwrite)
+
+
+def save(path: Path, contents: bytes, overwrite: bool) -> None:
+    """Writes a file beside its name first.
+
+    Raises:
+        InputError: it exists, or cannot be written.
+    """
+    with files.writing(path, overwrite=overwrite) as temporary:
+        temporary.write_bytes(contents)
+
+
+def check_suffix(path: Path, allowed: Sequence[str] = (".png", ".html")) -> None:
+    """Refuses names of other kinds of files, before any work.
+
+    Raises:
+        InputError: another suffix.
+    """
+    if path.suffix not in allowed:
+        raise InputError(f"-o {path}: expected a name that ends in {' or '.join(allowed)}")

@@ -1,0 +1,96 @@
+"""Attributions to pixels by gradients: integrated gradients and SmoothGrad."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from keras_resnet.explain.net import Net
+
+_BATCH = 32
+TOLERANCE = 0.01  # of integrated gradients: relative error of their sum
+_FIRST, _MOST = 64, 2048  # steps on the path
+
+
+def _slopes(net: Net, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Gradients of the classes' logits, float32 of the images' shape."""
+    parts = []
+    for start in range(0, len(images), _BATCH):
+        part = tf.convert_to_tensor(images[start : start + _BATCH], tf.float32)
+        with tf.GradientTape() as tape:
+            tape.watch(part)
+            scores = net.logits(part)
+            chosen = tf.reduce_sum(tf.gather(scores, classes[start : start + _BATCH, None], batch_dims=1))
+        parts.append(tape.gradient(chosen, part).numpy())
+    return np.concatenate(parts)
+
+
+def integrated_gradients(
+    net: Net,
+    images: np.ndarray,
+    classes: np.ndarray,
+    baseline: np.ndarray | float = 0.0,
+    *,
+    tolerance: float = TOLERANCE,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Integrated gradients (Sundararajan et al. 2017, arXiv:1703.01365).
+
+    The slopes are averaged at the middles of 64 equal steps between the baseline and the image; the steps are doubled,
+    up to 2,048, until the attributions add up to the change of the logit (completeness).
+
+    Args:
+        net: any image model.
+        images: preprocessed `(N, height, width, channels)`.
+        classes: int `(N,)`.
+        baseline: preprocessed too, `(height, width, channels)` or one that broadcasts.
+        tolerance: relative error of the sum to stop at.
+
+    Returns:
+        float32 `(N, height, width, channels)`, signed, and `(N,)`: the relative error of each image's sum.
+    """
+    maps, errors = zip(
+        *(_integrated(net, image, int(cls), baseline, tolerance) for image, cls in zip(images, classes, strict=True)),
+        strict=True,
+    )
+    return np.stack(maps), np.array(errors)
+
+
+def _integrated(net: Net, image: np.ndarray, cls: int, baseline, tolerance: float) -> tuple[np.ndarray, float]:
+    start = np.broadcast_to(np.asarray(baseline, np.float32), image.shape)
+    ends = net.logits(np.stack([start, image])).numpy()[:, cls].astype(np.float64)
+    change, steps = ends[1] - ends[0], _FIRST
+    while True:
+        total = np.zeros(image.shape, np.float64)
+        for first in range(0, steps, _BATCH):
+            places = (np.arange(first, min(first + _BATCH, steps)) + 0.5) / steps
+            points = start + places[:, None, None, None].astype(np.float32) * (image - start)
+            total += _slopes(net, points, np.full(len(points), cls)).sum(axis=0, dtype=np.float64)
+        found = (image - start) * total / steps
+        error = abs(found.sum() - change) / max(abs(change), 1e-6)
+        if error <= tolerance or steps >= _MOST:
+            return found.astype(np.float32), error
+        steps *= 2
+
+
+def smoothgrad(
+    net: Net, images: np.ndarray, classes: np.ndarray, *, samples: int = 32, noise: float = 0.15, seed: int = 0
+) -> np.ndarray:
+    """SmoothGrad (Smilkov et al. 2017, arXiv:1706.03825): the mean slope over noisy copies.
+
+    Args:
+        net: any image model.
+        images: preprocessed `(N, height, width, channels)`.
+        classes: int `(N,)`.
+        samples: copies of each image.
+        noise: standard deviation as a share of the image's range.
+        seed: of the noise.
+
+    Returns:
+        float32 `(N, height, width, channels)`, signed.
+    """
+    draw, found = np.random.default_rng(seed), []
+    for image, cls in zip(images, classes, strict=True):
+        spread = noise * float(image.max() - image.min())
+        copies = image + draw.normal(scale=spread, size=(samples, *image.shape)).astype(np.float32)
+        found.append(_slopes(net, copies, np.full(samples, int(cls))).mean(axis=0))
+    return np.stack(found)

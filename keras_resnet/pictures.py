@@ -1,0 +1,85 @@
+"""Charts and images for pages that need nothing but themselves."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure  # without pyplot: no display, no global state
+
+# Told apart with every kind of colour vision (Okabe and Ito 2008), dark enough for thin lines on white.
+COLOURS = ("#0072b2", "#d55e00", "#007a57", "#aa4499", "#8c6d00", "#3a8fb7", "#555555", "#882255")
+DASHES = ("-", "--", "-.", ":")
+
+
+def figure(width: float = 9, height: float = 4) -> Figure:
+    """An empty figure in inches, laid out without overlaps."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def svg(made: Figure, alternative: str) -> str:
+    """A figure as inline SVG with a text for screen readers.
+
+    Args:
+        made: to be drawn.
+        alternative: what the picture shows, in words.
+    """
+    text = io.StringIO()
+    made.savefig(text, format="svg", metadata={"Date": None})
+    code = text.getvalue()[text.getvalue().index("<svg") :]
+    return code.replace("<svg", f'<svg role="img" aria-label="{html.escape(alternative, quote=True)}"', 1)
+
+
+def png(made: Figure, dpi: int = 110) -> bytes:
+    """A figure as a PNG file's bytes."""
+    packed = io.BytesIO()
+    made.savefig(packed, format="png", dpi=dpi)
+    return packed.getvalue()
+
+
+def embedded(picture: bytes, alternative: str) -> str:
+    """A PNG file inside an `<img>`.
+
+    Args:
+        picture: of the file.
+        alternative: what it shows, in words.
+    """
+    data = base64.b64encode(picture).decode("ascii")
+    return f'<img src="data:image/png;base64,{data}" alt="{html.escape(alternative, quote=True)}">'
+
+
+def lines(
+    title: str,
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    x: str,
+    y: str,
+    *,
+    log: bool = False,
+    bands: Mapping[str, Sequence[float]] | None = None,
+) -> Figure:
+    """A chart of lines; every line has its own colour and dash.
+
+    Args:
+        title: above it.
+        curves: name: x values and y values.
+        x: of the axis, with its unit.
+        y: likewise.
+        log: y is logarithmic.
+        bands: name: half of the width of a band around a line.
+    """
+    made = figure(8.5, 4.2)
+    axes = made.subplots()
+    for number, (name, (places, values)) in enumerate(curves.items()):
+        colour, dash = COLOURS[number % len(COLOURS)], DASHES[number // len(COLOURS) % len(DASHES)]
+        axes.plot(places, values, dash, color=colour, label=name, linewidth=1.6)
+        if bands and name in bands:
+            low, high = np.subtract(values, bands[name]), np.add(values, bands[name])
+            axes.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
+    axes.set(title=title, xlabel=x, ylabel=y, yscale="log" if log else "linear")
+    axes.grid(alpha=0.3)
+    if curves:
+        made.legend(loc="outside right upper", frameon=False)
+    return made
