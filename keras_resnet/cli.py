@@ -10,6 +10,7 @@ from keras_resnet import __version__, console
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation import command as evaluation
 from keras_resnet.explain import command as explain
+from keras_resnet.lab import command as lab
 from keras_resnet.training.recipes import RECIPES, Recipe, get_recipe, override
 
 
@@ -64,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.set_defaults(work=_predict)
 
     explain.add(commands)
+    lab.add(commands)
 
     report = commands.add_parser("report", help="compare training runs in one HTML page")
     report.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run directories")

@@ -85,9 +85,12 @@ class KerasRunner(Runner):
         if len(model.inputs) != 1:
             raise InputError(f"the model has {len(model.inputs)} inputs: expected one")
         self.input = _keras_tensor(model.inputs[0].name, model.inputs[0])
-        named = model.output if isinstance(model.output, dict) else {model.output_names[0]: model.outputs[0]}
+        chain = isinstance(model, keras.Sequential)  # has no `output` and no `output_names`
+        several = not chain and isinstance(model.output, dict)
+        name = model.layers[-1].name if chain else model.output_names[0]
+        named = model.output if several else {name: model.outputs[0]}
         self.outputs = _first_probabilities("the model", [_keras_tensor(*each) for each in named.items()])
-        if not isinstance(model.output, dict) and len(model.outputs) > 1:
+        if not several and len(model.outputs) > 1:
             raise InputError(f"the model has {len(model.outputs)} outputs without names: expected one")
         self._function = model.predict_on_batch
         if keras.backend.backend() == "tensorflow":  # one trace for all batch sizes

@@ -28,7 +28,7 @@ def svg(made: Figure, alternative: str) -> str:
         alternative: what the picture shows, in words.
     """
     text = io.StringIO()
-    made.savefig(text, format="svg", metadata={"Date": None})
+    made.savefig(text, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     code = text.getvalue()[text.getvalue().index("<svg") :]
     return code.replace("<svg", f'<svg role="img" aria-label="{html.escape(alternative, quote=True)}"', 1)
 

@@ -6,14 +6,14 @@ import os
 from pathlib import Path
 
 from keras_resnet.data import catalog, cifar, digits, folder, records
-from keras_resnet.data.dataset import Dataset, Split, batches, joined, training_batches
+from keras_resnet.data.dataset import Dataset, Split, batches, joined, sampled, training_batches
 from keras_resnet.data.preparation import prepare
 from keras_resnet.errors import InputError, unknown_name
 
 IMAGENET = "imagenet"
 SOURCES = ("digits", *cifar.LAYOUTS, IMAGENET)
 
-__all__ = ["SOURCES", "Dataset", "Split", "batches", "joined", "load_dataset", "prepare", "training_batches"]
+__all__ = ["SOURCES", "Dataset", "Split", "batches", "joined", "load_dataset", "prepare", "sampled", "training_batches"]
 
 
 def load_dataset(

@@ -126,6 +126,21 @@ def joined(one: Split, other: Split) -> Split:
     return replace(one, contents=one.contents.joined(other.contents), labels=labels)
 
 
+def sampled(split: Split, count: int) -> Split:
+    """A seeded sample, the same on every machine, in the split's order.
+
+    Args:
+        split: where from.
+        count: images; 0, or more than there are, for all.
+    """
+    if not 0 < count < len(split.labels):
+        return split
+    places = np.sort(np.random.default_rng(0).permutation(len(split.labels))[:count])
+    if isinstance(split, ArraySplit):
+        return ArraySplit(split.images[places], split.labels[places])
+    return split.take(places)
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A data source.

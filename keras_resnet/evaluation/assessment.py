@@ -253,21 +253,6 @@ def _corrupted(split: Split, kind: str, strength: int) -> ArraySplit:
     return ArraySplit(np.concatenate(parts), split.labels)
 
 
-def limited(split: Split, limit: int) -> Split:
-    """A seeded sample of a split.
-
-    Args:
-        split: of arrays or of encoded images.
-        limit: images at most; 0 for all.
-    """
-    if not limit or limit >= len(split.labels):
-        return split
-    places = np.sort(np.random.default_rng(0).permutation(len(split.labels))[:limit])
-    if isinstance(split, ArraySplit):
-        return ArraySplit(split.images[places], split.labels[places])
-    return split.take(places)
-
-
 def mean_top1(robustness: dict[str, tuple[float, ...]]) -> float:
     """Mean over corruptions and strengths.
 

@@ -114,7 +114,7 @@ def _member(text: str) -> tuple[str, str | None]:
 
 def _open(named: list[tuple[str, str | None]], args: argparse.Namespace) -> tuple[list, tuple[str, ...]]:
     """The models with their images, and the names of the classes."""
-    from keras_resnet.data import load_dataset
+    from keras_resnet.data import load_dataset, sampled
     from keras_resnet.evaluation import assessment, image_shape
     from keras_resnet.runners import open_named
 
@@ -127,7 +127,7 @@ def _open(named: list[tuple[str, str | None]], args: argparse.Namespace) -> tupl
             names = " and ".join(f"{', '.join(some[:3])}, ..." for some in (runner.card.labels, dataset.classes))
             print(f"note: the labels of model and dataset differ: {names}", file=sys.stderr)
         name = model if weights is None else f"{model}:{weights}"
-        test = assessment.limited(dataset.test, args.limit)
+        test = sampled(dataset.test, args.limit)
         members.append(assessment.Member(name, runner, test, dataset.validation))
         labels = dataset.classes
     return members, labels

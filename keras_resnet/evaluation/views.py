@@ -165,7 +165,7 @@ def of_any_size(runner: Runner) -> Runner:
     image = keras.Input((None, None, runner.image_shape[2]))
     try:
         with deep_graphs():
-            clone = keras.models.clone_model(model, input_tensors=[image])
+            clone = keras.models.clone_model(model, input_tensors=image)
         clone.set_weights(model.get_weights())
     except (ValueError, TypeError) as error:
         reason = str(error).strip().splitlines()[0][:200]

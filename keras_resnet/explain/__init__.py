@@ -10,8 +10,8 @@ _HOMES = {
     "grad_cam": "maps",
     "grad_cam_plus_plus": "maps",
     "integrated_gradients": "pixels",
-    "occlusion": "occlusion",
-    "overlay": "overlay",
+    "occlusion": "covering",
+    "overlay": "drawing",
     "pooled_features": "embeddings",
     "smoothgrad": "pixels",
 }

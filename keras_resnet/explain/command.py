@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     work = _chosen(args)
     console.import_tensorflow()
     from keras_resnet.evaluation.command import note_missing_card
-    from keras_resnet.explain.overlay import check_suffix
+    from keras_resnet.explain.drawing import check_suffix
     from keras_resnet.files import refuse_existing
     from keras_resnet.runners import open_named
 
@@ -109,13 +109,13 @@ def _load(args: argparse.Namespace, runner) -> np.ndarray:
 
 def _heat(args: argparse.Namespace, runner, command: str) -> None:
     from keras_resnet.evaluation.answers import label
-    from keras_resnet.explain import METHODS, explain, overlay
+    from keras_resnet.explain import METHODS, drawing, explain
 
     if args.method not in METHODS:
         raise unknown_name("method", args.method, METHODS)
     pixels = _load(args, runner)
     classes = _class_lists(args, runner, pixels)
-    rows: list[list[overlay.Panel]] = [[] for _ in args.images]
+    rows: list[list[drawing.Panel]] = [[] for _ in args.images]
     ranks = range(len(classes[0]))
     for rank in console.progress(ranks, args.method, len(ranks)):
         found = explain(
@@ -130,13 +130,13 @@ def _heat(args: argparse.Namespace, runner, command: str) -> None:
             cls = int(found.classes[place])
             error = None if found.errors is None else float(found.errors[place])
             name, probability = label(runner.card.labels, cls), float(found.probabilities[place, cls])
-            panels.append(overlay.Panel(name, probability, found.heat[place], error))
+            panels.append(drawing.Panel(name, probability, found.heat[place], error))
     shown = [
-        overlay.Row(Path(path).name, image, tuple(panels))
+        drawing.Row(Path(path).name, image, tuple(panels))
         for path, image, panels in zip(args.images, pixels, rows, strict=True)
     ]
     title = f"{args.method} of {Path(args.model).name}" + (f" at {args.layer}" if args.layer else "")
-    overlay.write(shown, args.output, title, command, signed=METHODS[args.method].signed, overwrite=args.overwrite)
+    drawing.write(shown, args.output, title, command, signed=METHODS[args.method].signed, overwrite=args.overwrite)
     table = [(row.name, each.label, f"{each.probability:.2%}") for row in shown for each in row.panels]
     console.print_table(title, ("image", "class", "probability"), table)
     if any(each.error is not None and each.error > 0.01 for row in shown for each in row.panels):
@@ -186,7 +186,7 @@ def _write_grid(args: argparse.Namespace, made, title: str, command: str) -> Non
     import html
 
     from keras_resnet import pictures
-    from keras_resnet.explain.overlay import save
+    from keras_resnet.explain.drawing import save
     from keras_resnet.page import page
 
     picture = pictures.png(made)
@@ -198,13 +198,12 @@ def _write_grid(args: argparse.Namespace, made, title: str, command: str) -> Non
 
 
 def _embeddings(args: argparse.Namespace, runner, command: str) -> None:
-    from keras_resnet.data import batches, load_dataset
+    from keras_resnet.data import batches, load_dataset, sampled
     from keras_resnet.evaluation import image_shape
-    from keras_resnet.evaluation.assessment import limited
     from keras_resnet.explain import embeddings
 
     dataset = load_dataset(args.dataset, args.data_dir, image_shape(runner), runner.card.crop)
-    test = limited(dataset.test, args.limit)
+    test = sampled(dataset.test, args.limit)
     pixels = np.concatenate([part.numpy() for part, _ in batches(test, 256)])
     name, features = embeddings.pooled_features(runner, pixels, args.layer)
     called = runner(runner.card.preprocess(pixels)).argmax(axis=1)

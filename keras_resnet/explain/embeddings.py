@@ -11,8 +11,8 @@ import numpy as np
 from keras_resnet import pictures
 from keras_resnet.engines import Runner
 from keras_resnet.errors import InputError, unknown_name
+from keras_resnet.explain.drawing import save
 from keras_resnet.explain.net import Net
-from keras_resnet.explain.overlay import save
 from keras_resnet.page import page, table
 
 _BATCH = 64

@@ -12,8 +12,8 @@ import tensorflow as tf
 from keras_resnet.engines import KerasRunner, Runner
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.explain import maps, pixels
+from keras_resnet.explain.covering import occlusion
 from keras_resnet.explain.net import Net
-from keras_resnet.explain.occlusion import occlusion
 
 
 @dataclass(frozen=True)

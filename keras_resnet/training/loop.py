@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from keras_resnet.card import ModelCard
-from keras_resnet.data import load_dataset
+from keras_resnet.data import load_dataset, sampled
 from keras_resnet.data.augment import get_augmentation
 from keras_resnet.data.dataset import EncodedSplit
 from keras_resnet.data.folder import check_unreadable
@@ -88,6 +88,9 @@ def train(
             f"augmentation={recipe.augmentation} cuts out of encoded images; {recipe.dataset} is in memory at its own "
             "size: use crop-flip"
         )
+    if recipe.subset:
+        fewer = sampled(dataset.validation, -(-recipe.subset // 4))  # or short epochs would mostly be validation
+        dataset = replace(dataset, train=sampled(dataset.train, recipe.subset), validation=fewer)
     if size != test_size:
         if not isinstance(dataset.train, EncodedSplit):
             raise InputError(f"test_size={test_size}: the images of {recipe.dataset} have one size; set test_size=0")

@@ -26,6 +26,7 @@ class Recipe:
         dataset: as `load_dataset` takes it: `"digits"`, `"cifar10"`, `"imagenet"`, a folder, ...
         preprocess: row of `PREPROCESS`.
         augmentation: row of `data.augment.AUGMENTATIONS`.
+        subset: training images that are used, a seeded sample, and a quarter as many validation images; 0 for all.
         repeats: copies of an image that follow each other, each augmented in its own way; an epoch is as long as ever.
         epochs: passes over the training split.
         batch_size: images per step, over all devices.
@@ -96,6 +97,7 @@ class Recipe:
     dataset: str
     preprocess: str
     augmentation: str = "none"
+    subset: int = 0
     repeats: int = 1
     epochs: int
     batch_size: int = 128
@@ -178,6 +180,7 @@ class Recipe:
             "seed",
             "clip_norm",
             "mixup",
+            "subset",
         )
         for field in (*at_least_0, "cutmix", "precise_bn", "head_epochs"):
             if not getattr(self, field) >= 0:

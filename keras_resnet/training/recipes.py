@@ -106,6 +106,33 @@ _PRUNE = dataclasses.replace(
     expected=(0.8836,),  # seed 0, half of the weights, float32
     command="python -m export.compress --method prune --model resnet8 --weights cifar10 --data-dir DIR",
 )
+_LAB = dataclasses.replace(  # of `python -m keras_resnet lab`: two minutes for the deepest net of a small experiment
+    _HE2015,
+    name="lab-cifar10",
+    subset=10_000,
+    epochs=6,
+    schedule="one-cycle",
+    milestones=(),
+    warmup_epochs=1.0,
+    expected=(),
+    hardware="",
+    wall_time="",
+    command="python -m keras_resnet lab degradation --data-dir DIR",
+)
+_LAB_DIGITS = dataclasses.replace(
+    _DIGITS,
+    name="lab-digits",
+    model="resnet20_cifar",
+    augmentation="affine",
+    epochs=12,
+    schedule="one-cycle",
+    warmup_epochs=2.0,
+    nesterov=False,
+    expected=(),
+    hardware="",
+    wall_time="",
+    command="python -m keras_resnet lab degradation",
+)
 _PUBLISHED = "published figure; not run here"
 _IMAGENET = Recipe(  # what the rows below have in common
     name="imagenet",
@@ -190,7 +217,10 @@ _BAG_OF_TRICKS = dataclasses.replace(  # arXiv:1812.01187, without distillation
 )
 RECIPES: dict[str, Recipe] = {
     row.name: row
-    for row in (_DIGITS, _HE2015, _FAST, _FAST_RESNET8, _COMPRESS, _PRUNE, _RSB_A2, _RSB_A3, _RESNET_RS, _BAG_OF_TRICKS)
+    for row in (
+        *(_DIGITS, _HE2015, _FAST, _FAST_RESNET8, _COMPRESS, _PRUNE, _LAB, _LAB_DIGITS),
+        *(_RSB_A2, _RSB_A3, _RESNET_RS, _BAG_OF_TRICKS),
+    )
 }
 
 

@@ -1,0 +1,225 @@
+"""What an experiment leaves: results.json and a page."""
+
+from __future__ import annotations
+
+import html
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from keras_resnet import files, pictures
+from keras_resnet.lab.setup import Setup
+from keras_resnet.page import page
+from keras_resnet.page import table as html_table
+
+RESULTS, PAGE = "results.json", "index.html"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of results.
+
+    Attributes:
+        caption: above it.
+        columns: its first one names the rows.
+        rows: None is shown as a dash.
+    """
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[object, ...], ...]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A picture with its words.
+
+    Attributes:
+        figure: of matplotlib.
+        alternative: what it shows, for who cannot see it.
+        data: its numbers, shown as a table below; None where a table of the findings has them.
+    """
+
+    figure: object
+    alternative: str
+    data: Table | None = None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What an experiment found.
+
+    Attributes:
+        summary: in a sentence or two, with the figures.
+        tables: the first one is printed too.
+        charts: pictures.
+        values: all figures, JSON types.
+        passed: whether what the papers say was seen; None where there is nothing to pass.
+    """
+
+    summary: str
+    tables: tuple[Table, ...]
+    charts: tuple[Chart, ...] = ()
+    values: Mapping[str, object] = field(default_factory=dict)
+    passed: bool | None = None
+
+
+def write(name: str, title: str, question: str, findings: Findings, setup: Setup, seconds: float) -> Path:
+    """Writes both files into `setup.out/name`, in place of those of an earlier run.
+
+    Args:
+        name: of the experiment.
+        title: of the page.
+        question: what the experiment asks, and where it is published.
+        findings: what was found.
+        setup: how it was run.
+        seconds: that this run took; trainings of earlier ones not counted.
+
+    Returns:
+        The page.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    from keras_resnet.training.run import environment
+
+    folder = setup.out / name
+    recipe = setup.recipe()
+    facts = {
+        "experiment": name,
+        "size": setup.size,
+        "command": setup.command,
+        "seeds": list(setup.seeds),
+        "recipe": json.loads(recipe.dumps()),
+        "seconds": round(seconds, 1),
+        "environment": environment(None),
+    }
+    content = {**facts, "summary": findings.summary, "passed": findings.passed, "results": findings.values}
+    content["tables"] = [vars(each) for each in findings.tables]
+    with files.writing(folder / RESULTS, overwrite=True) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    with files.writing(folder / PAGE, overwrite=True) as temporary:
+        temporary.write_text(page(title, _body(title, question, findings, facts)), encoding="utf-8")
+    return folder / PAGE
+
+
+def _body(title: str, question: str, findings: Findings, facts: Mapping[str, object]) -> str:
+    parts = [f"<h1>{html.escape(title)}</h1>", f"<p>{html.escape(question)}</p>"]
+    verdict = {True: ' <span class="good">As published.</span>', False: ' <span class="bad">Not as published.</span>'}
+    parts.append(
+        f"<h2>Found</h2><p><strong>{html.escape(findings.summary)}</strong>{verdict.get(findings.passed, '')}</p>"
+    )
+    parts += [_table(each) for each in findings.tables]
+    for chart in findings.charts:
+        parts.append(f"<figure>{pictures.svg(chart.figure, chart.alternative)}</figure>")
+        if chart.data:
+            parts.append(f"<details><summary>The chart as a table</summary>{_table(chart.data)}</details>")
+    machine = facts["environment"]
+    lines = {
+        "command": facts["command"],
+        "size": facts["size"],
+        "seeds": ", ".join(map(str, facts["seeds"])),
+        "time": f"{facts['seconds']:,.0f} s (finished trainings are not repeated)",
+        "machine": f"{machine['processor']}, {machine['cores']} cores; Python {machine['python']}",
+        "packages": ", ".join(f"{package} {version}" for package, version in machine["packages"].items()),
+        "commit": machine["git_commit"],
+        "date": machine["date"],
+    }
+    items = "".join(f"<li>{name}: <code>{html.escape(str(value))}</code></li>" for name, value in lines.items())
+    settings = ", ".join(f"{key}={value}" for key, value in facts["recipe"].items() if value not in ("", [], 0, False))
+    parts.append(f"<h2>How it was made</h2><ul>{items}</ul>")
+    parts.append(f"<details><summary>Recipe</summary><p><code>{html.escape(settings)}</code></p></details>")
+    return "\n".join(parts) + "\n"
+
+
+def _table(each: Table) -> str:
+    return html_table(each.caption, each.columns, each.rows)
+
+
+def print_findings(findings: Findings, written: Path, seconds: float) -> None:
+    """Prints the first table, the summary and where the rest is.
+
+    Args:
+        findings: of the experiment.
+        written: the page.
+        seconds: of this run.
+    """
+    from keras_resnet import console
+
+    first = findings.tables[0]
+    console.print_table(first.caption, first.columns, first.rows)
+    print(findings.summary)
+    print(f"{written} ({time.strftime('%H:%M:%S', time.gmtime(seconds))} of work)")
+
+
+def difference(measured: float, published: float | None) -> str | None:
+    """In points, with its sign; None where nothing was published.
+
+    Args:
+        measured: error, a fraction.
+        published: error in per cent.
+    """
+    return None if published is None else f"{100 * measured - published:+.2f}"
+
+
+def error_table(caption: str, rows: Sequence[tuple[str, Sequence, float | None]]) -> Table:
+    """Training, validation and test errors beside the papers'.
+
+    Args:
+        caption: of the table.
+        rows: name, curves (one per seed), published test error in per cent.
+    """
+    from keras_resnet.lab.setup import mean_and_deviation, percent
+
+    cells = [
+        (
+            name,
+            percent([each.train[-1] for each in curves]),
+            percent([each.validation[-1] for each in curves]) if curves[0].validation else None,
+            percent([each.test for each in curves]),
+            None if published is None else f"{published:.2f}",
+            difference(mean_and_deviation([each.test for each in curves])[0], published),
+            f"{sum(each.seconds for each in curves):,.0f}",
+        )
+        for name, curves, published in rows
+    ]
+    columns = ("net", "training error %", "validation %", "test %", "paper's test %", "difference", "seconds")
+    return Table(caption, columns, tuple(cells))
+
+
+def error_charts(curves: Mapping[str, Sequence], title: str) -> tuple[Chart, ...]:
+    """Training and validation error over the epochs, mean over the seeds with a band of one standard deviation.
+
+    Args:
+        curves: name: one per seed.
+        title: of the charts.
+    """
+    import numpy as np
+
+    charts = []
+    for what, key in (("training error", "train"), ("validation error", "validation")):
+        lines, bands, rows = {}, {}, []
+        for name, seeds in curves.items():
+            values = 100 * np.array([getattr(each, key) for each in seeds])
+            if not values.size:
+                continue
+            epochs = range(1, values.shape[1] + 1)
+            lines[name] = (list(epochs), values.mean(axis=0))
+            if len(values) > 1:
+                bands[name] = values.std(axis=0, ddof=1)
+            rows.append((name, *(f"{value:.1f}" for value in values.mean(axis=0)[_ticks(values.shape[1])])))
+        if not lines:
+            continue
+        count = max(len(places) for places, _ in lines.values())
+        header = ("net", *(f"epoch {epoch + 1}" for epoch in _ticks(count)))
+        made = pictures.lines(f"{title}: {what}", lines, "epoch", "error in %", bands=bands)
+        charts.append(Chart(made, f"{what} of {', '.join(lines)} over the epochs", Table(what, header, tuple(rows))))
+    return tuple(charts)
+
+
+def _ticks(count: int, most: int = 12) -> list[int]:
+    """Places of at most so many epochs, the last one among them."""
+    step = -(-count // most)
+    return sorted({*range(step - 1, count, step), count - 1})
