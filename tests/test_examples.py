@@ -17,6 +17,7 @@ pytestmark = pytest.mark.slow
         ("quickstart.py", [], "stride 32: (7, 7, 2048)"),
         ("train_digits.py", ["1"], "of 360 test images right"),
         ("segmentation.py", ["--epochs", "1"], "overlap of ink and prediction on the test images"),
+        ("explain_digits.py", [], "maps and logits differ by at most"),
         ("export_int8.py", [], "answers: ['5', '7', '5', '5', '3', '0', '2', '2']"),
     ],
 )

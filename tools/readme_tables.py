@@ -111,6 +111,26 @@ def compression() -> str:
     return _markdown(columns, rows)
 
 
+def _laboratory() -> dict:
+    return json.loads((README.parent / "benchmarks" / "lab.json").read_text(encoding="utf-8"))
+
+
+def lab() -> str:
+    """What `benchmarks/lab.py` found."""
+    found = _laboratory()["experiments"]
+    rows = [(f"`{name}`", found[name]["summary"], f"{found[name]['seconds'] / 60:.0f} min") for name in found]
+    return _markdown(("experiment", "found at the small size on CIFAR-10", "time"), rows)
+
+
+def ensemble() -> str:
+    """The shipped nets together, by `benchmarks/lab.py`."""
+    found = _laboratory()["ensemble"]
+    rows = [(f"`{each['model']}`", f"{each['top1']:.2%}", f"{each['loss']:.3f}") for each in found["members"]]
+    low, high = found["top1_interval"]
+    rows.append(("**together**", f"**{found['top1']:.2%}** ({low:.2%} to {high:.2%})", f"{found['loss']:.3f}"))
+    return _markdown(("CIFAR-10, 10,000 test images", "top-1", "cross-entropy"), rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "models": models,
     "recipes": recipes,
@@ -118,6 +138,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "formats": formats,
     "targets": targets,
     "compression": compression,
+    "lab": lab,
+    "ensemble": ensemble,
 }
 
 

@@ -14,7 +14,7 @@ from keras_resnet.errors import InputError
 from keras_resnet.page import page, table
 
 _PERCENTILE = 99.5  # brightest values; single pixels beyond it would darken the rest
-_OPACITY = 0.75
+_OPACITY, _POWER = 0.75, 0.7
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def overlay(image: np.ndarray, heat: np.ndarray, *, signed: bool = False) -> np.
     level = np.clip(heat / top, -1 if signed else 0, 1)
     colours = colormaps["RdBu_r"](level / 2 + 0.5) if signed else colormaps["inferno"](level)
     grey = image.mean(axis=-1, keepdims=True).repeat(3, axis=-1) / 255  # colours of the image would mix with the map's
-    alpha = _OPACITY * np.sqrt(np.abs(level))[..., None]
+    alpha = _OPACITY * (np.abs(level) ** _POWER)[..., None]
     return np.rint(255 * ((1 - alpha) * grey + alpha * colours[..., :3])).astype(np.uint8)
 
 
