@@ -61,6 +61,7 @@ def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[object]])
         f'<tr><th scope="row">{html.escape(str(name))}</th>{"".join(map(cell, values))}</tr>' for name, *values in rows
     )
     return (
-        f'<div class="scroll"><table class="list"><caption>{html.escape(caption)}</caption>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{html.escape(caption, quote=True)}">'
+        f'<table class="list"><caption>{html.escape(caption)}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )

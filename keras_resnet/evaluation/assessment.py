@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from keras_resnet import console
-from keras_resnet.data import Split, batches
+from keras_resnet.data import Split, batches, sampled
 from keras_resnet.data.dataset import ArraySplit
 from keras_resnet.engines import Runner
 from keras_resnet.errors import InputError
@@ -21,6 +21,7 @@ from keras_resnet.evaluation.scores import Scores, outputs, score
 from keras_resnet.evaluation.views import ONE, Views
 
 _Z = 1.959964  # of 95 % of a normal distribution
+_WARM_UP = 64  # images
 _LEAST_SUM = 0.95  # eight bits per probability make sums of ten classes 0.98 and more
 
 
@@ -159,6 +160,8 @@ def assess(
             raise InputError(f"the members have {' and '.join(map(str, sorted(widths)))} classes: expected the same")
         return [each for each, _ in found], any(logits for _, logits in found)
 
+    for member in members:  # an engine's first call prepares it
+        outputs(member.runner, sampled(member.test, _WARM_UP), views=views)
     begin = time.perf_counter()
     each, logits = answers([member.test for member in members], views)
     seconds = time.perf_counter() - begin

@@ -14,7 +14,7 @@ from keras_resnet.evaluation.calibration import Reliability
 from keras_resnet.page import page, table
 
 _MANY = 40  # classes from which on the confusions are a list, not a matrix
-_LISTED = 30
+_LISTED = 15
 
 
 def write_html(assessment: Assessment, title: str, command: str, path: Path, *, overwrite: bool = False) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from keras_resnet import console
 from keras_resnet.errors import InputError, unknown_name
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _EXAMPLES = """methods:
   cam, grad-cam, grad-cam++      where in a feature map the class was found
@@ -100,6 +102,8 @@ def _chosen(args: argparse.Namespace):
 
 
 def _load(args: argparse.Namespace, runner) -> np.ndarray:
+    import numpy as np
+
     from keras_resnet.data import images
     from keras_resnet.evaluation import image_shape
 
@@ -150,6 +154,8 @@ def _heat(args: argparse.Namespace, runner, command: str) -> None:
 
 def _class_lists(args: argparse.Namespace, runner, pixels: np.ndarray) -> list[list[int]]:
     """For every image the classes to show, best first."""
+    import numpy as np
+
     probabilities = runner(runner.card.preprocess(pixels))
     count = probabilities.shape[1]
     if args.cls is None:
@@ -198,6 +204,8 @@ def _write_grid(args: argparse.Namespace, made, title: str, command: str) -> Non
 
 
 def _embeddings(args: argparse.Namespace, runner, command: str) -> None:
+    import numpy as np
+
     from keras_resnet.data import batches, load_dataset, sampled
     from keras_resnet.evaluation import image_shape
     from keras_resnet.explain import embeddings

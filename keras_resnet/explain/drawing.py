@@ -124,16 +124,16 @@ def write(rows: Sequence[Row], path: Path, title: str, command: str, *, signed: 
         save(path, picture, overwrite)
         return
     legend = "Red speaks for the class, blue against it." if signed else "Yellow marks where the class was found."
+    panels = [(row, panel) for row in rows for panel in row.panels]
+    summed = any(panel.error is not None for _, panel in panels)
+    header = ("image", "class", "probability", *(["error of the sum"] if summed else []))
     cells = [
-        (row.name, panel.label, f"{panel.probability:.2%}", None if panel.error is None else f"{panel.error:.2%}")
-        for row in rows
-        for panel in row.panels
+        (row.name, each.label, f"{each.probability:.2%}", *([f"{each.error:.2%}"] if summed else []))
+        for row, each in panels
     ]
     alternative = f"Heat maps over {len(rows)} images; the table below names their classes. {legend}"
     body = f"<h1>{html.escape(title)}</h1><p>{legend}</p>{pictures.embedded(picture, alternative)}"
-    body += "<h2>Classes</h2>" + table(
-        "Likeliest classes", ("image", "class", "probability", "error of the sum"), cells
-    )
+    body += "<h2>Classes</h2>" + table("Likeliest classes", header, cells)
     body += f"<h2>Command</h2><p><code>{html.escape(command)}</code></p>"
     save(path, page(title, body + "\n").encode(), overwrite)
 

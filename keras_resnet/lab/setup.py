@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from keras_resnet import files
 from keras_resnet.errors import InputError
@@ -171,7 +170,7 @@ def _test_error(path: Path, recipe: Recipe, setup: Setup) -> float:
 
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
     """Mean and standard deviation (of a sample); None for the second where there is one value."""
-    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
 
 
 def percent(values: Sequence[float], digits: int = 2) -> str:

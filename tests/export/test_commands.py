@@ -14,7 +14,7 @@ import pytest
 from export import cli, pipeline
 from export.formats import artifact, format_of
 from export.source import float32_twin, load_source
-from keras_resnet import InputError, ModelCard, build, card, save_model
+from keras_resnet import InputError, ModelCard, build, card, open_runner, save_model
 from keras_resnet import cli as main_cli
 
 SHIPPED = ["--model", "resnet8", "--weights", "digits"]
@@ -204,6 +204,25 @@ def test_evaluate_and_predict_take_every_format_alike(rows, digits, tmp_path, ca
         assert main_cli.main(["predict", "--model", row["file"], "digit.png", "--json", "p.json"]) == 0
         (answer,) = json.loads(Path("p.json").read_text())
         assert answer["top"][0]["label"] == str(digits.test.labels[0])
+
+
+@pytest.mark.slow
+def test_occlusion_explains_files_for_phones_alike(rows, digits, digits_runner, tmp_path, capfd):
+    from PIL import Image
+
+    from keras_resnet.explain import explain
+
+    images = digits.test.images[:2]
+    reference = explain(digits_runner, images, method="occlusion").heat
+    for key in (("tflite", "int8"), ("onnx", "float32")):
+        found = explain(open_runner(rows[key]["file"]), images, method="occlusion").heat
+        assert np.corrcoef(found.ravel(), reference.ravel())[0, 1] > 0.95
+    Image.fromarray(images[0]).save(tmp_path / "digit.png")
+    arguments = ["explain", "--model", rows["tflite", "int8"]["file"], "digit.png"]
+    assert main_cli.main([*arguments, "--method", "occlusion", "-o", "why.html"]) == 0
+    capfd.readouterr()
+    assert main_cli.main([*arguments, "-o", "gradient.png"]) == 2
+    assert "use occlusion" in capfd.readouterr().err
 
 
 @pytest.fixture
