@@ -36,7 +36,7 @@ def main() -> int:
     command, data = [sys.executable, "-m", "keras_resnet"], ["--data-dir", str(args.data_dir)]
     found: dict[str, object] = {"date": time.strftime("%Y-%m-%d"), "experiments": {}}
     for name in EXPERIMENTS:
-        results = args.out / name / "results.json"
+        results = args.out / f"{name}-small-cifar10" / "results.json"
         if not args.finished:
             subprocess.run([*command, "lab", name, *data, "--out", str(args.out)])  # status 1: not as published
         if results.is_file():

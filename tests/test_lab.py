@@ -237,7 +237,7 @@ def test_the_command_trains_and_goes_on(monkeypatch, tmp_path, capsys):
     cut = [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("lab/runs/*/plain*/model.keras"))]
     assert cli.main(ARGUMENTS) in (0, 1)
     assert [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("lab/runs/*/plain*/model.keras"))] == cut
-    values = json.loads((tmp_path / "lab" / "degradation" / "results.json").read_text())
+    values = json.loads((tmp_path / "lab" / "degradation-small-digits" / "results.json").read_text())
     assert set(values["results"]["curves"]) == {"plain20_cifar", "plain32_cifar", "resnet20_cifar", "resnet32_cifar"}
     assert values["recipe"]["subset"] == 64
     assert values["environment"]["processor"]

@@ -16,7 +16,7 @@ def add(commands) -> None:
     parser = commands.add_parser(
         "lab",
         help="the papers' experiments: degradation, gradients, responses, ...",
-        description="Reruns an experiment of the ResNet papers and writes DIR/NAME/index.html and results.json.",
+        description="Reruns an experiment of the ResNet papers and writes DIR/NAME-SIZE/index.html and results.json.",
         epilog="Without NAME: a list of the experiments. Interrupted experiments go on with the same command.",
     )
     parser.add_argument("name", nargs="?", metavar="NAME", help=", ".join(EXPERIMENTS))

@@ -16,7 +16,7 @@ from keras_resnet import files, pictures
 from keras_resnet.errors import GateError
 from keras_resnet.lab.published import DEPTHS_3, TABLE_6
 from keras_resnet.lab.results import Chart, Findings, Table, error_charts, error_table
-from keras_resnet.lab.setup import Setup, train_all
+from keras_resnet.lab.setup import RUNS, Setup, train_all
 
 NETS = (
     *(f"resnet{depth}_cifar" for depth in (20, 56, 110, 1202)),
@@ -24,7 +24,7 @@ NETS = (
 )
 _BATCH = 8
 _SECONDS = 3600
-_FOLDER = "measured"
+_FOLDER = "depth"
 
 
 def measure(name: str, batch: int = _BATCH) -> dict[str, float | int | str]:
@@ -81,7 +81,7 @@ def run(setup: Setup) -> Findings:
     """Measures the nets in child processes, once; with `--full` trains them too."""
     rows = []
     for number, name in enumerate(NETS, 1):
-        file = setup.out / "depth" / _FOLDER / f"{name}.json"
+        file = setup.out / RUNS / _FOLDER / f"{name}.json"
         if not file.is_file():
             if setup.verbose:
                 print(f"{number}/{len(NETS)} {name}", flush=True)

@@ -29,7 +29,9 @@ EXPERIMENTS: dict[str, Experiment] = {
     "degradation": Experiment(
         "Degradation: plain and residual nets of growing depth",
         "Does a net learn its training images better when it gets deeper? Plain nets learn them worse, which is no "
-        "overfitting; residual nets do not (He et al. 2015, figure 6 and table 6, arXiv:1512.03385).",
+        "overfitting; residual nets do not (He et al. 2015, figure 6 and table 6, arXiv:1512.03385). "
+        "Where the paper plots the test error over the epochs, these curves show validation images: test images are "
+        "used once, for the table.",
         "?",
     ),
     "gradients": Experiment(
@@ -67,7 +69,7 @@ EXPERIMENTS: dict[str, Experiment] = {
 
 
 def run(name: str, setup: Setup):
-    """Runs one experiment and writes `setup.out/name/results.json` and `index.html`.
+    """Runs one experiment and writes `results.json` and `index.html` into `setup.out/NAME-SIZE`.
 
     Args:
         name: of `EXPERIMENTS`.

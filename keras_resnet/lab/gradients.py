@@ -154,7 +154,7 @@ class Watched(FromRecipe):
 
 def run(setup: Setup) -> Findings:
     """Trains the three families at each depth, shortly at the small size."""
-    depths = setup.pick_depths((20, 56), (20, 56, 110), DEPTHS)
+    depths = setup.pick_depths((20, 56, 110), (20, 56, 110), DEPTHS)
     setup = setup if setup.full else dataclasses.replace(setup, settings=(*_short(setup), *setup.settings))
     load_dataset(setup.recipe().dataset, setup.data_dir)  # refused before anything is made
     looks: dict[str, list[dict]] = {}

@@ -67,7 +67,7 @@ class Findings:
 
 
 def write(name: str, title: str, question: str, findings: Findings, setup: Setup, seconds: float) -> Path:
-    """Writes both files into `setup.out/name`, in place of those of an earlier run.
+    """Writes both files into `folder_of(name, setup)`, in place of those of an earlier run of that size.
 
     Args:
         name: of the experiment.
@@ -85,7 +85,7 @@ def write(name: str, title: str, question: str, findings: Findings, setup: Setup
     """
     from keras_resnet.training.run import environment
 
-    folder = setup.out / name
+    folder = folder_of(name, setup)
     recipe = setup.recipe()
     facts = {
         "experiment": name,
@@ -103,6 +103,16 @@ def write(name: str, title: str, question: str, findings: Findings, setup: Setup
     with files.writing(folder / PAGE, overwrite=True) as temporary:
         temporary.write_text(page(title, _body(title, question, findings, facts)), encoding="utf-8")
     return folder / PAGE
+
+
+def folder_of(name: str, setup: Setup) -> Path:
+    """Where an experiment's page is: sizes and data sets do not replace each other.
+
+    Args:
+        name: of the experiment.
+        setup: how it was run.
+    """
+    return setup.out / f"{name}-{setup.size}"
 
 
 def _body(title: str, question: str, findings: Findings, facts: Mapping[str, object]) -> str:
