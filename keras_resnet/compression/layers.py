@@ -132,33 +132,19 @@ class RoundedKernel(keras.layers.Layer):
 
 @_register
 class Mask(keras.layers.Layer):
-    """A kernel some of whose weights are 0: `pruning.Schedule` says which.
+    """A kernel some of whose weights are 0: `pruning.Schedule` says which."""
 
-    Args:
-        feedback: hidden weights learn on, by the gradient that they would have if they were there, so that they may
-            come back while the schedule still chooses (Lin et al. 2020, Dynamic Model Pruning with Feedback,
-            arXiv:2006.07253). Without, they stay as they are.
-        **kwargs: Keras'.
-    """
-
-    def __init__(self, feedback: bool = False, **kwargs):
-        """Takes the arguments."""
+    def __init__(self, **kwargs):
+        """Takes Keras' arguments."""
         super().__init__(**{"dtype": "float32", **kwargs})
-        self.feedback = feedback
 
     def build(self, kernel_shape) -> None:
         """Makes the mask, of ones."""
         self.mask = self.add_weight(name="mask", shape=kernel_shape, initializer="ones", trainable=False)
 
     def call(self, kernel):
-        """Applies the mask."""
-        if self.feedback:
-            return kernel + ops.stop_gradient(kernel * self.mask - kernel)  # exactly 0 where it hides
+        """Applies the mask; what it hides gets no gradient."""
         return kernel * self.mask
-
-    def get_config(self) -> dict[str, object]:
-        """The arguments."""
-        return {**super().get_config(), "feedback": self.feedback}
 
 
 @_register

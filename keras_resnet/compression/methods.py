@@ -14,8 +14,7 @@ from keras_resnet.compression.settings import Settings
 from keras_resnet.errors import InputError
 from keras_resnet.training.nets import Nets, copy_weights
 
-PRUNING = 0.3  # of the steps, until the sparsity is reached
-CHOOSING = 0.75  # of the steps, until it is settled which weights stay; the others heal the net
+PRUNING = 0.3  # of the steps; the others heal the net
 _MOVING = 0.6  # of the epochs, before batch normalisation is frozen
 
 
@@ -105,7 +104,7 @@ def _hold_zeros(model: keras.Model) -> None:
 
 
 def _pruned(model: keras.Model, twin: keras.Model, settings: Settings) -> Nets:
-    return Nets(compressed(model, lambda layer: [Mask(feedback=True, name="mask")]), twin, copy_exact)
+    return Nets(compressed(model, lambda layer: [Mask(name="mask")]), twin, copy_exact)
 
 
 def _clustered(model: keras.Model, twin: keras.Model, settings: Settings) -> Nets:
@@ -160,9 +159,8 @@ def callbacks(
         done: steps that a run which goes on has behind it.
     """
     if settings.sparsity is not None:
-        steps, until = (round(share * epochs * epoch_steps) for share in (PRUNING, CHOOSING))
-        schedule = pruning.Schedule(model, settings.sparsity, steps, until=until, epoch_steps=epoch_steps, done=done)
-        return [schedule]
+        steps = round(PRUNING * epochs * epoch_steps)
+        return [pruning.Schedule(model, settings.sparsity, steps, epoch_steps=epoch_steps, done=done)]
     if settings.method == "qat" and not settings.norms_move:
         return [FreezeNorms(round(_MOVING * epochs), done // epoch_steps)]
     return []

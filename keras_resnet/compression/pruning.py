@@ -106,26 +106,22 @@ def interval(steps: int) -> int:
 class Schedule(keras.callbacks.Callback):
     """Removes weights while a net is trained, fast at first and slowly at the end (arXiv:1710.01878, power 3).
 
-    Where masks have feedback, removed weights learn on, and every removal chooses anew, until the choice is settled;
-    elsewhere what was removed keeps its magnitude of that moment.
+    What was removed stays so: it has magnitude 0 in the next round.
     """
 
-    def __init__(
-        self, model: keras.Model, sparsity: Sparsity, steps: int, *, epoch_steps: int, done: int = 0, until: int = 0
-    ):
+    def __init__(self, model: keras.Model, sparsity: Sparsity, steps: int, *, epoch_steps: int, done: int = 0):
         """Takes what it acts on.
 
         Args:
             model: with `Mask` transforms.
             sparsity: at the end.
-            steps: after which it is reached.
+            steps: after which it is reached; what remains of the training heals the net.
             epoch_steps: of an epoch.
             done: steps that a run which goes on has behind it; its masks come from the checkpoint.
-            until: steps after which the choice is settled, `steps` by default; what remains heals the net.
         """
         super().__init__()
         self.pruned, self.sparsity, self.steps, self.every = masked(model), sparsity, max(1, steps), interval(steps)
-        self.epoch_steps, self.step, self.until = epoch_steps, done, max(self.steps, until)
+        self.epoch_steps, self.step = epoch_steps, done
 
     def share(self, step: int) -> float:
         """Of the weights that are gone at a step."""
@@ -137,17 +133,20 @@ class Schedule(keras.callbacks.Callback):
         self._before = epoch * self.epoch_steps
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Prunes every so many steps until the choice is settled; steps of before the checkpoint are passed over."""
+        """Prunes every so many steps until the end of the schedule; steps of before the checkpoint are passed over."""
         now, last = self._before + batch + 1, self.step
         if now <= last:
             return
         self.step = now
-        if last < self.until and (now // self.every > last // self.every or now >= self.until):
+        if last < self.steps and (now // self.every > last // self.every or now >= self.steps):
             self.prune()
 
     def prune(self) -> None:
         """Makes the masks of this moment."""
-        found = masks([np.asarray(layer.kernel) for layer, _ in self.pruned], self.sparsity, self.share(self.step))
+        effective = [
+            np.asarray(keras.ops.convert_to_numpy(layer.kernel * transform.mask)) for layer, transform in self.pruned
+        ]
+        found = masks(effective, self.sparsity, self.share(self.step))
         for (_, transform), value in zip(self.pruned, found, strict=True):
             transform.mask.assign(value)
 
