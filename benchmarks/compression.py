@@ -6,7 +6,7 @@ finished rows are only read. The table goes to RUNS/results.json and, with --wri
 from which tools/readme_tables.py makes the README's.
 
 Run it: python benchmarks/compression.py --data-dir CIFAR --runs RUNS [--net NAME ...] [--engine NAME ...]
-    [--epochs N] [--finished] [--write]
+    [--epochs N] [--finished] [--latency] [--write]
 (about 5 hours on two Zen 4 cores)
 """
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -23,8 +24,11 @@ from pathlib import Path
 
 sys.path.pop(0)  # this folder, in which export.py would be found as `export`
 
+import numpy as np  # noqa: E402
+
 from keras_resnet import console  # noqa: E402
 
+_ROUNDS = 7
 HERE = Path(__file__).resolve().parent
 NETS = ("resnet8", "resnet20_cifar", "resnetv2_20_cifar")
 _NAMES = {"resnet8": "ResNet-8", "resnet20_cifar": "ResNet-20", "resnetv2_20_cifar": "ResNet-20 v2"}
@@ -97,8 +101,9 @@ def run(net: str, engine: str, case: Case, args: argparse.Namespace) -> dict | N
     found = json.loads(result.read_text(encoding="utf-8"))
     original, after_training, made = found["entries"][:3]
     quantized = found["entries"][-1]
-    row = {
+    return {
         "net": _NAMES[net],
+        "file": made["file"],
         "what": case.what,
         "engine": engine,
         "epochs": found["recipe"]["epochs"],
@@ -115,7 +120,29 @@ def run(net: str, engine: str, case: Case, args: argparse.Namespace) -> dict | N
         "int8_top1": quantized["top1"] if len(found["entries"]) > 3 else None,
         "int8_gzip_bytes": quantized["gzip_bytes"] if len(found["entries"]) > 3 else None,
     }
-    return row | {"failed": failures(row, case)}
+
+
+def measure_again(found: list[dict], args: argparse.Namespace) -> None:
+    """Latencies of all files, interleaved with those of the originals, while nothing else runs; changes the rows."""
+    from export import artifact, export, load_source
+    from export.verify import latency_ms
+
+    nets = {_NAMES[net]: net for net in NETS}
+    files = {}
+    for title in {row["net"] for row in found}:
+        target = args.runs / f"{nets[title]}-float32.tflite"
+        if not target.is_file():
+            source = load_source(nets[title], weights="cifar10", data_dir=args.data_dir)
+            export(source, [(artifact("tflite:float32"), target)], limit=500)
+        files[title] = target
+    image = np.zeros((1, 32, 32, 3), np.float32)
+    times: dict[object, list[float]] = {}
+    for _ in range(_ROUNDS):
+        for key in [*files.values(), *(row["file"] for row in found)]:
+            times.setdefault(key, []).append(latency_ms(Path(key), image))
+    for row in found:
+        pairs = zip(times[row["file"]], times[files[row["net"]]], strict=True)
+        row["latency_ratio"] = round(statistics.median(own / original for own, original in pairs), 3)
 
 
 def failures(row: dict, case: Case) -> list[str]:
@@ -145,11 +172,18 @@ def main() -> int:
     parser.add_argument("--engine", action="append", choices=("native", "tfmot"))
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--finished", action="store_true", help="only read what is there")
+    parser.add_argument("--latency", action="store_true", help="measure it again, on an idle machine")
     parser.add_argument("--write", action="store_true", help="benchmarks/compression.json, for the README")
     args = parser.parse_args()
     args.runs.mkdir(parents=True, exist_ok=True)
     wanted = rows(args.net or list(NETS), args.engine or ["native", "tfmot"])
-    found = [row for net, engine, case in wanted if (row := run(net, engine, case, args))]
+    cases = [(row, case) for net, engine, case in wanted if (row := run(net, engine, case, args))]
+    found = [row for row, _ in cases]
+    if args.latency:
+        measure_again(found, args)
+    for row, case in cases:
+        row["failed"] = failures(row, case)
+        del row["file"]
     columns = ("net", "what", "engine", "top1", "drop", "bytes", "gzip_bytes", "gzip_ratio", "latency_ratio", "seconds")
     console.print_table(
         "Compression", (*columns, "failed"), [[*(r[c] for c in columns), "; ".join(r["failed"])] for r in found]
