@@ -15,7 +15,8 @@ import pytest
 
 from keras_resnet import GateError, InputError, ResNetSpec, cli, load_model, train
 from keras_resnet.specs import SPECS
-from keras_resnet.training import RECIPES, checkpoints, override, run
+from keras_resnet.training import RECIPES, checkpoints, override, run, session
+from keras_resnet.training.nets import FromRecipe
 
 # Everything that has a state: momentum, plateau, average, dropout's draws, mixing, the schedule.
 RECIPE = override(
@@ -283,3 +284,23 @@ def test_sigterm_saves_and_the_command_goes_on(tmp_path):
     assert second.returncode == 0
     assert "Epoch 1/" not in second.stdout
     assert "Epoch 3/3" in second.stdout
+
+
+class _StopAtTheEnd(keras.callbacks.Callback):
+    def on_train_end(self, logs=None):
+        signal.raise_signal(signal.SIGINT)
+
+
+class _StoppedTooLate(FromRecipe):
+    def callbacks(self, nets, recipe, steps, done):
+        return (_StopAtTheEnd(),)
+
+
+@pytest.mark.slow
+def test_a_signal_after_the_last_step_stops_what_the_caller_does_next(tmp_path):
+    """The run is finished; a laboratory with more of them must not go on."""
+    short = dataclasses.replace(RECIPE, epochs=1, subset=256)
+    with pytest.raises(KeyboardInterrupt):
+        train(short, nets=_StoppedTooLate(), run_dir=tmp_path / "run", verbose=False)
+    assert session.read_result(tmp_path / "run") is not None
+    assert train(short, run_dir=tmp_path / "run", resume=True, verbose=False).best_epoch == 1

@@ -30,7 +30,7 @@ DEPTHS = (20, 32, 44, 56, 110)
 _PROBE = 128  # images whose gradient is looked at, the same ones all the time
 _LOOKS = 12  # over a training, beside the one before it
 _FILE = "gradients.json"
-_EPOCHS = 6  # of the small size on CIFAR-10
+_EPOCHS = 3  # of the small size on CIFAR-10
 _NOTHING = 1e-30  # smallest norm on a logarithmic axis
 
 

@@ -234,6 +234,8 @@ class Session:
             shutil.rmtree(path / checkpoints.FOLDER, ignore_errors=True)  # model.keras is what the run was for
         if isinstance(stopped, checkpoints.Stopped) and stopped.signal == signal.SIGTERM:
             raise stopped
+        if stopped is None and self.signals.received is not None:  # in the last step, too late for this run
+            raise checkpoints.Stopped(self.signals.received)  # but not for what the caller has in mind after it
         return result
 
     def _result(self, interrupted: bool) -> Result:
