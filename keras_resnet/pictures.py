@@ -59,6 +59,7 @@ def lines(
     *,
     log: bool = False,
     bands: Mapping[str, Sequence[float]] | None = None,
+    marker: str = "",
 ) -> Figure:
     """A chart of lines; every line has its own colour and dash.
 
@@ -69,12 +70,13 @@ def lines(
         y: likewise.
         log: y is logarithmic.
         bands: name: half of the width of a band around a line.
+        marker: of the points, as matplotlib has them.
     """
     made = figure(8.5, 4.2)
     axes = made.subplots()
     for number, (name, (places, values)) in enumerate(curves.items()):
         colour, dash = COLOURS[number % len(COLOURS)], DASHES[number // len(COLOURS) % len(DASHES)]
-        axes.plot(places, values, dash, color=colour, label=name, linewidth=1.6)
+        axes.plot(places, values, dash, color=colour, label=name, linewidth=1.6, marker=marker)
         if bands and name in bands:
             low, high = np.subtract(values, bands[name]), np.add(values, bands[name])
             axes.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
