@@ -126,7 +126,10 @@ def test_occlusion_against_a_loop(digits_runner, images):
         np.testing.assert_allclose(found[0, top : top + 8, 16:24], fall, atol=1e-5)
 
 
-@pytest.mark.parametrize("method", ["cam", "grad-cam", "grad-cam++", "integrated-gradients", "smoothgrad"])
+_SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("integrated-gradients", "smoothgrad")]
+
+
+@pytest.mark.parametrize("method", ["cam", "grad-cam", "grad-cam++", *_SLOW])
 def test_a_randomised_net_gives_another_map(method, digits_runner, images):
     """Sanity check of Adebayo et al. 2018, arXiv:1810.03292: a map that ignores the weights explains nothing."""
     twin = keras.models.clone_model(digits_runner.model)
@@ -240,6 +243,7 @@ def test_the_command_draws(method, photo, tmp_path, capsys):
     assert "written: out.png" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_command_writes_pages(photo, tmp_path):
     assert cli.main([*MODEL, str(photo), "--class", "3", "-o", "a.html", "--json", "a.json"]) == 0
     assert cli.main([*MODEL, "--filters", "-o", "filters.html"]) == 0

@@ -42,12 +42,12 @@ def run(setup: Setup) -> Findings:
         values |= {kind: [vars(e) | {"run": str(e.run)} for e in found] for kind, found in of.items()}
 
     def final(kind: str) -> float:
-        return mean_and_deviation([each.train[-1] for each in curves[key(kind)]])[0]
+        return mean_and_deviation([each.test for each in curves[key(kind)]])[0]
 
     best = min(kinds, key=final)
     worst = max(kinds, key=final)
     summary = (
-        f"Training error at {depth} layers: {100 * final(_SAME[0]):.1f} % with the identity, lowest with {best} "
+        f"Test error at {depth} layers: {100 * final(_SAME[0]):.1f} % with the identity, lowest with {best} "
         f"({100 * final(best):.1f} %), highest with {worst} ({100 * final(worst):.1f} %). The paper, at 110 layers: "
         "the cleaner the shortcut the better, full pre-activation best."
     )

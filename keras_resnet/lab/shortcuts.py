@@ -60,15 +60,15 @@ def run(setup: Setup) -> Findings:
     )
 
     def final(depth: int, shortcut: str) -> float:
-        return mean_and_deviation([e.train[-1] for e in curves[f"resnet{depth}-shortcut-{shortcut}"]])[0]
+        return mean_and_deviation([e.test for e in curves[f"resnet{depth}-shortcut-{shortcut}"]])[0]
 
     deepest = depths[-1]
     spread = [final(deepest, option) for option in "ABC"]
     gain = final(deepest, "none") - max(spread)
     summary = (
-        f"At {deepest} layers the three shortcuts end within {100 * (max(spread) - min(spread)):.1f} points of each "
-        f"other in training error; the plain net is {100 * gain:+.1f} points from the worst of them. The paper: small "
-        "differences between A, B and C, so projections are not essential."
+        f"At {deepest} layers the test errors of the three shortcuts lie within {100 * (max(spread) - min(spread)):.1f} "
+        f"points; the plain net is {100 * gain:.1f} points above the worst of them. The paper: small differences between "
+        "A, B and C, so projections are not essential."
     )
     charts: tuple[Chart, ...] = error_charts({name: curves[key] for name, key in rows}, "Shortcuts")
     values = {name: [vars(e) | {"run": str(e.run)} for e in curves[key]] for name, key in rows}

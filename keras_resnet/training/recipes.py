@@ -117,10 +117,10 @@ _LAB = dataclasses.replace(  # of `python -m keras_resnet lab`: two minutes for 
     schedule="one-cycle",
     milestones=(),
     warmup_epochs=4.0,
-    expected=(),
-    hardware="for comparisons between nets",
-    wall_time="1 to 3 min a net",
-    command="python -m keras_resnet lab degradation --data-dir DIR",
+    expected=(0.499,),  # seed 0; for comparisons between nets, not for accuracy
+    hardware="two cores of an AMD EPYC (Zen 4), 2026-11-22",
+    wall_time="80 s",
+    command="python -m keras_resnet train --recipe lab-cifar10 --data-dir DIR",
 )
 _LAB_DIGITS = dataclasses.replace(
     _DIGITS,
@@ -131,10 +131,10 @@ _LAB_DIGITS = dataclasses.replace(
     schedule="one-cycle",
     warmup_epochs=2.0,
     nesterov=False,
-    expected=(),
-    hardware="for comparisons between nets",
-    wall_time="1 to 2 min a net",
-    command="python -m keras_resnet lab degradation",
+    expected=(0.9917,),  # seed 0
+    hardware="two cores of an AMD EPYC (Zen 4), 2026-11-22",
+    wall_time="43 s",
+    command="python -m keras_resnet train --recipe lab-digits",
 )
 _PUBLISHED = "published figure; not run here"
 _IMAGENET = Recipe(  # what the rows below have in common
