@@ -201,6 +201,7 @@ def test_another_recipe_is_refused_and_the_differences_are_listed(stopped, short
     other = dataclasses.replace(short, epochs=7, seed=3)
     with pytest.raises(InputError, match="another recipe: epochs is 2 there, 7 here; seed is 0 there, 3 here"):
         train(other, run_dir=stopped, resume=True, verbose=False)
+    run.reopen(dataclasses.replace(short, expected=(0.5,), hardware="another"), stopped)  # the same run, told otherwise
     (stopped / "recipe.json").write_text(json.dumps({"name": "x", "colour": "red"}))
     with pytest.raises(InputError, match="no recipe of this version"):
         train(short, run_dir=stopped, resume=True, verbose=False)

@@ -65,10 +65,11 @@ def run(setup: Setup) -> Findings:
     deepest = depths[-1]
     spread = [final(deepest, option) for option in "ABC"]
     gain = final(deepest, "none") - max(spread)
+    apart = 100 * (max(spread) - min(spread))
     summary = (
-        f"At {deepest} layers the test errors of the three shortcuts lie within {100 * (max(spread) - min(spread)):.1f} "
-        f"points; the plain net is {100 * gain:.1f} points above the worst of them. The paper: small differences between "
-        "A, B and C, so projections are not essential."
+        f"At {deepest} layers the test errors of the three shortcuts lie within {apart:.1f} points; the plain net is "
+        f"{100 * gain:.1f} points above the worst of them. The paper: small differences between A, B and C, so "
+        "projections are not essential."
     )
     charts: tuple[Chart, ...] = error_charts({name: curves[key] for name, key in rows}, "Shortcuts")
     values = {name: [vars(e) | {"run": str(e.run)} for e in curves[key]] for name, key in rows}

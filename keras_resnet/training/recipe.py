@@ -16,6 +16,10 @@ KEEPS = ("best", "last")
 LOSSES = ("cross-entropy", "binary")
 
 
+# What describes a recipe rather than does something.
+DESCRIPTION = ("name", "expected", "hardware", "wall_time", "command")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """One training, from data to result.

@@ -12,9 +12,8 @@ from keras_resnet import files, pictures
 from keras_resnet.errors import InputError
 from keras_resnet.page import page, table
 from keras_resnet.training import run
+from keras_resnet.training.recipe import DESCRIPTION
 
-# Of a recipe, what describes it rather than does something.
-_DESCRIPTION = ("name", "expected", "hardware", "wall_time", "command")
 COLUMNS = ("run", "model", "data", "epochs", "best epoch", "validation", "seconds", "images/s", "waiting", "precision")
 
 
@@ -84,7 +83,7 @@ def _read(path: Path, name: str) -> Run:
 
 def differing_settings(runs: Sequence[Run]) -> dict[str, list[object]]:
     """Settings of the recipes that are not the same in all runs, with their values."""
-    keys = [key for key in runs[0].recipe if key not in _DESCRIPTION]
+    keys = [key for key in runs[0].recipe if key not in DESCRIPTION]
     values = {key: [each.recipe.get(key) for each in runs] for key in keys}
     return {key: found for key, found in values.items() if any(value != found[0] for value in found)}
 

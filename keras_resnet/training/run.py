@@ -15,6 +15,7 @@ from pathlib import Path
 from keras_resnet import files
 from keras_resnet.errors import InputError
 from keras_resnet.training import recipes
+from keras_resnet.training.recipe import DESCRIPTION
 from keras_resnet.training.recipes import Recipe
 
 RUNS = Path("runs")
@@ -54,7 +55,7 @@ def reopen(recipe: Recipe | None, path: Path) -> Recipe:
     """Opens the directory of a run to go on with it.
 
     Args:
-        recipe: must be that of the run; None for whatever it is.
+        recipe: must be that of the run, but for its description; None for whatever it is.
         path: the run directory.
 
     Returns:
@@ -66,10 +67,12 @@ def reopen(recipe: Recipe | None, path: Path) -> Recipe:
     if not (path / RECIPE).is_file():
         raise InputError(f"{path} has no {RECIPE}: expected the directory of a run to resume")
     known = recipes.loads((path / RECIPE).read_text(encoding="utf-8"), str(path / RECIPE))
-    if recipe is not None and recipe != known:
-        there, here = asdict(known), asdict(recipe)
-        apart = "; ".join(f"{key} is {there[key]} there, {here[key]} here" for key in here if there[key] != here[key])
-        raise InputError(f"{path} is a run of another recipe: {apart}")
+    if recipe is not None:
+        there, here = ({k: v for k, v in asdict(r).items() if k not in DESCRIPTION} for r in (known, recipe))
+        if there != here:
+            differing = [key for key in here if there[key] != here[key]]
+            apart = "; ".join(f"{key} is {there[key]} there, {here[key]} here" for key in differing)
+            raise InputError(f"{path} is a run of another recipe: {apart}")
     for leftover in [*path.glob(".*.partial*"), *path.glob("*/.*.partial*")]:  # of a write that was killed
         leftover.unlink()
     return known
