@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure  # without pyplot: no display, no global st
 
 # Told apart with every kind of colour vision (Okabe and Ito 2008), dark enough for thin lines on white.
 COLOURS = ("#0072b2", "#d55e00", "#007a57", "#aa4499", "#8c6d00", "#3a8fb7", "#555555", "#882255")
+_LEGEND = 3  # names in a line
 DASHES = ("-", "--", "-.", ":")
 
 
@@ -72,7 +74,7 @@ def lines(
         bands: name: half of the width of a band around a line.
         marker: of the points, as matplotlib has them.
     """
-    made = figure(8.5, 4.2)
+    made = figure(8.5, 4 + 0.25 * math.ceil(len(curves) / _LEGEND))
     axes = made.subplots()
     for number, (name, (places, values)) in enumerate(curves.items()):
         colour, dash = COLOURS[number % len(COLOURS)], DASHES[number // len(COLOURS) % len(DASHES)]
@@ -82,6 +84,8 @@ def lines(
             axes.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
     axes.set(title=title, xlabel=x, ylabel=y, yscale="log" if log else "linear")
     axes.grid(alpha=0.3)
+    if all(float(place).is_integer() for places, _ in curves.values() for place in places):
+        axes.xaxis.get_major_locator().set_params(integer=True)
     if curves:
-        made.legend(loc="outside right upper", frameon=False)
+        made.legend(loc="outside lower center", ncols=min(_LEGEND, len(curves)), frameon=False)
     return made

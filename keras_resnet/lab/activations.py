@@ -55,6 +55,8 @@ def run(setup: Setup) -> Findings:
 
 
 def _without(table, column: str):
+    if column not in table.columns:
+        return table
     place = table.columns.index(column)
     rows = tuple(row[:place] + row[place + 1 :] for row in table.rows)
     return dataclasses.replace(table, columns=table.columns[:place] + table.columns[place + 1 :], rows=rows)

@@ -196,7 +196,8 @@ def error_table(caption: str, rows: Sequence[tuple[str, Sequence, float | None]]
         for name, curves, published in rows
     ]
     columns = ("net", "training error %", "validation %", "test %", "paper's test %", "difference", "seconds")
-    return Table(caption, columns, tuple(cells))
+    shown = [i for i in range(len(columns)) if any(row[i] is not None for row in cells)]
+    return Table(caption, tuple(columns[i] for i in shown), tuple(tuple(row[i] for i in shown) for row in cells))
 
 
 def error_charts(curves: Mapping[str, Sequence], title: str) -> tuple[Chart, ...]:

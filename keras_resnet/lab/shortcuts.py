@@ -56,7 +56,7 @@ def run(setup: Setup) -> Findings:
     published = Table(
         "Published: 34 layers, ImageNet, ten crops, error in %",
         ("net", "top-1", "top-5"),
-        tuple(zip(("plain", "A", "B", "C"), *zip(*TABLE_3.values(), strict=True), strict=True)),
+        tuple((name, f"{a:.2f}", f"{b:.2f}") for name, (a, b) in zip(("plain", *"ABC"), TABLE_3.values(), strict=True)),
     )
 
     def final(depth: int, shortcut: str) -> float:
