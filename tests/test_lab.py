@@ -207,7 +207,7 @@ ARGUMENTS = [
     "lab",
     "degradation",
     "--depths",
-    "20,32",
+    "20",
     "--set",
     "epochs=1",
     "--set",
@@ -219,13 +219,13 @@ ARGUMENTS = [
 
 @pytest.mark.slow
 def test_the_command_trains_and_goes_on(monkeypatch, tmp_path, capsys):
-    """An interruption after two of four nets; then only the others are trained."""
+    """An interruption after one of two nets; then only the other one is trained."""
     from keras_resnet.training import loop
 
     trained, train = [], loop.train
 
     def counted(recipe, **how):
-        if len(trained) == 2:
+        if len(trained) == 1:
             raise KeyboardInterrupt
         result = train(recipe, **how)
         trained.append(recipe.model)
@@ -236,10 +236,10 @@ def test_the_command_trains_and_goes_on(monkeypatch, tmp_path, capsys):
     assert "go on: python -m keras_resnet" in capsys.readouterr().err
     trained.append("not counted any more")
     cut = [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("lab/runs/*/plain*/model.keras"))]
-    assert cli.main(ARGUMENTS) in (0, 1)
+    assert cli.main(ARGUMENTS) == 0
     assert [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("lab/runs/*/plain*/model.keras"))] == cut
     values = json.loads((tmp_path / "lab" / "degradation-small-digits" / "results.json").read_text())
-    assert set(values["results"]["curves"]) == {"plain20_cifar", "plain32_cifar", "resnet20_cifar", "resnet32_cifar"}
+    assert set(values["results"]["curves"]) == {"plain20_cifar", "resnet20_cifar"}
     assert values["recipe"]["subset"] == 64
     assert values["environment"]["processor"]
 
