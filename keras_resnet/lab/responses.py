@@ -11,10 +11,11 @@ from keras_resnet.data.dataset import batches
 from keras_resnet.lab.degradation import DEPTHS, names
 from keras_resnet.lab.results import Chart, Findings, Table
 from keras_resnet.lab.setup import Setup, train_all
-from keras_resnet.saving import load_model
+from keras_resnet.saving import load_model, load_named
 
 _IMAGES = 512
 _SHOWN = 12
+_SHIPPED = "resnet20_cifar, shipped weights"
 
 
 def deviations(model: keras.Model, images: np.ndarray) -> dict[str, float]:
@@ -54,7 +55,10 @@ def run(setup: Setup) -> Findings:
             model, card = load_model(each.run / "model.keras")
             found[name].append(deviations(model, card.preprocess(pixels)))
             keras.backend.clear_session()
-    means = {name: np.mean([list(each.values()) for each in found[name]], axis=0) for name in rows}
+    if recipe.dataset == "cifar10":  # trained eighty epochs, which the small size's nets are not
+        model, card = load_named("resnet20_cifar", "cifar10")
+        found[_SHIPPED] = [deviations(model, card.preprocess(pixels))]
+    means = {name: np.mean([list(each.values()) for each in found[name]], axis=0) for name in found}
     table = Table(
         f"Standard deviation of the layers' responses, {len(pixels)} training images",
         ("net", "layers", "mean", "median", "smallest", "largest"),
@@ -70,8 +74,11 @@ def run(setup: Setup) -> Findings:
         f" ({residual:.3f} and {plain:.3f}); from {min(depths)} to {max(depths)} layers they go from {shallow:.3f} to "
         f"{deep:.3f}."
     )
-    values = {name: found[name] for name in rows}
-    return Findings(summary, (table,), _charts(means), values, bool(residual < plain and deep < shallow))
+    if _SHIPPED in means:
+        summary += f" In ResNet-20 with the shipped weights, trained to the end, they are {means[_SHIPPED].mean():.3f}."
+    # Scales begin at 1 and shrink slowly, by the weight decay: a short training cannot show what the paper saw.
+    passed = bool(residual < plain and deep < shallow) if setup.full else None
+    return Findings(summary, (table,), _charts(means), dict(found), passed)
 
 
 def _charts(means: dict[str, np.ndarray]) -> tuple[Chart, ...]:
