@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from keras_resnet.lab.experiments import EXPERIMENTS
 from keras_resnet.specs import SPECS, list_models
 from keras_resnet.training.recipes import RECIPES
 
@@ -118,8 +119,8 @@ def _laboratory() -> dict:
 def lab() -> str:
     """What `benchmarks/lab.py` found."""
     found = _laboratory()["experiments"]
-    rows = [(f"`{name}`", found[name]["summary"], f"{found[name]['seconds'] / 60:.0f} min") for name in found]
-    return _markdown(("experiment", "found at the small size on CIFAR-10", "time"), rows)
+    rows = [(f"`{name}`", found[name]["summary"], EXPERIMENTS[name].minutes) for name in found]
+    return _markdown(("experiment", "found at the small size on CIFAR-10, one seed", "minutes"), rows)
 
 
 def ensemble() -> str:

@@ -76,7 +76,7 @@ def run(setup: Setup) -> Findings:
     )
     if _SHIPPED in means:
         summary += f" In ResNet-20 with the shipped weights, trained to the end, they are {means[_SHIPPED].mean():.3f}."
-    # Scales begin at 1 and shrink slowly, by the weight decay: a short training cannot show what the paper saw.
+    # Scales begin at 1, and in the paper's recipe weight decay shrinks them slowly: a short training cannot show that.
     passed = bool(residual < plain and deep < shallow) if setup.full else None
     return Findings(summary, (table,), _charts(means), dict(found), passed)
 
