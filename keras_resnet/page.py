@@ -23,7 +23,7 @@ th { text-align: left; font-weight: 600; white-space: nowrap; }
 .good { color: #116329; } .bad { color: #a40e26; font-weight: 700; }
 details { margin: .4rem 0; } summary { cursor: pointer; }
 .bar.onnx { background: #bc4c00; }
-svg, img { max-width: 100%; height: auto; }
+svg, img { max-width: 100%; height: auto; } figure { margin: 1rem 0; }
 code { overflow-wrap: anywhere; }
 """
 

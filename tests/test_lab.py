@@ -11,7 +11,7 @@ import pytest
 import keras_resnet
 from keras_resnet import GateError, InputError, cli
 from keras_resnet.lab import EXPERIMENTS, Setup, degradation, depth, gradients, responses, results, units
-from keras_resnet.lab.setup import Curves, percent, train_all
+from keras_resnet.lab.setup import Curves, percent, recipe_of, train_all
 from keras_resnet.specs import SPECS
 
 TINY = keras_resnet.ResNetSpec(name="tiny", block="basic", depths=(1, 2), stem="cifar", width=4, shortcut="A")
@@ -296,3 +296,19 @@ def test_full_size_is_the_papers_recipe(tmp_path):
     assert Setup(tmp_path, full=True, dataset="cifar10").recipe().epochs == 182
     with pytest.raises(InputError):
         Setup(tmp_path, full=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "full", "epochs"),
+    [
+        ("resnet56_cifar", True, 0),
+        ("plain110_cifar", True, 1),
+        ("resnetv2_1001_cifar", True, 1),
+        ("resnet110-dropout-05", True, 1),
+        ("resnet20-constant-05", True, 0),
+        ("resnet110_cifar", False, 4),
+    ],
+)
+def test_the_deepest_nets_are_warmed_up_as_in_the_papers(name, full, epochs, tmp_path):
+    recipe = recipe_of(Setup(tmp_path, full=full, dataset="cifar10"), name, 3)
+    assert (recipe.warmup_epochs, recipe.seed) == (epochs, 3)

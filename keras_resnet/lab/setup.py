@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from keras_resnet.errors import InputError
 from keras_resnet.training.recipes import RECIPES, Recipe
 
 RUNS = "runs"
+_DEEP = 110  # layers
 _TEST = "test.json"  # in a run directory: error on the test images, made once
 
 
@@ -143,8 +145,8 @@ def train_one(setup: Setup, name: str, nets, seed: int, path: Path) -> Curves:
 
     from keras_resnet.training import run, train
 
-    recipe = setup.recipe()
-    recipe = dataclasses.replace(recipe, seed=seed, **({"model": name} if nets is None else {}))
+    recipe = recipe_of(setup, name, seed)
+    recipe = dataclasses.replace(recipe, **({"model": name} if nets is None else {}))
     result = train(recipe, nets=nets, data_dir=setup.data_dir, run_dir=path, resume=True, verbose=setup.verbose)
     if result.interrupted:
         raise KeyboardInterrupt
@@ -153,6 +155,22 @@ def train_one(setup: Setup, name: str, nets, seed: int, path: Path) -> Curves:
     test = _test_error(path, recipe, setup)
     keras.backend.clear_session()  # the nets of an experiment need not be in memory together
     return Curves(path, errors["accuracy"], errors["val_accuracy"], test, result.seconds)
+
+
+def recipe_of(setup: Setup, name: str, seed: int) -> Recipe:
+    """The recipe of one training.
+
+    Args:
+        setup: of the experiment.
+        name: of the net, with its number of layers.
+        seed: of the training.
+    """
+    recipe = dataclasses.replace(setup.recipe(), seed=seed)
+    layers = re.search(r"(?<!v)\d+", name)
+    if setup.full and layers and int(layers.group()) >= _DEEP and not recipe.warmup_epochs:
+        # The papers begin with a tenth of the rate for 400 steps, or the deepest nets do not start to learn.
+        return dataclasses.replace(recipe, warmup_epochs=1.0)
+    return recipe
 
 
 def _test_error(path: Path, recipe: Recipe, setup: Setup) -> float:
