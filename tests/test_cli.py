@@ -21,7 +21,7 @@ def test_evaluate_prints_and_writes_the_figures(capfd):
     )
     assert (status, err) == (0, "")
     scores = json.loads(Path("e.json").read_text())
-    assert set(scores) == {"top1", "top5", "count", "loss"}
+    assert {"top1", "top5", "count", "loss", "top1_interval", "ece", "confusion"} <= set(scores)
     assert f"{scores['top1']:.2%}" in out
 
 
