@@ -48,13 +48,15 @@ def test_ten_crops_against_numpy(digits_runner, few):
 
 
 def test_ten_crops_of_files_are_cut_out_of_a_larger_square(image_folder):
-    model = keras.Sequential([keras.Input((14, 14, 3)), keras.layers.GlobalAveragePooling2D()])
+    layers = [keras.layers.GlobalAveragePooling2D(), keras.layers.Rescaling(1 / 100), keras.layers.Softmax()]
+    model = keras.Sequential([keras.Input((14, 14, 3)), *layers])
     dataset = keras_resnet.load_dataset(image_folder, None, (14, 14, 3))
     one = sampled(dataset.test, 1)
     whole = tf.io.decode_image(one.contents.read(tf.constant([0]))[0]).numpy()  # (12, 16, 3)
     square = tf.image.resize(whole[:, 2:14], (16, 16), antialias=True).numpy()  # 14 / 0.875
-    expected = np.mean([part[0].mean(axis=(0, 1)) for part in ten_crops(np.rint(square)[None], (14, 14))], axis=0)
-    np.testing.assert_allclose(outputs(KerasRunner(model), one, views=Views(crops=10))[0], expected, atol=0.3)
+    means = np.array([part[0].mean(axis=(0, 1)) / 100 for part in ten_crops(np.rint(square)[None], (14, 14))])
+    expected = (np.exp(means) / np.exp(means).sum(axis=1, keepdims=True)).mean(axis=0)
+    np.testing.assert_allclose(outputs(KerasRunner(model), one, views=Views(crops=10))[0], expected, atol=1e-3)
 
 
 def test_scales_pool_over_the_whole_image(digits_runner, few):
@@ -210,6 +212,14 @@ def test_logits_are_said_to_be_logits(digits, few):
     assert found.logits
     assert found.scores.loss < 0.5
     assert found.temperature is None
+
+
+@pytest.mark.parametrize("average", ["probabilities", "logits"])
+def test_views_of_a_net_without_softmax_are_those_of_the_net_with_it(average, digits_runner, few):
+    model = keras_resnet.build("resnet8", weights="digits", classifier_activation=None)
+    views = Views(flip=True, average=average)
+    found = outputs(KerasRunner(model, open_runner_card()), few, views=views)
+    np.testing.assert_allclose(found, outputs(digits_runner, few, views=views), atol=1e-5)
 
 
 def open_runner_card():

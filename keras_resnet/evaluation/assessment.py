@@ -16,13 +16,12 @@ from keras_resnet.engines import Runner
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation import calibration, corruptions
 from keras_resnet.evaluation.answers import label
-from keras_resnet.evaluation.ensembles import combine, softmax
+from keras_resnet.evaluation.ensembles import as_probabilities, combine, shares
 from keras_resnet.evaluation.scores import Scores, outputs, score
 from keras_resnet.evaluation.views import ONE, Views
 
 _Z = 1.959964  # of 95 % of a normal distribution
 _WARM_UP = 64  # images
-_LEAST_SUM = 0.95  # eight bits per probability make sums of ten classes 0.98 and more
 
 
 @dataclass(frozen=True)
@@ -146,39 +145,40 @@ def assess(
         >>> assess([Member("mine", runner, digits.test, digits.validation)]).interval  # doctest: +SKIP
         (0.967, 0.995)
     """
+    shares(len(members), weights)  # refused before any work
     truth = members[0].test.labels
     if any(not np.array_equal(member.test.labels, truth) for member in members):
         raise InputError("the members of an ensemble need the same test images")
 
-    def answers(splits: Sequence[Split], seen: Views) -> tuple[list[np.ndarray], bool]:
+    def answers(splits: Sequence[Split], seen: Views) -> list[np.ndarray]:
         found = [
-            _probabilities(outputs(member.runner, split, views=seen, progress=progress))
+            as_probabilities(outputs(member.runner, split, views=seen, progress=progress))[0]
             for member, split in zip(members, splits, strict=True)
         ]
-        widths = {each.shape[1] for each, _ in found}
+        widths = {each.shape[1] for each in found}
         if len(widths) > 1:
             raise InputError(f"the members have {' and '.join(map(str, sorted(widths)))} classes: expected the same")
-        return [each for each, _ in found], any(logits for _, logits in found)
+        return found
 
-    for member in members:  # an engine's first call prepares it
-        outputs(member.runner, sampled(member.test, _WARM_UP), views=views)
+    # An engine's first call prepares it, and shows what it gives.
+    first = [outputs(member.runner, sampled(member.test, _WARM_UP)) for member in members]
+    logits = any(as_probabilities(values)[1] for values in first)
     begin = time.perf_counter()
-    each, logits = answers([member.test for member in members], views)
+    each = answers([member.test for member in members], views)
     seconds = time.perf_counter() - begin
     together = combine(each, weights, views.average)
     scores = score(together, truth)
     temperature, tempered = None, None
     if all(member.validation is not None and len(member.validation.labels) for member in members):
-        fitted_on = combine(answers([member.validation for member in members], views)[0], weights, views.average)
+        fitted_on = combine(answers([member.validation for member in members], views), weights, views.average)
         temperature = calibration.fit_temperature(fitted_on, members[0].validation.labels)
         tempered = calibration.reliability(calibration.tempered(together, temperature), truth)
-    robustness = {
-        kind: tuple(
-            score(combine(answers([_corrupted(m.test, kind, s) for m in members], ONE)[0], weights), truth).top1
-            for s in corruptions.STRENGTHS
-        )
-        for kind in corrupted
-    }
+
+    def accuracy(kind: str, strength: int) -> float:
+        found = answers([_corrupted(member.test, kind, strength) for member in members], ONE)
+        return score(combine(found, weights, views.average), truth).top1
+
+    robustness = {kind: tuple(accuracy(kind, s) for s in corruptions.STRENGTHS) for kind in corrupted}
     confusion = confusions(together, truth)
     return Assessment(
         scores=scores,
@@ -237,14 +237,6 @@ def _class(confusion: np.ndarray, index: int, labels: Sequence[str]) -> ClassFig
         wilson(right, count) if count else None,
         label(labels, int(wrong.argmax())) if wrong.any() else None,
     )
-
-
-def _probabilities(values: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Probabilities, whatever a model ends in, and whether its outputs had to go through a softmax."""
-    sums = values.sum(axis=1)
-    if values.min() >= 0 and values.max() <= 1.001 and sums.min() >= _LEAST_SUM and sums.max() <= 2 - _LEAST_SUM:
-        return values, False
-    return softmax(values.astype(np.float64)).astype(np.float32), True
 
 
 def _corrupted(split: Split, kind: str, strength: int) -> ArraySplit:

@@ -12,6 +12,7 @@ from keras_resnet.errors import InputError, unknown_name
 # probabilities, as a softmax forgets what is added to all its logits: so it works for files that end in a softmax.
 AVERAGES = ("probabilities", "logits")
 _TINY = 1e-12
+_LEAST_SUM = 0.95  # eight bits per probability make sums of ten classes 0.98 and more
 
 
 def combine(
@@ -40,13 +41,13 @@ def combine(
     shapes = {answer.shape for answer in answers}
     if len(shapes) != 1:
         raise InputError(f"expected answers of one shape, received {', '.join(map(str, sorted(shapes)))}")
-    shares = _shares(len(answers), weights)
+    portions = shares(len(answers), weights)
     if len(answers) == 1:
         return np.asarray(answers[0], np.float32)
     stack = np.stack(answers).astype(np.float64)  # (answers, N, classes)
     if average == "probabilities":
-        return np.tensordot(shares, stack, 1).astype(np.float32)
-    logits = np.tensordot(shares, np.log(np.maximum(stack, _TINY)), 1)
+        return np.tensordot(portions, stack, 1).astype(np.float32)
+    logits = np.tensordot(portions, np.log(np.maximum(stack, _TINY)), 1)
     return softmax(logits).astype(np.float32)
 
 
@@ -56,7 +57,31 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def _shares(count: int, weights: Sequence[float] | None) -> np.ndarray:
+def as_probabilities(values: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Probabilities, whatever a model ends in.
+
+    Args:
+        values: its outputs `(N, classes)`.
+
+    Returns:
+        Probabilities, and whether the outputs had to go through a softmax for it.
+    """
+    sums = values.sum(axis=1)
+    if values.min() >= 0 and values.max() <= 1.001 and sums.min() >= _LEAST_SUM and sums.max() <= 2 - _LEAST_SUM:
+        return values, False
+    return softmax(values.astype(np.float64)).astype(np.float32), True
+
+
+def shares(count: int, weights: Sequence[float] | None) -> np.ndarray:
+    """Weights that add up to 1.
+
+    Args:
+        count: of the answers.
+        weights: as for `combine`.
+
+    Raises:
+        InputError: another number of them, or they are no weights.
+    """
     if weights is None:
         return np.full(count, 1 / count)
     values = np.asarray(weights, np.float64)

@@ -10,7 +10,7 @@ from keras_resnet import console
 from keras_resnet.data import Split
 from keras_resnet.engines import Runner
 from keras_resnet.errors import InputError
-from keras_resnet.evaluation.ensembles import combine
+from keras_resnet.evaluation.ensembles import as_probabilities, combine
 from keras_resnet.evaluation.views import ONE, Views, batches_of_views, of_any_size
 
 _TINY = 1e-7  # a quantized softmax gives exact zeros, whose logarithm is minus infinity
@@ -81,7 +81,10 @@ def outputs(runner: Runner, split: Split, *, views: Views = ONE, progress: bool 
     parts = []
     for pixels in steps:
         check_fit(runner, pixels[0].shape[1:])
-        parts.append(combine([runner(runner.card.preprocess(each)) for each in pixels], average=views.average))
+        answers = [runner(runner.card.preprocess(each)) for each in pixels]
+        if len(answers) > 1:  # of logits there would be no mean probability, and no logarithm
+            answers = [as_probabilities(each)[0] for each in answers]
+        parts.append(combine(answers, average=views.average))
     return np.concatenate(parts)
 
 
