@@ -178,7 +178,7 @@ def _moved_back(start: keras.Model, settings: Settings, values: dict[str, np.nda
     if missing:
         raise InputError(f"the layers of the twin do not match: it has no {', '.join(missing[:3])}")
     for weight in plain.weights:
-        weight.assign(values[weight.path])
+        weight.assign(values[weight.path] + 0.0)  # tfmot's zeros are products with a mask, and half of them negative
     if settings.method != "qat":
         return plain
     model = methods.forms(plain, plain, settings).model  # whose masks and centroids are those of the weights

@@ -18,6 +18,7 @@ from keras_resnet.compression.layers import (
     Clusters,
     CompressedConv2D,
     FakeQuantize,
+    Mask,
     RoundedKernel,
     kernels,
 )
@@ -223,6 +224,15 @@ def test_masks_remove_the_smallest(text):
     assert (mask == 0).sum() == round(float(text) * kernel.size)
     assert np.abs(kernel[mask == 0]).max() <= np.abs(kernel[mask == 1]).min()
     assert (pruning.mask(np.ones((4, 4)), parse_sparsity(text)) == 0).sum() == round(float(text) * 16)  # all the same
+
+
+def test_removed_weights_are_zeros_without_a_sign():
+    layer = Mask()
+    layer.build((2, 2))
+    layer.mask.assign([[0, 1], [1, 0]])
+    kernel = np.asarray(layer(np.float32([[-1, 2], [-3, 4]])))
+    np.testing.assert_array_equal(kernel, [[0, 2], [-3, 0]])
+    np.testing.assert_array_equal(np.signbit(kernel), [[False, False], [True, False]])
 
 
 def test_patterns_hold_in_every_group_of_input_channels():
