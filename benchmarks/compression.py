@@ -9,8 +9,8 @@ Run it: python benchmarks/compression.py --data-dir CIFAR --runs RUNS [--net NAM
     [--case WHAT ...] [--epochs N] [--jobs N] [--finished] [--latency] [--write]
 (about 5 hours on two Zen 4 cores)
 
-With --jobs 2 two rows are made at a time, each with half of the cores: on two Zen 4 cores that takes 0.8 of the time, as
-small nets use threads badly. The times of the table are then those of fewer cores.
+With --jobs 2 two rows are made at a time, each with half of the cores: on two Zen 4 cores that takes 0.8 of the time,
+as small nets use threads badly. The times of the table are then those of fewer cores.
 """
 
 from __future__ import annotations
