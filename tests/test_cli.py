@@ -23,6 +23,7 @@ def test_evaluate_prints_and_writes_the_figures(capfd):
     scores = json.loads(Path("e.json").read_text())
     assert {"top1", "top5", "count", "loss", "top1_interval", "ece", "confusion"} <= set(scores)
     assert f"{scores['top1']:.2%}" in out
+    assert scores["temperature"] > 0
 
 
 def test_evaluate_on_a_folder_notes_other_labels(image_folder, capfd):
@@ -35,9 +36,21 @@ def test_evaluate_on_a_folder_notes_other_labels(image_folder, capfd):
 
 
 def test_evaluate_notes_a_model_without_input_convention(capfd):
-    status, _, err = _run(capfd, "evaluate", "--model", "resnet8", "--weights", "none", "--dataset", "digits")
+    arguments = (
+        "--model",
+        "resnet8",
+        "--weights",
+        "none",
+        "--dataset",
+        "digits",
+        "--no-temperature",
+        "--json",
+        "e.json",
+    )
+    status, _, err = _run(capfd, "evaluate", *arguments)
     assert status == 0
     assert "names no input convention" in err
+    assert json.loads(Path("e.json").read_text())["temperature"] is None
 
 
 def test_models_lists_and_measures(capfd):

@@ -51,6 +51,9 @@ def add(commands) -> None:
         help="jpeg, contrast, ... in five strengths",
     )
     more.add_argument("--per-class", action="store_true", help="print a table of the classes (always in the files)")
+    more.add_argument(
+        "--no-temperature", action="store_true", help="spare the pass over the validation images that fits it"
+    )
     more.add_argument("--limit", type=int, default=0, metavar="N", help="a seeded sample of the test images")
     more.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
     more.add_argument("--report", type=Path, metavar="FILE.html", help="write a page with charts")
@@ -128,7 +131,8 @@ def _open(named: list[tuple[str, str | None]], args: argparse.Namespace) -> tupl
             print(f"note: the labels of model and dataset differ: {names}", file=sys.stderr)
         name = model if weights is None else f"{model}:{weights}"
         test = sampled(dataset.test, args.limit)
-        members.append(assessment.Member(name, runner, test, dataset.validation))
+        validation = None if args.no_temperature else dataset.validation
+        members.append(assessment.Member(name, runner, test, validation))
         labels = dataset.classes
     return members, labels
 
