@@ -31,7 +31,8 @@ from keras_resnet.saving import load_model
 from keras_resnet.training.recipes import OWN_AUGMENTATION, RECIPES, Recipe
 
 MODEL, RESULT, SETTINGS, TRAINING = "model.keras", "compression.json", "settings.json", "training"
-_FLOAT, _INT8, _INT4 = "tflite:float32", "tflite:int8", "tflite:weight_only_int4"
+_FLOAT, _INT8 = "tflite:float32", "tflite:int8"
+_INT4 = ("tflite:weight_only_int4", "tflite:int8x4")
 
 
 def limits(settings: Settings) -> dict[str, float]:
@@ -326,7 +327,7 @@ def _baseline(source: Source, limit: int | None, say) -> tuple[float, list[Entry
 
 def _exported(source: Source, settings: Settings, folder: Path, limit: int | None, say) -> Report:
     """The files of a compressed model, each verified against it."""
-    names = {"qat": (_INT8,) if settings.weight_bits == 8 else (_INT4,)}.get(settings.method, (_FLOAT, _INT8))
+    names = {"qat": (_INT8,) if settings.weight_bits == 8 else _INT4}.get(settings.method, (_FLOAT, _INT8))
     wanted = [artifact(name) for name in names]
     targets = [(each, each.file(folder, source.name)) for each in wanted]
     return pipeline.export(source, targets, overwrite=True, limit=limit, say=say)

@@ -58,12 +58,15 @@ class Buffer:
     last: int
 
 
-def plan(buffers: Sequence[Buffer], order: Sequence[int] | None = None) -> tuple[int, list[int]]:
+def plan(
+    buffers: Sequence[Buffer], order: Sequence[int] | None = None, fixed: Sequence[int] = ()
+) -> tuple[int, list[int]]:
     """Places buffers as TFLite Micro's GreedyMemoryPlanner does.
 
     Args:
         buffers: in any order.
         order: in which they are placed; by default large ones first, equal ones as they come.
+        fixed: offsets of the first ones, where a plan says them; the others find their places around these.
 
     Returns:
         Bytes in all, and an offset for every buffer.
@@ -73,9 +76,9 @@ def plan(buffers: Sequence[Buffer], order: Sequence[int] | None = None) -> tuple
         (224, [0, 112, 0])
     """
     sizes = _aligned(buffers)
-    placed: list[int] = []  # in the order of their offsets
-    offsets = [0] * len(buffers)
-    for index in order or sorted(range(len(buffers)), key=lambda i: -sizes[i]):
+    offsets = [*fixed, *[0] * (len(buffers) - len(fixed))]
+    placed = sorted(range(len(fixed)), key=lambda i: offsets[i])  # in the order of their offsets
+    for index in order or sorted(range(len(fixed), len(buffers)), key=lambda i: -sizes[i]):
         start = 0
         for other in placed:
             alive = buffers[other].first <= buffers[index].last and buffers[index].first <= buffers[other].last
@@ -126,6 +129,19 @@ def best_plan(buffers: Sequence[Buffer]) -> tuple[int, list[int]]:
     return found
 
 
+def _own_plan(buffers: Sequence[Buffer], scratch: Sequence[Buffer]) -> tuple[int, list[int]]:
+    """Bytes in all and the offsets of `best_plan`, or none where TFLite Micro does as well alone.
+
+    Args:
+        buffers: of tensors.
+        scratch: of kernels, which no plan can place.
+    """
+    together = [*buffers, *scratch]
+    places = best_plan(together)[1][: len(buffers)]
+    alone, planned = plan(together)[0], plan(together, fixed=places)[0]
+    return (planned, places) if planned < alone else (alone, [])
+
+
 _PLAN = "OfflineMemoryAllocation"  # metadata that TFLite Micro looks for
 _PLAN_VERSION, _ONLINE = 1, -1
 
@@ -146,8 +162,8 @@ def write_plan(path: Path) -> None:
     lite = flatbuffer_utils.read_model_from_bytearray(bytearray(path.read_bytes()))
     graph = lite.subgraphs[0]
     indices, buffers = _buffers(lite)
-    total, places = best_plan(buffers)
-    if total >= plan(buffers)[0]:
+    _, places = _own_plan(buffers, _scratch(lite))
+    if not places:
         return
     offsets = np.full(len(graph.tensors), _ONLINE, np.int32)
     offsets[indices] = places
@@ -183,15 +199,13 @@ def of_file(path: Path) -> Fit:
     graph = lite.subgraphs[0]
     indices, buffers = _buffers(lite)
     written = _written_plan(lite)
-    sizes = _aligned(buffers)
-    if written is None:
-        activations = plan(buffers)[0]
-    else:
-        activations = max(written[index] + size for index, size in zip(indices, sizes, strict=True))
+    fixed = [] if written is None else [written[index] for index in indices]
+    activations = plan([*buffers, *_scratch(lite)], fixed=fixed)[0]
+    kernels = (schema.TensorType.INT8, schema.TensorType.INT4)
     channels = sum(
         len(tensor.quantization.scale)
         for tensor in graph.tensors
-        if lite.buffers[tensor.buffer].data is not None and tensor.type == schema.TensorType.INT8 and _several(tensor)
+        if lite.buffers[tensor.buffer].data is not None and tensor.type in kernels and _several(tensor)
     )
     structures = _structures(len(graph.tensors), len(graph.operators), channels)
     return Fit(len(content), activations, structures, exact=True)
@@ -218,6 +232,19 @@ def _buffers(lite) -> tuple[list[int], list[Buffer]]:
     return indices, buffers
 
 
+def _scratch(lite) -> list[Buffer]:
+    """Where TFLite Micro's kernels unpack weights of 4 bits while they work."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    graph = lite.subgraphs[0]
+    return [
+        Buffer(math.prod(graph.tensors[index].shape), number, number)
+        for number, operator in enumerate(graph.operators)
+        for index in operator.inputs
+        if index >= 0 and graph.tensors[index].type == schema.TensorType.INT4
+    ]
+
+
 def _several(tensor) -> bool:
     quantization = tensor.quantization
     return quantization is not None and quantization.scale is not None and len(quantization.scale) > 1
@@ -227,16 +254,18 @@ def _structures(tensors: int, nodes: int, channels: int) -> int:
     return _TENSOR * tensors + _NODE * nodes + _CHANNEL * channels + _FIXED
 
 
-def of_model(model, raw: bool = True, planned: bool = True) -> Fit:
+def of_model(model, raw: bool = True, planned: bool = True, bits: int = 8) -> Fit:
     """Foretells the int8 file of a Keras model.
 
     Args:
         model: functional, without models inside, of a fixed input size.
         raw: whether the weights' preprocessing becomes a convolution of its own in front.
         planned: whether the file will have the plan of `write_plan`, as the target `tflm` writes it.
+        bits: of the convolutions' weights, 8 or (`int8x4`) 4, which are unpacked in the arena.
 
     Returns:
-        Flash within a few percent, activations as the file will have them.
+        Flash within a few percent, activations as the file will have them (4 bits: within a few percent, as the
+        converter may order the convolutions of a block otherwise).
 
     Raises:
         InputError: a model inside the model, or an open size.
@@ -248,6 +277,7 @@ def of_model(model, raw: bool = True, planned: bool = True) -> Fit:
     lives: dict[int, list[int]] = {}
     sizes: dict[int, int] = {}
     nodes = tensors = channels = weights = 0
+    scratch: list[Buffer] = []
 
     def root(tensor) -> int:
         key = id(tensor)
@@ -279,14 +309,18 @@ def of_model(model, raw: bool = True, planned: bool = True) -> Fit:
             lives[root(tensor)][1] = nodes
         made(layer.output, nodes)
         kernel = max((math.prod(weight.shape) for weight in getattr(layer, "weights", ())), default=0)
-        weights += kernel
+        if bits == 4 and isinstance(layer, layers.Conv2D):
+            weights += -(-kernel // 2)
+            scratch.append(Buffer(kernel, nodes - softmax, nodes - softmax))
+        else:
+            weights += kernel
         tensors += operators + softmax + (2 if kernel else 0)
         channels += layer.output.shape[-1] if kernel and operators == 1 else 0
     lives[root(model.outputs[0])][1] = nodes + 1
     buffers = [Buffer(sizes[key], *lives[key]) for key in reversed(lives)]
     tensors += 2  # the image, and the axes of the mean
     flash = weights + _FILE_TENSOR * tensors + _FILE_NODE * nodes + _FILE_CHANNEL * channels + _FILE_FIXED
-    activations = (best_plan if planned else plan)(buffers)[0]
+    activations = (_own_plan(buffers, scratch) if planned else plan([*buffers, *scratch]))[0]
     return Fit(flash, activations, _structures(tensors, nodes, channels), exact=False)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 INPUT, OUTPUT = "image", "probabilities"  # the names in every exported file
 CAM = "cam"  # of the class activation map
 SAMPLES = 200  # images to calibrate with, unless told otherwise
-CALIBRATED = ("int8", "int16x8")  # precisions whose activations need ranges
+CALIBRATED = ("int8", "int16x8", "int8x4")  # precisions whose activations need ranges
 QUANTIZERS = ("tensorflow", "litert")
 INPUTS = ("raw", "tf", "normalized")
 LABELS = "labels.txt"
@@ -48,7 +48,8 @@ class Format:
     Attributes:
         name: as commands and reports have it.
         suffix: of its files.
-        offers: by precision: dtype of weights and activations (`float16`, `weight_only_...`: weights alone).
+        offers: by precision: dtype of weights and activations (`float16`, `weight_only_...`: weights alone;
+            `int16x8`, `int8x4`: of activations and weights).
         batch: of the exported input; None for any.
         layouts: that the input may have.
     """
@@ -84,6 +85,11 @@ FORMATS: dict[str, Format] = {
                 "dynamic_int8": Offer(quantizers=QUANTIZERS),
                 "int8": Offer(io=("int8", "uint8", "float32"), quantizers=QUANTIZERS),
                 "int16x8": Offer(io=("int16", "float32"), quantizers=QUANTIZERS, note=_SLOW),
+                "int8x4": Offer(
+                    io=("int8", "float32"),
+                    quantizers=("litert",),
+                    note="half of int8's flash; train for it (export.compress)",
+                ),
                 "weight_only_int8": Offer(quantizers=("litert",)),
                 "weight_only_int4": Offer(quantizers=("litert",), note="half a byte a weight; small nets lose much"),
             },
@@ -209,7 +215,8 @@ def artifact(
     Args:
         name: of the artifact.
         quantizer: by default the first that the precision has.
-        input: by default `"raw"` for int8, since it runs where nobody should have to normalise, else `"normalized"`.
+        input: by default `"raw"` for int8 and int8x4, which run where nobody should have to normalise, else
+            `"normalized"`.
         io: dtype of input and output; by default the first that the precision has.
         layout: `"nhwc"`, or for ONNX `"nchw"`.
         features: output strides.
@@ -256,7 +263,7 @@ def artifact(
         format=row,
         precision=precision,
         quantizer=quantizer,
-        input=input or ("raw" if precision == "int8" else "normalized"),
+        input=input or ("raw" if precision in ("int8", "int8x4") else "normalized"),
         io=io or offer.io[0],
         layout=layout,
         features=tuple(features),

@@ -14,6 +14,7 @@ _RECIPES = {
     "dynamic_int8": "dynamic_wi8_afp32",
     "int8": "static_wi8_ai8",
     "int16x8": "static_wi8_ai16",
+    "int8x4": "static_wi8_ai8",  # of operators whose kernels know no 4 bits
     "weight_only_int8": "weight_only_wi8_afp32",
     "weight_only_int4": "weight_only_wi4_afp32",
 }
@@ -47,6 +48,8 @@ def quantized(content: bytes, artifact: Artifact, samples: np.ndarray | None, kn
             maker.update_quantization_recipe(".*", operation, weights_only, AlgorithmName.FLOAT_CASTING)
     else:
         maker.load_quantization_recipe(getattr(recipe, _RECIPES[artifact.precision])())
+    if artifact.precision == "int8x4":
+        _weights_of_four_bits(maker)
     if artifact.io == "float32":
         for end in (every.INPUT, every.OUTPUT):
             maker.update_quantization_recipe(".*", end, algorithm_key=AlgorithmName.NO_QUANTIZE)
@@ -62,6 +65,23 @@ def quantized(content: bytes, artifact: Artifact, samples: np.ndarray | None, kn
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of its interpreter, which keeps all tensors
         return _named_by_signature(bytes(maker.quantize(found).quantized_model))
+
+
+def _weights_of_four_bits(maker) -> None:
+    """Of convolutions; the preprocessing has one weight a channel, which its scale holds exactly.
+
+    Dense layers keep 8: TFLite Micro refuses them in 4 bits with a scale per channel.
+    """
+    from litert_quantizer import qtyping
+
+    static = qtyping.OpQuantizationConfig(
+        activation_tensor_config=qtyping.TensorQuantizationConfig(num_bits=8, symmetric=False),
+        weight_tensor_config=qtyping.TensorQuantizationConfig(
+            num_bits=4, symmetric=True, granularity=qtyping.QuantGranularity.CHANNELWISE
+        ),
+        compute_precision=qtyping.ComputePrecision.INTEGER,
+    )
+    maker.update_quantization_recipe(".*", qtyping.TFLOperationName.CONV_2D, static)
 
 
 def _named_by_signature(content: bytes) -> bytes:

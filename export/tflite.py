@@ -236,7 +236,7 @@ def _precision(graph, buffers, kinds) -> str:
     if kinds.INT16 in computed:
         return "int16x8"
     if computed & {kinds.INT8, kinds.UINT8}:
-        return "int8"
+        return "int8x4" if kinds.INT4 in constants else "int8"
     if kinds.FLOAT16 in constants:
         return "float16"
     if kinds.INT4 in constants:

@@ -82,6 +82,14 @@ TOLERANCES: dict[str, Tolerance] = {
         drop=1.0,
         reason="weights in 8 bits, activations in 16",
     ),
+    "int8x4": Tolerance(
+        max_abs=1.0,
+        cosine=0.9,
+        sqnr=3,
+        agreement=0.9,
+        drop=5.0,
+        reason="15 values a weight, 8 bits for activations: a net holds it that was trained with weights of 4 bits",
+    ),
     "weight_only_int8": Tolerance(
         max_abs=0.35,
         cosine=0.995,

@@ -108,7 +108,8 @@ def refuse(request: Request) -> None:
     if flash is None and ram is None:
         return
     try:
-        found = fit.of_model(request.source.model, raw=_has_front(request))
+        bits = 4 if request.made.precision == "int8x4" else 8
+        found = fit.of_model(request.source.model, raw=_has_front(request), bits=bits)
     except InputError:
         return  # it is read off the file, after the conversion
     lacking = _lacking(found, flash, ram)

@@ -83,13 +83,15 @@ def test_mediapipe_refuses_what_our_contract_refuses(trained, tmp_path):
 # ---- tflm
 
 
-def test_tflm_answers_within_the_golden_vectors_tolerance(trained, tmp_path):
+@pytest.mark.parametrize(("precision", "flash", "ram"), [("int8", 98_496, 56 * 1024), ("int8x4", 56_000, 58 * 1024)])
+def test_tflm_answers_within_the_golden_vectors_tolerance(trained, tmp_path, precision, flash, ram):
     _require("tflm")
-    result, checks = _made(trained, "tflm", tmp_path / "b", options={"flash": 98_496, "ram": 56 * 1024})
+    options = {"flash": flash, "ram": ram}
+    result, checks = _made(trained, "tflm", tmp_path / "b", precision=precision, options=options)
     for name in ("golden vectors on TFLite Micro", "TFLite Micro", "arena: activations", "fits the board"):
         assert checks[name].passed is True, checks[name]
     fit = json.loads((result.folder / "fit.json").read_text())
-    assert fit["measured_arena"] <= 56 * 1024
+    assert fit["measured_arena"] <= ram
     assert fit["measured_arena"] == pytest.approx(fit["arena"], rel=0.01)
 
 

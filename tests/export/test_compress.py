@@ -12,7 +12,7 @@ import pytest
 from export import artifact, auto_float, cli, compress, formats, load_source, pipeline
 from export.compression import adapted, limits
 from export.engines import ENGINES, get_engine
-from export.fit import of_file
+from export.fit import of_file, of_model
 from keras_resnet import InputError, build, card, load_model, save_model
 from keras_resnet.compression import methods
 from keras_resnet.compression.settings import settings
@@ -74,6 +74,24 @@ def test_pre_activation_nets_have_no_float_and_no_loose_multiplications(source, 
     assert row.unfolded == 0
     # An untrained net's classes are ties; its values must agree all the same.
     assert row.max_abs < 0.05
+
+
+@pytest.mark.slow
+def test_kernels_of_four_bits_are_computed_in_integers(source, tmp_path):
+    plain = keras.models.clone_model(source.model)
+    plain.set_weights(source.model.get_weights())
+    nets = methods.forms(plain, plain, settings("qat", weight_bits=4))
+    methods.copy_exact(nets.model, plain)
+    path = tmp_path / "x.tflite"
+    rounded = dataclasses.replace(source, model=plain)
+    (row,) = pipeline.export(rounded, [(artifact("tflite:int8x4"), path)], limit=100).rows
+    assert row.passed
+    assert (row.precision, row.input) == ("int8x4", "raw")
+    assert row.sqnr["probabilities"] > 35  # 25 of a net whose kernels are rounded by the converter only
+    assert row.size_bytes < 60_000
+    assert open_runner(path).input.dtype == "int8"
+    assert of_file(path).activations == 51_456  # printed by the tflite-micro wheel: weights are unpacked in the arena
+    assert of_model(plain, bits=4).activations == pytest.approx(51_456, rel=0.05)
 
 
 @pytest.mark.slow

@@ -56,7 +56,7 @@ def test_a_plan_in_a_file_is_read_back_and_changes_no_output(everything, tmp_pat
     fit.write_plan(file)
     assert file.read_bytes() == content  # no plan is better than the planner's own here
     # One that is worse by itself: the file must say so, and engines must not mind.
-    monkeypatch.setattr(fit, "best_plan", lambda buffers: (1, [16 * i * 4096 for i in range(len(buffers))]))
+    monkeypatch.setattr(fit, "_own_plan", lambda buffers, scratch: (1, [16 * i * 4096 for i in range(len(buffers))]))
     fit.write_plan(file)
     after = fit.of_file(file)
     assert after.activations > before.activations and after.structures == before.structures
@@ -68,6 +68,14 @@ def test_a_plan_in_a_file_is_read_back_and_changes_no_output(everything, tmp_pat
 def test_a_plan_by_hand():
     # Two maps and their sum: the third must find the place of nothing that lives.
     assert fit.plan([fit.Buffer(64, 0, 2), fit.Buffer(64, 1, 2), fit.Buffer(64, 2, 3), fit.Buffer(16, 3, 3)])[0] == 192
+
+
+def test_scratch_memory_finds_its_place_around_a_plan():
+    maps = [fit.Buffer(64, 0, 1), fit.Buffer(64, 1, 2), fit.Buffer(64, 2, 3)]
+    scratch = fit.Buffer(32, 1, 1)
+    assert fit.plan([*maps, scratch]) == (160, [0, 64, 0, 128])
+    assert fit.plan([*maps, scratch], fixed=[0, 64, 0]) == (160, [0, 64, 0, 128])
+    assert fit.plan([*maps, scratch], fixed=[96, 0, 64]) == (160, [96, 0, 64, 64])  # a gap of the plan
 
 
 @pytest.mark.skipif(not MLPERF.exists(), reason="no ../shared/data: MLPerf Tiny's file is there")
