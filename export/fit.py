@@ -264,8 +264,7 @@ def of_model(model, raw: bool = True, planned: bool = True, bits: int = 8) -> Fi
         bits: of the convolutions' weights, 8 or (`int8x4`) 4, which are unpacked in the arena.
 
     Returns:
-        Flash within a few percent, activations as the file will have them (4 bits: within a few percent, as the
-        converter may order the convolutions of a block otherwise).
+        Flash within a few percent, activations as the file will have them.
 
     Raises:
         InputError: a model inside the model, or an open size.
@@ -290,7 +289,7 @@ def of_model(model, raw: bool = True, planned: bool = True, bits: int = 8) -> Fi
             raise InputError("memory can be foretold for a fixed input size only: give input_shape=(height, width, 3)")
         lives[id(tensor)], sizes[id(tensor)] = [number, number], math.prod(tensor.shape[1:])
 
-    for layer in model.operations:
+    for layer in _in_order(model):
         if isinstance(layer, keras.Model):
             raise InputError("memory cannot be foretold for a model inside a model: export it, and read the file")
         if isinstance(layer, layers.InputLayer):
@@ -298,7 +297,7 @@ def of_model(model, raw: bool = True, planned: bool = True, bits: int = 8) -> Fi
             if raw:  # pixels, and the same image in the weights' convention
                 nodes, tensors, channels, weights = 1, 3, 3, 9
             continue
-        inputs = layer.input if isinstance(layer.input, list | tuple) else [layer.input]
+        inputs = _inputs(layer)
         if _vanishes(layer, layers):
             alias[id(layer.output)] = id(inputs[0])
             continue
@@ -322,6 +321,29 @@ def of_model(model, raw: bool = True, planned: bool = True, bits: int = 8) -> Fi
     flash = weights + _FILE_TENSOR * tensors + _FILE_NODE * nodes + _FILE_CHANNEL * channels + _FILE_FIXED
     activations = (_own_plan(buffers, scratch) if planned else plan([*buffers, *scratch]))[0]
     return Fit(flash, activations, _structures(tensors, nodes, channels), exact=False)
+
+
+def _inputs(layer) -> list:
+    return list(layer.input) if isinstance(layer.input, list | tuple) else [layer.input]
+
+
+def _in_order(model) -> list:
+    """Layers as the converter orders them: what an addition takes first is computed first."""
+    import keras
+
+    found: dict[object, None] = {}
+    waiting = [(tensor._keras_history.operation, False) for tensor in reversed(model.outputs)]
+    while waiting:
+        layer, inputs_are_there = waiting.pop()
+        if layer in found:
+            continue
+        if inputs_are_there or isinstance(layer, keras.layers.InputLayer):
+            found[layer] = None
+            continue
+        waiting.append((layer, True))
+        if not isinstance(layer, keras.Model):
+            waiting += [(tensor._keras_history.operation, False) for tensor in reversed(_inputs(layer))]
+    return list(found)
 
 
 def _vanishes(layer, layers) -> bool:
