@@ -132,6 +132,18 @@ def test_a_training_step_moves_centroids_to_the_means_of_their_weights():
     assert len(np.unique(layer.exactly(kernel))) == 2
 
 
+def test_clusters_are_those_of_the_folded_net(mini_spec):
+    model = randomized(build(mini_spec, input_shape=(32, 32, 3)))
+    nets = methods.forms(model, model, settings("cluster", clusters=4))
+    images = np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype("float32")
+    nets.model(images, training=True)  # the norms' statistics move, and with them what is clustered
+    nets.copy(nets.model, nets.twin)
+    np.testing.assert_allclose(nets.twin(images), nets.model(images), atol=1e-5)
+    assert np.abs(np.asarray(nets.twin(images)) - np.asarray(model(images))).max() > 1e-3
+    assert all(len(np.unique(kernel)) <= 4 for kernel in kernels(nets.twin).values())
+    assert any(len(np.unique(layer.kernel)) > 4 for layer in nets.model.layers if hasattr(layer, "kernel"))
+
+
 # ---- rewriting
 
 

@@ -43,17 +43,8 @@ def folded(model: keras.Model) -> keras.Model:
     net = rewriting.cloned(model, clone, call)
     for layer in net.layers:
         old = model.get_layer(layer.name)
-        layer.set_weights(_folded(old, before[layer.name]) if layer.name in before else old.get_weights())
+        layer.set_weights(values(old, before[layer.name]) if layer.name in before else old.get_weights())
     return net
-
-
-def factors(model: keras.Model) -> dict[str, np.ndarray]:
-    """What folding multiplies the output channels of convolutions with, by the convolution's name.
-
-    Args:
-        model: functional, plain.
-    """
-    return {rewriting.producer(norm).name: _factor(norm) for norm in rewriting.folded_norms(model)}
 
 
 def _factor(norm: keras.layers.BatchNormalization) -> np.ndarray:
@@ -61,8 +52,15 @@ def _factor(norm: keras.layers.BatchNormalization) -> np.ndarray:
     return gamma / np.sqrt(keras.ops.convert_to_numpy(norm.moving_variance) + norm.epsilon)
 
 
-def _folded(layer: keras.layers.Layer, norm: keras.layers.BatchNormalization) -> list[np.ndarray]:
-    kernel, *bias = layer.get_weights()
+def values(layer: keras.layers.Layer, norm: keras.layers.BatchNormalization) -> list[np.ndarray]:
+    """Kernel and bias with a norm folded in.
+
+    Args:
+        layer: convolution or dense layer.
+        norm: behind it.
+    """
+    kernel = keras.ops.convert_to_numpy(layer.kernel)
+    bias = [keras.ops.convert_to_numpy(layer.bias)] if layer.use_bias else []
     factor, mean = _factor(norm), keras.ops.convert_to_numpy(norm.moving_mean)
     beta = keras.ops.convert_to_numpy(norm.beta) if norm.center else 0.0
     return [kernel * factor, (bias[0] if bias else 0.0) * factor + beta - mean * factor]

@@ -7,14 +7,15 @@ import functools
 import keras
 import numpy as np
 
-from keras_resnet.compression import channels, clustering, folding, pruning
-from keras_resnet.compression.layers import Clusters, Mask, RoundedKernel, Scale, WithKernel, kernels
+from keras_resnet.compression import channels, clustering, folding, pruning, rewriting
+from keras_resnet.compression.layers import Clusters, Mask, RoundedKernel, WithKernel, kernels
 from keras_resnet.compression.rewriting import check, compressed
 from keras_resnet.compression.settings import Settings
 from keras_resnet.errors import InputError
 from keras_resnet.training.nets import Nets, copy_weights
 
 PRUNING = 0.3  # of the steps; the others heal the net
+_FOLLOWING = 0.9  # momentum of statistics that follow clusters within short runs, and are never estimated again
 _MOVING = 0.6  # of the epochs, before batch normalisation is frozen
 
 
@@ -112,17 +113,31 @@ def _clustered(model: keras.Model, twin: keras.Model, settings: Settings) -> Net
 
     def transforms(layer):
         held = [Mask(name="mask")] if settings.preserve == "sparsity" else []
-        return [Scale(name="scale"), Clusters(settings.clusters, name="clusters"), *held]
+        return [Clusters(settings.clusters, name="clusters"), *held]
 
-    made = compressed(folding.folded(model), transforms)
-    factors = folding.factors(model)
-    for name, factor in factors.items():
-        layer = made.get_layer(name)
-        layer.kernel.assign(model.get_layer(name).kernel)
-        layer.transforms[0].factor.assign(factor)
+    made = compressed(model, transforms)
+    for norm in rewriting.folded_norms(made):
+        rewriting.producer(norm).transforms[0].before(norm)
+        norm.momentum = min(norm.momentum, _FOLLOWING)
     clustering.begin(made)
     _hold_zeros(made)
-    return Nets(made, folding.folded(twin), copy_exact)
+    return Nets(made, folding.folded(twin), _copy_folded)
+
+
+def _copy_folded(source: keras.Model, target: keras.Model) -> None:
+    """Gives a folded net the weights that a clustered one computes with outside of training.
+
+    Args:
+        source: of `_clustered`.
+        target: `folding.folded` of the plain net.
+    """
+    norms = {rewriting.producer(norm).name: norm for norm in rewriting.folded_norms(source)}
+    for layer in filter(lambda layer: layer.weights, target.layers):
+        own = source.get_layer(layer.name)
+        values = folding.values(own, norms[layer.name]) if layer.name in norms else own.get_weights()
+        if isinstance(own, WithKernel):
+            values = [keras.ops.convert_to_numpy(own.exact_kernel()), *values[1 : len(layer.weights)]]
+        layer.set_weights(values)
 
 
 def narrower(model: keras.Model, twin: keras.Model, settings: Settings, images: np.ndarray, labels: np.ndarray) -> Nets:
