@@ -361,7 +361,9 @@ def test_channels_go_until_the_share_is_reached(share):
     kept = channels.choose(model, share, sizes)
     narrow = channels.narrowed(model, kept)
     assert share - 0.05 < multiply_adds(narrow) / multiply_adds(model) <= share
-    assert all(len(indices) % 4 == 0 for indices in kept.values())
+    widths = {span.first: len(values) for span, values in sizes.items()}
+    assert all(len(indices) % min(16, widths[first] // 4) == 0 for first, indices in kept.items())
+    assert all(len(indices) >= share / 2 * widths[first] for first, indices in kept.items())
     with pytest.raises(InputError, match="cannot be reached"):
         channels.choose(model, 0.01, sizes)
 

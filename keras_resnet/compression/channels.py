@@ -104,16 +104,18 @@ def importance(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> di
     return dict(zip(known, found, strict=True))
 
 
-def choose(model: keras.Model, share: float, sizes: dict[Span, np.ndarray], multiple: int = 4) -> dict[str, np.ndarray]:
+def choose(model: keras.Model, share: float, sizes: dict[Span, np.ndarray], multiple: int = 16) -> dict[str, np.ndarray]:
     """Which channels stay so that at most a share of the multiply-adds does.
 
-    The channels that matter least for what they cost go first, over all spans together.
+    The channels that matter least for what they cost go first, over all spans together. No span loses nearly all of
+    its own: what matters little now is what a long training would need.
 
     Args:
         model: functional, plain, of a known input size.
         share: of the multiply-adds, above 0 and below 1.
         sizes: of `importance`.
-        multiple: every span keeps a multiple of so many channels, which engines compute fastest, and at least that.
+        multiple: every span keeps a multiple of so many channels, as engines compute them in blocks, or of a quarter of
+            its own where that is less; at least that, and at least half of the share.
 
     Returns:
         Ascending indices of the channels that stay, by the name of the span's first convolution.
@@ -124,18 +126,20 @@ def choose(model: keras.Model, share: float, sizes: dict[Span, np.ndarray], mult
     limit, total = share * multiply_adds(model), multiply_adds(model)
     order = {span: np.argsort(-values, kind="stable") for span, values in sizes.items()}
     width = {span: len(values) for span, values in sizes.items()}
+    step = {span: max(1, min(multiple, count // 4)) for span, count in width.items()}
+    least = {span: max(step[span], round(share / 2 * width[span])) for span in width}
     while total > limit:
         candidates = []
         for span in order:
-            less = (width[span] - 1) // multiple * multiple
-            if less >= multiple:
+            less = (width[span] - 1) // step[span] * step[span]
+            if less >= least[span]:
                 saved = _per_channel(model, span, width) * (width[span] - less)
                 lost = sizes[span][order[span][less : width[span]]].sum()
                 candidates.append((lost / saved, span.first, span, less, saved))
         if not candidates:
             raise InputError(
                 f"{model.name}: {total / multiply_adds(model):.0%} of the multiply-adds remain when every residual has "
-                f"{multiple} channels: {share:.0%} cannot be reached"
+                f"as few channels as it may ({min(width.values())} and more): {share:.0%} cannot be reached"
             )
         *_, span, less, saved = min(candidates, key=lambda row: row[:2])
         width[span], total = less, total - saved
