@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Compresses the shipped CIFAR-10 nets by every method and both engines, with the same epochs, and checks the figures.
+"""Compresses the shipped CIFAR-10 nets by every method and both engines, and checks the figures.
+
+All rows of a table have the same epochs: there is one for every net, and one for narrower nets, whose channels are gone
+at once and need more.
 
 Every row is one call of `python -m export.compress`, resumable: run the same command again after an interruption, and
 finished rows are only read. The table goes to RUNS/results.json and, with --write, to benchmarks/compression.json,
@@ -37,6 +40,7 @@ from keras_resnet import console  # noqa: E402
 _ROUNDS = 7
 HERE = Path(__file__).resolve().parent
 NETS = ("resnet8", "resnet20_cifar", "resnetv2_20_cifar")
+EPOCHS = {"resnet8": 20, "resnet20_cifar": 10, "resnetv2_20_cifar": 10}
 _NAMES = {"resnet8": "ResNet-8", "resnet20_cifar": "ResNet-20", "resnetv2_20_cifar": "ResNet-20 v2"}
 
 
@@ -52,6 +56,7 @@ class Case:
         latency: likewise of the latency.
         engines: that have the method.
         nets: that the figures are promised for.
+        epochs: where they are not the net's.
     """
 
     what: str
@@ -61,6 +66,7 @@ class Case:
     latency: float | None = None
     engines: tuple[str, ...] = ("native", "tfmot")
     nets: tuple[str, ...] = ("resnet8", "resnet20_cifar")
+    epochs: int | None = None
 
 
 CASES = (
@@ -72,7 +78,7 @@ CASES = (
     Case("16 clusters", ("--method", "cluster", "--clusters", "16"), 0.5, 0.30),
     Case(
         "half the multiply-adds", ("--method", "prune", "--channels", "0.5"), 1.5, None, 0.65,
-        engines=("native",), nets=("resnet20_cifar",),
+        engines=("native",), nets=("resnet20_cifar",), epochs=40,
     ),
 )  # fmt: skip
 
@@ -86,54 +92,59 @@ def rows(nets: list[str], engines: list[str], cases: list[Case]) -> list[tuple[s
     ]
 
 
-def run(net: str, engine: str, case: Case, args: argparse.Namespace) -> dict | None:
-    """One row's figures; None where the command failed for another reason than a gate."""
+def run(net: str, engine: str, case: Case, args: argparse.Namespace) -> list[dict]:
+    """The figures of one row's files; none where the command failed for another reason than a gate."""
+    epochs = args.epochs or case.epochs or EPOCHS[net]
     folder = args.runs / f"{net}-{engine}-{case.what.replace(' ', '-').replace('%', 'percent').replace(':', 'of')}"
     result = folder / "compression.json"
     if not result.is_file() and args.finished:
-        return None
+        return []
     if not result.is_file():
         command = [sys.executable, "-m", "export.compress", "--model", net, "--weights", "cifar10", *case.arguments]
-        command += ["--engine", engine, "--data-dir", str(args.data_dir), "--set", f"epochs={args.epochs}"]
+        command += ["--engine", engine, "--data-dir", str(args.data_dir), "--set", f"epochs={epochs}"]
         command += ["-o", str(folder), "--resume"]
         print("$", " ".join(command[1:]), flush=True)
         with (args.runs / f"{folder.name}.log").open("a", encoding="utf-8") as log:
             status = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT).returncode
         if status not in (0, 1) or not result.is_file():
             print(f"{net} {engine} {case.what}: exit status {status}, see {folder}.log", file=sys.stderr)
-            return None
+            return []
     found = json.loads(result.read_text(encoding="utf-8"))
-    original, after_training, made = found["entries"][:3]
-    quantized = found["entries"][-1]
-    return {
+    original, after_training, *made = found["entries"]
+    common = {
         "net": _NAMES[net],
-        "file": made["file"],
         "what": case.what,
         "engine": engine,
         "epochs": found["recipe"]["epochs"],
         "seconds": round(found["seconds"]),
         "original": original["top1"],
+        "original_gzip_bytes": original["gzip_bytes"],
         "int8_after_training": after_training["top1"],
-        "precision": made["what"].rpartition(", ")[2],
-        "top1": made["top1"],
-        "drop": round(made["drop"], 3),
-        "bytes": made["size_bytes"],
-        "gzip_bytes": made["gzip_bytes"],
-        "gzip_ratio": round(made["gzip_bytes"] / original["gzip_bytes"], 3),
-        "latency_ratio": round(made["latency_ms"] / original["latency_ms"], 3),
-        "int8_top1": quantized["top1"] if len(found["entries"]) > 3 else None,
-        "int8_gzip_bytes": quantized["gzip_bytes"] if len(found["entries"]) > 3 else None,
     }
+    return [
+        {
+            **common,
+            "file": entry["file"],
+            "precision": entry["what"].rpartition(", ")[2],
+            "top1": entry["top1"],
+            "drop": round(entry["drop"], 3),
+            "bytes": entry["size_bytes"],
+            "gzip_bytes": entry["gzip_bytes"],
+            "gzip_ratio": round(entry["gzip_bytes"] / original["gzip_bytes"], 3),
+            "latency_ratio": round(entry["latency_ms"] / original["latency_ms"], 3),
+        }
+        for entry in made
+    ]
 
 
-def run_all(wanted: list[tuple[str, str, Case]], args: argparse.Namespace) -> list[dict | None]:
+def run_all(wanted: list[tuple[str, str, Case]], args: argparse.Namespace) -> list[list[dict]]:
     """Every row's figures, in order, made by `--jobs` at a time with their own cores."""
     cores = sorted(os.sched_getaffinity(0))
     free: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
     for job in range(args.jobs):
         free.put(cores[job :: args.jobs] or cores)
 
-    def one(row: tuple[str, str, Case]) -> dict | None:
+    def one(row: tuple[str, str, Case]) -> list[dict]:
         own = free.get()
         os.sched_setaffinity(0, own)  # this thread's; a child begins with it, and TensorFlow counts its cores by it
         try:
@@ -169,7 +180,7 @@ def measure_again(found: list[dict], args: argparse.Namespace) -> None:
 
 
 def failures(row: dict, case: Case) -> list[str]:
-    """The promises that a row does not keep."""
+    """The promises that a row's first file does not keep."""
     found = []
     limit = case.drop
     if "v2" in row["net"]:  # half of what int8 after training lost shall be won back
@@ -194,7 +205,7 @@ def main() -> int:
     parser.add_argument("--net", action="append", choices=NETS)
     parser.add_argument("--engine", action="append", choices=("native", "tfmot"))
     parser.add_argument("--case", action="append", choices=[case.what for case in CASES])
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, help="of all rows (default: each table's own)")
     parser.add_argument("--jobs", type=int, default=1, help="rows at a time")
     parser.add_argument("--finished", action="store_true", help="only read what is there")
     parser.add_argument("--latency", action="store_true", help="measure it again, on an idle machine")
@@ -203,19 +214,33 @@ def main() -> int:
     args.runs.mkdir(parents=True, exist_ok=True)
     chosen = [case for case in CASES if not args.case or case.what in args.case]
     wanted = rows(args.net or list(NETS), args.engine or ["native", "tfmot"], chosen)
-    cases = [(row, case) for row, (_, _, case) in zip(run_all(wanted, args), wanted, strict=True) if row]
-    found = [row for row, _ in cases]
+    files = run_all(wanted, args)
+    found = [row for rows_of_case in files for row in rows_of_case]
     if args.latency:
         measure_again(found, args)
-    for row, case in cases:
-        row["failed"] = failures(row, case)
-        del row["file"]
-    columns = ("net", "what", "engine", "top1", "drop", "bytes", "gzip_bytes", "gzip_ratio", "latency_ratio", "seconds")
+    for rows_of_case, (_, _, case) in zip(files, wanted, strict=True):
+        for number, row in enumerate(rows_of_case):
+            row["failed"] = failures(row, case) if number == 0 else []
+            del row["file"]
+    columns = (
+        "net",
+        "what",
+        "engine",
+        "epochs",
+        "precision",
+        "top1",
+        "drop",
+        "bytes",
+        "gzip_bytes",
+        "gzip_ratio",
+        "latency_ratio",
+        "seconds",
+    )
     console.print_table(
         "Compression", (*columns, "failed"), [[*(r[c] for c in columns), "; ".join(r["failed"])] for r in found]
     )
     value = {
-        "command": f"python benchmarks/compression.py --data-dir CIFAR --runs RUNS --epochs {args.epochs}",
+        "command": "python benchmarks/compression.py --data-dir CIFAR --runs RUNS",
         "date": time.strftime("%Y-%m-%d"),
         "cores": os.cpu_count(),
         "rows": found,
@@ -223,7 +248,7 @@ def main() -> int:
     console.write_json(args.runs / "results.json", value)
     if args.write:
         console.write_json(HERE / "compression.json", value)
-    complete = len(found) == len(wanted)
+    complete = all(files)
     return 0 if complete and not any(row["failed"] for row in found) else 1
 
 

@@ -91,25 +91,49 @@ def targets() -> str:
 
 
 def compression() -> str:
-    """What `benchmarks/compression.py` measured."""
+    """What `benchmarks/compression.py` measured: a table for every net and number of epochs."""
     found = json.loads((README.parent / "benchmarks" / "compression.json").read_text(encoding="utf-8"))["rows"]
-    rows = []
-    for net in dict.fromkeys(row["net"] for row in found):
-        own = [row for row in found if row["net"] == net]
-        first = own[0]
-        rows.append((f"**{net}**, float32", "–", f"{first['original']:.2%}", "–", "–", "–", "1.00", "1.00", "–"))
-        after = first["int8_after_training"]
-        lost = f"{100 * (first['original'] - after):+.2f}"
-        rows.append((f"{net}, int8 after training", "–", f"{after:.2%}", lost, *["–"] * 5))
-        for row in own:
-            what = f"{row['what']} ({row['precision'].replace('weight_only_', '')})"
-            size = f"{row['bytes'] / 1000:.1f}", f"{row['gzip_bytes'] / 1000:.1f}", f"{row['gzip_ratio']:.2f}"
-            rows.append(
-                (what, row["engine"], f"{row['top1']:.2%}", f"{row['drop']:+.2f}", *size, f"{row['latency_ratio']:.2f}",
-                 f"{row['seconds'] / 60:.0f} min")
-            )  # fmt: skip
-    columns = ("file", "engine", "top-1", "lost, points", "kB", "kB gzip", "gzip ratio", "latency ratio", "training")
-    return _markdown(columns, rows)
+    keys = dict.fromkeys((row["net"], row["epochs"]) for row in found)
+    return "\n\n".join(_compression([row for row in found if (row["net"], row["epochs"]) == key]) for key in keys)
+
+
+def _compression(rows: list[dict]) -> str:
+    first = rows[0]
+    after = first["int8_after_training"]
+    title = f"**{first['net']}, {first['epochs']} epochs**"
+    lines = [
+        (f"{title}, original", "–", "float32", f"{first['original']:.2%}", "–", "–", "–", "1.00", "1.00", "–"),
+        (
+            "quantized after training",
+            "–",
+            "int8",
+            f"{after:.2%}",
+            f"{100 * (first['original'] - after):+.2f}",
+            *"–––––",
+        ),
+    ]
+    shown = None
+    for row in rows:
+        size = f"{row['bytes'] / 1000:.1f}", f"{row['gzip_bytes'] / 1000:.1f}", f"{row['gzip_ratio']:.2f}"
+        files = (row["precision"].replace("weight_only_", ""), f"{row['top1']:.2%}", f"{row['drop']:+.2f}", *size)
+        key = row["what"], row["engine"]
+        training = f"{row['seconds'] / 60:.0f} min"
+        begin, end = (("", ""), "") if key == shown else (key, training)  # another file of the same training
+        lines.append((*begin, *files, f"{row['latency_ratio']:.2f}", end))
+        shown = key
+    columns = (
+        "",
+        "engine",
+        "file",
+        "top-1",
+        "lost, points",
+        "kB",
+        "kB gzip",
+        "gzip ratio",
+        "latency ratio",
+        "training",
+    )
+    return _markdown(columns, lines)
 
 
 def _laboratory() -> dict:

@@ -104,7 +104,9 @@ def importance(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> di
     return dict(zip(known, found, strict=True))
 
 
-def choose(model: keras.Model, share: float, sizes: dict[Span, np.ndarray], multiple: int = 16) -> dict[str, np.ndarray]:
+def choose(
+    model: keras.Model, share: float, sizes: dict[Span, np.ndarray], multiple: int = 16
+) -> dict[str, np.ndarray]:
     """Which channels stay so that at most a share of the multiply-adds does.
 
     The channels that matter least for what they cost go first, over all spans together. No span loses nearly all of
