@@ -104,7 +104,8 @@ def _work(args: argparse.Namespace) -> int:
     outcome.print()
     console.write_json(args.json, outcome.to_json())
     outcome.raise_if_failed()
-    print(f"next: python -m export --target tflm --model {outcome.model} -o firmware")
+    precision = " --precision int8x4" if chosen.weight_bits == 4 else ""
+    print(f"next: python -m export --target tflm{precision} --model {outcome.model} -o firmware")
     return console.OK
 
 

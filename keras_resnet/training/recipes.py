@@ -102,7 +102,9 @@ _COMPRESS = dataclasses.replace(
 _PRUNE = dataclasses.replace(
     _COMPRESS,
     name="prune",
-    learning_rate=0.1,  # what is left must learn what the rest knew: training accuracy is higher than at 0.02
+    # What is left must learn what the rest knew: ResNet-8's training accuracy is higher than at 0.02, ResNet-20's than
+    # at 0.1, where it forgets more than ten epochs bring back.
+    learning_rate=0.05,
     expected=(0.8836,),  # seed 0, half of the weights, float32
     command="python -m export.compress --method prune --model resnet8 --weights cifar10 --data-dir DIR",
 )
