@@ -14,7 +14,7 @@ from export.compression import adapted, limits
 from export.engines import ENGINES, get_engine
 from export.fit import of_file, of_model
 from keras_resnet import InputError, build, card, load_model, save_model
-from keras_resnet.compression import methods
+from keras_resnet.compression import methods, pruning
 from keras_resnet.compression.settings import settings
 from keras_resnet.runners import open_runner
 from keras_resnet.training import RECIPES
@@ -156,8 +156,22 @@ def test_a_finished_training_is_measured_again(tmp_path):
     assert not (tmp_path / "small" / "model.failed.keras").exists()
 
 
+def _pruned_without_training(source, settings, recipe, folder, **_):
+    model = keras.models.clone_model(source.model)
+    model.set_weights(source.model.get_weights())
+    layers = [layer for layer in model.layers if hasattr(layer, "kernel")]
+    held = [np.asarray(layer.kernel) for layer in layers]
+    for layer, kernel, mask in zip(layers, held, pruning.masks(held, settings.sparsity, 0.97), strict=True):
+        layer.kernel.assign(kernel * mask)
+    folder.mkdir(parents=True)
+    save_model(model, folder / "model.keras", source.card)
+    return 1.0
+
+
 @pytest.mark.slow
-def test_a_net_that_became_worse_is_kept_under_a_name_that_says_so(tmp_path, capsys):
+def test_a_net_that_became_worse_is_kept_under_a_name_that_says_so(tmp_path, capsys, monkeypatch):
+    untrained = dataclasses.replace(ENGINES["native"], train=_pruned_without_training)
+    monkeypatch.setitem(ENGINES, "native", untrained)
     assert compress.main([*WORSE, "--limit", "100"]) == 1
     assert "kept as small/model.failed.keras" in capsys.readouterr().err
     assert (tmp_path / "small" / "model.failed.keras").exists()
