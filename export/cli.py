@@ -23,6 +23,7 @@ from export.formats import (
 from export.targets.table import TARGETS, get_target
 from keras_resnet import console
 from keras_resnet.errors import GateError, InputError
+from keras_resnet.labels import LABELS_HELP
 
 _EPILOG = "Exit status: 0 when all gates hold, 1 when a gate fails, 2 for wrong usage or input."
 _FLAGS = {  # the others are called like their precision
@@ -84,6 +85,7 @@ def add_source(parser: argparse.ArgumentParser) -> None:
         help="digits, cifar10, cifar100, or a folder of class folders; by default what the model was trained on",
     )
     parser.add_argument("--data-dir", type=Path, help="where CIFAR's official binary files are (else Keras' cache)")
+    parser.add_argument("--labels", type=Path, metavar="FILE", help=LABELS_HELP)
 
 
 def add_gate(parser: argparse.ArgumentParser, text: str) -> None:
@@ -167,7 +169,8 @@ def open_source(args: argparse.Namespace):
     console.import_tensorflow()
     from export.source import load_source
 
-    return load_source(args.model, weights=args.weights, dataset=args.dataset, data_dir=args.data_dir)
+    names = {"weights": args.weights, "dataset": args.dataset, "data_dir": args.data_dir, "labels": args.labels}
+    return load_source(args.model, **names)
 
 
 def _finish(report, args: argparse.Namespace, next_command: str) -> int:
@@ -491,6 +494,7 @@ def _again(args: argparse.Namespace) -> str:
     """The options that name model and data."""
     known = [("--model", each) for each in args.model or ()]
     known += [("--weights", args.weights), ("--dataset", args.dataset), ("--data-dir", args.data_dir)]
+    known += [("--labels", args.labels)]
     return " ".join(f"{flag} {value}" for flag, value in known if value)
 
 

@@ -19,6 +19,7 @@ from keras_resnet.data import Dataset, cifar, load_dataset
 from keras_resnet.engines import KerasRunner, Runner
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation import check_fit, image_shape
+from keras_resnet.labels import read_labels
 from keras_resnet.preprocessing import Preprocess
 from keras_resnet.saving import load_named
 from keras_resnet.training import run
@@ -124,6 +125,7 @@ def load_source(
     weights: str | None = None,
     dataset: str | os.PathLike | None = None,
     data_dir: str | os.PathLike | None = None,
+    labels: str | os.PathLike | None = None,
 ) -> Source:
     """Opens the model to export and finds its data.
 
@@ -134,6 +136,7 @@ def load_source(
         weights: for a variant's name.
         dataset: by default the one that the model was trained on.
         data_dir: where CIFAR's official binary files are; by default Keras' cache.
+        labels: file with the names of the classes (`labels.read_labels`), in place of those that the model carries.
 
     Returns:
         The source; its `dataset` is None where the model names none that can be opened.
@@ -143,7 +146,8 @@ def load_source(
     """
     if isinstance(model, Sequence) and not isinstance(model, str):
         if len(model) > 1:
-            return _ensemble([load_source(each, weights=weights, dataset=dataset, data_dir=data_dir) for each in model])
+            how = {"weights": weights, "dataset": dataset, "data_dir": data_dir, "labels": labels}
+            return _ensemble([load_source(each, **how) for each in model])
         model = model[0] if model else None
     origin, name = str(model), Path(model).stem if model else ""
     if model is None and weights is not None:
@@ -159,6 +163,8 @@ def load_source(
         name = Path(model).resolve().parent.name
     network, card = load_named(model, weights)
     network = float32_twin(network)
+    if labels is not None:
+        card = replace(card, labels=read_labels(labels, network.output_shape[-1]))
     runner = KerasRunner(network, card)
     shape = image_shape(runner)
     data = _dataset(card, dataset, data_dir, shape)

@@ -11,6 +11,7 @@ from keras_resnet.errors import InputError
 from keras_resnet.evaluation import command as evaluation
 from keras_resnet.explain import command as explain
 from keras_resnet.lab import command as lab
+from keras_resnet.labels import LABELS_HELP, read_labels
 from keras_resnet.training.recipes import RECIPES, Recipe, get_recipe, override
 
 
@@ -61,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     predict = commands.add_parser("predict", help="the five likeliest classes of images")
     _add_model(predict)
     predict.add_argument("images", nargs="+", metavar="IMAGE", help="PNG or JPEG files")
+    predict.add_argument("--labels", type=Path, metavar="FILE", help=LABELS_HELP)
     predict.add_argument("--json", type=Path, metavar="FILE", help="write the classes there too")
     predict.set_defaults(work=_predict)
 
@@ -225,7 +227,8 @@ def _predict(args: argparse.Namespace) -> int:
 
     runner = open_named(args.model, args.weights)
     evaluation.note_missing_card(args.model, runner)
-    answers = predict(runner, args.images)
+    names = read_labels(args.labels, runner.output.shape[-1]) if args.labels else None
+    answers = predict(runner, args.images, labels=names)
     console.write_json(args.json, [answer.to_json() for answer in answers])
     for answer in answers:
         rows = [(name, f"{probability:.2%}") for name, probability in answer.top]

@@ -1,7 +1,15 @@
-"""Class names of the named data sources, in the order of their labels; light, so that the registry can be listed."""
+"""Class names: those of the named data sources, and of files. Light, so that the registry can be listed."""
 
 from __future__ import annotations
 
+import json
+import os
+from pathlib import Path
+
+from keras_resnet.errors import InputError
+
+_MOST_BYTES = 4 << 20
+LABELS_HELP = "names of the classes, where the model carries none: a name per line, or Keras' imagenet_class_index.json"
 DIGITS = tuple("0123456789")
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _CIFAR100 = (
@@ -14,3 +22,48 @@ _CIFAR100 = (
     "telephone television tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm"
 )
 CIFAR100 = tuple(_CIFAR100.split())
+
+
+def read_labels(path: str | os.PathLike, classes: int) -> tuple[str, ...]:
+    r"""The names of a model's classes, for models that carry none (those with public ImageNet weights).
+
+    Args:
+        path: a text file with a name per line, a JSON list of names, or Keras' `imagenet_class_index.json`.
+        classes: of the model.
+
+    Returns:
+        The names in the order of the model's outputs.
+
+    Raises:
+        InputError: no such file, or it has not a name for every class.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from keras_resnet.labels import read_labels
+        >>> _ = Path("names.txt").write_text("cat\ndog\n")
+        >>> read_labels("names.txt", 2)
+        ('cat', 'dog')
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ValueError(f"it has {path.stat().st_size:,} bytes")
+        text = path.read_text(encoding="utf-8-sig")
+        names = _names_in_json(json.loads(text)) if path.suffix == ".json" else text.strip().splitlines()
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise InputError(
+            f"{path}: expected a name per line, or JSON like Keras' imagenet_class_index.json ({error})"
+        ) from error
+    names = tuple(str(name).strip() for name in names)
+    if len(names) != classes or not all(names):
+        raise InputError(
+            f"{path}: expected {classes} names, one for every class, received {len([n for n in names if n])}"
+        )
+    return names
+
+
+def _names_in_json(value: object) -> list[str]:
+    """Of a list, or of `{"0": ["n01440764", "tench"], ...}`."""
+    if isinstance(value, list):
+        return value
+    return [value[str(index)][1] for index in range(len(value))]

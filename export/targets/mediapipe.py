@@ -20,7 +20,7 @@ def require_labels(request: Request) -> None:
     if len(card.labels) != classes:
         raise InputError(
             f"--target {request.target.name} answers with names: expected {classes} labels in the model's card, found "
-            f"{len(card.labels)}; save it with keras_resnet.save_model(model, path, card=ModelCard(labels=(...)))"
+            f"{len(card.labels)}; pass --labels FILE with a name per line"
         )
 
 

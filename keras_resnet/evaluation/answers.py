@@ -25,13 +25,16 @@ class Answer:
         return {"image": self.image, "top": [{"label": name, "probability": p} for name, p in self.top]}
 
 
-def predict(runner: Runner, paths: Sequence[str | os.PathLike], top: int = 5) -> list[Answer]:
+def predict(
+    runner: Runner, paths: Sequence[str | os.PathLike], top: int = 5, labels: Sequence[str] | None = None
+) -> list[Answer]:
     """Classifies image files.
 
     Args:
         runner: gives probabilities `(N, classes)`.
         paths: PNG or JPEG files; each is cut to the model's aspect (and to the card's `crop`) and resized.
         top: how many classes.
+        labels: names of the classes; by default those of the card.
 
     Returns:
         One answer per image; classes without a label are called `class_N`.
@@ -41,10 +44,10 @@ def predict(runner: Runner, paths: Sequence[str | os.PathLike], top: int = 5) ->
     """
     height, width, channels = image_shape(runner)
     pixels = np.stack([images.load(path, (height, width), channels, runner.card.crop) for path in paths])
-    answers = []
+    answers, names = [], runner.card.labels if labels is None else labels
     for path, probabilities in zip(paths, runner(runner.card.preprocess(pixels)), strict=True):
         best = np.argsort(-probabilities, kind="stable")[:top]
-        answers.append(Answer(str(path), tuple((label(runner.card.labels, i), float(probabilities[i])) for i in best)))
+        answers.append(Answer(str(path), tuple((label(names, i), float(probabilities[i])) for i in best)))
     return answers
 
 
