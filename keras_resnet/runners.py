@@ -39,7 +39,8 @@ def open_runner(
 
     Args:
         path: `.keras`, `.tflite`, `.onnx` or a `.savedmodel` folder.
-        threads: for the engine; all cores by default. (TensorFlow decides for itself.)
+        threads: for the engine; by default all cores are used, by TFLite for different images. (TensorFlow decides for
+            itself.)
         engine: for TFLite: `"xnnpack"` (default, where it has the kernels), `"reference"`, or one of
             `keras_resnet.outside.OUTSIDE`, in an environment of its own.
         trusted: the file was written by this process. Any other file is first run once in a child process, so that

@@ -17,6 +17,7 @@ from export.formats import all_artifacts as names
 from export.onnx import OPSET
 from export.verify import TOLERANCES
 from keras_resnet.card import ModelCard
+from keras_resnet.runners import open_runner
 
 pytestmark = pytest.mark.slow
 KEYS = [
@@ -81,6 +82,14 @@ def test_tflite_operators_as_the_interpreter_counts_them(rows, precision):
     convolutions = 10 if precision == "int8" else 9  # one is the preprocessing
     network = {"CONV_2D": convolutions, "ADD": 3, "MEAN": 1, "FULLY_CONNECTED": 1, "SOFTMAX": 1}
     assert {name: count for name, count in operators.items() if name != "DEQUANTIZE"} == network  # all BN folded
+
+
+def test_shares_of_many_images_are_put_together_in_order(rows, monkeypatch):
+    monkeypatch.setattr("keras_resnet.engines._cores", lambda: 3)
+    images = np.random.default_rng(0).integers(0, 256, (100, 32, 32, 3)).astype("float32")
+    shared, alone = (open_runner(rows["tflite", "int8"]["file"], threads=threads) for threads in (None, 1))
+    np.testing.assert_array_equal(shared(images), alone(images))
+    assert (len(shared._engines), len(alone._engines)) == (3, 1)
 
 
 def test_full_integer_files_hold_no_float_tensor(rows):
