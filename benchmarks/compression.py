@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Compresses the shipped CIFAR-10 nets by every method and both engines, and checks the figures.
 
-All rows of a table have the same epochs: there is one for every net, and one for narrower nets, whose channels are gone
-at once and need more.
+All rows of a table have the same epochs: there is one table for every net, and one for narrower nets, whose channels are
+gone at once and need more.
 
 Every row is one call of `python -m export.compress`, resumable: run the same command again after an interruption, and
 finished rows are only read. The table goes to RUNS/results.json and, with --write, to benchmarks/compression.json,
@@ -40,7 +40,7 @@ from keras_resnet import console  # noqa: E402
 _ROUNDS = 7
 HERE = Path(__file__).resolve().parent
 NETS = ("resnet8", "resnet20_cifar", "resnetv2_20_cifar")
-EPOCHS = {"resnet8": 20, "resnet20_cifar": 10, "resnetv2_20_cifar": 10}
+EPOCHS = 10
 _NAMES = {"resnet8": "ResNet-8", "resnet20_cifar": "ResNet-20", "resnetv2_20_cifar": "ResNet-20 v2"}
 
 
@@ -56,7 +56,7 @@ class Case:
         latency: likewise of the latency.
         engines: that have the method.
         nets: that the figures are promised for.
-        epochs: where they are not the net's.
+        epochs: where they are not `EPOCHS`.
     """
 
     what: str
@@ -94,7 +94,7 @@ def rows(nets: list[str], engines: list[str], cases: list[Case]) -> list[tuple[s
 
 def run(net: str, engine: str, case: Case, args: argparse.Namespace) -> list[dict]:
     """The figures of one row's files; none where the command failed for another reason than a gate."""
-    epochs = args.epochs or case.epochs or EPOCHS[net]
+    epochs = args.epochs or case.epochs or EPOCHS
     folder = args.runs / f"{net}-{engine}-{case.what.replace(' ', '-').replace('%', 'percent').replace(':', 'of')}"
     result = folder / "compression.json"
     if not result.is_file() and args.finished:

@@ -105,8 +105,11 @@ _PRUNE = dataclasses.replace(
     # What is left must learn what the rest knew: ResNet-8's training accuracy is higher than at 0.02, ResNet-20's than
     # at 0.1, where it forgets more than ten epochs bring back.
     learning_rate=0.05,
-    expected=(0.8836,),  # seed 0, half of the weights, float32
-    command="python -m export.compress --method prune --model resnet8 --weights cifar10 --data-dir DIR",
+    model="resnet20_cifar",  # of the figures
+    expected=(0.9202,),  # seed 0, 2:4, float32, from the shipped 92.10 %
+    wall_time="26 min on one core",
+    command="python -m export.compress --method prune --sparsity 2:4 --model resnet20_cifar --weights cifar10 "
+    "--data-dir DIR",
 )
 _LAB = dataclasses.replace(  # of `python -m keras_resnet lab`: two minutes for the deepest net of a small experiment
     _HE2015,
