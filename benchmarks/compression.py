@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Compresses the shipped CIFAR-10 nets by every method and both engines, and checks the figures.
 
-All rows of a table have the same epochs: there is one table for every net, and one for narrower nets, whose channels are
-gone at once and need more.
+All rows of a table have the same epochs: there is one table for every net, and one for narrower nets, whose channels
+are gone at once and need more.
 
 Every row is one call of `python -m export.compress`, resumable: run the same command again after an interruption, and
 finished rows are only read. The table goes to RUNS/results.json and, with --write, to benchmarks/compression.json,
