@@ -14,7 +14,7 @@ from keras_resnet import InputError, build, stage_taps
 from keras_resnet.builder import deep_graphs, multiply_adds
 
 PEERS = ("ResNet50", "ResNet101", "ResNet152", "ResNet50V2", "ResNet101V2", "ResNet152V2")
-SLOW_PEERS = [pytest.param(p, marks=pytest.mark.slow if p != "ResNet50" else ()) for p in PEERS]
+SLOW_PEERS = [pytest.param(p, marks=pytest.mark.large if "152" in p else pytest.mark.slow) for p in PEERS]
 
 
 def _names(model):

@@ -244,7 +244,7 @@ def test_the_command_trains_and_goes_on(monkeypatch, tmp_path, capsys):
     assert values["environment"]["processor"]
 
 
-@pytest.mark.slow
+@pytest.mark.large
 def test_gradients_are_watched_while_training(tmp_path):
     setup = Setup(tmp_path, depths=(20,), settings=("epochs=1", "subset=96", "warmup_epochs=0"))
     found = gradients.run(setup)

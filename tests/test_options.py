@@ -13,9 +13,13 @@ from keras_resnet.specs import SPECS
 
 # One row of every kind, at sizes that a test can bear.
 FAMILIES = ("resnet18", "resnetv2_18", "resnet10t")
-SLOW = ("resnet50", "resnet50v2", "resnet18d", "resnext50_32x4d", "wide_resnet50_2", "resnet50_v1_5", "resnet34_c")
-SLOW += ("resnet18_a", "resnetv2_50")
-KINDS = [*FAMILIES, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
+SLOW = ("resnet50", "resnet18d", "resnet18_a")
+LARGE = ("resnet50v2", "resnext50_32x4d", "wide_resnet50_2", "resnet50_v1_5", "resnet34_c", "resnetv2_50")
+KINDS = [
+    *FAMILIES,
+    *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW),
+    *(pytest.param(name, marks=pytest.mark.large) for name in LARGE),
+]
 
 
 def _cases(kinds, output_stride, without=""):
@@ -41,7 +45,12 @@ def _images(*shape, seed=0):
 
 @pytest.mark.parametrize("dilate", list(itertools.product((False, True), repeat=3)))
 @pytest.mark.parametrize(
-    "name", ["resnet18", *(pytest.param(n, marks=pytest.mark.slow) for n in ("resnet50", "resnet50v2", "resnet18d"))]
+    "name",
+    [
+        "resnet18",
+        pytest.param("resnet18d", marks=pytest.mark.slow),
+        *(pytest.param(n, marks=pytest.mark.large) for n in ("resnet50", "resnet50v2")),
+    ],
 )
 def test_every_combination_of_dilations_has_its_size_and_the_same_weights(name, dilate):
     strided = build(name, input_shape=(64, 64, 3), include_top=False)
@@ -140,7 +149,7 @@ STRIDES = {"imagenet": (2, 4, 8, 16, 32), "cifar": (1, 2, 4)}
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(n, marks=pytest.mark.slow if sum(SPECS[n].depths) > 4 else ())
+        pytest.param(n, marks=pytest.mark.large if sum(SPECS[n].depths) > 16 else pytest.mark.slow)
         for n in SPECS
         if "1001" not in n and "1202" not in n
     ],

@@ -70,7 +70,7 @@ def _children(folder, *arguments, environment=None):
     return results
 
 
-@pytest.mark.slow
+@pytest.mark.large  # two workers are two devices as well, and stay
 def test_two_devices_train_as_one(one_device, tmp_path):
     """Interrupted and restored by Keras' callback. The control: statistics of half a batch give another net."""
     synchronized, apart = _children(tmp_path, ["mirrored", str(tmp_path / "backup")], ["mirrored-unsynchronized"])

@@ -346,11 +346,12 @@ OPTIONS = {
     "rematerialised": ["remat=true", "precision=mixed_bfloat16"],
     "erased": ["augmentation=crop-flip-erase", "repeats=2"],
 }
+MORE_OPTIONS = {"scaled half", "half", "plateau", "all data"}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.large) if n == "scaled half" else n for n in OPTIONS]
+    "name", [pytest.param(n, marks=pytest.mark.large) if n in MORE_OPTIONS else n for n in OPTIONS]
 )
 def test_options_train_and_leave_a_plain_float32_model(name, short_recipe, tmp_path, capfd):
     recipe = override(short_recipe, ["epochs=3", "batch_size=32", *OPTIONS[name]])
