@@ -10,7 +10,7 @@ from which tools/readme_tables.py makes the README's.
 
 Run it: python benchmarks/compression.py --data-dir CIFAR --runs RUNS [--net NAME ...] [--engine NAME ...]
     [--case WHAT ...] [--epochs N] [--jobs N] [--finished] [--latency] [--write]
-(about 5 hours on two Zen 4 cores)
+(about 5 hours on two Zen 4 cores with --jobs 2, estimated)
 
 With --jobs 2 two rows are made at a time, each with half of the cores: on two Zen 4 cores that takes 0.8 of the time,
 as small nets use threads badly. The times of the table are then those of fewer cores.
@@ -118,7 +118,6 @@ def run(net: str, engine: str, case: Case, args: argparse.Namespace) -> list[dic
         "epochs": found["recipe"]["epochs"],
         "seconds": round(found["seconds"]),
         "original": original["top1"],
-        "original_gzip_bytes": original["gzip_bytes"],
         "int8_after_training": after_training["top1"],
     }
     return [

@@ -181,6 +181,8 @@ class TFLiteRunner(Runner):
         """
         values = quantize(images, self._input)
         engines = self._enough_engines(len(values))
+        if len(engines) == 1:  # a thread of its own would cost as much as a small net
+            return values, self._run_on(*engines, values)
         shares = np.array_split(values, len(engines))
         with ThreadPoolExecutor(len(engines)) as pool:
             results = list(pool.map(self._run_on, engines, shares))

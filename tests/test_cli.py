@@ -36,7 +36,7 @@ def test_evaluate_on_a_folder_notes_other_labels(image_folder, capfd):
 
 
 def test_evaluate_notes_a_model_without_input_convention(capfd):
-    arguments = (
+    arguments = [
         "--model",
         "resnet8",
         "--weights",
@@ -46,7 +46,7 @@ def test_evaluate_notes_a_model_without_input_convention(capfd):
         "--no-temperature",
         "--json",
         "e.json",
-    )
+    ]
     status, _, err = _run(capfd, "evaluate", *arguments)
     assert status == 0
     assert "names no input convention" in err

@@ -134,9 +134,10 @@ def _copy_folded(source: keras.Model, target: keras.Model) -> None:
     norms = {rewriting.producer(norm).name: norm for norm in rewriting.folded_norms(source)}
     for layer in filter(lambda layer: layer.weights, target.layers):
         own = source.get_layer(layer.name)
-        values = folding.values(own, norms[layer.name]) if layer.name in norms else own.get_weights()
+        has_norm = layer.name in norms
+        values = folding.values(own, norms[layer.name]) if has_norm else own.get_weights()[: len(layer.weights)]
         if isinstance(own, WithKernel):
-            values = [keras.ops.convert_to_numpy(own.exact_kernel()), *values[1 : len(layer.weights)]]
+            values[0] = keras.ops.convert_to_numpy(own.exact_kernel())
         layer.set_weights(values)
 
 
