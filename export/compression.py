@@ -279,6 +279,8 @@ def adapted(recipe: Recipe, source: Source, settings: Settings, dataset: str | N
         preprocess=names[0],
         crop=source.card.crop,
         augmentation=_augmentation(recipe, source),
+        learning_rate=_learning_rate(recipe, source),
+        own_rate=0.0,
         precise_bn=recipe.precise_bn if settings.norms_move else 0,
     )
 
@@ -289,6 +291,14 @@ def _augmentation(recipe: Recipe, source: Source) -> str:
         return recipe.augmentation
     own = RECIPES.get(source.card.recipe or "")
     return own.augmentation if own else "none"
+
+
+def _learning_rate(recipe: Recipe, source: Source) -> float:
+    """In proportion to the batch as well: as many images move the weights as far."""
+    own = RECIPES.get(source.card.recipe or "")
+    if not recipe.own_rate or own is None or (own.optimizer, recipe.optimizer) != ("sgd", "sgd"):
+        return recipe.learning_rate
+    return recipe.own_rate * own.learning_rate * recipe.batch_size / own.batch_size
 
 
 def _open(folder: Path, source: Source, settings: Settings, recipe: Recipe, engine: str, resume: bool) -> None:

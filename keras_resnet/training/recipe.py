@@ -36,6 +36,9 @@ class Recipe:
         batch_size: images per step, over all devices.
         optimizer: row of `OPTIMIZERS`; sgd has momentum.
         learning_rate: the highest one.
+        own_rate: of a compression: the highest rate as a share of that which the model's own training had (at this
+            batch size), because what heals one net makes another forget. `learning_rate` counts where that training is
+            unknown or had another optimizer than sgd, and always at 0; `override` sets it so with a new learning_rate.
         schedule: `"constant"`; `"cosine"` or, in a straight line, `"one-cycle"` to zero; `"steps"`: divided by ten at
             `milestones`; `"plateau"`: divided by ten when the validation loss has not improved for `patience` epochs.
         milestones: fractions of the run, for `"steps"`.
@@ -107,6 +110,7 @@ class Recipe:
     batch_size: int = 128
     optimizer: str = "sgd"
     learning_rate: float = 0.1
+    own_rate: float = 0.0
     schedule: str = "cosine"
     milestones: tuple[float, ...] = ()
     warmup_epochs: float = 0.0
@@ -186,7 +190,7 @@ class Recipe:
             "mixup",
             "subset",
         )
-        for field in (*at_least_0, "cutmix", "precise_bn", "head_epochs"):
+        for field in (*at_least_0, "cutmix", "precise_bn", "head_epochs", "own_rate"):
             if not getattr(self, field) >= 0:
                 raise InputError(f"recipe {self.name}: {field}={getattr(self, field)}, expected at least 0")
         tables = {
@@ -284,6 +288,8 @@ def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
         if key not in fields:
             raise unknown_name("recipe setting", key, fields)
         changes[key] = _parse(key, getattr(recipe, key), text)
+    if "learning_rate" in changes:  # who names a rate means that one
+        changes.setdefault("own_rate", 0.0)
     return dataclasses.replace(recipe, **changes)
 
 

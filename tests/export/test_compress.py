@@ -17,7 +17,7 @@ from keras_resnet import InputError, build, card, load_model, save_model
 from keras_resnet.compression import methods, pruning
 from keras_resnet.compression.settings import settings
 from keras_resnet.runners import open_runner
-from keras_resnet.training import RECIPES
+from keras_resnet.training import RECIPES, override
 
 FAST = ("--model", "resnet8", "--weights", "digits", "--set", "epochs=2")
 
@@ -274,6 +274,25 @@ def test_the_recipe_takes_over_what_the_model_was_trained_with(source):
     assert (found.dataset, found.preprocess, found.augmentation, found.model) == ("digits", "tf", "affine", "resnet8")
     assert found.precise_bn == 0
     assert adapted(RECIPES["compress"], source, settings("prune")).precise_bn > 0
+
+
+def test_the_rate_follows_the_training_that_made_the_model(source):
+    def rate(recipe, maker):
+        made = dataclasses.replace(source, card=dataclasses.replace(source.card, recipe=maker))
+        found = adapted(recipe, made, settings("prune"))
+        assert found.own_rate == 0  # what is written down says what was done
+        return found.learning_rate
+
+    prune = RECIPES["prune"]
+    assert rate(prune, "fast") == pytest.approx(0.2 / 4)
+    assert rate(prune, "fast-resnet8") == pytest.approx(0.4 / 4)
+    assert rate(prune, "resnet-rs") == pytest.approx(1.6 / 4 * 128 / 4096)  # the batch is smaller
+    assert rate(override(prune, ["batch_size=64"]), "fast") == pytest.approx(0.2 / 4 / 2)
+    for unknown in (None, "of-somebody-else", "rsb-a2"):  # the last is of another optimizer
+        assert rate(prune, unknown) == prune.learning_rate
+    assert rate(override(prune, ["learning_rate=0.3"]), "fast") == 0.3
+    assert rate(override(prune, ["learning_rate=0.3", "own_rate=0.5"]), "fast") == pytest.approx(0.1)
+    assert rate(RECIPES["compress"], "fast") == RECIPES["compress"].learning_rate
 
 
 def test_every_method_has_a_limit_and_every_engine_a_row():
