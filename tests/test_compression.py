@@ -527,7 +527,7 @@ train(recipe, nets=Compressed(*load_named("resnet8", "digits"), how), run_dir="r
 
 
 @pytest.mark.large
-@pytest.mark.parametrize("method", ["qat", pytest.param("prune", marks=pytest.mark.large)])
+@pytest.mark.parametrize("method", ["qat", "prune", "cluster"])
 def test_strategies_work_with_compressed_nets(method, digits, tmp_path):
     child = subprocess.run([sys.executable, "-c", MIRRORED, method], capture_output=True, text=True, check=False)
     assert child.returncode == 0, child.stderr[-2000:]
@@ -535,6 +535,8 @@ def test_strategies_work_with_compressed_nets(method, digits, tmp_path):
     assert keras_resnet.evaluate(keras_resnet.engines.KerasRunner(model, card), digits.test).top1 > 0.9
     if method == "prune":
         assert pruning.sparsity_of(model) == pytest.approx(0.5, abs=0.01)
+    if method == "cluster":
+        assert max(len(np.unique(kernel)) for kernel in kernels(model).values()) <= 16
 
 
 def test_a_recipe_that_only_the_builder_can_honour_needs_a_net_of_the_table(trained, recipe, tmp_path):
