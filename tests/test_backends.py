@@ -14,10 +14,8 @@ from keras_resnet.engines import KerasRunner
 from keras_resnet.evaluation import evaluate
 from keras_resnet.training import run
 
-CASES = {
-    "resnet8": {},
-    "resnet20_cifar": {"stochastic_depth": 0.2},
-    "resnet18": {"activation": "silu"},
+CASES = {  # few: JAX compiles the initialisation of every shape
+    "resnet8": {"stochastic_depth": 0.2, "activation": "silu"},
     "resnet10t": {"norm": "group"},
     "resnetv2_18": {"output_stride": 8},
 }
