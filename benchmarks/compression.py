@@ -41,6 +41,7 @@ _ROUNDS = 7
 HERE = Path(__file__).resolve().parent
 EPOCHS = {"resnet8": 20, "resnet20_cifar": 10, "resnetv2_20_cifar": 10}  # the smallest net has the least to spare
 NETS = tuple(EPOCHS)
+TEACHERS = {"resnet8": "resnet20_cifar"}
 _NAMES = {"resnet8": "ResNet-8", "resnet20_cifar": "ResNet-20", "resnetv2_20_cifar": "ResNet-20 v2"}
 
 
@@ -102,6 +103,7 @@ def run(net: str, engine: str, case: Case, args: argparse.Namespace) -> list[dic
     if not result.is_file():
         command = [sys.executable, "-m", "export.compress", "--model", net, "--weights", "cifar10", *case.arguments]
         command += ["--engine", engine, "--data-dir", str(args.data_dir), "--set", f"epochs={epochs}"]
+        command += ["--teacher", TEACHERS[net], "--teacher-weights", "cifar10"] if net in TEACHERS else []
         command += ["-o", str(folder), "--resume"]
         print("$", " ".join(command[1:]), flush=True)
         with (args.runs / f"{folder.name}.log").open("a", encoding="utf-8") as log:
@@ -116,6 +118,7 @@ def run(net: str, engine: str, case: Case, args: argparse.Namespace) -> list[dic
         "what": case.what,
         "engine": engine,
         "epochs": found["recipe"]["epochs"],
+        "teacher": found.get("teacher", ""),
         "seconds": round(found["seconds"]),
         "original": original["top1"],
         "int8_after_training": after_training["top1"],

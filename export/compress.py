@@ -58,6 +58,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="change a setting of the recipe (epochs=3, learning_rate=0.01, ...); repeatable",
     )
+    parser.add_argument(
+        "--teacher",
+        metavar="MODEL",
+        help="a better model of the same images and classes to learn from (a .keras file, or a variant's name with "
+        "--teacher-weights); default: the model as it is",
+    )
+    parser.add_argument("--teacher-weights", metavar="W", help="for a variant: a registered name or a weight file")
     parser.add_argument("--strategy", default="none", help="native: none or mirrored (default %(default)s)")
     parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="a new folder; default exports/NAME-METHOD")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted compression in OUT")
@@ -80,11 +87,25 @@ def _settings(args: argparse.Namespace) -> Settings:
     )
 
 
+def _teacher(args: argparse.Namespace):
+    if not args.teacher:
+        return None
+    from export.source import load_source
+
+    return load_source(args.teacher, weights=args.teacher_weights, dataset=args.dataset, data_dir=args.data_dir)
+
+
 def _work(args: argparse.Namespace) -> int:
     chosen = _settings(args)
     name = args.recipe or ("prune" if args.method == "prune" else "compress")
     recipe = override(get_recipe(name), args.set)
+    if bool(args.teacher_weights) != bool(args.teacher and not Path(args.teacher).suffix):
+        raise InputError(
+            f"--teacher {args.teacher}, --teacher-weights {args.teacher_weights}: a variant's name needs weights "
+            "(a registered name or a file), a .keras file has them"
+        )
     source = open_source(args)
+    teacher = _teacher(args)
     from export.compression import compress
 
     outcome = compress(
@@ -93,6 +114,7 @@ def _work(args: argparse.Namespace) -> int:
         recipe,
         args.output or Path("exports", f"{source.name}-{chosen.name}"),
         engine=args.engine,
+        teacher=teacher,
         data_dir=args.data_dir,
         dataset=args.dataset,
         limit=args.limit,

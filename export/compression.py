@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import tempfile
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -98,6 +99,7 @@ class Outcome:
         entries: the original and the compressed files.
         gates: of the compression; those of the files are in their manifests.
         images: that it was measured on, in words.
+        teacher: whose answers the recipe's `distillation` mixed into the targets, in words.
     """
 
     folder: Path
@@ -109,6 +111,7 @@ class Outcome:
     entries: tuple[Entry, ...]
     gates: tuple[Gate, ...]
     images: str
+    teacher: str
 
     @property
     def passed(self) -> bool:
@@ -125,6 +128,7 @@ class Outcome:
             "recipe": asdict(self.recipe),
             "seconds": self.seconds,
             "images": self.images,
+            "teacher": self.teacher,
             "entries": [asdict(entry) for entry in self.entries],
             "gates": [asdict(gate) for gate in self.gates],
         }
@@ -145,7 +149,8 @@ class Outcome:
             )
             for entry in self.entries
         ]
-        title = f"{self.settings.name} by {self.engine}, {self.seconds:,.0f} s of training, on {self.images}"
+        taught = f", taught by {self.teacher}" if self.teacher else ""
+        title = f"{self.settings.name} by {self.engine}, {self.seconds:,.0f} s of training{taught}, on {self.images}"
         console.print_table(title, columns, rows)
         for gate in self.gates:
             mark = "passed" if gate.passed else "FAILED"
@@ -173,6 +178,7 @@ def compress(
     folder: str | os.PathLike,
     *,
     engine: str = "native",
+    teacher: Source | None = None,
     data_dir: str | os.PathLike | None = None,
     dataset: str | None = None,
     limit: int | None = None,
@@ -190,6 +196,8 @@ def compress(
         folder: a new or empty one. It gets `model.keras`, TFLite files with manifests and golden vectors,
             `compression.json` with all figures, and the run directory `training`.
         engine: of `export.engines.ENGINES`.
+        teacher: a better model of the same images and classes, whose answers the recipe's `distillation` mixes into the
+            targets (arXiv:1503.02531); by default the source as it is.
         data_dir: where CIFAR's official binary files are; by default Keras' cache.
         dataset: where it is not the one that the model was trained on.
         limit: test images to measure with at most; all by default.
@@ -214,12 +222,16 @@ def compress(
     if unknown:
         raise InputError(f"gate {unknown[0]}: expected {' or '.join(limits(settings))}")
     recipe = adapted(recipe, source, settings, dataset)
+    _check_probabilities(source, source)
+    if teacher is not None:
+        _check_teacher(teacher, source, recipe)
+        _check_probabilities(teacher, source)
     chosen.refuse(source, settings, recipe, strategy)
-    _open(folder, source, settings, recipe, engine, resume)
-    say(f"model: {source.origin}")
-    trained = chosen.train(
-        source, settings, recipe, folder / TRAINING, data_dir=data_dir, resume=resume, strategy=strategy, say=say
-    )
+    _open(folder, source, settings, recipe, engine, teacher, resume)
+    say(f"model: {source.origin}" + (f"; teacher: {teacher.origin}" if teacher else ""))
+    how = {"data_dir": data_dir, "resume": resume, "strategy": strategy, "say": say}
+    asked = (teacher or source).model
+    trained = chosen.train(source, settings, recipe, folder / TRAINING, teacher=asked, **how)
     small, card = load_model(folder / TRAINING / MODEL)
     compressed = dataclasses.replace(source, model=small, card=card, origin=str(folder / MODEL), name="model")
     say("measuring the original")
@@ -242,6 +254,7 @@ def compress(
         entries=entries,
         gates=verdict,
         images=made.evidence,
+        teacher=teacher.origin if teacher else "",
     )
     console.write_json(folder / RESULT, outcome.to_json())
     return outcome
@@ -301,13 +314,41 @@ def _learning_rate(recipe: Recipe, source: Source) -> float:
     return recipe.own_rate * own.learning_rate * recipe.batch_size / own.batch_size
 
 
-def _open(folder: Path, source: Source, settings: Settings, recipe: Recipe, engine: str, resume: bool) -> None:
+def _check_teacher(teacher: Source, source: Source, recipe: Recipe) -> None:
+    if not recipe.distillation:
+        raise InputError(f"recipe {recipe.name} has distillation=0 and asks no teacher: --set distillation=0.5")
+    apart = {
+        "input": (teacher.model.input_shape[1:], source.model.input_shape[1:]),
+        "outputs": (teacher.model.output_shape[-1], source.model.output_shape[-1]),
+        "labels": (teacher.card.labels, source.card.labels),
+        "input convention": (teacher.card.preprocess, source.card.preprocess),
+    }
+    for what, (found, expected) in apart.items():
+        if found != expected and found and expected:
+            facts = f"{what} {_short(found)}, expected {_short(expected)}"
+            raise InputError(f"{teacher.origin} cannot teach {source.origin}: {facts}")
+
+
+def _check_probabilities(model: Source, source: Source) -> None:
+    """The loss and the teacher's share of the targets are made for them."""
+    pixels = source.dataset.train.fetch(np.arange(4)).numpy()
+    answers = keras.ops.convert_to_numpy(model.model(source.card.preprocess(pixels), training=False))
+    if not np.allclose(answers.sum(axis=-1), 1, atol=1e-2) or answers.min() < 0:
+        raise InputError(f"{model.origin} gives no probabilities of classes: put a softmax behind its last layer")
+
+
+def _short(value: object) -> str:
+    return textwrap.shorten(str(value), 60, placeholder=" ...")
+
+
+def _open(folder: Path, source: Source, settings: Settings, recipe: Recipe, engine: str, teacher, resume: bool) -> None:
     """Makes the folder, or makes sure that it holds the same work."""
     facts = {
         "weights_sha256": manifest.weights_sha256(source.model),
         "settings": settings.to_json(),
         "engine": engine,
         "recipe": json.loads(recipe.dumps()),
+        "teacher_sha256": manifest.weights_sha256(teacher.model) if teacher else None,
     }
     path = folder / SETTINGS
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -111,7 +111,7 @@ def _spec(source: Source):
     return spec
 
 
-def train(source: Source, settings: Settings, recipe: Recipe, folder: Path, *, data_dir, say) -> float:
+def train(source: Source, settings: Settings, recipe: Recipe, folder: Path, *, teacher, data_dir, say) -> float:
     """Trains the twin in a child process, and writes `folder/model.keras`.
 
     An interrupted training begins anew: tf_keras has no checkpoints of ours.
@@ -121,6 +121,7 @@ def train(source: Source, settings: Settings, recipe: Recipe, folder: Path, *, d
         settings: what is done to it.
         recipe: of the training.
         folder: of the run.
+        teacher: Keras model that a recipe's `distillation` asks.
         data_dir: where the data are.
         say: told what is being done.
 
@@ -135,7 +136,7 @@ def train(source: Source, settings: Settings, recipe: Recipe, folder: Path, *, d
         place = Path(place)
         np.savez(place / WEIGHTS, **{w.path: keras.ops.convert_to_numpy(w) for w in start.weights})
         if recipe.distillation:
-            save_model(folding.folded(source.model), place / TEACHER)
+            save_model(folding.folded_if_possible(teacher), place / TEACHER)
         job = {
             "spec": _spec(source).name,
             "image_shape": source.image_shape,

@@ -24,7 +24,7 @@ from keras_resnet.compression.layers import (
 )
 from keras_resnet.compression.nets import Compressed
 from keras_resnet.compression.settings import parse_sparsity, settings
-from keras_resnet.training import RECIPES
+from keras_resnet.training import RECIPES, strategy
 
 
 def randomized(model, seed=0):
@@ -545,6 +545,22 @@ def test_a_recipe_that_only_the_builder_can_honour_needs_a_net_of_the_table(trai
     nets = Compressed(model, foreign_card, settings("prune"))
     with pytest.raises(InputError, match="dropout need a net of the table"):
         train(dataclasses.replace(recipe, dropout=0.1), nets=nets, run_dir=tmp_path / "run", verbose=False)
+
+
+@pytest.mark.parametrize("kind", ["flat", "ensemble"])
+def test_another_net_teaches(trained, recipe, digits, kind):
+    """Its norms are folded where it can be rewritten; its answers stay."""
+    model, card = trained
+    other = keras.models.clone_model(model)
+    other.set_weights([value[..., ::-1] if value.shape[-1] == 10 else value for value in model.get_weights()])
+    other.name = "other"
+    if kind == "ensemble":
+        image = keras.Input((32, 32, 3))
+        other = keras.Model(image, keras.layers.Average()([other(image), model(image)]))
+    nets = Compressed(model, card, settings("prune"), other).make(recipe, digits, "float32", strategy.make("none"))
+    images = np.random.default_rng(0).random((4, 32, 32, 3), np.float32)
+    np.testing.assert_allclose(nets.teacher(images), other(images), atol=1e-5)
+    assert np.abs(np.asarray(other(images)) - np.asarray(model(images))).max() > 1e-3  # the control
 
 
 def test_distillation_needs_a_teacher(short_recipe, tmp_path):

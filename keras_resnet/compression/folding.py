@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_resnet.compression import rewriting
+from keras_resnet.errors import InputError
 
 
 def folded(model: keras.Model) -> keras.Model:
@@ -45,6 +46,18 @@ def folded(model: keras.Model) -> keras.Model:
         old = model.get_layer(layer.name)
         layer.set_weights(values(old, before[layer.name]) if layer.name in before else old.get_weights())
     return net
+
+
+def folded_if_possible(model: keras.Model) -> keras.Model:
+    """`folded`, or the model itself where it cannot be rewritten, like an ensemble or one with layers of its own.
+
+    Args:
+        model: any Keras model; untouched.
+    """
+    try:
+        return folded(model)
+    except InputError:
+        return model
 
 
 def _factor(norm: keras.layers.BatchNormalization) -> np.ndarray:

@@ -29,14 +29,21 @@ _BUILT_IN = ("dropout", "stochastic_depth", "remat")  # settings of a recipe tha
 class Compressed(FromRecipe):
     """Trains a given model in its compressed form."""
 
-    def __init__(self, model: keras.Model, card: ModelCard, settings: Settings):
-        """Takes the model, plain and in float32, its card, and what shall be done to it.
+    def __init__(self, model: keras.Model, card: ModelCard, settings: Settings, teacher: keras.Model | None = None):
+        """Takes what is trained, and from whom it learns.
+
+        Args:
+            model: plain and in float32.
+            card: its.
+            settings: what shall be done to it.
+            teacher: gives probabilities of the same classes for the same input; by default the model as it is.
 
         Raises:
             InputError: it cannot be compressed so.
         """
         methods.refuse(model, settings)
         self.model, self.card, self.settings = model, card, settings
+        self.teacher = model if teacher is None else teacher
 
     def spec(self, recipe: Recipe) -> ResNetSpec | None:
         """The row of the table; None for a net from elsewhere and for one that becomes narrower."""
@@ -71,8 +78,10 @@ class Compressed(FromRecipe):
         return replace(nets, teacher=self._teacher(policy) if recipe.distillation else None)
 
     def _teacher(self, policy: str) -> keras.Model:
-        """The model itself, as fast as it goes: norms folded, in the training's precision."""
-        plain = folding.folded(self.model)
+        """As fast as it goes: norms folded, in the training's precision."""
+        plain = folding.folded_if_possible(self.teacher)
+        if plain is self.teacher:
+            return plain
         last = plain.layers[-1].name
 
         def faster(layer):

@@ -57,8 +57,8 @@ class Recipe:
         loss: `"cross-entropy"`, or `"binary"` for every class (with mixing, arXiv:2110.00476).
         target_threshold: for the binary loss: targets above it become 1 and others 0, so that both classes of a mixed
             image count in full; 0 leaves the targets as they were mixed.
-        distillation: share of the targets that are the answers of the model which a compression starts from (its
-            probabilities for the augmented image, arXiv:1503.02531 at temperature 1).
+        distillation: share of the targets that are the answers of the model which a compression starts from, or of a
+            better one that teaches it (probabilities for the augmented image, arXiv:1503.02531 at temperature 1).
         label_smoothing: probability moved from the label to all classes.
         mixup: alpha of MixUp (arXiv:1710.09412); 0 for none.
         cutmix: alpha of CutMix (arXiv:1905.04899); with both, one of them is drawn for every batch.

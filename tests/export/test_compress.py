@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import json
 import os
+import re
 
 import keras
 import numpy as np
@@ -11,9 +12,10 @@ import pytest
 
 from export import artifact, auto_float, cli, compress, formats, load_source, pipeline
 from export.compression import adapted, limits
+from export.compression import compress as compress_model
 from export.engines import ENGINES, get_engine
 from export.fit import of_file, of_model
-from keras_resnet import InputError, build, card, load_model, save_model
+from keras_resnet import PREPROCESS, InputError, build, card, load_model, save_model
 from keras_resnet.compression import methods, pruning
 from keras_resnet.compression.settings import settings
 from keras_resnet.runners import open_runner
@@ -212,6 +214,9 @@ def refused(capsys, *arguments):
     return text
 
 
+TEACHER = ("--teacher", "resnet8", "--teacher-weights", "digits")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -226,10 +231,35 @@ def refused(capsys, *arguments):
         (["--method", "qat", "--engine", "tfmot", "--set", "ema=0.9"], "does not know ema"),
         (["--method", "qat", "--engine", "tfmot", "--strategy", "mirrored"], "trains on one device"),
         (["--method", "qat", "--strategy", "multiworker"], "none or mirrored"),
+        (["--method", "qat", "--teacher", "resnet20_cifar"], "a variant's name needs weights"),
+        (["--method", "qat", "--teacher-weights", "digits"], "a variant's name needs weights"),
+        (["--method", "qat", *TEACHER, "--set", "distillation=0"], "asks no teacher: --set distillation=0.5"),
     ],
 )
 def test_wrong_usage_is_one_line(arguments, message, capsys, tmp_path):
     assert message in refused(capsys, "--model", "resnet8", "--weights", "digits", "-o", "small", *arguments)
+    assert not (tmp_path / "small").exists()
+
+
+def test_who_cannot_teach_is_refused(source, tmp_path):
+    logits = keras.Model(source.model.input, source.model.layers[-2].output)
+    fewer = keras.Model(source.model.input, keras.layers.Dense(10)(logits.output))
+    grey = build("resnet8", input_shape=(32, 32, 1))
+    others = dataclasses.replace(source.card, labels=tuple("abcdefghij"))
+    for changes, message in (
+        ({"card": others}, "labels"),
+        ({"card": dataclasses.replace(source.card, preprocess=PREPROCESS["torch"])}, "input convention"),
+        ({"model": grey}, "input (32, 32, 1), expected (32, 32, 3)"),
+        ({"model": logits}, "outputs 64, expected 10"),
+        ({"model": fewer}, "gives no probabilities"),
+    ):
+        teacher = dataclasses.replace(source, **changes)
+        with pytest.raises(InputError, match=re.escape(message)):
+            compress_model(source, settings("prune"), RECIPES["prune"], tmp_path / "small", teacher=teacher)
+    with pytest.raises(InputError, match="gives no probabilities"):
+        compress_model(
+            dataclasses.replace(source, model=fewer), settings("prune"), RECIPES["prune"], tmp_path / "small"
+        )
     assert not (tmp_path / "small").exists()
 
 
