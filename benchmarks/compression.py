@@ -42,6 +42,7 @@ HERE = Path(__file__).resolve().parent
 EPOCHS = {"resnet8": 20, "resnet20_cifar": 10, "resnetv2_20_cifar": 10}  # the smallest net has the least to spare
 NETS = tuple(EPOCHS)
 TEACHERS = {"resnet8": "resnet20_cifar"}
+ORIGINAL, AFTER_TRAINING = "original", "quantized after training"
 _NAMES = {"resnet8": "ResNet-8", "resnet20_cifar": "ResNet-20", "resnetv2_20_cifar": "ResNet-20 v2"}
 
 
@@ -94,7 +95,7 @@ def rows(nets: list[str], engines: list[str], cases: list[Case]) -> list[tuple[s
 
 
 def run(net: str, engine: str, case: Case, args: argparse.Namespace) -> list[dict]:
-    """The figures of one row's files; none where the command failed for another reason than a gate."""
+    """The figures of the two originals and of the row's files; none where the command failed for other than a gate."""
     epochs = args.epochs or case.epochs or EPOCHS[net]
     folder = args.runs / f"{net}-{engine}-{case.what.replace(' ', '-').replace('%', 'percent').replace(':', 'of')}"
     result = folder / "compression.json"
@@ -113,21 +114,19 @@ def run(net: str, engine: str, case: Case, args: argparse.Namespace) -> list[dic
             return []
     found = json.loads(result.read_text(encoding="utf-8"))
     original, after_training, *made = found["entries"]
-    common = {
-        "net": _NAMES[net],
-        "what": case.what,
-        "engine": engine,
-        "epochs": found["recipe"]["epochs"],
-        "teacher": found.get("teacher", ""),
-        "seconds": round(found["seconds"]),
-        "original": original["top1"],
-        "int8_after_training": after_training["top1"],
-    }
+    table = {"net": _NAMES[net], "epochs": found["recipe"]["epochs"], "teacher": _NAMES.get(found.get("teacher"), "")}
+    facts = {"what": case.what, "engine": engine, "seconds": round(found["seconds"])}
+    none = {"engine": "", "seconds": 0}
+    own = [
+        (original, {"what": ORIGINAL, **none, "precision": "float32"}),
+        (after_training, {"what": AFTER_TRAINING, **none, "precision": "int8"}),
+        *((entry, {**facts, "precision": entry["what"].rpartition(", ")[2]}) for entry in made),
+    ]
     return [
         {
-            **common,
+            **table,
+            **fields,
             "file": entry["file"],
-            "precision": entry["what"].rpartition(", ")[2],
             "top1": entry["top1"],
             "drop": round(entry["drop"], 3),
             "bytes": entry["size_bytes"],
@@ -135,7 +134,7 @@ def run(net: str, engine: str, case: Case, args: argparse.Namespace) -> list[dic
             "gzip_ratio": round(entry["gzip_bytes"] / original["gzip_bytes"], 3),
             "latency_ratio": round(entry["latency_ms"] / original["latency_ms"], 3),
         }
-        for entry in made
+        for entry, fields in own
     ]
 
 
@@ -158,39 +157,51 @@ def run_all(wanted: list[tuple[str, str, Case]], args: argparse.Namespace) -> li
         return list(pool.map(one, wanted))
 
 
+def in_tables(files: list[list[dict]]) -> list[dict]:
+    """All rows, table by table, each with its originals once and first."""
+    tables: dict[tuple, list[dict]] = {}
+    for rows_of_case in files:
+        for number, row in enumerate(rows_of_case):
+            table = tables.setdefault((row["net"], row["epochs"]), [])
+            if number > 1 or len(table) < 2:
+                table.append(row)
+    return [row for table in tables.values() for row in table]
+
+
 def measure_again(found: list[dict], args: argparse.Namespace) -> None:
     """Latencies of all files, interleaved with those of the originals, while nothing else runs; changes the rows."""
     from export import artifact, export, load_source
     from export.verify import latency_ms
 
     nets = {_NAMES[net]: net for net in NETS}
-    files = {}
-    for title in {row["net"] for row in found}:
-        target = args.runs / f"{nets[title]}-float32.tflite"
-        if not target.is_file():
-            source = load_source(nets[title], weights="cifar10", data_dir=args.data_dir)
-            export(source, [(artifact("tflite:float32"), target)], limit=500)
-        files[title] = target
-    image = np.zeros((1, 32, 32, 3), np.float32)
-    times: dict[object, list[float]] = {}
-    for _ in range(_ROUNDS):
-        for key in [*files.values(), *(row["file"] for row in found)]:
-            times.setdefault(key, []).append(latency_ms(Path(key), image))
     for row in found:
-        pairs = zip(times[row["file"]], times[files[row["net"]]], strict=True)
+        if row["what"] in (ORIGINAL, AFTER_TRAINING):
+            net, precision = nets[row["net"]], row["precision"]
+            row["file"] = str(args.runs / f"{net}-{precision}.tflite")
+            if not Path(row["file"]).is_file():
+                source = load_source(net, weights="cifar10", data_dir=args.data_dir)
+                export(source, [(artifact(f"tflite:{precision}"), Path(row["file"]))], limit=500)
+    image = np.zeros((1, 32, 32, 3), np.float32)
+    times: dict[str, list[float]] = {row["file"]: [] for row in found}
+    for _ in range(_ROUNDS):
+        for file, measured in times.items():
+            measured.append(latency_ms(Path(file), image))
+    originals = {row["net"]: times[row["file"]] for row in found if row["what"] == ORIGINAL}
+    for row in found:
+        pairs = zip(times[row["file"]], originals[row["net"]], strict=True)
         row["latency_ratio"] = round(statistics.median(own / original for own, original in pairs), 3)
 
 
-def failures(row: dict, case: Case) -> list[str]:
-    """The promises that a row's first file does not keep."""
+def failures(row: dict, case: Case, original: float, after_training: float) -> list[str]:
+    """The promises that a row's first file does not keep, given the accuracies of the originals."""
     found = []
     limit = case.drop
     if "v2" in row["net"]:  # half of what int8 after training lost shall be won back
-        least = (row["int8_after_training"] + row["original"]) / 2
+        least = (after_training + original) / 2
         if row["top1"] < least:
             found.append(f"top-1 {row['top1']:.4f}, expected {least:.4f}")
-    elif case.what == "QAT int8" and row["top1"] < row["int8_after_training"]:
-        found.append(f"top-1 {row['top1']:.4f}, after training {row['int8_after_training']:.4f}")
+    elif case.what == "QAT int8" and row["top1"] < after_training:
+        found.append(f"top-1 {row['top1']:.4f}, after training {after_training:.4f}")
     if row["drop"] > limit + 1e-9:
         found.append(f"drop {row['drop']:.2f}, limit {limit}")
     for name, most in (("gzip_ratio", case.gzip), ("latency_ratio", case.latency)):
@@ -217,13 +228,17 @@ def main() -> int:
     chosen = [case for case in CASES if not args.case or case.what in args.case]
     wanted = rows(args.net or list(NETS), args.engine or ["native", "tfmot"], chosen)
     files = run_all(wanted, args)
-    found = [row for rows_of_case in files for row in rows_of_case]
+    limits = {}
+    for rows_of_case, (_, _, case) in zip(files, wanted, strict=True):
+        if rows_of_case:
+            original, after_training, first, *_ = rows_of_case
+            limits[first["file"]] = (case, original["top1"], after_training["top1"])
+    found = in_tables(files)
     if args.latency:
         measure_again(found, args)
-    for rows_of_case, (_, _, case) in zip(files, wanted, strict=True):
-        for number, row in enumerate(rows_of_case):
-            row["failed"] = failures(row, case) if number == 0 else []
-            del row["file"]
+    for row in found:
+        file = row.pop("file")
+        row["failed"] = failures(row, *limits[file]) if file in limits else []
     columns = (
         "net",
         "what",

@@ -98,26 +98,14 @@ def compression() -> str:
 
 
 def _compression(rows: list[dict]) -> str:
-    first = rows[0]
-    after = first["int8_after_training"]
-    title = f"**{first['net']}, {first['epochs']} epochs**"
-    lines = [
-        (f"{title}, original", "–", "float32", f"{first['original']:.2%}", "–", "–", "–", "1.00", "1.00", "–"),
-        (
-            "quantized after training",
-            "–",
-            "int8",
-            f"{after:.2%}",
-            f"{100 * (first['original'] - after):+.2f}",
-            *"–––––",
-        ),
-    ]
-    shown = None
+    first, lines, shown = rows[0], [], None
+    taught = f", taught by {first['teacher']}" if first["teacher"] else ""
     for row in rows:
         size = f"{row['bytes'] / 1000:.1f}", f"{row['gzip_bytes'] / 1000:.1f}", f"{row['gzip_ratio']:.2f}"
         files = (row["precision"].replace("weight_only_", ""), f"{row['top1']:.2%}", f"{row['drop']:+.2f}", *size)
-        key = row["what"], row["engine"]
-        training = f"{row['seconds'] / 60:.0f} min"
+        title = f"**{row['net']}, {row['epochs']} epochs{taught}**: " if row is first else ""
+        key = title + row["what"], row["engine"] or "–"
+        training = f"{row['seconds'] / 60:.0f} min" if row["seconds"] else "–"
         begin, end = (("", ""), "") if key == shown else (key, training)  # another file of the same training
         lines.append((*begin, *files, f"{row['latency_ratio']:.2f}", end))
         shown = key
