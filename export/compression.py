@@ -331,8 +331,8 @@ def _check_teacher(teacher: Source, source: Source, recipe: Recipe) -> None:
 
 def _check_probabilities(model: Source, source: Source) -> None:
     """The loss and the teacher's share of the targets are made for them."""
-    pixels = source.dataset.train.fetch(np.arange(4)).numpy()
-    answers = keras.ops.convert_to_numpy(model.model(source.card.preprocess(pixels), training=False))
+    images = source.card.preprocess(source.evidence(4).pixels)
+    answers = keras.ops.convert_to_numpy(model.model(images, training=False))
     if not np.allclose(answers.sum(axis=-1), 1, atol=1e-2) or answers.min() < 0:
         raise InputError(f"{model.origin} gives no probabilities of classes: put a softmax behind its last layer")
 
