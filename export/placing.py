@@ -70,6 +70,17 @@ def name(path: Path, row: Row) -> Path:
     return path if row.passed else path.with_suffix(f".failed{path.suffix}")
 
 
+def forget_failed(path: Path) -> None:
+    """Removes the file, with what is beside it, that an earlier attempt left under the name of one that failed.
+
+    Args:
+        path: the name that was asked for; untouched.
+    """
+    failed = path.with_suffix(f".failed{path.suffix}")
+    for each in (failed, golden.beside(failed), manifest.beside(failed)):
+        each.unlink(missing_ok=True)
+
+
 def place(made: Path, path: Path, overwrite: bool) -> None:
     """Gives a file its name.
 

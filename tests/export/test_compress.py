@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from export import artifact, auto_float, cli, compress, formats, load_source, pipeline
+from export import artifact, auto_float, cli, compress, formats, load_source, pipeline, placing
 from export.compression import adapted, limits
 from export.compression import compress as compress_model
 from export.engines import ENGINES, get_engine
@@ -304,6 +304,20 @@ def test_the_recipe_takes_over_what_the_model_was_trained_with(source):
     assert (found.dataset, found.preprocess, found.augmentation, found.model) == ("digits", "tf", "affine", "resnet8")
     assert found.precise_bn == 0
     assert adapted(RECIPES["compress"], source, settings("prune")).precise_bn > 0
+
+
+def test_a_file_that_passes_takes_the_place_of_one_that_failed(tmp_path):
+    names = [
+        "m.failed.tflite",
+        "m.failed.tflite.golden.npz",
+        "m.failed.tflite.manifest.json",
+        "m.tflite",
+        "n.failed.tflite",
+    ]
+    for name in names:
+        (tmp_path / name).touch()
+    placing.forget_failed(tmp_path / "m.tflite")
+    assert sorted(path.name for path in tmp_path.iterdir()) == names[3:]
 
 
 def test_the_rate_follows_the_training_that_made_the_model(source):
