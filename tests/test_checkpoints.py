@@ -151,7 +151,7 @@ def test_twenty_kills_at_random_moments(uninterrupted, tmp_path):
         _same(folder, uninterrupted.run_dir)
 
 
-@pytest.mark.slow
+@pytest.mark.large
 def test_kills_leave_nothing_that_cannot_go_on(uninterrupted, tmp_path):
     """Two of the twenty: within an epoch with a checkpoint after every step, and right behind an epoch."""
     (tmp_path / "recipe.json").write_text(RECIPE.dumps())

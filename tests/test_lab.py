@@ -128,7 +128,7 @@ def test_a_look_leaves_the_net_as_it_was(mini_spec):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.slow
+@pytest.mark.large
 def test_gradients_vanish_explode_or_stay(digits):
     """The point of the experiment, at 56 layers, before any training."""
     found = {}

@@ -346,7 +346,7 @@ OPTIONS = {
     "rematerialised": ["remat=true", "precision=mixed_bfloat16"],
     "erased": ["augmentation=crop-flip-erase", "repeats=2"],
 }
-MORE_OPTIONS = {"scaled half", "half", "plateau", "all data"}
+MORE_OPTIONS = {"scaled half", "half", "plateau", "all data", "erased"}
 
 
 @pytest.mark.slow
