@@ -105,7 +105,7 @@ def run(net: str, engine: str, case: Case, args: argparse.Namespace) -> list[dic
         command = [sys.executable, "-m", "export.compress", "--model", net, "--weights", "cifar10", *case.arguments]
         command += ["--engine", engine, "--data-dir", str(args.data_dir), "--set", f"epochs={epochs}"]
         command += ["--teacher", TEACHERS[net], "--teacher-weights", "cifar10"] if net in TEACHERS else []
-        command += ["-o", str(folder), "--resume"]
+        command += ["--answers", str(args.runs / "answers"), "-o", str(folder), "--resume"]
         print("$", " ".join(command[1:]), flush=True)
         with (args.runs / f"{folder.name}.log").open("a", encoding="utf-8") as log:
             status = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT).returncode

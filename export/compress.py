@@ -65,6 +65,12 @@ def _parser() -> argparse.ArgumentParser:
         "--teacher-weights); default: the model as it is",
     )
     parser.add_argument("--teacher-weights", metavar="W", help="for a variant: a registered name or a weight file")
+    parser.add_argument(
+        "--answers",
+        type=Path,
+        metavar="DIR",
+        help="keep what the teacher says there: other compressions by the same recipe need not ask it again",
+    )
     parser.add_argument("--strategy", default="none", help="native: none or mirrored (default %(default)s)")
     parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="a new folder; default exports/NAME-METHOD")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted compression in OUT")
@@ -115,6 +121,7 @@ def _work(args: argparse.Namespace) -> int:
         args.output or Path("exports", f"{source.name}-{chosen.name}"),
         engine=args.engine,
         teacher=teacher,
+        answers=args.answers,
         data_dir=args.data_dir,
         dataset=args.dataset,
         limit=args.limit,

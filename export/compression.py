@@ -15,7 +15,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from export import manifest, pipeline, placing
+from export import pipeline, placing
 from export.engines import get_engine
 from export.formats import artifact
 from export.report import Report, Row
@@ -28,7 +28,7 @@ from keras_resnet.compression.layers import kernels
 from keras_resnet.compression.settings import Settings
 from keras_resnet.errors import GateError, InputError
 from keras_resnet.preprocessing import PREPROCESS
-from keras_resnet.saving import load_model
+from keras_resnet.saving import load_model, weights_sha256
 from keras_resnet.training.recipes import OWN_AUGMENTATION, RECIPES, Recipe
 
 MODEL, RESULT, SETTINGS, TRAINING = "model.keras", "compression.json", "settings.json", "training"
@@ -179,6 +179,7 @@ def compress(
     *,
     engine: str = "native",
     teacher: Source | None = None,
+    answers: str | os.PathLike | None = None,
     data_dir: str | os.PathLike | None = None,
     dataset: str | None = None,
     limit: int | None = None,
@@ -198,6 +199,8 @@ def compress(
         engine: of `export.engines.ENGINES`.
         teacher: a better model of the same images and classes, whose answers the recipe's `distillation` mixes into the
             targets (arXiv:1503.02531); by default the source as it is.
+        answers: folder that keeps what the teacher says, for other compressions by the same recipe; by default it is
+            asked anew by each.
         data_dir: where CIFAR's official binary files are; by default Keras' cache.
         dataset: where it is not the one that the model was trained on.
         limit: test images to measure with at most; all by default.
@@ -229,7 +232,8 @@ def compress(
     chosen.refuse(source, settings, recipe, strategy)
     _open(folder, source, settings, recipe, engine, teacher, resume)
     say(f"model: {source.origin}" + (f"; teacher: {teacher.origin}" if teacher else ""))
-    how = {"data_dir": data_dir, "resume": resume, "strategy": strategy, "say": say}
+    kept = Path(answers) if answers else None
+    how = {"answers": kept, "data_dir": data_dir, "resume": resume, "strategy": strategy, "say": say}
     asked = (teacher or source).model
     trained = chosen.train(source, settings, recipe, folder / TRAINING, teacher=asked, **how)
     small, card = load_model(folder / TRAINING / MODEL)
@@ -344,11 +348,11 @@ def _short(value: object) -> str:
 def _open(folder: Path, source: Source, settings: Settings, recipe: Recipe, engine: str, teacher, resume: bool) -> None:
     """Makes the folder, or makes sure that it holds the same work."""
     facts = {
-        "weights_sha256": manifest.weights_sha256(source.model),
+        "weights_sha256": weights_sha256(source.model),
         "settings": settings.to_json(),
         "engine": engine,
         "recipe": json.loads(recipe.dumps()),
-        "teacher_sha256": manifest.weights_sha256(teacher.model) if teacher else None,
+        "teacher_sha256": weights_sha256(teacher.model) if teacher else None,
     }
     path = folder / SETTINGS
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

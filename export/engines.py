@@ -19,7 +19,7 @@ class Engine:
     Attributes:
         name: as the command takes it.
         refuse: `(source, settings, recipe, strategy)`; raises InputError for what this engine cannot do.
-        train: `(source, settings, recipe, folder, *, teacher, data_dir, resume, strategy, say)`; writes
+        train: `(source, settings, recipe, folder, *, teacher, answers, data_dir, resume, strategy, say)`; writes
             `folder/model.keras` and returns the seconds of the training.
     """
 
@@ -36,13 +36,15 @@ def _refuse_native(source, settings, recipe, strategy: str) -> None:
     methods.refuse(source.model, settings)
 
 
-def _train_native(source, settings, recipe, folder: Path, *, teacher, data_dir, resume, strategy, say) -> float:
+def _train_native(
+    source, settings, recipe, folder: Path, *, teacher, answers, data_dir, resume, strategy, say
+) -> float:
     from keras_resnet.compression.nets import Compressed
     from keras_resnet.training import train
 
     if settings.channels:
         say("choosing channels, and fitting the kernels behind them (a minute)")
-    nets = Compressed(source.model, source.card, settings, teacher)
+    nets = Compressed(source.model, source.card, settings, teacher, answers)
     # An interrupted call may have stopped before the run began.
     result = train(recipe, nets=nets, data_dir=data_dir, run_dir=folder, resume=resume, strategy=strategy)
     if result.interrupted:
@@ -61,10 +63,11 @@ def _refuse_tfmot(source, settings, recipe, strategy: str) -> None:
     tfmot.refuse(source, settings, recipe, strategy)
 
 
-def _train_tfmot(source, settings, recipe, folder: Path, *, teacher, data_dir, resume, strategy, say) -> float:
+def _train_tfmot(source, settings, recipe, folder: Path, *, teacher, answers, data_dir, resume, strategy, say) -> float:
     from export import tfmot
 
-    return tfmot.train(source, settings, recipe, folder, teacher=teacher, data_dir=data_dir, say=say)
+    how = {"teacher": teacher, "answers": answers, "data_dir": data_dir, "say": say}
+    return tfmot.train(source, settings, recipe, folder, **how)
 
 
 ENGINES: dict[str, Engine] = {

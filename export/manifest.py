@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
 from dataclasses import asdict
 from pathlib import Path
-
-import keras
-import numpy as np
 
 from export.calibration import Calibration
 from export.formats import Artifact, Contents
@@ -23,14 +19,6 @@ _PACKAGES = ("tf2onnx", "onnx", "onnxruntime", "ai-edge-litert", "litert-quantiz
 def beside(model: Path) -> Path:
     """The file's name."""
     return model.with_name(f"{model.name}.manifest.json")
-
-
-def weights_sha256(model: keras.Model) -> str:
-    """Of a model's weights, in order."""
-    sha = hashlib.sha256()
-    for weight in model.get_weights():
-        sha.update(np.ascontiguousarray(weight).tobytes())
-    return sha.hexdigest()
 
 
 def write(

@@ -23,7 +23,7 @@ from keras_resnet import files
 from keras_resnet.card import ModelCard
 from keras_resnet.compression.rewriting import is_quantized
 from keras_resnet.errors import GateError, InputError, unknown_name
-from keras_resnet.saving import save_model
+from keras_resnet.saving import save_model, weights_sha256
 
 
 def export(
@@ -73,7 +73,7 @@ def export(
     say(f"model: {source.origin}")
     proof = Proof(source, source.evidence(limit), gates or {}, engine)
     drawn = _calibration(source, targets, samples, calibrate_with, proof.evidence)
-    facts = {"model": source.origin, "weights_sha256": manifest.weights_sha256(source.model)}
+    facts = {"model": source.origin, "weights_sha256": weights_sha256(source.model)}
     facts["verified_on"] = proof.evidence.origin
     with tempfile.TemporaryDirectory() as folder:
         rows = []

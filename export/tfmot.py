@@ -111,7 +111,9 @@ def _spec(source: Source):
     return spec
 
 
-def train(source: Source, settings: Settings, recipe: Recipe, folder: Path, *, teacher, data_dir, say) -> float:
+def train(
+    source: Source, settings: Settings, recipe: Recipe, folder: Path, *, teacher, answers, data_dir, say
+) -> float:
     """Trains the twin in a child process, and writes `folder/model.keras`.
 
     An interrupted training begins anew: tf_keras has no checkpoints of ours.
@@ -122,6 +124,7 @@ def train(source: Source, settings: Settings, recipe: Recipe, folder: Path, *, t
         recipe: of the training.
         folder: of the run.
         teacher: Keras model that a recipe's `distillation` asks.
+        answers: folder that keeps what the teacher says, or None.
         data_dir: where the data are.
         say: told what is being done.
 
@@ -144,6 +147,7 @@ def train(source: Source, settings: Settings, recipe: Recipe, folder: Path, *, t
             "settings": settings.to_json(),
             "recipe": json.loads(recipe.dumps()),
             "data_dir": str(data_dir) if data_dir else None,
+            "answers": str(answers) if answers else None,
         }
         (place / JOB).write_text(json.dumps(job), encoding="utf-8")
         say(f"{settings.name} of a tf_keras twin")

@@ -30,9 +30,9 @@ from keras_resnet.errors import InputError
 from keras_resnet.preprocessing import PREPROCESS
 from keras_resnet.saving import load_model
 from keras_resnet.specs import get_spec
-from keras_resnet.training.nets import taught
 from keras_resnet.training.optimization import UNDECAYED, make_schedule
 from keras_resnet.training.recipe import Recipe, loads
+from keras_resnet.training.teaching import taught
 
 
 def build_twin(job: dict) -> tf_keras.Model:
@@ -223,21 +223,29 @@ def _batches(recipe: Recipe, job: dict, place: Path) -> tuple[tf.data.Dataset, i
     """The project's pipeline, and the steps of an epoch."""
     dataset = load_dataset(recipe.dataset, job["data_dir"], tuple(job["image_shape"]), recipe.crop)
     split = dataset.train if recipe.hold_out else joined(dataset.train, dataset.validation)
-    pipeline = training_batches(
-        split,
-        recipe.batch_size,
-        seed=recipe.seed,
-        augment=get_augmentation(recipe.augmentation),
-        repeats=recipe.repeats,
-        mix=make_mix(recipe.mixup, recipe.cutmix),
-        classes=len(dataset.classes),
-    )
+    steps = len(split.labels) // recipe.batch_size
     preprocess = PREPROCESS[recipe.preprocess]
-    pipeline = pipeline.map(lambda x, y: (preprocess(x), y), num_parallel_calls=tf.data.AUTOTUNE)
+
+    def batches_from(epoch: int, batch: int) -> tf.data.Dataset:
+        pipeline = training_batches(
+            split,
+            recipe.batch_size,
+            seed=recipe.seed,
+            augment=get_augmentation(recipe.augmentation),
+            repeats=recipe.repeats,
+            mix=make_mix(recipe.mixup, recipe.cutmix),
+            classes=len(dataset.classes),
+            first_epoch=epoch,
+            first_batch=batch,
+        )
+        return pipeline.map(lambda x, y: (preprocess(x), y), num_parallel_calls=tf.data.AUTOTUNE)
+
+    pipeline = batches_from(0, 0)
     if recipe.distillation:
         teacher, _ = load_model(place / TEACHER)
-        pipeline = pipeline.map(taught(teacher, recipe.distillation), num_parallel_calls=tf.data.AUTOTUNE)
-    return pipeline.prefetch(tf.data.AUTOTUNE), len(split.labels) // recipe.batch_size
+        kept = Path(job["answers"]) if job["answers"] else None
+        pipeline = taught(batches_from, teacher, recipe, steps=steps, kept=kept)
+    return pipeline.prefetch(tf.data.AUTOTUNE), steps
 
 
 if __name__ == "__main__":

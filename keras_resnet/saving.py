@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import warnings
 import zipfile
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from keras_resnet import card as card_lib
 from keras_resnet import files
@@ -103,3 +105,11 @@ def load_named(model: str | os.PathLike, weights: str | None) -> tuple[keras.Mod
     if weights == "none":
         return build(spec), ModelCard(spec=spec.name)
     return build(spec, weights=weights), weights_card(weights, spec)
+
+
+def weights_sha256(model: keras.Model) -> str:
+    """Of a model's weights, in order."""
+    sha = hashlib.sha256()
+    for weight in model.get_weights():
+        sha.update(np.ascontiguousarray(weight).tobytes())
+    return sha.hexdigest()

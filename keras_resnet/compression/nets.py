@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -29,7 +30,14 @@ _BUILT_IN = ("dropout", "stochastic_depth", "remat")  # settings of a recipe tha
 class Compressed(FromRecipe):
     """Trains a given model in its compressed form."""
 
-    def __init__(self, model: keras.Model, card: ModelCard, settings: Settings, teacher: keras.Model | None = None):
+    def __init__(
+        self,
+        model: keras.Model,
+        card: ModelCard,
+        settings: Settings,
+        teacher: keras.Model | None = None,
+        answers: Path | None = None,
+    ):
         """Takes what is trained, and from whom it learns.
 
         Args:
@@ -37,6 +45,7 @@ class Compressed(FromRecipe):
             card: its.
             settings: what shall be done to it.
             teacher: gives probabilities of the same classes for the same input; by default the model as it is.
+            answers: folder that keeps what the teacher says; None: it is asked anew by every run.
 
         Raises:
             InputError: it cannot be compressed so.
@@ -44,6 +53,7 @@ class Compressed(FromRecipe):
         methods.refuse(model, settings)
         self.model, self.card, self.settings = model, card, settings
         self.teacher = model if teacher is None else teacher
+        self.answers = answers
 
     def spec(self, recipe: Recipe) -> ResNetSpec | None:
         """The row of the table; None for a net from elsewhere and for one that becomes narrower."""
@@ -75,7 +85,7 @@ class Compressed(FromRecipe):
             else:
                 nets = methods.forms(model, twin, self.settings)
         accelerate(nets.model, recipe, policy)
-        return replace(nets, teacher=self._teacher(policy) if recipe.distillation else None)
+        return replace(nets, teacher=self._teacher(policy) if recipe.distillation else None, answers=self.answers)
 
     def _teacher(self, policy: str) -> keras.Model:
         """As fast as it goes: norms folded, in the training's precision."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 
@@ -24,25 +25,6 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
         weight.assign(keras.ops.convert_to_numpy(values[weight.path]))
 
 
-def taught(teacher: keras.Model, share: float) -> Callable:
-    """Mixes a teacher's answers into the targets, in a `tf.data` pipeline.
-
-    Args:
-        teacher: gives probabilities; not trained.
-        share: of its answers in the new targets.
-
-    Returns:
-        From preprocessed images and targets to images and new targets.
-    """
-    import tensorflow as tf
-
-    def mix(pixels, targets):
-        answers = tf.cast(teacher(pixels, training=False), targets.dtype)
-        return pixels, (1 - share) * targets + share * answers
-
-    return mix
-
-
 @dataclass(frozen=True)
 class Nets:
     """The two models of a run.
@@ -52,12 +34,14 @@ class Nets:
         twin: float32, without the training's regularisation; is saved.
         copy: brings the weights of the first into the second.
         teacher: gives the probabilities that a recipe's `distillation` mixes into the targets; None: there is none.
+        answers: folder that keeps these for other runs, of `teaching.taught`; None: they are not kept.
     """
 
     model: keras.Model
     twin: keras.Model
     copy: Callable[[keras.Model, keras.Model], None] = copy_weights
     teacher: keras.Model | None = None
+    answers: Path | None = None
 
 
 class FromRecipe:

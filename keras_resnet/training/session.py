@@ -22,9 +22,10 @@ from keras_resnet.preprocessing import Preprocess
 from keras_resnet.training import checkpoints, run
 from keras_resnet.training import strategy as strategies
 from keras_resnet.training.callbacks import Keep, Log, Stopwatch
-from keras_resnet.training.nets import Nets, taught
+from keras_resnet.training.nets import Nets
 from keras_resnet.training.progress import Progress
 from keras_resnet.training.recipes import Recipe
+from keras_resnet.training.teaching import taught
 
 _EVALUATION_BATCH = 256
 
@@ -87,8 +88,9 @@ def _pipelines(
     preprocess: Preprocess,
     clock: Clock,
     start,
+    steps: int,
     devices,
-    teacher: keras.Model | None,
+    nets: Nets,
 ):
     """Batches to train on, endless and timed by the clock, and to validate on (None where nothing is held out)."""
     classes = len(dataset.classes)
@@ -97,23 +99,27 @@ def _pipelines(
         return preprocess(pixels), targets
 
     def training(piece: tuple[int, int]) -> tf.data.Dataset:
-        pipeline = training_batches(
-            _training_split(recipe, dataset),
-            recipe.batch_size,
-            seed=recipe.seed,
-            augment=augment,
-            repeats=recipe.repeats,
-            mix=make_mix(recipe.mixup, recipe.cutmix),
-            classes=classes,
-            first_epoch=start.epoch if start else 0,
-            first_batch=start.step if start else 0,
-            piece=piece,
-        )
-        pipeline = pipeline.map(normalized, num_parallel_calls=tf.data.AUTOTUNE)
+        def batches_from(epoch: int, batch: int) -> tf.data.Dataset:
+            pipeline = training_batches(
+                _training_split(recipe, dataset),
+                recipe.batch_size,
+                seed=recipe.seed,
+                augment=augment,
+                repeats=recipe.repeats,
+                mix=make_mix(recipe.mixup, recipe.cutmix),
+                classes=classes,
+                first_epoch=epoch,
+                first_batch=batch,
+                piece=piece,
+            )
+            return pipeline.map(normalized, num_parallel_calls=tf.data.AUTOTUNE)
+
+        first = (start.epoch, start.step) if start else (0, 0)
         if recipe.distillation:
-            pipeline = pipeline.map(taught(teacher, recipe.distillation), num_parallel_calls=tf.data.AUTOTUNE)
-        pipeline = pipeline.prefetch(tf.data.AUTOTUNE)
-        return clock.timed(pipeline)
+            pipeline = taught(batches_from, nets.teacher, recipe, steps=steps, start=first, kept=nets.answers)
+        else:
+            pipeline = batches_from(*first)
+        return clock.timed(pipeline.prefetch(tf.data.AUTOTUNE))
 
     validation = None
     if recipe.hold_out:
@@ -195,8 +201,9 @@ class Session:
             self.card.preprocess,
             self.clock,
             self.start,
+            self.steps,
             self.devices,
-            self.nets.teacher,
+            self.nets,
         )
         callbacks, stopped = self._callbacks(verbose), None
         try:
