@@ -6,11 +6,11 @@ are gone at once and need more.
 
 Every row is one call of `python -m export.compress`, resumable: run the same command again after an interruption, and
 finished rows are only read. The table goes to RUNS/results.json and, with --write, to benchmarks/compression.json,
-from which tools/readme_tables.py makes the README's.
+from which tools/readme_tables.py makes the README's; rows there that were not made here, on other machines say, stay.
 
 Run it: python benchmarks/compression.py --data-dir CIFAR --runs RUNS [--net NAME ...] [--engine NAME ...]
     [--case WHAT ...] [--epochs N] [--jobs N] [--finished] [--latency] [--write]
-(about 5 hours on two Zen 4 cores with --jobs 2, estimated)
+(about 5 hours on two Zen 4 cores with --jobs 2, twice that without bfloat16; estimated)
 
 With --jobs 2 two rows are made at a time, each with half of the cores: on two Zen 4 cores that takes 0.8 of the time,
 as small nets use threads badly. The times of the table are then those of fewer cores.
@@ -115,6 +115,7 @@ def run(net: str, engine: str, case: Case, args: argparse.Namespace) -> list[dic
     found = json.loads(result.read_text(encoding="utf-8"))
     original, after_training, *made = found["entries"]
     table = {"net": _NAMES[net], "epochs": found["recipe"]["epochs"], "teacher": _NAMES.get(found.get("teacher"), "")}
+    table |= {"processor": processor(), "date": time.strftime("%Y-%m-%d", time.localtime(result.stat().st_mtime))}
     facts = {"what": case.what, "engine": engine, "seconds": round(found["seconds"])}
     none = {"engine": "", "seconds": 0}
     own = [
@@ -157,15 +158,22 @@ def run_all(wanted: list[tuple[str, str, Case]], args: argparse.Namespace) -> li
         return list(pool.map(one, wanted))
 
 
-def in_tables(files: list[list[dict]]) -> list[dict]:
-    """All rows, table by table, each with its originals once and first."""
-    tables: dict[tuple, list[dict]] = {}
-    for rows_of_case in files:
-        for number, row in enumerate(rows_of_case):
-            table = tables.setdefault((row["net"], row["epochs"]), [])
-            if number > 1 or len(table) < 2:
-                table.append(row)
-    return [row for table in tables.values() for row in table]
+def processor() -> str:
+    """What of this machine's processor speed and rounding depend on."""
+    flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    return "VNNI" if {"avx512_vnni", "avx_vnni"} & set(flags) else "AVX2"
+
+
+def in_order(found: list[dict]) -> list[dict]:
+    """Every row once, the last one where there are several: table by table, case by case, processor by processor."""
+    cases = [ORIGINAL, AFTER_TRAINING, *(case.what for case in CASES)]
+    names = list(_NAMES.values())
+
+    def place(row: dict) -> tuple:
+        return names.index(row["net"]), row["epochs"], cases.index(row["what"]), row["engine"], row["processor"]
+
+    once = {(*place(row), row["precision"]): row for row in found}
+    return sorted(once.values(), key=place)
 
 
 def measure_again(found: list[dict], args: argparse.Namespace) -> None:
@@ -233,7 +241,7 @@ def main() -> int:
         if rows_of_case:
             original, after_training, first, *_ = rows_of_case
             limits[first["file"]] = (case, original["top1"], after_training["top1"])
-    found = in_tables(files)
+    found = in_order([row for rows_of_case in files for row in rows_of_case])
     if args.latency:
         measure_again(found, args)
     for row in found:
@@ -244,6 +252,7 @@ def main() -> int:
         "what",
         "engine",
         "epochs",
+        "processor",
         "precision",
         "top1",
         "drop",
@@ -256,15 +265,12 @@ def main() -> int:
     console.print_table(
         "Compression", (*columns, "failed"), [[*(r[c] for c in columns), "; ".join(r["failed"])] for r in found]
     )
-    value = {
-        "command": "python benchmarks/compression.py --data-dir CIFAR --runs RUNS",
-        "date": time.strftime("%Y-%m-%d"),
-        "cores": os.cpu_count(),
-        "rows": found,
-    }
-    console.write_json(args.runs / "results.json", value)
+    value = {"command": "python benchmarks/compression.py --data-dir CIFAR --runs RUNS", "cores": os.cpu_count()}
+    console.write_json(args.runs / "results.json", {**value, "rows": found})
     if args.write:
-        console.write_json(HERE / "compression.json", value)
+        target = HERE / "compression.json"
+        known = json.loads(target.read_text(encoding="utf-8"))["rows"]
+        console.write_json(target, {**value, "rows": in_order([*known, *found])})
     complete = all(files)
     return 0 if complete and not any(row["failed"] for row in found) else 1
 

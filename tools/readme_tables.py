@@ -104,14 +104,15 @@ def _compression(rows: list[dict]) -> str:
         size = f"{row['bytes'] / 1000:.1f}", f"{row['gzip_bytes'] / 1000:.1f}", f"{row['gzip_ratio']:.2f}"
         files = (row["precision"].replace("weight_only_", ""), f"{row['top1']:.2%}", f"{row['drop']:+.2f}", *size)
         title = f"**{row['net']}, {row['epochs']} epochs{taught}**: " if row is first else ""
-        key = title + row["what"], row["engine"] or "–"
+        key = title + row["what"], row["engine"] or "–", row["processor"]
         training = f"{row['seconds'] / 60:.0f} min" if row["seconds"] else "–"
-        begin, end = (("", ""), "") if key == shown else (key, training)  # another file of the same training
+        begin, end = (("", "", ""), "") if key == shown else (key, training)  # another file of the same training
         lines.append((*begin, *files, f"{row['latency_ratio']:.2f}", end))
         shown = key
     columns = (
         "",
         "engine",
+        "processor",
         "file",
         "top-1",
         "lost, points",

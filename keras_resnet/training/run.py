@@ -115,6 +115,7 @@ def environment(seed: int | None) -> dict[str, object]:
         "git_commit": _git_commit(),
         "platform": platform.platform(),
         "processor": _processor(),
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
         "cores": os.cpu_count(),
         "seed": seed,
     }
