@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -116,7 +117,7 @@ def train(
 ) -> float:
     """Trains the twin in a child process, and writes `folder/model.keras`.
 
-    An interrupted training begins anew: tf_keras has no checkpoints of ours.
+    An interrupted training goes on behind its last whole epoch.
 
     Args:
         source: the model.
@@ -134,7 +135,7 @@ def train(
     Raises:
         InputError: the child failed; its last words are in the message.
     """
-    start = source.model
+    start, checkpoints = source.model, (folder / "checkpoints").absolute()
     with tempfile.TemporaryDirectory() as place:
         place = Path(place)
         np.savez(place / WEIGHTS, **{w.path: keras.ops.convert_to_numpy(w) for w in start.weights})
@@ -148,6 +149,7 @@ def train(
             "recipe": json.loads(recipe.dumps()),
             "data_dir": str(data_dir) if data_dir else None,
             "answers": str(answers) if answers else None,
+            "checkpoints": str(checkpoints),
         }
         (place / JOB).write_text(json.dumps(job), encoding="utf-8")
         say(f"{settings.name} of a tf_keras twin")
@@ -159,21 +161,24 @@ def train(
     if recipe.precise_bn:
         estimate_statistics(model, source.dataset, recipe, source.card.preprocess)
     save_model(model, folder / "model.keras", source.card, overwrite=True)
+    shutil.rmtree(checkpoints)
     return seconds
 
 
 def _run(place: Path) -> None:
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     with tempfile.TemporaryFile("w+") as words:
-        child = subprocess.run(
-            [sys.executable, "-m", "export.tfmot_child", str(place)], stderr=words, env=environment, check=False
-        )
+        command = [sys.executable, "-m", "export.tfmot_child", str(place)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=words, env=environment) as child:
+            child.wait()  # it leaves when its standard input ends, and that with this process
         if child.returncode == 0:
             return
         words.seek(0)
-        lines = [line for line in words.read().splitlines() if line.strip()] or ["no message"]
+        said = [line for line in words.read().splitlines() if line.strip() and not line.startswith("WARNING")]
     died = f"died of signal {-child.returncode}" if child.returncode < 0 else "failed"
-    raise InputError(f"the training by tensorflow-model-optimization {died}: {lines[-1].strip()[:500]}")
+    raise InputError(
+        f"the training by tensorflow-model-optimization {died}: {(said or ['no message'])[-1].strip()[:500]}"
+    )
 
 
 def _moved_back(start: keras.Model, settings: Settings, values: dict[str, np.ndarray]) -> keras.Model:

@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -116,6 +119,50 @@ class _Lines(tf_keras.callbacks.Callback):
         print(f"Epoch {epoch + 1}/{epochs}  {seconds:.0f} s  {figures}{rest}", flush=True)
 
 
+class _Checkpoints(tf_keras.callbacks.Callback):
+    """Weights, masks, ranges and the optimizer's state, after every epoch.
+
+    Attributes:
+        epoch: that the training begins with, from 0.
+    """
+
+    def __init__(self, folder: Path, model):
+        super().__init__()
+        model.optimizer.build(model.trainable_variables)
+        self._epochs, self._seconds = tf.Variable(0, dtype=tf.int64), tf.Variable(0.0, dtype=tf.float64)
+        done = {"epochs": self._epochs, "seconds": self._seconds}
+        held = tf.train.Checkpoint(model=model, optimizer=model.optimizer, **done)
+        self._manager = tf.train.CheckpointManager(held, str(folder), max_to_keep=2)
+        whole = next(filter(_is_whole, reversed(self._manager.checkpoints)), None)
+        if whole:
+            held.read(whole).assert_existing_objects_matched().expect_partial()  # `save` counts besides
+        self.epoch = int(self._epochs)
+
+    @property
+    def seconds(self) -> float:
+        """Of all epochs so far."""
+        return float(self._seconds)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._start = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._epochs.assign(epoch + 1)
+        self._seconds.assign_add(time.monotonic() - self._start)
+        self._manager.save()
+
+
+def _is_whole(path: str) -> bool:
+    """Whether all of a checkpoint can be read: it may be damaged, and then the one before it counts."""
+    try:
+        reader = tf.train.load_checkpoint(path)
+        for name in reader.get_variable_to_shape_map():
+            reader.get_tensor(name)
+    except (tf.errors.OpError, RuntimeError, ValueError):
+        return False
+    return True
+
+
 def _qat(twin, settings: Settings, steps: int):
     scheme = {
         "sparsity": tfmot.experimental.combine.Default8BitPrunePreserveQuantizeScheme,
@@ -199,7 +246,7 @@ def main(place: Path) -> None:
     twin = build_twin(job)
     with np.load(place / WEIGHTS, allow_pickle=False) as file:
         move({name: file[name] for name in file.files}, twin)
-    batches, steps = _batches(recipe, job, place)
+    batches_from, steps = _batches(recipe, job)
     model, callbacks = _METHODS[settings.method](twin, settings, steps * recipe.epochs)
     undecayed = () if recipe.decay_all else UNDECAYED
     how = {"momentum": recipe.momentum, "nesterov": recipe.nesterov}
@@ -207,23 +254,28 @@ def main(place: Path) -> None:
     rate = _Schedule(schedule) if callable(schedule) else schedule
     loss = tf_keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
     model.compile(_CoupledSGD(rate, decay=recipe.weight_decay, undecayed=undecayed, **how), loss, ["accuracy"])
-    start = time.monotonic()
+    checkpoints = _Checkpoints(Path(job["checkpoints"]), model)
+    pipeline = batches_from(checkpoints.epoch, 0)
+    if recipe.distillation:
+        teacher, _ = load_model(place / TEACHER)
+        kept = Path(job["answers"]) if job["answers"] else None
+        pipeline = taught(batches_from, teacher, recipe, steps=steps, start=(checkpoints.epoch, 0), kept=kept)
     model.fit(
-        batches,
+        pipeline.prefetch(tf.data.AUTOTUNE),
+        initial_epoch=checkpoints.epoch,
         epochs=recipe.epochs,
         steps_per_epoch=steps,
-        callbacks=[*callbacks, _Lines()],
+        callbacks=[*callbacks, _Lines(), checkpoints],
         shuffle=False,
         verbose=0,
     )
-    np.savez(place / TRAINED, seconds=time.monotonic() - start, **_values(model, settings))
+    np.savez(place / TRAINED, seconds=checkpoints.seconds, **_values(model, settings))
 
 
-def _batches(recipe: Recipe, job: dict, place: Path) -> tuple[tf.data.Dataset, int]:
-    """The project's pipeline, and the steps of an epoch."""
+def _batches(recipe: Recipe, job: dict) -> tuple[Callable[[int, int], tf.data.Dataset], int]:
+    """The project's pipeline from any epoch and batch, and the steps of an epoch."""
     dataset = load_dataset(recipe.dataset, job["data_dir"], tuple(job["image_shape"]), recipe.crop)
     split = dataset.train if recipe.hold_out else joined(dataset.train, dataset.validation)
-    steps = len(split.labels) // recipe.batch_size
     preprocess = PREPROCESS[recipe.preprocess]
 
     def batches_from(epoch: int, batch: int) -> tf.data.Dataset:
@@ -240,13 +292,15 @@ def _batches(recipe: Recipe, job: dict, place: Path) -> tuple[tf.data.Dataset, i
         )
         return pipeline.map(lambda x, y: (preprocess(x), y), num_parallel_calls=tf.data.AUTOTUNE)
 
-    pipeline = batches_from(0, 0)
-    if recipe.distillation:
-        teacher, _ = load_model(place / TEACHER)
-        kept = Path(job["answers"]) if job["answers"] else None
-        pipeline = taught(batches_from, teacher, recipe, steps=steps, kept=kept)
-    return pipeline.prefetch(tf.data.AUTOTUNE), steps
+    return batches_from, len(split.labels) // recipe.batch_size
+
+
+def _leave_with_the_parent() -> None:
+    """It holds the other end of the standard input, and takes it along however it ends."""
+    sys.stdin.read()
+    os._exit(1)
 
 
 if __name__ == "__main__":
+    threading.Thread(target=_leave_with_the_parent, daemon=True).start()
     main(Path(sys.argv[1]))
