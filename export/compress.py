@@ -9,6 +9,7 @@ from pathlib import Path
 
 from export.cli import add_gate, add_source, open_source, positive
 from keras_resnet import console
+from keras_resnet.cli import add_devices, devices_of
 from keras_resnet.compression.settings import METHODS, PRESERVED, WEIGHT_BITS, Settings, settings
 from keras_resnet.errors import InputError
 from keras_resnet.training.recipes import get_recipe, override
@@ -71,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="keep what the teacher says there: other compressions by the same recipe need not ask it again",
     )
-    parser.add_argument("--strategy", default="none", help="native: none or mirrored (default %(default)s)")
+    add_devices(parser)
     parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="a new folder; default exports/NAME-METHOD")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted compression in OUT")
     parser.add_argument("--limit", type=positive, metavar="N", help="measure on N test images (default: all)")
@@ -110,15 +111,18 @@ def _work(args: argparse.Namespace) -> int:
             f"--teacher {args.teacher}, --teacher-weights {args.teacher_weights}: a variant's name needs weights "
             "(a registered name or a file), a .keras file has them"
         )
+    console.import_tensorflow()
+    devices = devices_of(args)
     source = open_source(args)
     teacher = _teacher(args)
+    output = args.output or Path("exports", f"{source.name}-{chosen.name}")
     from export.compression import compress
 
     outcome = compress(
         source,
         chosen,
         recipe,
-        args.output or Path("exports", f"{source.name}-{chosen.name}"),
+        output,
         engine=args.engine,
         teacher=teacher,
         answers=args.answers,
@@ -127,9 +131,12 @@ def _work(args: argparse.Namespace) -> int:
         limit=args.limit,
         gates=dict(args.gate),
         resume=args.resume,
-        strategy=args.strategy,
+        strategy=devices,
         say=lambda text: print(text, flush=True),
     )
+    if outcome is None:
+        print(f"trained; worker 0 measures and exports in {output}")
+        return console.OK
     outcome.print()
     console.write_json(args.json, outcome.to_json())
     outcome.raise_if_failed()

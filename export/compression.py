@@ -29,7 +29,9 @@ from keras_resnet.compression.settings import Settings
 from keras_resnet.errors import GateError, InputError
 from keras_resnet.preprocessing import PREPROCESS
 from keras_resnet.saving import load_model, weights_sha256
+from keras_resnet.training import strategy as strategies
 from keras_resnet.training.recipes import OWN_AUGMENTATION, RECIPES, Recipe
+from keras_resnet.training.strategy import Devices
 
 MODEL, RESULT, SETTINGS, TRAINING = "model.keras", "compression.json", "settings.json", "training"
 _FLOAT, _INT8 = "tflite:float32", "tflite:int8"
@@ -185,9 +187,9 @@ def compress(
     limit: int | None = None,
     gates: Mapping[str, float] | None = None,
     resume: bool = False,
-    strategy: str = "none",
+    strategy: str | Devices = "none",
     say: Callable[[str], None] = lambda text: None,
-) -> Outcome:
+) -> Outcome | None:
     """Makes a smaller model out of a trained one, and measures what that cost.
 
     Args:
@@ -206,11 +208,14 @@ def compress(
         limit: test images to measure with at most; all by default.
         gates: limits that replace those of `limits`, by name.
         resume: go on where an interrupted call with the same settings stopped.
-        strategy: of `keras_resnet.training.strategy.STRATEGIES`; native engine only.
+        strategy: `"mirrored"` for all devices of this machine, or what `keras_resnet.training.strategy.make` made
+            before the model was loaded: several machines, which all call this with the same arguments and see `folder`
+            on a common disk. Native engine only.
         say: told what is being done.
 
     Returns:
-        All figures. A failed gate is in there; the model is called `model.failed.keras` then.
+        All figures. A failed gate is in there; the model is called `model.failed.keras` then. None on other machines
+        than the first, which measures.
 
     Raises:
         InputError: layers that cannot be compressed, no data, a folder in use, an engine that is not installed.
@@ -229,13 +234,17 @@ def compress(
     if teacher is not None:
         _check_teacher(teacher, source, recipe)
         _check_probabilities(teacher, source)
-    chosen.refuse(source, settings, recipe, strategy)
-    _open(folder, source, settings, recipe, engine, teacher, resume)
+    devices = strategies.make(strategy) if isinstance(strategy, str) else strategy
+    chosen.refuse(source, settings, recipe, devices)
+    if devices.is_chief:
+        _open(folder, source, settings, recipe, engine, teacher, resume)
     say(f"model: {source.origin}" + (f"; teacher: {teacher.origin}" if teacher else ""))
     kept = Path(answers) if answers else None
-    how = {"answers": kept, "data_dir": data_dir, "resume": resume, "strategy": strategy, "say": say}
+    how = {"answers": kept, "data_dir": data_dir, "resume": resume, "devices": devices, "say": say}
     asked = (teacher or source).model
     trained = chosen.train(source, settings, recipe, folder / TRAINING, teacher=asked, **how)
+    if not devices.is_chief:
+        return None
     small, card = load_model(folder / TRAINING / MODEL)
     compressed = dataclasses.replace(source, model=small, card=card, origin=str(folder / MODEL), name="model")
     say("measuring the original")

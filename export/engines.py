@@ -9,8 +9,6 @@ from pathlib import Path
 
 from keras_resnet.errors import InputError, unknown_name
 
-_STRATEGIES = ("none", "mirrored")
-
 
 @dataclass(frozen=True)
 class Engine:
@@ -18,8 +16,8 @@ class Engine:
 
     Attributes:
         name: as the command takes it.
-        refuse: `(source, settings, recipe, strategy)`; raises InputError for what this engine cannot do.
-        train: `(source, settings, recipe, folder, *, teacher, answers, data_dir, resume, strategy, say)`; writes
+        refuse: `(source, settings, recipe, devices)`; raises InputError for what this engine cannot do.
+        train: `(source, settings, recipe, folder, *, teacher, answers, data_dir, resume, devices, say)`; writes
             `folder/model.keras` and returns the seconds of the training.
     """
 
@@ -28,17 +26,13 @@ class Engine:
     train: Callable
 
 
-def _refuse_native(source, settings, recipe, strategy: str) -> None:
+def _refuse_native(source, settings, recipe, devices) -> None:
     from keras_resnet.compression import methods
 
-    if strategy not in _STRATEGIES:  # several machines would all export
-        raise InputError(f"--strategy {strategy}: expected {' or '.join(_STRATEGIES)}")
     methods.refuse(source.model, settings)
 
 
-def _train_native(
-    source, settings, recipe, folder: Path, *, teacher, answers, data_dir, resume, strategy, say
-) -> float:
+def _train_native(source, settings, recipe, folder: Path, *, teacher, answers, data_dir, resume, devices, say) -> float:
     from keras_resnet.compression.nets import Compressed
     from keras_resnet.training import train
 
@@ -46,13 +40,13 @@ def _train_native(
         say("choosing channels, and fitting the kernels behind them (a minute)")
     nets = Compressed(source.model, source.card, settings, teacher, answers)
     # An interrupted call may have stopped before the run began.
-    result = train(recipe, nets=nets, data_dir=data_dir, run_dir=folder, resume=resume, strategy=strategy)
+    result = train(recipe, nets=nets, data_dir=data_dir, run_dir=folder, resume=resume, strategy=devices)
     if result.interrupted:
         raise KeyboardInterrupt
     return result.seconds
 
 
-def _refuse_tfmot(source, settings, recipe, strategy: str) -> None:
+def _refuse_tfmot(source, settings, recipe, devices) -> None:
     if importlib.util.find_spec("tensorflow_model_optimization") is None:
         raise InputError(
             "engine tfmot needs tensorflow-model-optimization, which is not installed: pip install "
@@ -60,10 +54,10 @@ def _refuse_tfmot(source, settings, recipe, strategy: str) -> None:
         )
     from export import tfmot
 
-    tfmot.refuse(source, settings, recipe, strategy)
+    tfmot.refuse(source, settings, recipe, devices)
 
 
-def _train_tfmot(source, settings, recipe, folder: Path, *, teacher, answers, data_dir, resume, strategy, say) -> float:
+def _train_tfmot(source, settings, recipe, folder: Path, *, teacher, answers, data_dir, resume, devices, say) -> float:
     from export import tfmot
 
     how = {"teacher": teacher, "answers": answers, "data_dir": data_dir, "say": say}

@@ -19,6 +19,7 @@ import keras
 import numpy as np
 
 from export.source import Source
+from keras_resnet import console
 from keras_resnet.builder import build
 from keras_resnet.compression import folding, methods, rewriting
 from keras_resnet.compression.layers import FakeQuantize
@@ -26,9 +27,11 @@ from keras_resnet.compression.settings import Settings
 from keras_resnet.errors import InputError
 from keras_resnet.saving import save_model
 from keras_resnet.specs import SPECS
+from keras_resnet.training import run
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import RECIPES
 from keras_resnet.training.session import estimate_statistics
+from keras_resnet.training.strategy import Devices
 
 JOB, WEIGHTS, TEACHER, TRAINED = "job.json", "weights.npz", "teacher.keras", "trained.npz"
 # Settings of a recipe that the twin's training honours; the others must be as in `compress`.
@@ -51,21 +54,21 @@ _HONOURED = {
 }
 
 
-def refuse(source: Source, settings: Settings, recipe: Recipe, strategy: str) -> None:
+def refuse(source: Source, settings: Settings, recipe: Recipe, devices: Devices) -> None:
     """Refuses what tfmot, or the twin, cannot do.
 
     Args:
         source: the model.
         settings: what shall be done to it.
         recipe: of the training.
-        strategy: of `STRATEGIES`.
+        devices: that it shall run on.
 
     Raises:
         InputError: says what, and names the layers.
     """
     methods.refuse(source.model, settings)
-    if strategy != "none":
-        raise InputError(f"engine tfmot trains on one device: --strategy {strategy} goes with --engine native")
+    if not devices.is_one:
+        raise InputError("engine tfmot trains on one device: --strategy goes with --engine native")
     if settings.channels or settings.weight_bits != 8:
         raise InputError(f"tensorflow-model-optimization has no {settings.name}: use --engine native")
     plain = RECIPES["compress"]
@@ -117,7 +120,7 @@ def train(
 ) -> float:
     """Trains the twin in a child process, and writes `folder/model.keras`.
 
-    An interrupted training goes on behind its last whole epoch.
+    An interrupted training goes on behind its last whole epoch; a finished one is not repeated.
 
     Args:
         source: the model.
@@ -135,7 +138,9 @@ def train(
     Raises:
         InputError: the child failed; its last words are in the message.
     """
-    start, checkpoints = source.model, (folder / "checkpoints").absolute()
+    start, checkpoints, result = source.model, (folder / "checkpoints").absolute(), folder / run.RESULT
+    if result.is_file():
+        return json.loads(result.read_text(encoding="utf-8"))["seconds"]
     with tempfile.TemporaryDirectory() as place:
         place = Path(place)
         np.savez(place / WEIGHTS, **{w.path: keras.ops.convert_to_numpy(w) for w in start.weights})
@@ -161,6 +166,7 @@ def train(
     if recipe.precise_bn:
         estimate_statistics(model, source.dataset, recipe, source.card.preprocess)
     save_model(model, folder / "model.keras", source.card, overwrite=True)
+    console.write_json(result, {"seconds": seconds})
     shutil.rmtree(checkpoints)
     return seconds
 

@@ -265,7 +265,7 @@ def main(place: Path) -> None:
         initial_epoch=checkpoints.epoch,
         epochs=recipe.epochs,
         steps_per_epoch=steps,
-        callbacks=[*callbacks, _Lines(), checkpoints],
+        callbacks=[*callbacks, checkpoints, _Lines()],
         shuffle=False,
         verbose=0,
     )

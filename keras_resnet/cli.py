@@ -87,6 +87,26 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def add_devices(parser: argparse.ArgumentParser) -> None:
+    """The options that say what a training runs on; `devices_of` reads them."""
+    parser.add_argument(
+        "--strategy",
+        default="none",
+        help="none, mirrored (all devices of this machine), multiworker (several machines), tpu; default: %(default)s",
+    )
+    parser.add_argument(
+        "--workers", default="", metavar="HOST:PORT,...", help="of multiworker; else TF_CONFIG or SLURM"
+    )
+    parser.add_argument("--worker-index", type=int, metavar="N", help="of this process among them, from 0")
+
+
+def devices_of(args: argparse.Namespace):
+    """The devices; to be made before anything is computed."""
+    from keras_resnet.training import strategy
+
+    return strategy.make(args.strategy, [worker for worker in args.workers.split(",") if worker], args.worker_index)
+
+
 def _add_training(train: argparse.ArgumentParser) -> None:
     """What `train` and `finetune` share."""
     train.add_argument(
@@ -99,13 +119,7 @@ def _add_training(train: argparse.ArgumentParser) -> None:
         metavar="RUN",
         help="go on with the run in that directory; with --recipe, begin it if there is none yet",
     )
-    train.add_argument(
-        "--strategy",
-        default="none",
-        help="none, mirrored (all devices of this machine), multiworker (several machines), tpu; default: %(default)s",
-    )
-    train.add_argument("--workers", default="", metavar="HOST:PORT,...", help="of multiworker; else TF_CONFIG or SLURM")
-    train.add_argument("--worker-index", type=int, metavar="N", help="of this process among them, from 0")
+    add_devices(train)
     train.add_argument(
         "--checkpoint-minutes",
         type=float,
@@ -161,9 +175,7 @@ def _run(args: argparse.Namespace, recipe: Recipe) -> int:
         run_dir=args.resume or args.run_dir,
         resume=args.resume is not None,
         checkpoint_minutes=args.checkpoint_minutes,
-        strategy=args.strategy,
-        workers=[worker for worker in args.workers.split(",") if worker],
-        worker_index=args.worker_index,
+        strategy=devices_of(args),
     )
     accuracy = result.validation_accuracy
     rows = [

@@ -17,6 +17,7 @@ from keras_resnet.compression.settings import Settings
 from keras_resnet.data import Dataset
 from keras_resnet.errors import InputError
 from keras_resnet.preprocessing import PREPROCESS
+from keras_resnet.saving import weights_sha256
 from keras_resnet.specs import SPECS, ResNetSpec
 from keras_resnet.training import precision
 from keras_resnet.training.nets import FromRecipe, Nets, accelerate, build_pair, copy_weights
@@ -65,6 +66,11 @@ class Compressed(FromRecipe):
     def origin(self, recipe: Recipe) -> str | None:
         """The training that made the model: how its images may be changed stays true."""
         return self.card.recipe
+
+    def facts(self) -> dict[str, str]:
+        """The compression, and both models."""
+        nets = {"model": self.model, "teacher": self.teacher}
+        return {"compression": self.settings.name, **{name: weights_sha256(net) for name, net in nets.items()}}
 
     def image_size(self, recipe: Recipe) -> int:
         """The model's."""

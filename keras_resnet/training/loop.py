@@ -33,7 +33,7 @@ def train(
     run_dir: str | os.PathLike | None = None,
     resume: bool = False,
     checkpoint_minutes: float = 10.0,
-    strategy: str = "none",
+    strategy: str | strategies.Devices = "none",
     workers: Sequence[str] = (),
     worker_index: int | None = None,
     verbose: bool = True,
@@ -52,7 +52,8 @@ def train(
         checkpoint_minutes: between checkpoints within an epoch; there is one after every epoch in any case.
         strategy: of `strategy.STRATEGIES`: `"mirrored"` for all devices of this machine, `"multiworker"` for several
             machines, which all call this with the same arguments and see `run_dir` on a common disk. The batch size is
-            the global one in any case.
+            the global one in any case. A program that computes before it calls this makes the devices first
+            (`strategy.make`) and passes them: TensorFlow forms a cluster at its beginning only.
         workers: for `"multiworker"`: `host:port` of each; else TF_CONFIG's or SLURM's.
         worker_index: of this process among them.
         verbose: show the progress: a bar on a terminal, else a line after every epoch.
@@ -72,7 +73,7 @@ def train(
         >>> (result.run_dir / "model.keras").exists()
         True
     """
-    devices = strategies.make(strategy, workers, worker_index)
+    devices = strategy if isinstance(strategy, strategies.Devices) else strategies.make(strategy, workers, worker_index)
     devices.check_batch(recipe.batch_size)
     nets = nets or FromRecipe()
     spec = nets.spec(recipe)
@@ -102,7 +103,7 @@ def train(
             f"batch_size={recipe.batch_size}: {recipe.dataset} has only {len(dataset.train.labels)} training images; "
             f"pass --set batch_size={max(1, len(dataset.train.labels) // 4)}"
         )
-    path = _open(recipe, run_dir, resume, devices)
+    path = _open(recipe, nets, run_dir, resume, devices)
     if resume and (finished := read_result(path)) is not None:
         return finished
     start = checkpoints.newest(path / checkpoints.FOLDER)
@@ -142,11 +143,11 @@ def train(
     return session.fit(verbose and devices.is_chief)
 
 
-def _open(recipe: Recipe, run_dir, resume: bool, devices: strategies.Devices) -> Path:
+def _open(recipe: Recipe, nets: FromRecipe, run_dir, resume: bool, devices: strategies.Devices) -> Path:
     """The run directory, made or checked by the chief once all workers agree on the run."""
     if run_dir is None and (resume or devices.workers):
         raise InputError("expected a run_dir: the directory of the run to resume, or the one that all workers share")
-    devices.agree({**asdict(recipe), **run.versions()})
+    devices.agree({**asdict(recipe), **nets.facts(), **run.versions()})
     path = Path(run_dir) if run_dir else None
     if resume and run.is_one(path):
         if devices.is_chief:

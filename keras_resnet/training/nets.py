@@ -58,6 +58,10 @@ class FromRecipe:
         """Name of the recipe that made the net, for its card."""
         return recipe.name
 
+    def facts(self) -> dict[str, str]:
+        """What several workers must have alike beside the recipe."""
+        return {}
+
     def image_size(self, recipe: Recipe) -> int:
         """Pixels of the net's own input."""
         return self.spec(recipe).default_size

@@ -39,6 +39,11 @@ class Devices:
         return self.strategy.num_replicas_in_sync
 
     @property
+    def is_one(self) -> bool:
+        """Whether this is one device of one machine, as without a strategy."""
+        return not self.workers and self.strategy is tf.distribute.get_strategy()
+
+    @property
     def is_chief(self) -> bool:
         """Whether this worker writes the run directory."""
         return self.index == 0

@@ -62,7 +62,8 @@ def taught(
         return pipeline.map(lambda images, targets: mixed(images, targets, asked(images)), tf.data.AUTOTUNE)
     folder = _folder(kept, teacher, recipe, batches)
     epochs = [*range(min(start[0], recipe.epochs - 1), recipe.epochs)]  # a run may go on behind its last one
-    missing = [epoch for epoch in epochs if _read(folder, epoch, steps, recipe) is None]
+    shape = (steps, *pipeline.element_spec[1].shape)
+    missing = [epoch for epoch in epochs if _read(folder, epoch, shape) is None]
     ask = tf.function(asked)
     for epoch in console.progress(missing, "asking the teacher, epoch by epoch", len(missing)):
         answers = np.stack([ask(images) for images, _ in batches(epoch, 0).take(steps)])
@@ -70,8 +71,8 @@ def taught(
             np.save(temporary, answers)
 
     def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        answers = tf.numpy_function(lambda number: _read(folder, number, steps, recipe), [epoch], tf.float32)
-        answers = tf.ensure_shape(answers, (steps, *pipeline.element_spec[1].shape))
+        answers = tf.numpy_function(lambda number: _read(folder, number, shape), [epoch], tf.float32)
+        answers = tf.ensure_shape(answers, shape)
         return tf.data.Dataset.from_tensor_slices(answers).skip(start[1] * tf.cast(epoch == start[0], tf.int64))
 
     # An epoch more, of anything: the pipelines fetch ahead of a run's end.
@@ -100,11 +101,10 @@ def _file(folder: Path, epoch: int) -> Path:
     return folder / f"epoch-{epoch + 1}.npy"
 
 
-def _read(folder: Path, epoch: int, steps: int, recipe: Recipe) -> np.ndarray | None:
+def _read(folder: Path, epoch: int, shape: tuple[int, ...]) -> np.ndarray | None:
     """Answers of an epoch; None where there are none, or a damaged file."""
     try:
         answers = np.load(_file(folder, epoch), allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    fits = answers.dtype == np.float32 and answers.ndim == 3 and answers.shape[:2] == (steps, recipe.batch_size)
-    return answers if fits else None
+    return answers if (answers.dtype, answers.shape) == (np.float32, shape) else None

@@ -5,6 +5,9 @@ import importlib.util
 import json
 import os
 import re
+import socket
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -125,7 +128,9 @@ def test_other_files_of_integer_nets_are_refused(integers, name, choices, messag
 
 @pytest.mark.slow
 def test_a_person_compresses_evaluates_and_exports(tmp_path, capsys):
-    assert compress.main([*FAST, "--method", "qat", "-o", "small", "--json", "figures.json"]) == 0
+    kept = ("--answers", "kept")
+    assert compress.main([*FAST, "--method", "qat", "-o", "small", "--json", "figures.json", *kept]) == 0
+    assert len(list((tmp_path / "kept").glob("*/epoch-*.npy"))) == 2
     out = capsys.readouterr().out
     assert "original, int8 after training" in out
     assert "next: python -m export" in out
@@ -186,14 +191,47 @@ def test_a_net_that_became_worse_is_kept_under_a_name_that_says_so(tmp_path, cap
     assert not gates["drop"]
 
 
+def killed_in_the_second_epoch(command):
+    """Its child must be gone as well."""
+    program = [sys.executable, "-m", "export.compress", *command]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
+        assert any(line.startswith("Epoch 1/") for line in process.stdout)
+        process.kill()
+        rest = process.stdout.read()  # ends when the child, which writes there too, has ended
+    assert "Epoch 2/" not in rest
+
+
+@pytest.mark.large
+@pytest.mark.parametrize("method", ["qat", "prune", "cluster"])
+def test_tfmot_goes_on_bit_for_bit(method, tmp_path):
+    """A finished training is not repeated: the second --resume finds its result."""
+    command = [*FAST, "--method", method, "--engine", "tfmot", "--limit", "20"]
+    compress.main([*command, "-o", "whole"])
+    killed_in_the_second_epoch([*command, "-o", "killed"])
+    compress.main([*command, "-o", "killed", "--resume"])
+    whole, killed = (tmp_path / name / "training" / "model.keras" for name in ("whole", "killed"))
+    for ours, theirs in zip(load_model(killed)[0].weights, load_model(whole)[0].weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs, err_msg=ours.path)
+    before = killed.stat().st_mtime_ns
+    compress.main([*command, "-o", "killed", "--resume"])
+    assert killed.stat().st_mtime_ns == before
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "method", ["qat", pytest.param("prune", marks=pytest.mark.large), pytest.param("cluster", marks=pytest.mark.large)]
 )
-def test_the_twin_of_tfmot(method, tmp_path, capsys):
+def test_the_twin_of_tfmot(method, tmp_path, capfd):
     if not importlib.util.find_spec("tensorflow_model_optimization"):  # an import would switch tf.keras here
         pytest.skip("tensorflow-model-optimization is not installed")
-    compress.main([*FAST, "--method", method, "--engine", "tfmot", "-o", "small", "--gate", "drop=2"])
+    command = [*FAST, "--method", method, "--engine", "tfmot", "-o", "small", "--gate", "drop=2"]
+    killed_in_the_second_epoch(command)
+    assert (tmp_path / "small" / "training" / "checkpoints" / "checkpoint").is_file()
+    compress.main([*command, "--resume"])
+    said = capfd.readouterr().out
+    assert "Epoch 2/2" in said
+    assert "Epoch 1/2" not in said
+    assert not (tmp_path / "small" / "training" / "checkpoints").exists()
     figures = json.loads((tmp_path / "small" / "compression.json").read_text())
     # Two epochs are too few to be as good as before on every one of 360 images.
     assert all(gate["passed"] for gate in figures["gates"] if "after training" not in gate["name"])
@@ -204,6 +242,35 @@ def test_the_twin_of_tfmot(method, tmp_path, capsys):
     assert method == "qat" or figures["gates"][0]["name"] == plain[method]
     assert "TF_USE_LEGACY_KERAS" not in os.environ  # of the child only
     assert isinstance(model, keras.Model)
+
+
+@pytest.mark.large
+def test_two_workers_compress_together(tmp_path):
+    """Both train, the first one exports; the control: they will not train different compressions."""
+    command = [sys.executable, "-m", "export.compress", *FAST, "--method", "prune", "--gate", "drop=3"]
+
+    def work(folder, sparsities):
+        sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+        workers = ",".join(f"127.0.0.1:{each.getsockname()[1]}" for each in sockets)
+        for each in sockets:
+            each.close()
+        cluster = ["--strategy", "multiworker", "--workers", workers, "-o", folder]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        children = [
+            subprocess.Popen([*command, *cluster, "--sparsity", sparsity, "--worker-index", str(n)], **pipes)
+            for n, sparsity in enumerate(sparsities)
+        ]
+        said = [child.communicate(timeout=400) for child in children]
+        return [child.returncode for child in children], said
+
+    codes, said = work("small", ["0.5", "0.5"])
+    assert codes == [0, 0], said
+    assert "trained; worker 0 measures and exports in small" in said[1][0]
+    model, _ = load_model(tmp_path / "small" / "model.keras")
+    assert pruning.sparsity_of(model) == pytest.approx(0.5, abs=0.01)
+    codes, said = work("other", ["0.5", "0.75"])
+    assert codes == [2, 2]
+    assert "compression is prune-0.75 there, prune-0.5 here" in said[0][1]
 
 
 def refused(capsys, *arguments):
@@ -230,7 +297,7 @@ TEACHER = ("--teacher", "resnet8", "--teacher-weights", "digits")
         (["--method", "prune", "--channels", "0.5", "--engine", "tfmot"], "has no prune-channels-0.5"),
         (["--method", "qat", "--engine", "tfmot", "--set", "ema=0.9"], "does not know ema"),
         (["--method", "qat", "--engine", "tfmot", "--strategy", "mirrored"], "trains on one device"),
-        (["--method", "qat", "--strategy", "multiworker"], "none or mirrored"),
+        (["--method", "qat", "--strategy", "multiworker"], "expected --workers"),
         (["--method", "qat", "--teacher", "resnet20_cifar"], "a variant's name needs weights"),
         (["--method", "qat", "--teacher-weights", "digits"], "a variant's name needs weights"),
         (["--method", "qat", *TEACHER, "--set", "distillation=0"], "asks no teacher: --set distillation=0.5"),
