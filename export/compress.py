@@ -10,7 +10,7 @@ from pathlib import Path
 from export.cli import add_gate, add_source, open_source, positive
 from keras_resnet import console
 from keras_resnet.cli import add_devices, devices_of
-from keras_resnet.compression.settings import METHODS, PRESERVED, WEIGHT_BITS, Settings, settings
+from keras_resnet.compression.settings import METHODS, PRESERVED, Settings, settings
 from keras_resnet.errors import InputError
 from keras_resnet.training.recipes import get_recipe, override
 
@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
-        "--weight-bits", type=int, metavar="N", help=f"qat: {' or '.join(map(str, WEIGHT_BITS))} (weights alone)"
+        "--weight-bits", type=int, metavar="N", help="qat: 8 for weights and activations (default), 4 for weights alone"
     )
     what.add_argument("--sparsity", metavar="S", help="prune: a share of zeros like 0.5 (default), or 2:4")
     what.add_argument(

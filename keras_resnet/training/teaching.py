@@ -64,8 +64,10 @@ def taught(
     epochs = [*range(min(start[0], recipe.epochs - 1), recipe.epochs)]  # a run may go on behind its last one
     shape = (steps, *pipeline.element_spec[1].shape)
     missing = [epoch for epoch in epochs if _read(folder, epoch, shape) is None]
+    if missing:
+        print(f"asking the teacher about the images of {len(missing)} epochs; its answers stay in {folder}", flush=True)
     ask = tf.function(asked)
-    for epoch in console.progress(missing, "asking the teacher, epoch by epoch", len(missing)):
+    for epoch in console.progress(missing, "epochs that the teacher has seen", len(missing)):
         answers = np.stack([ask(images) for images, _ in batches(epoch, 0).take(steps)])
         with files.writing(_file(folder, epoch), overwrite=True) as temporary:
             np.save(temporary, answers)
