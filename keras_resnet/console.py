@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import platform
 import signal
 import sys
 import tempfile
@@ -72,9 +71,6 @@ def silenced() -> Iterator[None]:
 def import_tensorflow(*others: str) -> None:
     """Imports TensorFlow and Keras without their greetings; commands call it before they touch either.
 
-    oneDNN's kernels are on, which TensorFlow by itself uses on x86 processors with VNNI only: those with AVX2 train
-    convolutions about twice as fast by them. `TF_ENABLE_ONEDNN_OPTS=0` in the environment leaves them off.
-
     Args:
         *others: Keras' backends that the command works with too; its data pipelines are TensorFlow's in any case.
 
@@ -82,8 +78,6 @@ def import_tensorflow(*others: str) -> None:
         InputError: Keras is set to another backend.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if platform.machine() in ("x86_64", "AMD64"):
-        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     with silenced():
         import keras
         import tensorflow as tf

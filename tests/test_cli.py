@@ -1,32 +1,17 @@
 """The commands of keras_resnet as a person types them."""
 
 import json
-import os
-import platform
 from pathlib import Path
 
 import pytest
 
-from keras_resnet import cli, console
+from keras_resnet import cli
 
 
 def _run(capfd, *arguments):
     status = cli.main([str(a) for a in arguments])
     captured = capfd.readouterr()
     return status, captured.out, captured.err
-
-
-@pytest.mark.parametrize(
-    ("machine", "before", "after"),
-    [("x86_64", None, "1"), ("AMD64", None, "1"), ("aarch64", None, None), ("x86_64", "0", "0")],
-)
-def test_commands_use_onednn_on_x86_unless_told_not_to(machine, before, after, monkeypatch):
-    monkeypatch.setattr(platform, "machine", lambda: machine)
-    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
-    if before:
-        monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", before)
-    console.import_tensorflow()
-    assert os.environ.get("TF_ENABLE_ONEDNN_OPTS") == after
 
 
 @pytest.mark.slow
