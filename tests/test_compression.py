@@ -542,6 +542,7 @@ def test_strategies_work_with_compressed_nets(method, digits, tmp_path):
 def test_statistics_of_clustered_nets_average_over_a_quarter_of_an_epoch(mini_spec):
     how, moved = settings("cluster", clusters=4), []
     for steps in (10, 400):  # ten steps at least: momentum 0.9 and 0.99
+        keras.utils.set_random_seed(0)
         model = randomized(build(mini_spec, input_shape=(32, 32, 3)))
         net = methods.forms(model, model, how).model
         net.compile(keras.optimizers.SGD(0.0), "categorical_crossentropy")
@@ -550,7 +551,7 @@ def test_statistics_of_clustered_nets_average_over_a_quarter_of_an_epoch(mini_sp
         also = methods.callbacks(net, how, epochs=1, epoch_steps=steps, done=0)
         net.fit(pixels(8), np.eye(10, dtype="float32")[:8], batch_size=8, callbacks=also, verbose=0)
         moved.append(np.array(mean) - before)
-    assert np.abs(moved[1]).min() > 1e-5
+    assert np.abs(moved[1]).max() > 1e-3
     np.testing.assert_allclose(moved[0], 10 * moved[1], rtol=1e-2)
 
 
