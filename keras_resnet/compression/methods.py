@@ -186,7 +186,7 @@ class SteadyStatistics(keras.callbacks.Callback):
 
     Those of clustered nets decide which cluster a weight is in, and cannot be estimated again behind the training, as
     kernels are folded with them. An average over ten batches, as momentum 0.9 makes it, is too noisy for that: the
-    variances of ResNet-8's first layers were up to a third off, which cost 2 points.
+    variances of ResNet-8's first layers were up to a third off, and 16 clusters lost 2.44 points in place of 1.69.
     """
 
     def __init__(self, epoch_steps: int):
