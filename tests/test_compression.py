@@ -1,6 +1,7 @@
 """Nets in compressed form: rounding, masks, clusters, fewer channels, and their training."""
 
 import dataclasses
+import itertools
 import subprocess
 import sys
 
@@ -553,6 +554,27 @@ def test_statistics_of_clustered_nets_average_over_a_quarter_of_an_epoch(mini_sp
         moved.append(np.array(mean) - before)
     assert np.abs(moved[1]).max() > 1e-3
     np.testing.assert_allclose(moved[0], 10 * moved[1], rtol=1e-2)
+
+
+def test_clusters_learn_in_the_end_as_the_net_that_is_left_computes(mini_spec):
+    images, targets = pixels(8), np.eye(10, dtype="float32")[:8]
+    model = randomized(build(mini_spec, input_shape=(32, 32, 3)))
+    nets = methods.forms(model, model, settings("cluster", clusters=4))
+    nets.model.compile(keras.optimizers.SGD(1e-3), "categorical_crossentropy")
+    also = methods.callbacks(nets.model, settings("cluster"), epochs=5, epoch_steps=2, done=0)
+    variances, differences = [], []
+
+    def note(epoch, logs):
+        for _ in range(5):  # the centroids follow the weights, which stay here
+            learning = nets.model(images, training=True)
+        variances.append(np.array(nets.model.get_layer("conv1_bn").moving_variance))
+        nets.copy(nets.model, nets.twin)
+        differences.append(np.abs(learning - nets.twin(images)).max())
+
+    noting = keras.callbacks.LambdaCallback(on_epoch_end=note)
+    nets.model.fit(images, targets, batch_size=4, epochs=5, callbacks=[*also, noting], verbose=0)
+    assert [np.array_equal(a, b) for a, b in itertools.pairwise(variances)] == [False, False, True, True]
+    assert max(differences[3:]) < 1e-4 < min(differences[:3])
 
 
 def test_a_recipe_that_only_the_builder_can_honour_needs_a_net_of_the_table(trained, recipe, tmp_path):

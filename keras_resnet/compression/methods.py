@@ -176,17 +176,18 @@ def callbacks(
     if settings.sparsity is not None:
         steps = round(PRUNING * epochs * epoch_steps)
         return [pruning.Schedule(model, settings.sparsity, steps, epoch_steps=epoch_steps, done=done)]
-    if settings.method == "qat" and not settings.norms_move:
-        return [FreezeNorms(round(_MOVING * epochs), done // epoch_steps)]
-    return [SteadyStatistics(epoch_steps)] if settings.method == "cluster" else []
+    if settings.norms_move:
+        return []
+    steady = [SteadyStatistics(epoch_steps)] if settings.method == "cluster" else []
+    return [*steady, FreezeNorms(round(_MOVING * epochs), done // epoch_steps)]
 
 
 class SteadyStatistics(keras.callbacks.Callback):
     """Moving statistics are averages over a quarter of an epoch, or ten steps of short ones.
 
-    Those of clustered nets decide which cluster a weight is in, and cannot be estimated again behind the training, as
-    kernels are folded with them. An average over ten batches, as momentum 0.9 makes it, is too noisy for that: the
-    variances of ResNet-8's first layers were up to a third off, and 16 clusters lost 2.44 points in place of 1.69.
+    Those of clustered nets decide which cluster a weight is in, and are frozen in the end, as kernels are folded with
+    them. An average over ten batches, as momentum 0.9 makes it, is too noisy for that: the variances of ResNet-8's
+    first layers were up to a third off.
     """
 
     def __init__(self, epoch_steps: int):
@@ -206,6 +207,10 @@ class FreezeNorms(keras.callbacks.Callback):
 
     There it computes what the engine will compute (arXiv:1806.08342, section 3.2). Scale and offset still learn: the
     optimizer's lists of variables stay as they are.
+
+    Clusters need it more than ranges do. A channel whose folded weights fall between two centroids becomes stronger or
+    weaker; a norm that moves hides that from the training and changes the folding, by which the weights fall elsewhere.
+    Frozen from the beginning, at the full rate, ResNet-8 diverges.
     """
 
     def __init__(self, epoch: int, first_epoch: int = 0):
