@@ -498,7 +498,7 @@ def test_quantization_aware_training_freezes_norms_and_resumes(trained, recipe, 
             marks=pytest.mark.large,
         ),
         (settings("cluster"), {"steps_per_execution": 2, "dropout": 0.1, "optimizer": "adamw", "coupled_decay": False,
-                               "learning_rate": 1e-4, "precision": "mixed_bfloat16"}),
+                               "learning_rate": 1e-4, "precision": "mixed_bfloat16", "epochs": 1}),
     ],
     ids=["qat-remat-ema-accumulation", "cluster-adamw-bf16"],
 )  # fmt: skip
@@ -556,6 +556,7 @@ def test_statistics_of_clustered_nets_average_over_a_quarter_of_an_epoch(mini_sp
     np.testing.assert_allclose(moved[0], 10 * moved[1], rtol=1e-2)
 
 
+@pytest.mark.slow
 def test_clusters_learn_in_the_end_as_the_net_that_is_left_computes(mini_spec):
     images, targets = pixels(8), np.eye(10, dtype="float32")[:8]
     model = randomized(build(mini_spec, input_shape=(32, 32, 3)))

@@ -181,10 +181,10 @@ def test_features_on_a_given_tensor_count_from_it():
     "name",
     [
         "resnet8",
-        *(pytest.param(n, marks=pytest.mark.slow) for n in ("resnet18_a", "resnetv2_18", "resnet10t")),
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("resnet18_a", "resnet10t")),
         *(
             pytest.param(n, marks=pytest.mark.large)
-            for n in ("resnext50_32x4d", "resnet50", "resnet50v2", "resnetrs50")
+            for n in ("resnetv2_18", "resnext50_32x4d", "resnet50", "resnet50v2", "resnetrs50")
         ),
     ],
 )

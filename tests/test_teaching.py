@@ -73,6 +73,7 @@ def test_kept_answers_are_those_of_a_run_that_asks(start, batches, teacher, reci
                 np.testing.assert_allclose(ours[1], theirs[1], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_made_again(batches, teacher, recipe, tmp_path):
     run = functools.partial(teaching.taught, batches, teacher, recipe, steps=STEPS, kept=tmp_path)
     before = values(run(), 2)
@@ -85,6 +86,7 @@ def test_a_damaged_file_is_made_again(batches, teacher, recipe, tmp_path):
     np.testing.assert_array_equal(values(run(), 1)[0][1], before[0][1])
 
 
+@pytest.mark.slow
 def test_other_images_and_other_teachers_have_a_folder_of_their_own(batches, teacher, mini_spec, recipe, tmp_path):
     keras.utils.set_random_seed(1)  # the first test's seed would make the same net where that test is left out
     other = build(mini_spec, input_shape=(32, 32, 3))
