@@ -52,6 +52,5 @@ def begin(model: keras.Model) -> None:
         kernel = layer.kernel if isinstance(layer, WithKernel) else None
         for transform in getattr(layer, "transforms", ()):
             if isinstance(transform, Clusters):
-                values = keras.ops.convert_to_numpy(transform.folded(kernel))
-                transform.centroids.assign(centroids(values, transform.clusters))
+                transform.centroids.assign(centroids(keras.ops.convert_to_numpy(kernel), transform.clusters))
             kernel = transform(kernel)

@@ -12,7 +12,7 @@ from keras_resnet.errors import InputError
 def folded(model: keras.Model) -> keras.Model:
     """The same function without the batch normalisations that follow a convolution or dense layer.
 
-    Clusters and other sets of few values survive a conversion only in kernels that nothing is folded into later.
+    It computes the same with fewer operations, like the file that a converter makes.
 
     Args:
         model: functional, plain; untouched.
@@ -44,7 +44,7 @@ def folded(model: keras.Model) -> keras.Model:
     net = rewriting.cloned(model, clone, call)
     for layer in net.layers:
         old = model.get_layer(layer.name)
-        layer.set_weights(values(old, before[layer.name]) if layer.name in before else old.get_weights())
+        layer.set_weights(_values(old, before[layer.name]) if layer.name in before else old.get_weights())
     return net
 
 
@@ -65,13 +65,8 @@ def _factor(norm: keras.layers.BatchNormalization) -> np.ndarray:
     return gamma / np.sqrt(keras.ops.convert_to_numpy(norm.moving_variance) + norm.epsilon)
 
 
-def values(layer: keras.layers.Layer, norm: keras.layers.BatchNormalization) -> list[np.ndarray]:
-    """Kernel and bias with a norm folded in.
-
-    Args:
-        layer: convolution or dense layer.
-        norm: behind it.
-    """
+def _values(layer: keras.layers.Layer, norm: keras.layers.BatchNormalization) -> list[np.ndarray]:
+    """Kernel and bias with a norm folded in."""
     kernel = keras.ops.convert_to_numpy(layer.kernel)
     bias = [keras.ops.convert_to_numpy(layer.bias)] if layer.use_bias else []
     factor, mean = _factor(norm), keras.ops.convert_to_numpy(norm.moving_mean)

@@ -157,9 +157,6 @@ class Clusters(keras.layers.Layer):
     A centroid is the mean of the weights that are nearest to it: every training step is a step of Lloyd's algorithm on
     the weights that the optimizer keeps, which get the gradients of what stands for them.
 
-    In front of a norm (`before`) the weights are compared as they are with the norm folded in, as a converter leaves
-    them: the norm goes on normalising, without which deep nets do not train, and the folded kernel has few values.
-
     Args:
         clusters: how many, from 2.
         **kwargs: Keras'.
@@ -169,25 +166,6 @@ class Clusters(keras.layers.Layer):
         """Takes the settings."""
         super().__init__(**{"dtype": "float32", **kwargs})
         self.clusters = clusters
-        self._factor = None
-
-    def before(self, norm: keras.layers.BatchNormalization) -> None:
-        """Clusters what the kernel is with a norm folded in. It is not saved: files hold folded nets.
-
-        Args:
-            norm: built, behind the convolution.
-        """
-        self._factor = functools.partial(
-            _folding_factor, norm
-        )  # as an attribute the norm would be a part of this layer
-
-    def folded(self, kernel):
-        """The kernel whose values are clustered.
-
-        Args:
-            kernel: the layer's own.
-        """
-        return kernel if self._factor is None else kernel * self._factor()
 
     def build(self, kernel_shape) -> None:
         """Makes the centroids; `clustering.begin` gives them their first values."""
@@ -197,19 +175,18 @@ class Clusters(keras.layers.Layer):
 
     def call(self, kernel, training=None):
         """Replaces the weights."""
-        flat = ops.stop_gradient(ops.reshape(self.folded(kernel), (-1,)))
+        flat = ops.stop_gradient(ops.reshape(kernel, (-1,)))
         nearest = self._nearest(flat)
         if training:
             counts = ops.segment_sum(ops.ones_like(flat), nearest, self.clusters)
             sums = ops.segment_sum(flat, nearest, self.clusters)
             self.centroids.assign(ops.where(counts > 0, sums / ops.maximum(counts, 1.0), self.centroids))
         chosen = ops.reshape(ops.take(self.centroids, nearest), kernel.shape)
-        chosen = chosen if self._factor is None else chosen / self._factor()
         return kernel + ops.stop_gradient(chosen - kernel)
 
     def exactly(self, kernel):
-        """The centroids themselves, without the rounding of the sum that lets gradients pass, and for a folded net."""
-        nearest = self._nearest(ops.reshape(self.folded(ops.convert_to_tensor(kernel)), (-1,)))
+        """The centroids themselves, without the rounding of the sum that lets gradients pass."""
+        nearest = self._nearest(ops.reshape(ops.convert_to_tensor(kernel), (-1,)))
         return ops.reshape(ops.take(self.centroids, nearest), kernel.shape)
 
     def _nearest(self, flat):
@@ -219,13 +196,6 @@ class Clusters(keras.layers.Layer):
     def get_config(self) -> dict[str, object]:
         """The arguments."""
         return {**super().get_config(), "clusters": self.clusters}
-
-
-def _folding_factor(norm: keras.layers.BatchNormalization):
-    """What folding multiplies output channels with; never 0, as it is divided by."""
-    gamma = norm.gamma if norm.scale else 1.0
-    factor = ops.stop_gradient(gamma * ops.rsqrt(norm.moving_variance + norm.epsilon))
-    return ops.where(ops.abs(factor) < _LEAST, _LEAST, factor)
 
 
 class WithKernel:

@@ -95,10 +95,10 @@ class Settings:
     def norms_move(self) -> bool:
         """Whether batch normalisation learns to the end, and is estimated once more there.
 
-        The others freeze it: ranges and clusters must be learnt for the norms that stay. Kernels of 4 bits jump from
-        step to step as long as they are trained, faster than moving statistics follow.
+        Integer nets freeze it: ranges must be learnt for the norms that stay. Kernels of few values jump from step to
+        step as long as they are trained, faster than moving statistics follow.
         """
-        return self.method == "prune" or (self.method == "qat" and self.weight_bits < 8)
+        return self.method != "qat" or self.weight_bits < 8
 
     def to_json(self) -> dict[str, object]:
         """The fields as JSON types."""
