@@ -12,7 +12,7 @@ from keras_resnet.errors import InputError
 def folded(model: keras.Model) -> keras.Model:
     """The same function without the batch normalisations that follow a convolution or dense layer.
 
-    It computes the same with fewer operations, like the file that a converter makes.
+    It has fewer operations, as in the file that a converter makes.
 
     Args:
         model: functional, plain; untouched.

@@ -28,7 +28,7 @@ _RECIPE = Recipe(
     nesterov=True,
     coupled_decay=True,
     weight_decay=1e-4,
-    # Without batch statistics steep batches can end a training: on digits seed 0 stayed at chance without clipping.
+    # Without batch statistics steep batches can end a training: on digits seed 0 fell to chance without clipping.
     clip_norm=5.0,
     freeze_bn=True,  # statistics of few images are worse than those of the many that the weights have seen
     head_epochs=5.0,
