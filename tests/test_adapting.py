@@ -173,12 +173,12 @@ def test_state_dicts_are_recognised(name):
     assert looks_like({key: np.empty(shape, "f") for key, shape in TIMM[name].items()}) == [name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
         *("resnet18", "resnet18_c", "resnet50", "resnet8", "resnetv2_18", "resnet20_cifar_b", "wrn_16_4_cifar"),
-        *("resnet18d", pytest.param("resnet50_v1_5", marks=pytest.mark.slow)),
-        *(pytest.param(n, marks=pytest.mark.slow) for n in ("resnet50v2", "seresnet50", "resnext50_32x4d")),
+        *("resnet18d", "resnet50_v1_5", "resnet50v2", "seresnet50", "resnext50_32x4d"),
     ],
 )
 def test_our_files_are_recognised(name):
@@ -193,6 +193,7 @@ def test_other_tensors_look_like_nothing():
     assert looks_like({"a": np.zeros(3), "conv9_block1_1_conv/kernel": np.zeros((3, 3, 4, 4))}) == []
 
 
+@pytest.mark.slow
 def test_the_wrong_net_is_named(tmp_path):
     safetensors.numpy.save_file(_ours("resnet18d"), tmp_path / "w.safetensors")
     with pytest.raises(InputError, match="does not fit resnet18: .*The file looks like resnet18d"):

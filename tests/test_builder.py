@@ -34,7 +34,7 @@ def test_layers_are_those_of_keras_applications_in_their_order(peer, top):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("peer", ["ResNet50", pytest.param("ResNet50V2", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("peer", ["ResNet50", "ResNet50V2"])
 def test_outputs_are_those_of_keras_applications(peer):
     theirs = getattr(keras.applications, peer)(weights=None)
     ours = getattr(keras_resnet, peer)(weights=None)
@@ -95,6 +95,7 @@ def test_positions_of_the_projections(name, projections):
     assert [layer.name.removesuffix("_0_conv") for layer in model.layers if "_0_conv" in layer.name] == projections
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "taps"),
     [
@@ -112,6 +113,7 @@ def test_stage_taps_have_the_stride_they_are_named_by(name, taps):
     assert {stride: tensor.shape[1] for stride, tensor in stage_taps(build(name)).items()} == taps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", [keras.applications, keras_resnet])
 def test_stage_taps_are_right_where_the_last_block_strides(package):
     model = package.ResNet50V2(weights=None)
@@ -149,11 +151,12 @@ def test_head_stays_in_float32_under_mixed_precision(half):
 @pytest.mark.parametrize(
     "name",
     [
-        *("resnet20_cifar", "resnet8", "resnet18", "resnetv2_18"),
+        "resnet8",
         *(
             pytest.param(name, marks=pytest.mark.slow)
-            for name in ("plain18", "resnet50_v1_5", "resnet50v2", "resnext50_32x4d", "wide_resnet50_2", "resnet18d",
-                         "seresnet50", "resnetrs50", "resnet10t", "wrn_16_4_cifar", "resnetv2_164_cifar")
+            for name in ("resnet20_cifar", "resnet18", "resnetv2_18", "plain18", "resnet50_v1_5", "resnet50v2",
+                         "resnext50_32x4d", "wide_resnet50_2", "resnet18d", "seresnet50", "resnetrs50", "resnet10t",
+                         "wrn_16_4_cifar", "resnetv2_164_cifar")
         ),
     ],
 )  # fmt: skip

@@ -26,6 +26,7 @@ def test_evaluate_prints_and_writes_the_figures(capfd):
     assert scores["temperature"] > 0
 
 
+@pytest.mark.slow
 def test_evaluate_on_a_folder_notes_other_labels(image_folder, capfd):
     status, _, err = _run(
         capfd, "evaluate", "--model", "resnet8", "--weights", "digits", "--dataset", image_folder, "--json", "e.json"

@@ -67,6 +67,7 @@ def test_activations_are_rounded_as_by_numpy(low, high, bits):
     assert len(np.unique(found)) == 2**bits
 
 
+@pytest.mark.slow
 def test_a_range_is_the_mean_of_the_first_batches_and_holds_zero():
     layer = FakeQuantize(momentum=0.99)
     for low, high in ((1.0, 2.0), (-4.0, 4.0)):
@@ -165,6 +166,7 @@ def test_ranges_are_where_an_integer_engine_has_tensors(mini_spec):
     assert net.layers[-1].name == "predictions_softmax"
 
 
+@pytest.mark.slow
 def test_pre_activation_norms_become_depthwise_convolutions():
     model = randomized(build("resnetv2_20_cifar"))
     net = rewriting.compressed(model, lambda layer: [], bits=8)
@@ -205,6 +207,7 @@ def test_what_cannot_be_quantized_is_named(model, message):
         methods.refuse(model(), settings("qat"))
 
 
+@pytest.mark.slow
 def test_integer_nets_are_saved_and_loaded(mini_spec, tmp_path):
     model = randomized(build(mini_spec, input_shape=(32, 32, 3)))
     for name in ("sparsity", None):
@@ -217,6 +220,7 @@ def test_integer_nets_are_saved_and_loaded(mini_spec, tmp_path):
         assert not rewriting.is_quantized(model)
 
 
+@pytest.mark.slow
 def test_folding_changes_nothing_but_the_graph():
     model = randomized(build("resnet18", classes=10, input_shape=(64, 64, 3)))
     folded = folding.folded(model)
@@ -260,6 +264,7 @@ def test_patterns_hold_in_every_group_of_input_channels():
     assert (half >= mask).all()
 
 
+@pytest.mark.slow
 def test_what_was_removed_stays_removed(mini_spec):
     model = build(mini_spec)
     net = methods.forms(model, model, settings("prune", sparsity="0.8")).model
@@ -319,6 +324,7 @@ def test_there_must_be_something_to_preserve(mini_spec):
 # ---- channels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "count"),
     [("resnet20_cifar", 9), ("resnetv2_20_cifar", 9), ("resnet50", 32), ("resnext50_32x4d", 0), ("resnet50d", 34)],
@@ -352,6 +358,7 @@ def test_removing_channels_that_nobody_reads_changes_nothing():
         assert sizes[kept[span.first]].mean() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.75, 0.5, 0.3])
 def test_channels_go_until_the_share_is_reached(share):
     model = build("resnet20_cifar")
@@ -368,6 +375,7 @@ def test_channels_go_until_the_share_is_reached(share):
         channels.choose(model, 0.01, sizes)
 
 
+@pytest.mark.slow
 def test_reconstruction_is_least_squares(mini_spec):
     model = randomized(build(mini_spec, input_shape=(16, 16, 3)))
     kept = {span.first: np.arange(2) for span in channels.spans(model)}
@@ -547,6 +555,7 @@ def test_a_recipe_that_only_the_builder_can_honour_needs_a_net_of_the_table(trai
         train(dataclasses.replace(recipe, dropout=0.1), nets=nets, run_dir=tmp_path / "run", verbose=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["flat", "ensemble"])
 def test_another_net_teaches(trained, recipe, digits, kind):
     """Its norms are folded where it can be rewritten; its answers stay."""

@@ -63,6 +63,7 @@ def test_cifar_records_are_planes_of_rgb(tmp_path):
     assert pixels[1, 5, 7, 2] == rows[1, 1 + 2 * 1024 + 5 * 32 + 7]
 
 
+@pytest.mark.slow
 def test_cifar_takes_the_folder_or_the_one_above(fake_cifar):
     for folder in (fake_cifar, fake_cifar / "cifar-10-batches-bin"):
         dataset = load_dataset("cifar10", folder)
@@ -91,6 +92,7 @@ def test_cifar100_names_its_classes_in_their_order():
     assert (classes[0], classes[54], classes[99]) == ("apple", "orchid", "worm")
 
 
+@pytest.mark.slow
 def test_cifar100_is_loaded_whole(tmp_path):
     folder = tmp_path / "cifar-100-binary"
     folder.mkdir()
@@ -516,6 +518,7 @@ def test_erasing_covers_a_rectangle_of_the_area_asked_for_in_every_second_image(
         assert (mask == (mask.any(axis=1)[:, None] & mask.any(axis=0))).all()
 
 
+@pytest.mark.slow
 def test_repeats_are_copies_with_augmentations_of_their_own(digits):
     row = get_augmentation("crop-flip")
     plain = [y.numpy() for _, y in training_batches(digits.train, 60, seed=1, repeats=3).take(20)]

@@ -34,6 +34,7 @@ def test_ten_crops_are_corners_centre_and_their_mirror_images():
         np.testing.assert_array_equal(crop[:, :, ::-1], mirrored)
 
 
+@pytest.mark.slow
 def test_ten_crops_against_numpy(digits_runner, few):
     """Padding, cutting, preprocessing and averaging written out."""
     padded = np.pad(few.images, ((0, 0), (4, 4), (4, 4), (0, 0)))
@@ -59,6 +60,7 @@ def test_ten_crops_of_files_are_cut_out_of_a_larger_square(image_folder):
     np.testing.assert_allclose(outputs(KerasRunner(model), one, views=Views(crops=10))[0], expected, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_scales_pool_over_the_whole_image(digits_runner, few):
     found = outputs(digits_runner, few, views=Views(scales=(32, 48), flip=True))
     twin = keras.models.clone_model(digits_runner.model, input_tensors=keras.Input((None, None, 3)))
@@ -187,6 +189,7 @@ def test_noise_has_the_strength_of_the_paper():
     assert hit.mean() == pytest.approx(0.07, rel=0.1)
 
 
+@pytest.mark.slow
 def test_assessment_of_an_ensemble(digits, digits_runner, few):
     noisy = keras.models.clone_model(digits_runner.model)
     rng = np.random.default_rng(0)
@@ -214,6 +217,7 @@ def test_logits_are_said_to_be_logits(digits, few):
     assert found.temperature is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("average", ["probabilities", "logits"])
 def test_views_of_a_net_without_softmax_are_those_of_the_net_with_it(average, digits_runner, few):
     model = keras_resnet.build("resnet8", weights="digits", classifier_activation=None)
@@ -232,6 +236,7 @@ def test_members_must_fit_each_other(digits, digits_runner, few):
         assess([Member("a", digits_runner, few), Member("b", digits_runner, others)])
 
 
+@pytest.mark.slow
 def test_the_command_writes_figures_and_page(capsys, tmp_path):
     arguments = ["evaluate", "--ensemble", "resnet8:digits", "resnet8:digits", "--dataset", "digits", "--limit", "50"]
     arguments += ["--per-class", "--corruptions", "jpeg", "--json", "a.json", "--report", "a.html"]

@@ -35,6 +35,7 @@ def logits_of(name: str, **how) -> np.ndarray:
     return keras_resnet.build(name, classifier_activation=None, **how)
 
 
+@pytest.mark.slow
 def test_cam_is_the_exact_decomposition_of_the_logit(net, prepared):
     expected = logits_of("resnet8", weights="digits").predict(prepared, verbose=0)
     bias = net.model.get_layer("predictions").bias.numpy()
@@ -76,6 +77,7 @@ def test_slopes_against_finite_differences(net, prepared):
         assert found[place] == pytest.approx(float(difference), abs=0.05 + 0.05 * abs(float(difference)))
 
 
+@pytest.mark.slow
 def test_integrated_gradients_are_complete(net, prepared):
     classes = np.array([0, 3])
     maps, errors = integrated_gradients(net, prepared[:2], classes, -1.0)
@@ -129,6 +131,7 @@ def test_occlusion_against_a_loop(digits_runner, images):
 _SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("integrated-gradients", "smoothgrad")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["cam", "grad-cam", "grad-cam++", *_SLOW])
 def test_a_randomised_net_gives_another_map(method, digits_runner, images):
     """Sanity check of Adebayo et al. 2018, arXiv:1810.03292: a map that ignores the weights explains nothing."""
@@ -144,6 +147,7 @@ def test_a_randomised_net_gives_another_map(method, digits_runner, images):
     assert other < 0.7
 
 
+@pytest.mark.slow
 def test_nested_models_and_preprocessing_layers(digits_runner, images):
     """The same map, however the model is put together."""
     backbone = keras.Model(digits_runner.model.input, digits_runner.model.get_layer("avg_pool").input, name="backbone")
@@ -235,6 +239,7 @@ def photo(tmp_path, digits):
 MODEL = ["explain", "--model", "resnet8", "--weights", "digits"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_the_command_draws(method, photo, tmp_path, capsys):
     assert cli.main([*MODEL, str(photo), "--method", method, "-o", "out.png", "--top", "2"]) == 0

@@ -75,6 +75,7 @@ def test_ten_classes_become_three(cache):
     build("resnet10t", weights="hf://timm/resnet10t.c3_in1k", weights_match="adapt", classes=3, input_shape=(64, 64, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "config", "said"),
     [

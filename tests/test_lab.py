@@ -41,6 +41,7 @@ def copied(source: keras.Model, target: keras.Model) -> keras.Model:
     return target
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "changes"), [("original", {}), ("full pre-activation", {"preactivation": True})])
 def test_published_units_are_those_of_the_table(kind, changes, images):
     model = net(units.ORDERS[kind])
@@ -107,6 +108,7 @@ def test_halves_dropout_and_orders_against_numpy(images):
     ]
 
 
+@pytest.mark.slow
 def test_gradient_norms_are_what_a_step_of_sgd_moves():
     model = units.build(TINY, units.ORDERS["original"], classes=5, input_shape=(8, 8, 3))
     images = np.random.default_rng(0).normal(size=(5, 8, 8, 3)).astype("f")
@@ -184,6 +186,7 @@ def fake_training(monkeypatch, errors: dict[str, float]) -> None:
     monkeypatch.setattr(degradation, "train_all", made)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("deep_plain", "deep_residual", "passed"), [(0.5, 0.2, True), (0.21, 0.2, False), (0.5, 0.4, False)]
 )

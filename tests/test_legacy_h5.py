@@ -128,6 +128,7 @@ def test_weights_of_mlperf_tiny_fit_no_other_net():
         build("resnet20_cifar", weights=MLPERF_TINY)
 
 
+@pytest.mark.slow
 def test_public_files_are_recognised_by_their_hash(notop, tmp_path, monkeypatch):
     import dataclasses
     import hashlib
@@ -162,6 +163,7 @@ def _replace(root, **dataset):
         group.create_dataset(name, **dataset)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [

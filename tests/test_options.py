@@ -1,5 +1,6 @@
 """What `build` may change about a variant: resolution, features, rank, regularisation, norms, names."""
 
+import dataclasses
 import itertools
 
 import keras
@@ -43,12 +44,12 @@ def _images(*shape, seed=0):
 # --- Resolution
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dilate", list(itertools.product((False, True), repeat=3)))
 @pytest.mark.parametrize(
     "name",
     [
-        "resnet18",
-        pytest.param("resnet18d", marks=pytest.mark.slow),
+        *("resnet18", "resnet18d"),
         *(pytest.param(n, marks=pytest.mark.large) for n in ("resnet50", "resnet50v2")),
     ],
 )
@@ -118,6 +119,7 @@ def test_what_a_variant_cannot_honour_is_refused_by_name(name, arguments, said):
 # --- Features
 
 
+@pytest.mark.slow
 def test_features_are_a_dict_by_stride_with_the_weights_of_the_whole_net(tmp_path):
     whole = _randomized(build("resnet18", classes=7, input_shape=(64, 64, 3)))
     keras_resnet.save_weights(whole, tmp_path / "w.safetensors")
@@ -131,6 +133,7 @@ def test_features_are_a_dict_by_stride_with_the_weights_of_the_whole_net(tmp_pat
     np.testing.assert_allclose(maps[8], expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output_stride", [32, 8])
 def test_features_keep_their_keys_through_load_model(tmp_path, output_stride):
     model = build("resnet10t", features=(4, 8), input_shape=(64, 64, 3), output_stride=output_stride)
@@ -180,8 +183,7 @@ def test_features_on_a_given_tensor_count_from_it():
 @pytest.mark.parametrize(
     "name",
     [
-        "resnet8",
-        *(pytest.param(n, marks=pytest.mark.slow) for n in ("resnet18_a", "resnet10t")),
+        *("resnet8", "resnet18_a", "resnet10t"),
         *(
             pytest.param(n, marks=pytest.mark.large)
             for n in ("resnetv2_18", "resnext50_32x4d", "resnet50", "resnet50v2", "resnetrs50")
@@ -189,8 +191,9 @@ def test_features_on_a_given_tensor_count_from_it():
     ],
 )
 def test_sequences_and_volumes(name, rank, tmp_path):
-    model = _randomized(build(name, rank=rank, input_shape=(*(32,) * rank, 2), classes=4))
-    flat = build(name, input_shape=(32, 32, 2), classes=4)
+    spec = dataclasses.replace(SPECS[name], width=16)  # a volume's kernels have 27 weights for each pair of channels
+    model = _randomized(build(spec, rank=rank, input_shape=(*(32,) * rank, 2), classes=4))
+    flat = build(spec, input_shape=(32, 32, 2), classes=4)
     named = {v.path: v.shape for v in flat.variables}
     for variable in model.variables:  # the same names; kernels of the same size along every axis
         shape = named.pop(variable.path)
@@ -205,6 +208,7 @@ def test_sequences_and_volumes(name, rank, tmp_path):
     np.testing.assert_allclose(again.predict_on_batch(signals), model.predict_on_batch(signals), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_sequence_is_an_image_of_one_row():
     """A 2-D net whose 3x3 kernels are zero beside their middle row computes the 1-D net."""
     sequence = _randomized(build("resnet18_a", rank=1, input_shape=(64, 3), include_top=False, pooling="avg"))
@@ -270,6 +274,7 @@ def test_other_activations_are_everywhere_and_max_pools_never_see_a_border_of_ze
     np.testing.assert_array_equal(below(negative), np.full((1, 8, 8, 64), -0.2, "f"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "groups"),
     [("resnet18", {32}), ("resnet8", {8, 16, 32}), ("resnet10t", {4, 16, 32}), ("resnet8_26", {1, 2, 4})],

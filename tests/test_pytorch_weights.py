@@ -83,6 +83,7 @@ def test_norms_of_pre_activation_nets_count_from_the_one_before(tmp_path):
     np.testing.assert_array_equal(model.get_layer("predictions").kernel.numpy().T, head)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -164,6 +165,7 @@ def test_prefixes_stay_out_of_exported_files_and_do_not_hinder_loading(tmp_path)
         assert all(np.array_equal(x, y) for x, y in zip(model.get_weights(), again.get_weights(), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "layout", "said"),
     [

@@ -88,6 +88,7 @@ def test_smoothing_is_that_of_pillow(picture):
     assert np.abs(received.astype(int) - np.asarray(Image.blend(smooth, Image.fromarray(picture), 0.1))).max() <= 1
 
 
+@pytest.mark.slow
 def test_draws_decide_everything(picture):
     rng = np.random.default_rng(0)
     images = tf.constant(np.repeat(picture[None], 60, 0))
@@ -112,6 +113,7 @@ def test_every_operation_is_drawn_equally_often(picture):
         np.testing.assert_array_equal(image, expected[number * len(expected) // count])
 
 
+@pytest.mark.slow
 def test_magnitudes_are_normally_distributed_about_theirs(picture):
     """Solarize at level a inverts what is brighter than 256 (1 - a): its threshold tells the level."""
     solarize = list(OPERATIONS).index("solarize")

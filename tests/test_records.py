@@ -216,6 +216,7 @@ def test_imagenet_is_a_folder_with_a_name(folder):
         load_dataset("imagenet")
 
 
+@pytest.mark.slow
 def test_sets_of_tensorflow_datasets(tmp_path):
     tfds = pytest.importorskip("tensorflow_datasets", reason="tensorflow-datasets is not installed: extra 'datasets'")
 

@@ -85,6 +85,7 @@ def test_layers_that_would_act_twice_are_refused():
         rematerialise(model)
 
 
+@pytest.mark.slow
 def test_what_is_saved_is_plain(tmp_path):
     model = build("resnet8")
     fuse(model)

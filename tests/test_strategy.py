@@ -150,6 +150,7 @@ def test_workers_with_different_recipes_name_each_other(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mix", [None, make_mix(0.2, 1.0)])
 def test_the_workers_shares_are_the_batch_of_one_machine(digits, mix):
     arguments = {"seed": 0, "augment": get_augmentation("affine"), "classes": 10, "mix": mix}

@@ -52,6 +52,7 @@ def values(pipeline, count):
     return [(x.numpy(), y.numpy()) for x, y in pipeline.take(count)]
 
 
+@pytest.mark.slow
 def test_targets_get_their_share(batches, teacher, recipe):
     found = values(teaching.taught(batches, teacher, recipe, steps=STEPS), 2)
     for (images, targets), (plain, labels) in zip(found, values(batches(0, 0), 2), strict=True):
@@ -59,6 +60,7 @@ def test_targets_get_their_share(batches, teacher, recipe):
         np.testing.assert_allclose(targets, 0.75 * labels + 0.25 * np.asarray(teacher(plain)), atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", [(0, 0), (1, 2), (3, 0)])  # the last has its epochs behind it
 def test_kept_answers_are_those_of_a_run_that_asks(start, batches, teacher, recipe, tmp_path):
     how = {"steps": STEPS, "start": start}

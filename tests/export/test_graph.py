@@ -34,6 +34,7 @@ def pixels():
     return np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), np.uint8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PREPROCESS)
 def test_raw_input_equals_the_training_pipelines_preprocessing(model, pixels, name):
     prepared = graph.prepare(model, PREPROCESS[name], artifact("tflite:float32", input="raw"))
@@ -41,6 +42,7 @@ def test_raw_input_equals_the_training_pipelines_preprocessing(model, pixels, na
     np.testing.assert_allclose(received, model.predict_on_batch(PREPROCESS[name](pixels)), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_raw_input_of_one_and_four_channels():
     for channels in (1, 4):
         net = build("resnet8", input_shape=(8, 8, channels), classes=3)
@@ -169,6 +171,7 @@ def test_what_only_flex_has_is_named_before_a_conversion(layer, operation):
     assert operation in found
 
 
+@pytest.mark.slow
 def test_plain_and_bilinear_nets_need_no_flex():
     image = keras.Input((16, 16, 3))
     resized = keras.layers.Resizing(20, 20)(image)
@@ -185,6 +188,7 @@ def test_a_target_refuses_flex_before_converting(tmp_path, source):
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wanted", [PREPROCESS["none"], PREPROCESS["caffe"], PREPROCESS["cifar10"]])
 def test_pixels_from_minus_one_to_one_give_the_same_answer(model, pixels, wanted):
     prepared = graph.prepare(model, wanted, artifact("tflite:float32", input="tf"))
