@@ -23,6 +23,7 @@ import itertools
 import json
 import os
 import queue
+import signal
 import statistics
 import subprocess
 import sys
@@ -38,6 +39,7 @@ import numpy as np  # noqa: E402
 from keras_resnet import console  # noqa: E402
 
 _ROUNDS = 7
+_children: list[subprocess.Popen] = []
 HERE = Path(__file__).resolve().parent
 EPOCHS = {"resnet8": 20, "resnet20_cifar": 10, "resnetv2_20_cifar": 10}  # the smallest net has the least to spare
 NETS = tuple(EPOCHS)
@@ -107,8 +109,12 @@ def run(net: str, engine: str, case: Case, args: argparse.Namespace) -> list[dic
         command += ["--teacher", TEACHERS[net], "--teacher-weights", "cifar10"] if net in TEACHERS else []
         command += ["--answers", str(args.runs / "answers"), "-o", str(folder), "--resume"]
         print("$", " ".join(command[1:]), flush=True)
-        with (args.runs / f"{folder.name}.log").open("a", encoding="utf-8") as log:
-            status = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT).returncode
+        with (
+            (args.runs / f"{folder.name}.log").open("a", encoding="utf-8") as log,
+            subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT) as child,
+        ):
+            _children.append(child)
+            status = child.wait()
         if status not in (0, 1) or not result.is_file():
             print(f"{net} {engine} {case.what}: exit status {status}, see {folder}.log", file=sys.stderr)
             return []
@@ -156,6 +162,13 @@ def run_all(wanted: list[tuple[str, str, Case]], args: argparse.Namespace) -> li
 
     with ThreadPoolExecutor(args.jobs) as pool:
         return list(pool.map(one, wanted))
+
+
+def stop(number: int, _: object) -> None:
+    """SIGTERM reaches this process only: the trainings write their checkpoints when they are told as well."""
+    for child in _children:
+        child.send_signal(number)  # does nothing to one that has ended
+    raise SystemExit(128 + number)  # rows that wait are not begun: `map` cancels them
 
 
 def processor() -> str:
@@ -233,6 +246,7 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="benchmarks/compression.json, for the README")
     args = parser.parse_args()
     args.runs.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, stop)
     chosen = [case for case in CASES if not args.case or case.what in args.case]
     wanted = rows(args.net or list(NETS), args.engine or ["native", "tfmot"], chosen)
     files = run_all(wanted, args)
