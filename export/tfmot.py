@@ -24,7 +24,7 @@ from keras_resnet.builder import build
 from keras_resnet.compression import folding, methods, rewriting
 from keras_resnet.compression.layers import FakeQuantize
 from keras_resnet.compression.settings import Settings
-from keras_resnet.errors import InputError
+from keras_resnet.errors import GateError, InputError
 from keras_resnet.saving import save_model
 from keras_resnet.specs import SPECS
 from keras_resnet.training import run
@@ -136,7 +136,8 @@ def train(
         Seconds of the training.
 
     Raises:
-        InputError: the child failed; its last words are in the message.
+        GateError: the training diverged.
+        InputError: the child failed otherwise; its last words are in the message.
     """
     start, checkpoints, result = source.model, (folder / "checkpoints").absolute(), folder / run.RESULT
     if result.is_file():
@@ -181,10 +182,12 @@ def _run(place: Path) -> None:
             return
         words.seek(0)
         said = [line for line in words.read().splitlines() if line.strip() and not line.startswith("WARNING")]
+    last = (said or ["no message"])[-1].strip()
+    said_so = last.startswith("error: ")  # by `console.run`: a traceback ends with the same status
+    if child.returncode == console.FAILED and said_so:
+        raise GateError(last.removeprefix("error: "))
     died = f"died of signal {-child.returncode}" if child.returncode < 0 else "failed"
-    raise InputError(
-        f"the training by tensorflow-model-optimization {died}: {(said or ['no message'])[-1].strip()[:500]}"
-    )
+    raise InputError(f"the training by tensorflow-model-optimization {died}: {last[:500]}")
 
 
 def _moved_back(start: keras.Model, settings: Settings, values: dict[str, np.ndarray]) -> keras.Model:

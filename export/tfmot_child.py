@@ -22,6 +22,7 @@ import tf_keras
 from tensorflow_model_optimization.python.core.clustering.keras.cluster_config import GradientAggregation
 
 from export.tfmot import JOB, TEACHER, TRAINED, WEIGHTS
+from keras_resnet import console
 from keras_resnet.builder import assemble
 from keras_resnet.compression.methods import PRUNING
 from keras_resnet.compression.pruning import interval
@@ -29,7 +30,7 @@ from keras_resnet.compression.settings import Settings, parse_sparsity
 from keras_resnet.data import joined, load_dataset, training_batches
 from keras_resnet.data.augment import get_augmentation
 from keras_resnet.data.mixing import make_mix
-from keras_resnet.errors import InputError
+from keras_resnet.errors import GateError, InputError
 from keras_resnet.preprocessing import PREPROCESS
 from keras_resnet.saving import load_model
 from keras_resnet.specs import get_spec
@@ -119,6 +120,19 @@ class _Lines(tf_keras.callbacks.Callback):
         print(f"Epoch {epoch + 1}/{epochs}  {seconds:.0f} s  {figures}{rest}", flush=True)
 
 
+class _Finite(tf_keras.callbacks.Callback):
+    """Ends a training that has diverged."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not np.isfinite(logs["loss"]):
+            rate = float(self.model.optimizer.learning_rate)
+            where = f"epoch {self.epoch + 1}, step {batch + 1}, at learning rate {rate:.3g}"
+            raise GateError(f"the loss was not finite in {where}: lower learning_rate or raise warmup_epochs")
+
+
 class _Checkpoints(tf_keras.callbacks.Callback):
     """Weights, masks, ranges and the optimizer's state, after every epoch.
 
@@ -187,11 +201,18 @@ def _prune(twin, settings: Settings, steps: int):
 
 
 def _cluster(twin, settings: Settings, steps: int):
-    start = tfmot.clustering.keras.CentroidInitialization.LINEAR
+    # k-means++ costs less at the beginning than evenly spread centroids. The default aggregation, the sum over all
+    # weights of a cluster, diverges at a rate that moves the weights themselves.
+    start = tfmot.clustering.keras.CentroidInitialization.KMEANS_PLUS_PLUS
     how = {"number_of_clusters": settings.clusters, "cluster_centroids_init": start}
-    # The default, the sum over all weights of a cluster, diverges at any rate that moves the weights themselves.
     how["cluster_gradient_aggregation"] = GradientAggregation.AVG
-    return tfmot.clustering.keras.cluster_weights(twin, **how), []
+
+    def wrapped(layer):
+        # Of a whole model tfmot wraps the norms as well, and its wrapper does not pass `training` on: they would
+        # normalise by moving statistics that stand still, and ResNet-8 diverges within ten steps.
+        return tfmot.clustering.keras.cluster_weights(layer, **how) if hasattr(layer, "kernel") else layer
+
+    return tf_keras.models.clone_model(twin, clone_function=wrapped), []
 
 
 _METHODS = {"qat": _qat, "prune": _prune, "cluster": _cluster}
@@ -265,7 +286,7 @@ def main(place: Path) -> None:
         initial_epoch=checkpoints.epoch,
         epochs=recipe.epochs,
         steps_per_epoch=steps,
-        callbacks=[*callbacks, checkpoints, _Lines()],
+        callbacks=[_Finite(), *callbacks, checkpoints, _Lines()],
         shuffle=False,
         verbose=0,
     )
@@ -303,4 +324,4 @@ def _leave_with_the_parent() -> None:
 
 if __name__ == "__main__":
     threading.Thread(target=_leave_with_the_parent, daemon=True).start()
-    main(Path(sys.argv[1]))
+    sys.exit(console.run(lambda: main(Path(sys.argv[1]))))

@@ -245,6 +245,36 @@ def test_the_twin_of_tfmot(method, tmp_path, capfd):
     assert isinstance(model, keras.Model)
 
 
+NORMS = """
+import numpy as np, tf_keras
+from export import tfmot_child
+from keras_resnet.compression.settings import settings
+
+twin = tfmot_child.build_twin({"spec": "resnet8", "image_shape": (32, 32, 3), "classes": 10})
+model, _ = tfmot_child._METHODS["cluster"](twin, settings("cluster"), 1)
+norm = model.get_layer("conv1_bn")
+before = norm.moving_mean.numpy()
+model.compile(tf_keras.optimizers.SGD(0.01), "sparse_categorical_crossentropy")
+model.train_on_batch(np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype("f"), np.arange(4))
+assert abs(norm.moving_mean.numpy() - before).max() > 0
+"""
+
+
+@pytest.mark.slow
+def test_norms_of_a_clustered_twin_train():
+    """tfmot's own wrapper of a whole model leaves them in inference mode, and the training diverges."""
+    if not importlib.util.find_spec("tensorflow_model_optimization"):
+        pytest.skip("tensorflow-model-optimization is not installed")
+    subprocess.run([sys.executable, "-c", NORMS], check=True)
+
+
+@pytest.mark.large
+def test_a_twin_that_diverges_is_said(tmp_path, capsys):
+    command = [*FAST, "--method", "prune", "--engine", "tfmot", "-o", "small", "--set", "learning_rate=1e6"]
+    assert compress.main(command) == 1
+    assert "error: the loss was not finite in epoch 1, step" in capsys.readouterr().err
+
+
 @pytest.mark.large
 def test_two_workers_compress_together(tmp_path):
     """Both train, the first one exports; the control: they will not train different compressions."""
