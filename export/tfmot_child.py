@@ -25,7 +25,7 @@ from export.tfmot import JOB, TEACHER, TRAINED, WEIGHTS
 from keras_resnet import console
 from keras_resnet.builder import assemble
 from keras_resnet.compression.methods import PRUNING
-from keras_resnet.compression.pruning import interval
+from keras_resnet.compression.pruning import interval, masks
 from keras_resnet.compression.settings import Settings, parse_sparsity
 from keras_resnet.data import joined, load_dataset, training_batches
 from keras_resnet.data.augment import get_augmentation
@@ -188,16 +188,31 @@ def _qat(twin, settings: Settings, steps: int):
     return tfmot.quantization.keras.quantize_apply(annotated, scheme()), []
 
 
+def _of_kernels(twin, wrap: Callable) -> tf_keras.Model:
+    """The twin with its convolutions and dense layers wrapped.
+
+    Of a whole model tfmot wraps the norms as well, and its wrapper for clusters does not pass `training` on: they would
+    normalise by moving statistics that stand still, and ResNet-8 diverges within ten steps.
+    """
+    return tf_keras.models.clone_model(twin, clone_function=lambda x: wrap(x) if hasattr(x, "kernel") else x)
+
+
 def _prune(twin, settings: Settings, steps: int):
     sparsity, every = settings.sparsity, interval(round(PRUNING * steps))
     end = max(1, round(PRUNING * steps)) // every * every  # it acts at multiples of the interval only
-    if sparsity.group:  # zeros of a group, at once: tfmot has no schedule for patterns
-        schedule = tfmot.sparsity.keras.ConstantSparsity(sparsity.share, 0, frequency=every)
-        how = {"sparsity_m_by_n": (sparsity.group - sparsity.keep, sparsity.group)}
-    else:
-        schedule, how = tfmot.sparsity.keras.PolynomialDecay(0.0, sparsity.share, 0, end, frequency=every), {}
-    pruned = tfmot.sparsity.keras.prune_low_magnitude(twin, pruning_schedule=schedule, **how)
-    return pruned, [tfmot.sparsity.keras.UpdatePruningStep()]
+    prune = tfmot.sparsity.keras.prune_low_magnitude
+    # tfmot takes the same share of every layer if not told otherwise; small layers have less to spare.
+    layers = [layer for layer in twin.layers if hasattr(layer, "kernel")]
+    kept = masks([layer.kernel.numpy() for layer in layers], sparsity, sparsity.share)
+    shares = {layer.name: 1 - float(mask.mean()) for layer, mask in zip(layers, kept, strict=True)}
+
+    def wrap(layer):
+        if sparsity.group:  # zeros of a group, at once: tfmot has no schedule for patterns
+            schedule = tfmot.sparsity.keras.ConstantSparsity(sparsity.share, 0, frequency=every)
+            return prune(layer, schedule, sparsity_m_by_n=(sparsity.group - sparsity.keep, sparsity.group))
+        return prune(layer, tfmot.sparsity.keras.PolynomialDecay(0.0, shares[layer.name], 0, end, frequency=every))
+
+    return _of_kernels(twin, wrap), [tfmot.sparsity.keras.UpdatePruningStep()]
 
 
 def _cluster(twin, settings: Settings, steps: int):
@@ -206,13 +221,7 @@ def _cluster(twin, settings: Settings, steps: int):
     start = tfmot.clustering.keras.CentroidInitialization.KMEANS_PLUS_PLUS
     how = {"number_of_clusters": settings.clusters, "cluster_centroids_init": start}
     how["cluster_gradient_aggregation"] = GradientAggregation.AVG
-
-    def wrapped(layer):
-        # Of a whole model tfmot wraps the norms as well, and its wrapper does not pass `training` on: they would
-        # normalise by moving statistics that stand still, and ResNet-8 diverges within ten steps.
-        return tfmot.clustering.keras.cluster_weights(layer, **how) if hasattr(layer, "kernel") else layer
-
-    return tf_keras.models.clone_model(twin, clone_function=wrapped), []
+    return _of_kernels(twin, lambda layer: tfmot.clustering.keras.cluster_weights(layer, **how)), []
 
 
 _METHODS = {"qat": _qat, "prune": _prune, "cluster": _cluster}

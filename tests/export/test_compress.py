@@ -245,27 +245,33 @@ def test_the_twin_of_tfmot(method, tmp_path, capfd):
     assert isinstance(model, keras.Model)
 
 
-NORMS = """
+TWINS = """
 import numpy as np, tf_keras
 from export import tfmot_child
 from keras_resnet.compression.settings import settings
 
-twin = tfmot_child.build_twin({"spec": "resnet8", "image_shape": (32, 32, 3), "classes": 10})
-model, _ = tfmot_child._METHODS["cluster"](twin, settings("cluster"), 1)
-norm = model.get_layer("conv1_bn")
-before = norm.moving_mean.numpy()
-model.compile(tf_keras.optimizers.SGD(0.01), "sparse_categorical_crossentropy")
-model.train_on_batch(np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype("f"), np.arange(4))
-assert abs(norm.moving_mean.numpy() - before).max() > 0
+for how in (settings("cluster"), settings("prune", sparsity="2:4"), settings("prune", sparsity="0.75")):
+    twin = tfmot_child.build_twin({"spec": "resnet8", "image_shape": (32, 32, 3), "classes": 10})
+    model, callbacks = tfmot_child._METHODS[how.method](twin, how, 20)
+    norm = model.get_layer("conv1_bn")
+    before = norm.moving_mean.numpy()
+    model.compile(tf_keras.optimizers.SGD(0.01), "sparse_categorical_crossentropy")
+    images = np.random.default_rng(0).normal(size=(28, 32, 32, 3)).astype("f")
+    model.fit(images, np.arange(28) % 10, 4, callbacks=callbacks, verbose=0)
+    assert abs(norm.moving_mean.numpy() - before).max() > 0
+kernels = [layer.layer.kernel.numpy() for layer in model.layers if hasattr(layer, "layer")]
+zeros = [np.mean(kernel == 0) for kernel in kernels]
+assert len(zeros) == 10 and np.ptp(zeros) > 0.05
+assert abs(sum(z * k.size for z, k in zip(zeros, kernels)) / sum(k.size for k in kernels) - 0.75) < 0.005
 """
 
 
 @pytest.mark.slow
-def test_norms_of_a_clustered_twin_train():
-    """tfmot's own wrapper of a whole model leaves them in inference mode, and the training diverges."""
+def test_tfmot_wraps_kernels_and_lets_norms_train():
+    """Its own wrapper of a whole clustered model leaves them in inference mode, and the training diverges."""
     if not importlib.util.find_spec("tensorflow_model_optimization"):
         pytest.skip("tensorflow-model-optimization is not installed")
-    subprocess.run([sys.executable, "-c", NORMS], check=True)
+    subprocess.run([sys.executable, "-c", TWINS], check=True)
 
 
 @pytest.mark.large
