@@ -183,8 +183,8 @@ def _run(place: Path) -> None:
         words.seek(0)
         said = [line for line in words.read().splitlines() if line.strip() and not line.startswith("WARNING")]
     last = (said or ["no message"])[-1].strip()
-    said_so = last.startswith("error: ")  # by `console.run`: a traceback ends with the same status
-    if child.returncode == console.FAILED and said_so:
+    by_us = last.startswith("error: ")  # by `console.run`: a traceback ends with the same status
+    if child.returncode == console.FAILED and by_us:
         raise GateError(last.removeprefix("error: "))
     died = f"died of signal {-child.returncode}" if child.returncode < 0 else "failed"
     raise InputError(f"the training by tensorflow-model-optimization {died}: {last[:500]}")

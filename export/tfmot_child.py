@@ -26,7 +26,7 @@ from keras_resnet import console
 from keras_resnet.builder import assemble
 from keras_resnet.compression.methods import PRUNING
 from keras_resnet.compression.pruning import interval, masks
-from keras_resnet.compression.settings import Settings, parse_sparsity
+from keras_resnet.compression.settings import Settings, Sparsity, parse_sparsity
 from keras_resnet.data import joined, load_dataset, training_batches
 from keras_resnet.data.augment import get_augmentation
 from keras_resnet.data.mixing import make_mix
@@ -34,6 +34,7 @@ from keras_resnet.errors import GateError, InputError
 from keras_resnet.preprocessing import PREPROCESS
 from keras_resnet.saving import load_model
 from keras_resnet.specs import get_spec
+from keras_resnet.training.checkpoints import diverged
 from keras_resnet.training.optimization import UNDECAYED, make_schedule
 from keras_resnet.training.recipe import Recipe, loads
 from keras_resnet.training.teaching import taught
@@ -128,9 +129,7 @@ class _Finite(tf_keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if not np.isfinite(logs["loss"]):
-            rate = float(self.model.optimizer.learning_rate)
-            where = f"epoch {self.epoch + 1}, step {batch + 1}, at learning rate {rate:.3g}"
-            raise GateError(f"the loss was not finite in {where}: lower learning_rate or raise warmup_epochs")
+            raise GateError(diverged(self.epoch, batch, float(self.model.optimizer.learning_rate)))
 
 
 class _Checkpoints(tf_keras.callbacks.Callback):
@@ -197,30 +196,35 @@ def _of_kernels(twin, wrap: Callable) -> tf_keras.Model:
     return tf_keras.models.clone_model(twin, clone_function=lambda x: wrap(x) if hasattr(x, "kernel") else x)
 
 
+def _shares(twin, sparsity: Sparsity) -> dict[str, float]:
+    """Of the zeros of every layer. tfmot takes the same everywhere if not told; small layers have less to spare."""
+    kernels = {layer.name: layer.kernel.numpy() for layer in twin.layers if hasattr(layer, "kernel")}
+    kept = masks(list(kernels.values()), sparsity, sparsity.share)
+    return {name: 1 - float(mask.mean()) for name, mask in zip(kernels, kept, strict=True)}
+
+
 def _prune(twin, settings: Settings, steps: int):
     sparsity, every = settings.sparsity, interval(round(PRUNING * steps))
     end = max(1, round(PRUNING * steps)) // every * every  # it acts at multiples of the interval only
     prune = tfmot.sparsity.keras.prune_low_magnitude
-    # tfmot takes the same share of every layer if not told otherwise; small layers have less to spare.
-    layers = [layer for layer in twin.layers if hasattr(layer, "kernel")]
-    kept = masks([layer.kernel.numpy() for layer in layers], sparsity, sparsity.share)
-    shares = {layer.name: 1 - float(mask.mean()) for layer, mask in zip(layers, kept, strict=True)}
-
-    def wrap(layer):
-        if sparsity.group:  # zeros of a group, at once: tfmot has no schedule for patterns
-            schedule = tfmot.sparsity.keras.ConstantSparsity(sparsity.share, 0, frequency=every)
-            return prune(layer, schedule, sparsity_m_by_n=(sparsity.group - sparsity.keep, sparsity.group))
-        return prune(layer, tfmot.sparsity.keras.PolynomialDecay(0.0, shares[layer.name], 0, end, frequency=every))
-
-    return _of_kernels(twin, wrap), [tfmot.sparsity.keras.UpdatePruningStep()]
+    if sparsity.group:  # zeros of a group, at once: tfmot has no schedule for patterns
+        schedule = tfmot.sparsity.keras.ConstantSparsity(sparsity.share, 0, frequency=every)
+        pattern = (sparsity.group - sparsity.keep, sparsity.group)
+        pruned = _of_kernels(twin, lambda layer: prune(layer, schedule, sparsity_m_by_n=pattern))
+    else:
+        shares, decay = _shares(twin, sparsity), tfmot.sparsity.keras.PolynomialDecay
+        pruned = _of_kernels(twin, lambda x: prune(x, decay(0.0, shares[x.name], 0, end, frequency=every)))
+    return pruned, [tfmot.sparsity.keras.UpdatePruningStep()]
 
 
 def _cluster(twin, settings: Settings, steps: int):
     # k-means++ costs less at the beginning than evenly spread centroids. The default aggregation, the sum over all
     # weights of a cluster, diverges at a rate that moves the weights themselves.
-    start = tfmot.clustering.keras.CentroidInitialization.KMEANS_PLUS_PLUS
-    how = {"number_of_clusters": settings.clusters, "cluster_centroids_init": start}
-    how["cluster_gradient_aggregation"] = GradientAggregation.AVG
+    how = {
+        "number_of_clusters": settings.clusters,
+        "cluster_centroids_init": tfmot.clustering.keras.CentroidInitialization.KMEANS_PLUS_PLUS,
+        "cluster_gradient_aggregation": GradientAggregation.AVG,
+    }
     return _of_kernels(twin, lambda layer: tfmot.clustering.keras.cluster_weights(layer, **how)), []
 
 

@@ -285,6 +285,18 @@ class Checkpoints(keras.callbacks.Callback):
         self._time = time.monotonic()
 
 
+def diverged(epoch: int, batch: int, rate: float) -> str:
+    """What is said of a training whose loss is no number any more.
+
+    Args:
+        epoch: from 0.
+        batch: from 0.
+        rate: of learning.
+    """
+    where = f"epoch {epoch + 1}, step {batch + 1}, at learning rate {rate:.3g}"
+    return f"the loss was not finite in {where}: lower learning_rate or raise warmup_epochs"
+
+
 class Finite(keras.callbacks.Callback):
     """Ends a run whose loss is no number any more, and says where."""
 
@@ -307,7 +319,6 @@ class Finite(keras.callbacks.Callback):
             rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
             good = self.checkpoints.last
             raise GateError(
-                f"the loss was not finite in epoch {self.epoch + 1}, step {batch + 1}, at learning rate {rate:.3g}: "
-                "lower learning_rate or raise warmup_epochs; "
+                f"{diverged(self.epoch, batch, rate)}; "
                 + (f"the last good checkpoint is {good}" if good else "there was no checkpoint yet")
             )

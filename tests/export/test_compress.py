@@ -253,12 +253,12 @@ from keras_resnet.compression.settings import settings
 for how in (settings("cluster"), settings("prune", sparsity="2:4"), settings("prune", sparsity="0.75")):
     twin = tfmot_child.build_twin({"spec": "resnet8", "image_shape": (32, 32, 3), "classes": 10})
     model, callbacks = tfmot_child._METHODS[how.method](twin, how, 20)
-    norm = model.get_layer("conv1_bn")
-    before = norm.moving_mean.numpy()
+    mean = next(weight for weight in model.weights if "moving_mean" in weight.name)
+    before = mean.numpy()
     model.compile(tf_keras.optimizers.SGD(0.01), "sparse_categorical_crossentropy")
     images = np.random.default_rng(0).normal(size=(28, 32, 32, 3)).astype("f")
     model.fit(images, np.arange(28) % 10, 4, callbacks=callbacks, verbose=0)
-    assert abs(norm.moving_mean.numpy() - before).max() > 0
+    assert abs(mean.numpy() - before).max() > 0
 kernels = [layer.layer.kernel.numpy() for layer in model.layers if hasattr(layer, "layer")]
 zeros = [np.mean(kernel == 0) for kernel in kernels]
 assert len(zeros) == 10 and np.ptp(zeros) > 0.05
