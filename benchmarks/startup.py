@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Time to the first answer: `--help` of every command, and `import keras_resnet` with all that it needs to build.
+"""Time to the first answer: `--help`, `import keras_resnet` with all that it needs, TensorFlow as commands import it.
 
 Run it: python benchmarks/startup.py
 """
@@ -34,12 +34,14 @@ def main() -> int:
         {
             "keras": functools.partial(python, "-c", "import keras"),
             "bare": functools.partial(python, "-c", "import keras_resnet"),
+            "command": functools.partial(python, "-c", "from keras_resnet.console import import_tensorflow as f; f()"),
             "full": functools.partial(python, "-c", "import keras_resnet; keras_resnet.build"),
         },
         7,
     )
     held.append(print_ratio("import keras_resnet", medians["bare"], medians["keras"], "import keras", 1.05))
     held.append(print_ratio("... and its builder", medians["full"], medians["keras"], "import keras", 1.05))
+    held.append(print_ratio("a command's TensorFlow", medians["command"], medians["keras"], "import keras", 0.9))
     return 0 if all(held) else 1
 
 

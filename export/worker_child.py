@@ -15,11 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-# Imported before the first fork, so that a job has it at once; no thread of the runtime is started by it.
-import tensorflow as tf  # noqa: F401
-
 from export.formats import FORMATS, Artifact
-from keras_resnet.saving import load_model
+from keras_resnet import console
 
 IDLE_SECONDS = 120  # after which it leaves: half a gigabyte is much to keep for an export that may never come
 FORKS = sys.platform == "linux"  # macOS' own libraries break in a fork, Windows has none
@@ -31,6 +28,8 @@ def convert(job: dict[str, object]) -> None:
     Args:
         job: `model`, `artifact`, `samples` and `path` of `worker.convert_in_child`.
     """
+    from keras_resnet.saving import load_model
+
     model, _ = load_model(job["model"])
     samples = np.load(job["samples"], allow_pickle=False) if job["samples"] else None
     choices = job["artifact"]
@@ -69,6 +68,7 @@ def main() -> None:
     """Answers every job, a line of JSON, by a line with its exit status, negative for a signal."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # nothing else shall be taken for an answer
+    console.import_tensorflow()  # before the first fork, so that a job has it at once; no thread of it starts here
     while True:
         if FORKS:
             signal.alarm(IDLE_SECONDS)

@@ -68,6 +68,39 @@ def silenced() -> Iterator[None]:
                 os.close(copy)
 
 
+class _Hidden:
+    """Finds no module of the given names, and leaves the others to the finders behind it."""
+
+    def __init__(self, names: Sequence[str]):
+        self._names = frozenset(names)
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name in self._names:
+            raise ModuleNotFoundError(f"{name} is not needed here", name=name)
+
+
+@contextlib.contextmanager
+def _hidden(names: Sequence[str]) -> Iterator[None]:
+    """Packages that TensorFlow and Keras import because they happen to be there, for features that no command uses.
+
+    They are up to half of the time that a command needs to start. After the block they can be imported.
+    """
+    finder = _Hidden(names)
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
+def _backend_may_be_jax() -> bool:
+    """Reads what Keras will: importing it to ask would be too late."""
+    home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+    settings = home / "keras.json"
+    chosen = os.environ.get("KERAS_BACKEND") or (settings.read_text("utf-8", "replace") if settings.is_file() else "")
+    return "jax" in chosen
+
+
 def import_tensorflow(*others: str) -> None:
     """Imports TensorFlow and Keras without their greetings; commands call it before they touch either.
 
@@ -78,7 +111,8 @@ def import_tensorflow(*others: str) -> None:
         InputError: Keras is set to another backend.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with silenced():
+    unused = ["matplotlib", "pandas", "sklearn", *([] if _backend_may_be_jax() else ["jax"])]
+    with silenced(), _hidden(unused):
         import keras
         import tensorflow as tf
     tf.get_logger().setLevel("ERROR")

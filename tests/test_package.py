@@ -1,6 +1,7 @@
 """What holds for the package as a whole: public names, layers, commands without TensorFlow, the README."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -57,3 +58,16 @@ def test_help_needs_no_tensorflow(arguments):
 def test_importing_the_package_imports_nothing_heavy():
     code = "import sys, keras_resnet, export; sys.exit(any(m in sys.modules for m in ('tensorflow', 'keras', 'numpy')))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.slow
+def test_commands_start_without_what_tensorflow_and_keras_import_for_others():
+    code = (
+        "import sys; from keras_resnet import console; console.import_tensorflow('jax')\n"
+        "print(sorted({'jax', 'matplotlib', 'pandas', 'sklearn'} & set(sys.modules)))\n"
+        "import keras, matplotlib.figure, sklearn; print(keras.backend.backend())"
+    )
+    for backend, found in (("tensorflow", "[]"), ("jax", "['jax']")):
+        environment = {**os.environ, "KERAS_BACKEND": backend}
+        child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+        assert child.stdout.splitlines() == [found, backend], child.stderr
