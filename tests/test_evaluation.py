@@ -168,6 +168,7 @@ def test_temperature_finds_what_was_done_to_the_logits():
     assert fit_temperature(sharp, labels) == pytest.approx(2.5, rel=0.05)
     assert reliability(sharp, labels).ece > 0.1
     assert reliability(tempered(sharp, 2.5), labels).ece < 0.03
+    assert fit_temperature(sharp, sharp.argmax(1)) is None  # whatever was done: the lower, the better
 
 
 @pytest.mark.parametrize("kind", CORRUPTIONS)

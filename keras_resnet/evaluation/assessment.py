@@ -53,7 +53,7 @@ class Assessment:
         classes: one per class.
         confusion: images of class `row` that were called `column`.
         reliability: of the probabilities.
-        temperature: that calibrates best on the validation images; None where there are none.
+        temperature: that calibrates best on the validation images; None without any, or without an error.
         tempered: reliability with that temperature.
         images_per_second: of the engine, with decoding and preprocessing.
         robustness: top-1 by corruption, at the five strengths; empty if it was not asked for.
@@ -172,7 +172,8 @@ def assess(
     if all(member.validation is not None and len(member.validation.labels) for member in members):
         fitted_on = combine(answers([member.validation for member in members], views), weights, views.average)
         temperature = calibration.fit_temperature(fitted_on, members[0].validation.labels)
-        tempered = calibration.reliability(calibration.tempered(together, temperature), truth)
+        if temperature is not None:
+            tempered = calibration.reliability(calibration.tempered(together, temperature), truth)
 
     def accuracy(kind: str, strength: int) -> float:
         found = answers([_corrupted(member.test, kind, strength) for member in members], ONE)
@@ -293,11 +294,13 @@ def show(assessment: Assessment, title: str, *, per_class: bool = False) -> None
             for each in assessment.classes
         ]
         console.print_table("Classes", ("class", "images", "top-1", "95 % interval", "most often taken for"), rows)
+    tempered = ""
     if assessment.tempered:
-        print(
-            f"calibration: ECE {assessment.reliability.ece:.2%}, {assessment.tempered.ece:.2%} with temperature "
-            f"{assessment.temperature:.2f}, fitted on validation images (too low if the model was trained on them)"
+        tempered = (
+            f", {assessment.tempered.ece:.2%} with temperature {assessment.temperature:.2f}, "
+            "fitted on validation images (too low if the model was trained on them)"
         )
+    print(f"calibration: ECE {assessment.reliability.ece:.2%}{tempered}")
     if assessment.robustness:
         rows = [(kind, *(f"{value:.2%}" for value in values)) for kind, values in assessment.robustness.items()]
         header = ("corruption", *(f"strength {s}" for s in corruptions.STRENGTHS))
