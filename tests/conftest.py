@@ -56,7 +56,8 @@ def mini_spec():
 
 @pytest.fixture(scope="session")
 def short_recipe():
-    return dataclasses.replace(training.RECIPES["digits-resnet8"], epochs=2, batch_size=128, warmup_epochs=0.0)
+    recipe = training.RECIPES["digits-resnet8"]
+    return dataclasses.replace(recipe, epochs=2, batch_size=64, warmup_epochs=0.0, subset=640)
 
 
 @pytest.fixture(scope="session")

@@ -405,7 +405,7 @@ def test_reconstruction_is_least_squares(mini_spec):
 def recipe():
     return dataclasses.replace(
         RECIPES["compress"], dataset="digits", preprocess="tf", augmentation="affine", epochs=2, precise_bn=0,
-        precision="float32",
+        precision="float32", subset=640,
     )  # fmt: skip
 
 
@@ -455,13 +455,13 @@ def test_compressed_nets_are_plain_models(trained, recipe, digits, how, tmp_path
 @pytest.mark.slow
 def test_an_interrupted_pruning_ends_like_an_uninterrupted_one(trained, recipe, tmp_path, monkeypatch):
     how = settings("prune", sparsity="0.7")
-    recipe = dataclasses.replace(recipe, epochs=4)
+    recipe = dataclasses.replace(recipe, epochs=4, subset=320)
     whole, _ = run(trained, recipe, tmp_path / "whole", how)
     go_on = pruning.Schedule.on_train_batch_end
 
     def stop(self, batch, logs=None):
         go_on(self, batch, logs)
-        if self.step == 20:  # in the second epoch, within the schedule
+        if self.step == 7:  # in the second epoch, within the schedule
             raise KeyboardInterrupt
 
     monkeypatch.setattr(pruning.Schedule, "on_train_batch_end", stop)

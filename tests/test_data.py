@@ -315,6 +315,19 @@ def test_augmentations_keep_shape_and_dtype():
         get_augmentation("mixup")
 
 
+def test_pipelines_are_not_tuned_while_they_run(numbered):
+    """Iterators of tuned ones wait for the tuner when they are deleted."""
+    from keras_resnet.data.timing import Clock
+
+    pipeline = training_batches(numbered, 4, seed=0, classes=2)
+    for made in (
+        batches(numbered, 4),
+        Clock().timed(pipeline),
+        tf.data.Dataset.zip(pipeline, tf.data.Dataset.range(9)),
+    ):
+        assert made.options().autotune.enabled is False
+
+
 # --- Mixing
 
 

@@ -285,7 +285,7 @@ def test_refusals_come_before_the_run_directory(short_recipe, tmp_path):
         ({"preprocess": "torc"}, "did you mean torch"),
         ({"augmentation": "crop"}, "unknown augmentation"),
         ({"model": "resnet9"}, "did you mean resnet"),
-        ({"batch_size": 5000}, "only 1257 training images"),
+        ({"batch_size": 5000}, "only 640 training images"),
     ):
         with pytest.raises(InputError, match=said):
             train(dataclasses.replace(short_recipe, **change), run_dir=tmp_path / "run", verbose=False)

@@ -13,7 +13,7 @@ import tensorflow as tf
 from keras_resnet.builder import deep_graphs
 from keras_resnet.data import Split, batches
 from keras_resnet.data import images as image_lib
-from keras_resnet.data.dataset import EncodedSplit
+from keras_resnet.data.dataset import EncodedSplit, ahead
 from keras_resnet.engines import KerasRunner, Runner
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.evaluation.ensembles import AVERAGES
@@ -136,8 +136,7 @@ def _whole_images(split: EncodedSplit, scales: tuple[int, ...]) -> Iterator[list
     def read(index: tf.Tensor) -> tf.Tensor:
         return image_lib.decode(split.contents.read(index[None])[0], split.channels)
 
-    positions = tf.data.Dataset.range(len(split.labels))
-    for image in positions.map(read, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE):
+    for image in ahead(tf.data.Dataset.range(len(split.labels)), read):
         yield [image_lib.scaled(image[None], _shorter_side(image.shape[:2], s)).numpy() for s in scales]
 
 
