@@ -14,7 +14,7 @@ from keras_resnet import InputError, build, stage_taps
 from keras_resnet.builder import deep_graphs, multiply_adds
 
 PEERS = ("ResNet50", "ResNet101", "ResNet152", "ResNet50V2", "ResNet101V2", "ResNet152V2")
-SLOW_PEERS = [pytest.param(p, marks=pytest.mark.large if "152" in p else pytest.mark.slow) for p in PEERS]
+SLOW_PEERS = [pytest.param(p, marks=pytest.mark.slow if "50" in p else pytest.mark.large) for p in PEERS]
 
 
 def _names(model):
@@ -154,9 +154,12 @@ def test_head_stays_in_float32_under_mixed_precision(half):
         "resnet8",
         *(
             pytest.param(name, marks=pytest.mark.slow)
-            for name in ("resnet20_cifar", "resnet18", "resnetv2_18", "plain18", "resnet50_v1_5", "resnet50v2",
-                         "resnext50_32x4d", "wide_resnet50_2", "resnet18d", "seresnet50", "resnetrs50", "resnet10t",
-                         "wrn_16_4_cifar", "resnetv2_164_cifar")
+            for name in ("resnet20_cifar", "resnet18", "resnetv2_18", "plain18", "resnext50_32x4d", "resnet18d",
+                         "seresnet50", "resnet10t", "wrn_16_4_cifar")
+        ),
+        *(
+            pytest.param(name, marks=pytest.mark.large)
+            for name in ("resnet50_v1_5", "resnet50v2", "wide_resnet50_2", "resnetrs50", "resnetv2_164_cifar")
         ),
     ],
 )  # fmt: skip

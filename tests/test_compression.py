@@ -427,7 +427,7 @@ def run(trained, recipe, folder, how, **arguments):
     [
         pytest.param(settings("prune", sparsity="0.5"), marks=pytest.mark.large),
         settings("prune", sparsity="2:4"),
-        settings("cluster", clusters=16),
+        pytest.param(settings("cluster", clusters=16), marks=pytest.mark.large),
         pytest.param(settings("qat", weight_bits=4), marks=pytest.mark.large),
         settings("prune", channels=0.5),
     ],
@@ -505,7 +505,7 @@ def test_quantization_aware_training_freezes_norms_and_resumes(trained, recipe, 
             marks=pytest.mark.large,
         ),
         (settings("cluster"), {"steps_per_execution": 2, "dropout": 0.1, "optimizer": "adamw", "coupled_decay": False,
-                               "learning_rate": 1e-4, "precision": "mixed_bfloat16", "epochs": 1}),
+                               "learning_rate": 1e-4, "precision": "mixed_bfloat16", "epochs": 1, "subset": 320}),
     ],
     ids=["qat-remat-ema-accumulation", "cluster-adamw-bf16"],
 )  # fmt: skip

@@ -98,10 +98,10 @@ def _train(fused, steps, policy="float32"):
     optimizer = CoupledSGD(0.003, decay=1e-4, momentum=0.9, nesterov=True)
     model.compile(optimizer, "sparse_categorical_crossentropy")
     rng = np.random.default_rng(0)
-    images, labels = rng.standard_normal((32 * 50, 32, 32, 3)).astype("f"), rng.integers(0, 10, 32 * 50)
+    images, labels = rng.standard_normal((16 * 50, 32, 32, 3)).astype("f"), rng.integers(0, 10, 16 * 50)
     losses = []
     for step in range(steps):
-        part = slice(32 * step, 32 * step + 32)
+        part = slice(16 * step, 16 * step + 16)
         losses.append(float(model.train_on_batch(images[part], labels[part])))
     return np.array(losses)
 

@@ -23,7 +23,7 @@ def _equal(a, b):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("top", [True, False])
+@pytest.mark.parametrize("top", [True, pytest.param(False, marks=pytest.mark.large)])
 @pytest.mark.parametrize("peer", PEERS)
 def test_files_of_keras_applications_give_their_outputs(peer, top, tmp_path):
     theirs = getattr(keras.applications, peer)(weights=None, include_top=top, input_shape=(64, 64, 3))

@@ -302,6 +302,7 @@ def test_a_run_directory_in_use_is_refused(short_recipe, tmp_path):
 @pytest.mark.parametrize("moment", ["compiling", "Epoch 2/"])
 def test_ctrl_c_leaves_a_usable_run_directory(tmp_path, moment):
     command = [sys.executable, "-u", "-m", "keras_resnet", "train", "--recipe", "digits-resnet8", "--run-dir", "run"]
+    command += ["--set", "subset=320"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as child:
         for line in child.stdout:
             if line.startswith(moment):
@@ -329,15 +330,15 @@ def test_the_newest_run_is_the_one_with_a_model(tmp_path):
 # --- Options of a run
 
 OPTIONS = {
-    "everything of rsb": [
+    "everything of rsb and averages": [
         "loss=binary",
         "target_threshold=0.2",
         "mixup=0.1",
         "cutmix=1.0",
         "optimizer=lamb",
         "learning_rate=0.005",
+        *("ema=0.8", "precise_bn=256", "clip_norm=1.0", "accumulation=2"),
     ],
-    "average": ["ema=0.8", "precise_bn=256", "clip_norm=1.0", "accumulation=2"],
     "regularised": ["stochastic_depth=0.2", "dropout=0.2", "zero_init_residual=true", "label_smoothing=0.1"],
     "plateau": ["schedule=plateau", "patience=1", "warmup_epochs=0", "optimizer=adam", "learning_rate=0.001"],
     "all data": ["hold_out=false", "schedule=one-cycle", "coupled_decay=true"],
