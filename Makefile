@@ -9,7 +9,7 @@ CHECKS := mediapipe tflm arm64 android web
 
 help:
 	@echo "make demo   train on real digits, export to TFLite and ONNX, verify every file (about 3 minutes)"
-	@echo "make test   ruff and all tests (about 15 minutes)"
+	@echo "make test   ruff and all tests (15 to 20 minutes)"
 	@echo "make fast   ruff and the quick tests (a minute or two)"
 	@echo "make format let ruff rewrite the sources"
 	@echo "make check-NAME  NAME of $(CHECKS): fetch the engine of a target (once) and run the checks on it"

@@ -83,7 +83,7 @@ class _Hidden:
 def _hidden(names: Sequence[str]) -> Iterator[None]:
     """Packages that TensorFlow and Keras import because they happen to be there, for features that no command uses.
 
-    They are up to half of the time that a command needs to start. After the block they can be imported.
+    They are a third of the time that this takes (benchmarks/startup.py). After the block they can be imported.
     """
     finder = _Hidden(names)
     sys.meta_path.insert(0, finder)

@@ -174,7 +174,7 @@ def ahead(dataset: tf.data.Dataset, work: Callable) -> tf.data.Dataset:
 
     tf.data's autotuner is off for the whole pipeline: one in four iterators waits, when it is deleted, for the tuner's
     next round, which is up to a minute away (TensorFlow 2.21 loses a wake-up). That was the end of a training and of
-    every validation. Parallelism is then the number of cores from the start.
+    every validation. How many elements are worked on at a time is then fixed from the start.
 
     Args:
         dataset: of what `work` is called with.
