@@ -294,13 +294,11 @@ def show(assessment: Assessment, title: str, *, per_class: bool = False) -> None
             for each in assessment.classes
         ]
         console.print_table("Classes", ("class", "images", "top-1", "95 % interval", "most often taken for"), rows)
-    tempered = ""
     if assessment.tempered:
-        tempered = (
-            f", {assessment.tempered.ece:.2%} with temperature {assessment.temperature:.2f}, "
-            "fitted on validation images (too low if the model was trained on them)"
+        print(
+            f"calibration: ECE {assessment.reliability.ece:.2%}, {assessment.tempered.ece:.2%} with temperature "
+            f"{assessment.temperature:.2f}, fitted on validation images (too low if the model was trained on them)"
         )
-    print(f"calibration: ECE {assessment.reliability.ece:.2%}{tempered}")
     if assessment.robustness:
         rows = [(kind, *(f"{value:.2%}" for value in values)) for kind, values in assessment.robustness.items()]
         header = ("corruption", *(f"strength {s}" for s in corruptions.STRENGTHS))
