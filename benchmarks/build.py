@@ -18,12 +18,19 @@ console.import_tensorflow()
 import keras  # noqa: E402
 
 import keras_resnet  # noqa: E402
+from keras_resnet.builder import without_values  # noqa: E402
 
 
 def fresh() -> None:
     """A clean Keras session, so that earlier models cost nothing."""
     keras.backend.clear_session()
     gc.collect()
+
+
+def sketch(name: str) -> keras.Model:
+    """A net with shapes and no values."""
+    with without_values():
+        return keras_resnet.build(name)
 
 
 def main() -> int:
@@ -36,6 +43,12 @@ def main() -> int:
         }
         medians = interleaved(candidates, 9, fresh, time.process_time)
         held.append(print_ratio(f"build {name}", medians["ours"], medians["theirs"], "keras.applications", 1.05))
+    candidates = {
+        "sketch": functools.partial(sketch, "resnet50"),
+        "net": functools.partial(keras_resnet.build, "resnet50"),
+    }
+    medians = interleaved(candidates, 9, fresh, time.process_time)
+    held.append(print_ratio("resnet50 without values", medians["sketch"], medians["net"], "with random ones", 0.3))
     # Other rows have other layers: the price of one of them.
     rows = (
         "resnet18",

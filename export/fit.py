@@ -376,7 +376,7 @@ def fitting(flash: int, ram: int, image_shape: tuple[int, int, int], classes: in
     Yields:
         Name and size.
     """
-    from keras_resnet.builder import build
+    from keras_resnet.builder import build, without_values
     from keras_resnet.specs import SPECS, ResNetSpec
 
     smallest = min(image_shape[:2])
@@ -384,15 +384,19 @@ def fitting(flash: int, ram: int, image_shape: tuple[int, int, int], classes: in
     specs = [spec for spec in residual if spec.final_stride() <= smallest]
     likely = [spec for spec in specs if _least_weights(spec) <= flash and sum(spec.depths) * _LEAST_STRUCTURES <= ram]
 
+    def measured(spec: ResNetSpec) -> Fit:
+        with without_values():
+            return of_model(build(spec, input_shape=image_shape, classes=classes))
+
     @functools.cache
     def activations(short: ResNetSpec) -> int:
-        return of_model(build(short, input_shape=image_shape, classes=classes)).activations
+        return measured(short).activations
 
     for spec in sorted(likely, key=_least_weights, reverse=True):
         # Depth costs weights; two blocks of a stage take the memory of a hundred.
         if activations(replace(spec, name="short", depths=tuple(min(depth, 2) for depth in spec.depths))) > ram:
             continue
-        fit = of_model(build(spec, input_shape=image_shape, classes=classes))
+        fit = measured(spec)
         if fit.flash <= flash and fit.arena <= ram:
             yield spec.name, fit
 

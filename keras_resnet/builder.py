@@ -21,6 +21,7 @@ from keras_resnet.specs import CONVENTIONS, STEMS, ResNetSpec, get_spec
 
 # Keras recurses once per layer on the longest path when it maps a functional graph; ResNet-1202 has 3,610.
 _DEEP_GRAPH = 100_000
+_WAITING = "uninitialized_variables"
 
 
 @contextlib.contextmanager
@@ -32,6 +33,30 @@ def deep_graphs() -> Iterator[None]:
         yield
     finally:
         sys.setrecursionlimit(limit)
+
+
+@contextlib.contextmanager
+def without_values() -> Iterator[None]:
+    """Gives nets that are built in the block shapes and no values, which take most of a net's time and memory.
+
+    They can be looked at (layers, shapes, counts), and neither called nor saved.
+
+    Example:
+        >>> from keras_resnet.builder import build, without_values
+        >>> with without_values():
+        ...     sketch = build("resnet152")
+        >>> sketch.count_params()
+        60419944
+    """
+    from keras.src.backend.common import global_state
+
+    # Keras keeps a list of variables that wait for a value, and some later call of anybody's would give them one.
+    waiting = list(global_state.get_global_attribute(_WAITING, []))
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            yield
+    finally:
+        global_state.set_global_attribute(_WAITING, waiting)
 
 
 def build(
@@ -355,7 +380,8 @@ def model_info(name: str) -> dict[str, object]:
         78666
     """
     spec = get_spec(name)
-    model = build(spec)
+    with without_values():
+        model = build(spec)
     return {
         "name": spec.name,
         "parameters": model.count_params(),
