@@ -53,7 +53,16 @@ EXPORT = [
 HUB = ["huggingface_hub>=0.30,<3"]  # weights="hf://timm/..."
 LOGS = ["tensorboard>=2.19,<3"]  # TensorFlow 2.21 writes its logs only where this is installed
 DATASETS = ["tensorflow-datasets>=4.9.7,<5"]  # dataset=tfds:NAME
-TEST = ["pytest>=8.2,<10", "pytest-xdist>=3.7,<4", "filelock>=3.16,<5", "ruff>=0.12,<0.18", "jax>=0.7,<1"]
+TEST = [
+    "pytest>=8.2,<10",
+    "pytest-xdist>=3.7,<4",
+    "pytest-cov>=6.1,<8",
+    "hypothesis>=6.120,<7",
+    "filelock>=3.16,<5",
+    "build>=1.2,<2",  # the wheel that is tested
+    "ruff>=0.12,<0.18",
+    "jax>=0.7,<1",
+]
 GPU = ["tensorflow[and-cuda]>=2.21,<2.22"]
 
 setup(
