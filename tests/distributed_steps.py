@@ -1,4 +1,4 @@
-"""Twenty steps of ResNet-8 under a strategy, as a function and as a program of its own.
+"""Twenty steps of a small net under a strategy, as a function and as a program of its own.
 
 In float64: the first steps of a net multiply differences of rounding by ten and more, and the two kinds of batch
 normalisation round differently in float32; here what is left is what the strategies do differently.
@@ -11,10 +11,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet import build
+from keras_resnet import ResNetSpec, build
 from keras_resnet.training import strategy
 from keras_resnet.training.optimization import CoupledSGD
 
+NET = ResNetSpec(name="small", block="basic", depths=(1, 1), stem="cifar", width=8)
+SIZE, OUTPUTS = 8, 16
 BATCH, STEPS, COUNT = 32, 20, 37  # 37 validation images: a ragged last batch
 # Keras on JAX normalises batches in float32 all the same: smaller steps multiply its rounding less.
 LEARNING_RATE = 0.0002 if keras.backend.backend() == "jax" else 0.01
@@ -48,11 +50,11 @@ def run(devices: strategy.Devices, sync: bool = True, backup: str = "") -> dict[
 
 def _fit(devices, sync, callbacks) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
-    images, targets = rng.normal(size=(64, 32, 32, 3)), rng.normal(size=(64, 64))
+    images, targets = rng.normal(size=(64, SIZE, SIZE, 3)), rng.normal(size=(64, OUTPUTS))
     keras.utils.set_random_seed(0)
     with devices.scope():
         norm = devices.norm(synchronized=sync)
-        model = build("resnet8", include_top=False, pooling="avg", norm=norm)
+        model = build(NET, input_shape=(SIZE, SIZE, 3), include_top=False, pooling="avg", norm=norm)
         optimizer = CoupledSGD(LEARNING_RATE, decay=1e-3, momentum=0.9, nesterov=True)
         model.compile(optimizer=optimizer, loss="mse", weighted_metrics=[keras.metrics.MeanAbsoluteError(name="mae")])
 
@@ -61,11 +63,11 @@ def _fit(devices, sync, callbacks) -> dict[str, np.ndarray]:
         own = BATCH // count
         whole = tf.data.Dataset.from_tensor_slices((images, targets)).repeat().batch(BATCH, drop_remainder=True)
         return whole.map(lambda x, y: (x[number * own :][:own], y[number * own :][:own])).map(
-            lambda x, y: (tf.ensure_shape(x, (own, 32, 32, 3)), tf.ensure_shape(y, (own, 64)))
+            lambda x, y: (tf.ensure_shape(x, (own, SIZE, SIZE, 3)), tf.ensure_shape(y, (own, OUTPUTS)))
         )
 
     share = BATCH // devices.replicas
-    specs = tf.TensorSpec((share, 32, 32, 3), tf.float64), tf.TensorSpec((share, 64), tf.float64)
+    specs = tf.TensorSpec((share, SIZE, SIZE, 3), tf.float64), tf.TensorSpec((share, OUTPUTS), tf.float64)
     validation = tf.data.Dataset.from_tensor_slices((images[:COUNT], targets[:COUNT])).batch(10)
     with devices.fitting(model, specs):
         history = model.fit(

@@ -8,23 +8,30 @@ import sys
 
 import numpy as np
 import pytest
+from tiers import in_proof
 
 import keras_resnet
 from keras_resnet.engines import KerasRunner
 from keras_resnet.evaluation import evaluate
 from keras_resnet.training import run
 
-CASES = {  # few: JAX compiles the initialisation of every shape
-    "resnet8": {"stochastic_depth": 0.2, "activation": "silu"},
-    "resnet10t": {"norm": "group"},
-    "resnetv2_18": {"output_stride": 8},
+TINY = {"block": "basic", "stem": "cifar", "width": 4, "classes": 3}
+CASES = {  # (spec, options); few: JAX compiles the initialisation of every shape
+    "small": ({**TINY, "depths": [1, 1]}, {"stochastic_depth": 0.2, "activation": "silu"}),
+    "preactivation": ({**TINY, "depths": [1, 1], "preactivation": True}, {"norm": "group", "output_stride": 1}),
+}
+MORE = {  # the same with rows of the table
+    "resnet8": (None, {"stochastic_depth": 0.2, "activation": "silu"}),
+    "resnet10t": (None, {"norm": "group"}),
+    "resnetv2_18": (None, {"output_stride": 8}),
 }
 CODE = """
 import sys, json, numpy as np
 import keras, keras_resnet
 assert keras.backend.backend() == sys.argv[1]
-for name, options in json.loads(sys.argv[2]).items():
-    model = keras_resnet.build(name, input_shape=(32, 32, 3), classes=3, weights=f"{name}.safetensors", **options)
+for name, (spec, options) in json.loads(sys.argv[2]).items():
+    spec = name if spec is None else keras_resnet.ResNetSpec(name=name, **spec)
+    model = keras_resnet.build(spec, input_shape=(32, 32, 3), classes=3, weights=f"{name}.safetensors", **options)
     images = np.load(f"{name}.npy")
     np.save(f"{name}-{sys.argv[1]}.npy", keras.ops.convert_to_numpy(model(images)))
     model(images, training=True)
@@ -34,15 +41,21 @@ assert "tensorflow" not in sys.modules or sys.argv[1] == "jax"  # Keras itself l
 """
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_build_and_forward_on_other_backends(backend, tmp_path):
+@pytest.mark.proof
+@pytest.mark.cold_start
+@pytest.mark.parametrize(
+    ("backend", "cases"),
+    [("jax", CASES), ("torch", CASES), *(in_proof(b, MORE) for b in ("jax", "torch"))],
+    ids=["jax", "torch", "jax, rows", "torch, rows"],
+)
+def test_build_and_forward_on_other_backends(backend, cases, tmp_path):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed: Keras' {backend} backend was not tried")
     expected = {}
     rng = np.random.default_rng(0)
-    for name, options in CASES.items():
-        model = keras_resnet.build(name, input_shape=(32, 32, 3), classes=3, **options)
+    for name, (spec, options) in cases.items():
+        spec = name if spec is None else keras_resnet.ResNetSpec(name=name, **spec)
+        model = keras_resnet.build(spec, input_shape=(32, 32, 3), classes=3, **options)
         for weight in model.weights:
             weight.assign(weight.numpy() + 0.05 * rng.random(weight.shape) * (len(weight.shape) == 1))
         images = rng.standard_normal((2, 32, 32, 3)).astype("f")
@@ -52,14 +65,14 @@ def test_build_and_forward_on_other_backends(backend, tmp_path):
     environment = {**os.environ, "KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"}
     root = os.path.dirname(os.path.dirname(keras_resnet.__file__))
     done = subprocess.run(
-        [sys.executable, "-c", CODE, backend, json.dumps(CASES)],
+        [sys.executable, "-c", CODE, backend, json.dumps(cases)],
         cwd=tmp_path,
         env={**environment, "PYTHONPATH": root},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    for name in CASES:
+    for name in cases:
         received = np.load(tmp_path / f"{name}-{backend}.npy")
         np.testing.assert_allclose(received, expected[name], atol=1e-5, err_msg=name)
         assert np.ptp(received) > 1e-4
@@ -91,7 +104,7 @@ assert keras.backend.backend() == "jax" and len(keras.distribution.list_devices(
 """
 
 
-@pytest.mark.large
+@pytest.mark.proof
 def test_a_recipe_trains_on_jax_over_two_devices_and_resumes(tmp_path):
     if importlib.util.find_spec("jax") is None:
         pytest.skip("jax is not installed: training on Keras' JAX backend was not tried")

@@ -63,7 +63,7 @@ def test_cifar_records_are_planes_of_rgb(tmp_path):
     assert pixels[1, 5, 7, 2] == rows[1, 1 + 2 * 1024 + 5 * 32 + 7]
 
 
-@pytest.mark.slow
+@pytest.mark.proof  # every day: test_cifar_is_found_in_the_cache_of_keras
 def test_cifar_takes_the_folder_or_the_one_above(fake_cifar):
     for folder in (fake_cifar, fake_cifar / "cifar-10-batches-bin"):
         dataset = load_dataset("cifar10", folder)
@@ -92,7 +92,7 @@ def test_cifar100_names_its_classes_in_their_order():
     assert (classes[0], classes[54], classes[99]) == ("apple", "orchid", "worm")
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_cifar100_is_loaded_whole(tmp_path):
     folder = tmp_path / "cifar-100-binary"
     folder.mkdir()
@@ -106,6 +106,7 @@ def test_cifar100_is_loaded_whole(tmp_path):
     assert np.bincount(dataset.validation.labels).tolist() == [50] * 100
 
 
+@pytest.mark.slow
 def test_cifar_is_found_in_the_cache_of_keras(fake_cifar, tmp_path, monkeypatch):
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "datasets").symlink_to(fake_cifar, target_is_directory=True)
@@ -115,7 +116,7 @@ def test_cifar_is_found_in_the_cache_of_keras(fake_cifar, tmp_path, monkeypatch)
     assert len(load_dataset("cifar10").test.labels) == 10_000
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_real_cifar_is_balanced(cifar_dir):
     dataset = load_dataset("cifar10", cifar_dir)
     assert np.bincount(dataset.test.labels).tolist() == [1000] * 10

@@ -55,7 +55,11 @@ MODULES += [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "module", [pytest.param(name, marks=pytest.mark.large if name == "applications" else ()) for name in MODULES]
+    "module",
+    [
+        pytest.param(name, marks=pytest.mark.proof if name in ("applications", "data.preparation") else ())
+        for name in MODULES
+    ],
 )
 def test_examples_in_docstrings_run(module):
     result = doctest.testmod(importlib.import_module(f"keras_resnet.{module}"), optionflags=doctest.ELLIPSIS)
@@ -63,7 +67,7 @@ def test_examples_in_docstrings_run(module):
     assert result.attempted > 0 or module == "errors"
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_examples_of_named_builders_run():
     import keras_resnet
 

@@ -190,7 +190,7 @@ def test_noise_has_the_strength_of_the_paper():
     assert hit.mean() == pytest.approx(0.07, rel=0.1)
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_assessment_of_an_ensemble(digits, digits_runner, few):
     noisy = keras.models.clone_model(digits_runner.model)
     rng = np.random.default_rng(0)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tiers import in_proof
 
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.slow
@@ -14,11 +15,11 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "arguments", "said"),
     [
-        ("quickstart.py", [], "stride 32: (7, 7, 2048)"),
-        ("train_digits.py", ["1"], "of 360 test images right"),
-        ("segmentation.py", ["--epochs", "1"], "overlap of ink and prediction on the test images"),
-        ("explain_digits.py", [], "maps and logits differ by at most"),
-        ("export_int8.py", [], "answers: ['5', '7', '5', '5', '3', '0', '2', '2']"),
+        in_proof("quickstart.py", [], "stride 32: (7, 7, 2048)"),
+        in_proof("train_digits.py", ["1"], "of 360 test images right"),
+        in_proof("segmentation.py", ["--epochs", "1"], "overlap of ink and prediction on"),
+        in_proof("explain_digits.py", [], "maps and logits differ by at most"),
+        in_proof("export_int8.py", [], "answers: ['5', '7', '5', '5', '3', '0', '2', '2']"),
     ],
 )
 def test_examples_run(script, arguments, said, tmp_path):

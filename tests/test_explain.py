@@ -1,9 +1,12 @@
 """Heat maps against the logit they decompose, finite differences, and nets whose answer is known."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 from PIL import Image
+from tiers import in_proof
 
 import keras_resnet
 from keras_resnet import InputError, cli
@@ -13,7 +16,7 @@ from keras_resnet.explain.drawing import overlay
 from keras_resnet.explain.grids import feature_maps, first_filters
 from keras_resnet.explain.pixels import _slopes
 
-SIZES = {"resnet18": 64, "resnetv2_18": 64, "resnet50": 64, "seresnet50": 64, "resnet20_cifar": 32}
+KINDS = {"resnet18": 64, "resnetv2_18": 64, "resnet50": 64, "seresnet50": 64, "resnet20_cifar": 32}  # pixels
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +56,15 @@ def test_logits_and_probabilities_leave_the_model_as_it_is(net, prepared):
     assert all("call" not in vars(layer) for layer in net.model.layers)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow) if n != "resnet20_cifar" else n for n in SIZES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n if n in ("resnetv2_18", "seresnet50") else in_proof(n) for n in KINDS])
 def test_cam_and_grad_cam_agree_for_every_kind_of_net(name):
     """With average pooling and one dense layer, Grad-CAM's positive part is CAM's, up to the number of positions."""
-    model = keras_resnet.build(name, input_shape=(SIZES[name], SIZES[name], 3), classes=7)
+    spec, size = keras_resnet.specs.get_spec(name), KINDS[name]
+    small = dataclasses.replace(spec, width=16, depths=(2, *(1 for _ in spec.depths[1:])))
+    model = keras_resnet.build(small, input_shape=(size, size, 3), classes=7)
     net = Net(model)
-    x = np.random.default_rng(0).normal(size=(2, SIZES[name], SIZES[name], 3)).astype("f")
+    x = np.random.default_rng(0).normal(size=(2, size, size, 3)).astype("f")
     exact = cam(net, x, np.array([1, 6]))
     found = grad_cam(net, x, np.array([1, 6]))
     positions = exact.shape[1] * exact.shape[2]
@@ -77,7 +81,7 @@ def test_slopes_against_finite_differences(net, prepared):
         assert found[place] == pytest.approx(float(difference), abs=0.05 + 0.05 * abs(float(difference)))
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_integrated_gradients_are_complete(net, prepared):
     classes = np.array([0, 3])
     maps, errors = integrated_gradients(net, prepared[:2], classes, -1.0)
@@ -129,7 +133,14 @@ def test_occlusion_against_a_loop(digits_runner, images):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["cam", "grad-cam", "grad-cam++", "integrated-gradients", "smoothgrad"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "cam",
+        "grad-cam++",
+        *(in_proof(m) for m in ("grad-cam", "integrated-gradients", "smoothgrad")),
+    ],
+)
 def test_a_randomised_net_gives_another_map(method, digits_runner, images):
     """Sanity check of Adebayo et al. 2018, arXiv:1810.03292: a map that ignores the weights explains nothing."""
     twin = keras.models.clone_model(digits_runner.model)
@@ -144,7 +155,7 @@ def test_a_randomised_net_gives_another_map(method, digits_runner, images):
     assert other < 0.7
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_nested_models_and_preprocessing_layers(digits_runner, images):
     """The same map, however the model is put together."""
     backbone = keras.Model(digits_runner.model.input, digits_runner.model.get_layer("avg_pool").input, name="backbone")
@@ -237,7 +248,7 @@ MODEL = ["explain", "--model", "resnet8", "--weights", "digits"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [m if m == "grad-cam" else in_proof(m) for m in METHODS])
 def test_the_command_draws(method, photo, tmp_path, capsys):
     assert cli.main([*MODEL, str(photo), "--method", method, "-o", "out.png", "--top", "2"]) == 0
     with Image.open(tmp_path / "out.png") as picture:
@@ -250,11 +261,15 @@ def test_the_command_writes_pages(photo, tmp_path):
     assert cli.main([*MODEL, str(photo), "--class", "3", "-o", "a.html", "--json", "a.json"]) == 0
     assert cli.main([*MODEL, "--filters", "-o", "filters.html"]) == 0
     assert cli.main([*MODEL, str(photo), "--feature-maps", "--layer", "conv3_block1_out", "-o", "maps.png"]) == 0
-    for projection in ("pca", "tsne"):
-        arguments = ["--embeddings", "--dataset", "digits", "--limit", "40", "--projection", projection]
-        assert cli.main([*MODEL, *arguments, "-o", f"{projection}.html"]) == 0
-        assert (tmp_path / f"{projection}.html").read_text().count("<title>image ") == 40
     assert 'alt="' in (tmp_path / "a.html").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("projection", ["pca", in_proof("tsne")])
+def test_the_command_draws_embeddings(projection, tmp_path):
+    arguments = ["--embeddings", "--dataset", "digits", "--limit", "40", "--projection", projection]
+    assert cli.main([*MODEL, *arguments, "-o", "points.html"]) == 0
+    assert (tmp_path / "points.html").read_text().count("<title>image ") == 40
 
 
 @pytest.mark.parametrize(

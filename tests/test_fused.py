@@ -86,11 +86,11 @@ def test_files_hold_plain_batch_normalization(tmp_path):
     assert "call" not in vars(again.get_layer("conv1_bn"))
 
 
-def _train(fused, steps, policy="float32"):
+def _train(fused, steps, policy="float32", net="resnet8"):
     keras.utils.set_random_seed(0)
     keras.config.set_dtype_policy(policy)
     try:
-        model = build("resnet8")
+        model = build(net)
     finally:
         keras.config.set_dtype_policy("float32")
     if fused:
@@ -107,6 +107,13 @@ def _train(fused, steps, policy="float32"):
 
 
 @pytest.mark.slow
+def test_steps_have_the_losses_of_stock_keras(mini_spec):
+    stock = _train(False, 12, net=mini_spec)
+    assert np.abs(_train(True, 12, net=mini_spec) - stock).max() <= 1e-3
+    assert np.ptp(stock) > 0.1
+
+
+@pytest.mark.proof
 def test_fifty_steps_have_the_losses_of_stock_keras():
     stock = _train(False, 50)
     assert np.abs(_train(True, 50) - stock).max() <= 1e-3

@@ -25,7 +25,7 @@ CONFIG = {
 
 
 @pytest.fixture
-def cache(tmp_path, monkeypatch):
+def cache(zero_kernels, tmp_path, monkeypatch):
     """A function that puts a repository into an otherwise empty cache."""
     from huggingface_hub import constants
 
@@ -75,7 +75,6 @@ def test_ten_classes_become_three(cache):
     build("resnet10t", weights="hf://timm/resnet10t.c3_in1k", weights_match="adapt", classes=3, input_shape=(64, 64, 1))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "config", "said"),
     [
@@ -100,7 +99,7 @@ def test_what_is_not_in_the_cache_is_said_without_a_network(cache):
         build("resnet18", weights="hf://timm/resnet18.a1_in1k")
 
 
-def test_without_huggingface_hub_the_extra_is_named(monkeypatch):
+def test_without_huggingface_hub_the_extra_is_named(zero_kernels, monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)

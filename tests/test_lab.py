@@ -130,7 +130,7 @@ def test_a_look_leaves_the_net_as_it_was(mini_spec):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.large
+@pytest.mark.proof
 def test_gradients_vanish_explode_or_stay(digits):
     """The point of the experiment, at 56 layers, before any training."""
     found = {}
@@ -220,10 +220,13 @@ ARGUMENTS = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_the_command_trains_and_goes_on(monkeypatch, tmp_path, capsys):
     """An interruption after one of two nets; then only the other one is trained."""
     from keras_resnet.training import loop
+
+    for name in ("plain20_cifar", "resnet20_cifar"):
+        monkeypatch.setitem(SPECS, name, dataclasses.replace(SPECS[name], depths=(1, 1, 1), width=4))
 
     trained, train = [], loop.train
 
@@ -247,7 +250,7 @@ def test_the_command_trains_and_goes_on(monkeypatch, tmp_path, capsys):
     assert values["environment"]["processor"]
 
 
-@pytest.mark.large
+@pytest.mark.proof
 def test_gradients_are_watched_while_training(tmp_path):
     setup = Setup(tmp_path, depths=(20,), settings=("epochs=1", "subset=96", "warmup_epochs=0"))
     found = gradients.run(setup)
@@ -261,11 +264,11 @@ def test_gradients_are_watched_while_training(tmp_path):
 @pytest.mark.slow
 def test_a_unit_trains_and_is_saved_without_our_code(tmp_path):
     unit = units.SHORTCUTS["exclusive gating"]
-    spec = dataclasses.replace(SPECS["resnet20_cifar"], name="gated")
+    spec = dataclasses.replace(SPECS["resnet20_cifar"], name="gated", depths=(1, 1, 1))
     setup = Setup(tmp_path, settings=("epochs=1", "subset=32", "warmup_epochs=0"))
     (curves,) = train_all(setup, {"gated": units.OfUnit(spec, unit)})["gated"]
     model = keras.saving.load_model(curves.run / "model.keras")
-    assert model.count_params() > SPECS["resnet20_cifar"].width * 1000
+    assert any(layer.name.endswith("_gate_conv") for layer in model.layers)
     assert 0 <= curves.test <= 1
 
 

@@ -5,16 +5,15 @@ from pathlib import Path
 import h5py
 import keras
 import numpy as np
+import peers
 import pytest
+from tiers import in_proof
 
 import keras_resnet
 from keras_resnet import InputError, build, load_dataset, load_weights
 from keras_resnet.weights import WEIGHT_SETS
 
-DEEPEST = [
-    pytest.param(name, marks=pytest.mark.large) for name in ("ResNet101", "ResNet101V2", "ResNet152", "ResNet152V2")
-]
-PEERS = ("ResNet50", "ResNet50V2", *DEEPEST)
+FULL = ("ResNet50", "ResNet50V2", "ResNet101", "ResNet101V2", "ResNet152", "ResNet152V2")
 MLPERF_TINY = Path(__file__).resolve().parents[2] / "shared" / "data" / "mlperf-tiny" / "resnet8.h5"
 
 
@@ -22,24 +21,41 @@ def _equal(a, b):
     return all(np.array_equal(x, y) for x, y in zip(a.get_weights(), b.get_weights(), strict=True))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("top", [True, pytest.param(False, marks=pytest.mark.large)])
-@pytest.mark.parametrize("peer", PEERS)
-def test_files_of_keras_applications_give_their_outputs(peer, top, tmp_path):
-    theirs = getattr(keras.applications, peer)(weights=None, include_top=top, input_shape=(64, 64, 3))
+def _same_outputs(theirs, build_ours, tmp_path):
     rng = np.random.default_rng(0)
     theirs.set_weights([w + 0.05 * rng.random(w.shape).astype("f") * (w.ndim == 1) for w in theirs.get_weights()])
     theirs.save(tmp_path / "w.h5")
-    ours = getattr(keras_resnet, peer)(weights=tmp_path / "w.h5", include_top=top, input_shape=(64, 64, 3))
+    ours = build_ours(tmp_path / "w.h5")
     images = rng.uniform(-50, 50, (2, 64, 64, 3)).astype("f")
     expected = theirs.predict_on_batch(images)
     assert np.abs(ours.predict_on_batch(images) - expected).max() <= 1e-5 * max(1, np.abs(expected).max())
     assert np.ptp(expected) > 1e-3
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("peer", "top"),
+    [("resnet50", True), in_proof("resnet50v2", False),
+     *(in_proof(*row) for row in (("resnet50", False), ("resnet50v2", True)))],
+)  # fmt: skip
+def test_files_of_small_nets_from_keras_applications_give_their_outputs(peer, top, tmp_path):
+    how = {"include_top": top, "input_shape": (64, 64, 3)}
+    theirs = peers.build(peer, **how)
+    _same_outputs(theirs, lambda path: build(peers.spec(peer), weights=path, **how), tmp_path)
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("top", [True, False])
+@pytest.mark.parametrize("peer", FULL)
+def test_files_of_keras_applications_give_their_outputs(peer, top, tmp_path):
+    how = {"include_top": top, "input_shape": (64, 64, 3)}
+    theirs = getattr(keras.applications, peer)(weights=None, **how)
+    _same_outputs(theirs, lambda path: getattr(keras_resnet, peer)(weights=path, **how), tmp_path)
+
+
 @pytest.fixture(scope="module")
 def theirs():
-    return keras.applications.ResNet50(weights=None, include_top=False, input_shape=(32, 32, 3))
+    return peers.build("resnet50", include_top=False, input_shape=(32, 32, 3))
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +83,7 @@ def _rename(path, target, change):
 
 
 def _build(path, **arguments):
-    return build("resnet50", weights=path, include_top=False, input_shape=(32, 32, 3), **arguments)
+    return build(peers.spec("resnet50"), weights=path, include_top=False, input_shape=(32, 32, 3), **arguments)
 
 
 @pytest.mark.slow
@@ -101,15 +117,15 @@ def test_order_is_not_trusted_where_an_option_changes_it(theirs, notop, tmp_path
 
 @pytest.mark.slow
 def test_a_file_with_head_is_left_over_in_a_net_without_unless_adapted(tmp_path):
-    with_head = keras_resnet.ResNet50(weights=None, classes=5, input_shape=(32, 32, 3))
+    with_head = peers.build("resnet50", classes=5, input_shape=(32, 32, 3))
     with_head.save(tmp_path / "top.h5")
-    with pytest.raises(InputError, match=r"left over: predictions/kernel \(2048, 5\).*weights_match='adapt'"):
+    with pytest.raises(InputError, match=r"left over: predictions/kernel \(256, 5\).*weights_match='adapt'"):
         _build(tmp_path / "top.h5")
     model = _build(tmp_path / "top.h5", weights_match="adapt")
     assert all(np.array_equal(x, y) for x, y in zip(model.get_weights(), with_head.get_weights()[:-2], strict=True))
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_weights_of_mlperf_tiny_have_their_accuracy(cifar_dir):
     if not MLPERF_TINY.exists():
         pytest.skip("no ../shared/data/mlperf-tiny: the reference ResNet-8")
@@ -117,6 +133,24 @@ def test_weights_of_mlperf_tiny_have_their_accuracy(cifar_dir):
     model = build("resnet8", weights=MLPERF_TINY)
     answers = model.predict(test.images.astype("f"), batch_size=500, verbose=0).argmax(axis=1)
     assert (answers == test.labels).mean() == pytest.approx(0.8719, abs=1e-9)
+
+
+def test_weights_of_mlperf_tiny_answer_as_their_float_file(digits):
+    """mlcommons' own TFLite file of the same net, run by its engine."""
+    if not MLPERF_TINY.exists():
+        pytest.skip("no ../shared/data/mlperf-tiny: the reference ResNet-8")
+    from ai_edge_litert.interpreter import Interpreter
+
+    engine = Interpreter(model_path=str(MLPERF_TINY.with_name("resnet8_float.tflite")))
+    engine.allocate_tensors()
+    (image,), (answer,) = engine.get_input_details(), engine.get_output_details()
+    pixels = digits.test.images[:4].astype("f")
+    expected = []
+    for one in pixels:
+        engine.set_tensor(image["index"], one[None])
+        engine.invoke()
+        expected.append(engine.get_tensor(answer["index"])[0])
+    np.testing.assert_allclose(build("resnet8", weights=MLPERF_TINY).predict_on_batch(pixels), expected, atol=1e-4)
 
 
 def test_weights_of_mlperf_tiny_fit_no_other_net():
@@ -128,7 +162,6 @@ def test_weights_of_mlperf_tiny_fit_no_other_net():
         build("resnet20_cifar", weights=MLPERF_TINY)
 
 
-@pytest.mark.slow
 def test_public_files_are_recognised_by_their_hash(notop, tmp_path, monkeypatch):
     import dataclasses
     import hashlib
@@ -163,7 +196,6 @@ def _replace(root, **dataset):
         group.create_dataset(name, **dataset)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
@@ -190,6 +222,6 @@ def test_damaged_files_are_refused_and_change_nothing(spoil, said, notop, model,
     spoil(path)
     before = model.get_weights()
     with pytest.raises(InputError, match=said) as error:
-        load_weights(model, path)
+        load_weights(model, path, spec=peers.spec("resnet50"))
     assert str(path) in str(error.value)
     assert all(np.array_equal(x, y) for x, y in zip(before, model.get_weights(), strict=True))

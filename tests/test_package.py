@@ -1,6 +1,7 @@
 """What holds for the package as a whole: public names, layers, commands without TensorFlow, the README."""
 
 import ast
+import importlib.util
 import os
 import subprocess
 import sys
@@ -41,6 +42,7 @@ def test_keras_resnet_never_imports_export():
 MODULES = ["keras_resnet", "export", "export.tflite", "export.onnx", "export.verify", "export.debug", "export.fit"]
 
 
+@pytest.mark.cold_start
 @pytest.mark.parametrize("arguments", [[m, "--help"] for m in MODULES] + [["keras_resnet", "train", "--help"]])
 def test_help_needs_no_tensorflow(arguments):
     code = (
@@ -55,12 +57,35 @@ def test_help_needs_no_tensorflow(arguments):
     assert "usage:" in child.stdout
 
 
+@pytest.mark.cold_start
 def test_importing_the_package_imports_nothing_heavy():
     code = "import sys, keras_resnet, export; sys.exit(any(m in sys.modules for m in ('tensorflow', 'keras', 'numpy')))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-@pytest.mark.slow
+def test_packages_that_nobody_needs_are_hidden_and_found_again(monkeypatch):
+    from keras_resnet import console
+
+    monkeypatch.delitem(sys.modules, "this", raising=False)
+    before = list(sys.meta_path)
+    with console._hidden(["this"]), pytest.raises(ModuleNotFoundError, match="this is not needed here"):
+        import this  # noqa: F401
+    assert sys.meta_path == before
+    assert importlib.util.find_spec("this")
+
+
+@pytest.mark.parametrize(("variable", "file", "found"), [("jax", "", True), ("", '"jax"', True), ("", "x", False)])
+def test_jax_stays_where_it_may_be_the_backend(variable, file, found, monkeypatch, tmp_path):
+    from keras_resnet import console
+
+    (tmp_path / "keras.json").write_text(file)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setenv("KERAS_BACKEND", variable)
+    assert console._backend_may_be_jax() is found
+
+
+@pytest.mark.proof
+@pytest.mark.cold_start
 def test_commands_start_without_what_tensorflow_and_keras_import_for_others():
     code = (
         "import sys; from keras_resnet import console; console.import_tensorflow('jax')\n"

@@ -36,7 +36,7 @@ def test_tensors_and_arrays_give_the_same_float32(name):
     np.testing.assert_allclose(from_tensor.numpy(), PREPROCESS[name](IMAGES), atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_cifar_statistics_are_those_of_the_training_images(cifar_dir):
     from keras_resnet.data import load_dataset
 

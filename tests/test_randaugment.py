@@ -91,19 +91,19 @@ def test_smoothing_is_that_of_pillow(picture):
 @pytest.mark.slow
 def test_draws_decide_everything(picture):
     rng = np.random.default_rng(0)
-    images = tf.constant(np.repeat(picture[None], 60, 0))
-    draws = rng.random((60, 2 * DRAWS)).astype("f")
+    images = tf.constant(np.repeat(picture[None], 30, 0))
+    draws = rng.random((30, 2 * DRAWS)).astype("f")
     one, again = (rand_augment(images, tf.constant(draws), 7).numpy() for _ in range(2))
     np.testing.assert_array_equal(one, again)
     unchanged = (one == picture).all((1, 2, 3))
     draws[:, 1::DRAWS] = 0.9  # whether
     np.testing.assert_array_equal(rand_augment(images, tf.constant(draws), 7), images)
-    assert 5 <= unchanged.sum() <= 30  # a quarter, and operations at a level that changes nothing
+    assert 3 <= unchanged.sum() <= 15  # a quarter, and operations at a level that changes nothing
 
 
 @pytest.mark.slow
 def test_every_operation_is_drawn_equally_often(picture):
-    count = 300
+    count = 60
     choices = np.linspace(0, 1, count, endpoint=False, dtype="f")
     draws = np.tile(np.float32([0, 0.1, 0.5, 0.9]), (count, 1))
     draws[:, 0] = choices
@@ -117,18 +117,18 @@ def test_every_operation_is_drawn_equally_often(picture):
 def test_magnitudes_are_normally_distributed_about_theirs(picture):
     """Solarize at level a inverts what is brighter than 256 (1 - a): its threshold tells the level."""
     solarize = list(OPERATIONS).index("solarize")
-    count = 400
+    count = 150
     rng = np.random.default_rng(0)
     draws = np.tile(np.float32([(solarize + 0.5) / len(OPERATIONS), 0.1, 0.5, 0.9]), (count, 1))
     draws[:, 2] = rng.random(count)
     ramp = np.tile(np.arange(256, dtype=np.uint8)[:, None, None], (1, 1, 3))
     changed = rand_augment(tf.constant(np.repeat(ramp[None], count, 0)), tf.constant(draws), 5, layers=1).numpy()
     levels = 10 * (changed[..., 0, 0] != ramp[:, 0, 0]).mean(-1)
-    assert levels.mean() == pytest.approx(5, abs=0.15)
-    assert levels.std() == pytest.approx(0.5, abs=0.08)
+    assert levels.mean() == pytest.approx(5, abs=0.2)
+    assert levels.std() == pytest.approx(0.5, abs=0.1)
 
 
-@pytest.mark.slow
+@pytest.mark.proof  # pipelines with other augmentations: test_data.py
 def test_pipelines_with_it_are_repeatable(digits):
     row = get_augmentation("crop-flip-rand5")
 

@@ -49,6 +49,7 @@ def _levels(split):
     return pixels[:, 0, 0, 0]
 
 
+@pytest.mark.slow
 def test_records_are_read_at_any_place(folder):
     dataset = load_dataset(folder, image_shape=(4, 4, 3))
     assert dataset.classes == ("cat", "dog")
@@ -184,7 +185,7 @@ def test_an_interrupted_preparation_leaves_nothing(digits, tmp_path, monkeypatch
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_arrays_are_prepared_as_png(digits, tmp_path):
     prepare(digits, tmp_path / "digits", shards=2)
     again = load_dataset(tmp_path / "digits", image_shape=(32, 32, 3))

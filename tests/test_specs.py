@@ -85,30 +85,23 @@ COUNTS = {
     "resnet8": (78_186, 78_666, 12_501_632),
     "resnet8_26": (204_526, 205_306, 32_562_192),
 }
-FAST = {"resnet18", "resnet50", "resnet50v2", "resnet20_cifar", "resnet32_cifar_b", "plain18", "resnet8", "resnet10t"}
 
 
 def test_no_row_is_untested():
     assert set(COUNTS) == set(SPECS) == set(keras_resnet.list_models())
 
 
-# 3 to 20 seconds each: deeper rows of kinds whose others stay. The plain 101, 152 v2 and 110 stay.
-BY_HAND = {
-    *("resnet152", "resnet101_v1_5", "resnet152_v1_5", "resnet101v2", "resnetv2_101", "resnetv2_152", "resnet101d"),
-    *("resnetrs101", "resnetrs152", "plain110_cifar", "resnet110_cifar_b"),
-    *("resnet1202_cifar", "resnetv2_1001_cifar", "resnetv2_164_cifar", "resnetv2_110_cifar", "resnetrs200"),
-    *("resnetv2_200", "resnet200d", "resnet152d", "seresnet152d", "resnext101_32x8d", "resnext101_64x4d"),
-    "wide_resnet101_2",
+# A hundred layers and more; others of their kind stay.
+DEEPEST = {
+    *("resnet101", "resnet101v2", "resnet101_v1_5", "resnet152v2", "resnetv2_101", "resnet101d", "wide_resnet101_2"),
+    *("resnext101_32x8d", "resnetv2_110_cifar", "resnetv2_164_cifar", "resnet110_cifar", "resnet110_cifar_b"),
+    *("plain110_cifar", "resnet56_cifar_b", "plain56_cifar", "resnet44_cifar_b", "plain44_cifar", "plain32_cifar"),
+    *("resnet152", "resnet152_v1_5", "resnetv2_152", "resnet152d", "seresnet152d", "resnetrs101", "resnetrs152"),
+    *("resnet1202_cifar", "resnetv2_1001_cifar", "resnetrs200", "resnetv2_200", "resnet200d", "resnext101_64x4d"),
 }
 
 
-def _tier(name):
-    if name in FAST:
-        return ()
-    return pytest.mark.large if name in BY_HAND else pytest.mark.slow
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=_tier(name)) for name in COUNTS])
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.proof if n in DEEPEST else ()) for n in COUNTS])
 def test_exact_counts(name):
     info = keras_resnet.model_info(name)
     assert (info["trainable"], info["parameters"], info["multiply_adds"]) == COUNTS[name]

@@ -12,6 +12,7 @@ import distributed_steps
 import numpy as np
 import pytest
 import tensorflow as tf
+from tiers import in_proof
 
 from keras_resnet import InputError, cli, train
 from keras_resnet.data import training_batches
@@ -70,7 +71,7 @@ def _children(folder, *arguments, environment=None):
     return results
 
 
-@pytest.mark.large  # two workers are two devices as well, and stay
+@pytest.mark.proof  # two workers are two devices as well, and stay
 def test_two_devices_train_as_one(one_device, tmp_path):
     """Interrupted and restored by Keras' callback. The control: statistics of half a batch give another net."""
     synchronized, apart = _children(tmp_path, ["mirrored", str(tmp_path / "backup")], ["mirrored-unsynchronized"])
@@ -78,7 +79,7 @@ def test_two_devices_train_as_one(one_device, tmp_path):
     assert _apart(apart, one_device) > 1e-3
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_two_workers_train_as_one(one_device, tmp_path):
     """Interrupted and restored by Keras' callback, each with its own folder."""
     workers = _ports(2)
@@ -88,7 +89,7 @@ def test_two_workers_train_as_one(one_device, tmp_path):
         assert _apart(result, one_device) < 1e-6
 
 
-@pytest.mark.large
+@pytest.mark.proof
 def test_two_devices_of_jax_train_as_one(tmp_path):
     """The control: the scale factors moved by more than that."""
     if importlib.util.find_spec("jax") is None:
@@ -109,7 +110,7 @@ def test_the_loop_under_a_strategy_trains_validates_and_resumes(short_recipe, tm
     assert again == two
 
 
-@pytest.mark.large
+@pytest.mark.proof
 def test_a_worker_that_dies_is_named_and_all_go_on(tmp_path):
     workers = _ports(2)
     base = [sys.executable, "-u", "-m", "keras_resnet", "train", "--recipe", "digits-resnet8", "--resume", "run"]
@@ -151,7 +152,7 @@ def test_workers_with_different_recipes_name_each_other(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mix", [None, make_mix(0.2, 1.0)])
+@pytest.mark.parametrize("mix", [in_proof(None), make_mix(0.2, 1.0)])
 def test_the_workers_shares_are_the_batch_of_one_machine(digits, mix):
     arguments = {"seed": 0, "augment": get_augmentation("affine"), "classes": 10, "mix": mix}
 

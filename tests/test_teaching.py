@@ -6,6 +6,7 @@ import functools
 import keras
 import numpy as np
 import pytest
+from tiers import in_proof
 
 from keras_resnet import build
 from keras_resnet.data import training_batches
@@ -40,7 +41,7 @@ def recipe():
 @pytest.fixture
 def batches(digits, tf_preprocess):
     def make(epoch, batch, seed=0):
-        augment = get_augmentation("affine")
+        augment = get_augmentation("crop-flip")
         how = {"seed": seed, "augment": augment, "classes": 10, "first_epoch": epoch, "first_batch": batch}
         few = dataclasses.replace(digits.train, images=digits.train.images[:100], labels=digits.train.labels[:100])
         return training_batches(few, 32, **how).map(lambda x, y: (tf_preprocess(x), y))
@@ -61,7 +62,9 @@ def test_targets_get_their_share(batches, teacher, recipe):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("start", [(0, 0), (1, 2), (3, 0)])  # the last has its epochs behind it
+@pytest.mark.parametrize(
+    "start", [(1, 2), *(in_proof(s) for s in ((0, 0), (3, 0)))]
+)  # the last has its epochs behind it
 def test_kept_answers_are_those_of_a_run_that_asks(start, batches, teacher, recipe, tmp_path):
     how = {"steps": STEPS, "start": start}
     left = max(1, (recipe.epochs - start[0]) * STEPS - start[1])
@@ -75,20 +78,19 @@ def test_kept_answers_are_those_of_a_run_that_asks(start, batches, teacher, reci
                 np.testing.assert_allclose(ours[1], theirs[1], atol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_a_damaged_file_is_made_again(batches, teacher, recipe, tmp_path):
     run = functools.partial(teaching.taught, batches, teacher, recipe, steps=STEPS, kept=tmp_path)
     before = values(run(), 2)
     (path,) = tmp_path.glob("*/epoch-1.npy")
-    for content in (path.read_bytes()[:-9], b"", b"no array"):
-        path.write_bytes(content)
-        for ours, theirs in zip(values(run(), 2), before, strict=True):
-            np.testing.assert_array_equal(ours[1], theirs[1])
+    path.write_bytes(path.read_bytes()[:-9])
+    for ours, theirs in zip(values(run(), 2), before, strict=True):
+        np.testing.assert_array_equal(ours[1], theirs[1])
     np.save(path, np.zeros((STEPS, 32, 7), np.float32))  # of other classes
     np.testing.assert_array_equal(values(run(), 1)[0][1], before[0][1])
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_other_images_and_other_teachers_have_a_folder_of_their_own(batches, teacher, mini_spec, recipe, tmp_path):
     keras.utils.set_random_seed(1)  # the first test's seed would make the same net where that test is left out
     other = build(mini_spec, input_shape=(32, 32, 3))

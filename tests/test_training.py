@@ -10,6 +10,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from tiers import in_proof
 
 from keras_resnet import InputError, load_model, train
 from keras_resnet.training import RECIPES, get_recipe, override, precision, run
@@ -203,7 +204,7 @@ def test_run_directory_is_complete(short_run, short_recipe):
     assert environment["seed"] == 0
     assert environment["packages"]["tensorflow"].startswith("2.21")
     result = json.loads((short_run / "result.json").read_text())
-    assert result["images_per_second"] > 10
+    assert result["images_per_second"] > 0
     assert 0 <= result["waiting_share"] < 1
     assert result["precision"] == "float32"
     assert list((short_run / "tensorboard").rglob("events.*"))
@@ -211,14 +212,14 @@ def test_run_directory_is_complete(short_run, short_recipe):
     assert {"accuracy", "loss", "val_accuracy", "val_loss"} < set(metrics)
     assert len(metrics["loss"]) == 2
     _, card = load_model(short_run / "model.keras")
-    assert (card.spec, card.dataset, card.recipe) == ("resnet8", "digits", "digits-resnet8")
+    assert (card.spec, card.dataset, card.recipe) == ("mini", "digits", "digits-resnet8")
     assert card.labels == tuple("0123456789")
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_same_seed_same_weights_bit_for_bit(short_run, short_recipe, tmp_path):
     again = train(short_recipe, run_dir=tmp_path / "again", verbose=False)
-    other = train(dataclasses.replace(short_recipe, seed=1), run_dir=tmp_path / "other", verbose=False)
+    other = train(dataclasses.replace(short_recipe, seed=1, epochs=1), run_dir=tmp_path / "other", verbose=False)
     first, second, third = (
         load_model(path / "model.keras")[0].get_weights() for path in (short_run, again.run_dir, other.run_dir)
     )
@@ -226,7 +227,7 @@ def test_same_seed_same_weights_bit_for_bit(short_run, short_recipe, tmp_path):
     assert not all(np.array_equal(a, b) for a, b in zip(first, third, strict=True))
 
 
-@pytest.mark.large
+@pytest.mark.proof
 def test_digits_recipe_reaches_its_accuracy(digits, tmp_path):
     from keras_resnet import evaluate, open_runner
 
@@ -253,7 +254,7 @@ def test_the_best_epoch_is_kept_and_ties_go_to_the_lower_loss(mini_spec, tmp_pat
     assert saved == [1, 2, 3, 8]
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_training_with_random_crops_keeps_the_evaluation_crop_in_the_card(image_folder, short_recipe, tmp_path):
     settings = [f"dataset={image_folder}", "augmentation=resized-crop", "crop=0.875", "batch_size=8", "image_size=32"]
     result = train(override(short_recipe, settings), run_dir=tmp_path / "run", verbose=False)
@@ -268,7 +269,7 @@ def test_random_crops_need_files(short_recipe, tmp_path):
         override(short_recipe, ["crop=0"])
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_training_on_a_folder_of_images(image_folder, short_recipe, tmp_path):
     recipe = dataclasses.replace(
         short_recipe, dataset=str(image_folder), image_size=16, batch_size=8, epochs=3, augmentation="none"
@@ -285,7 +286,7 @@ def test_refusals_come_before_the_run_directory(short_recipe, tmp_path):
         ({"preprocess": "torc"}, "did you mean torch"),
         ({"augmentation": "crop"}, "unknown augmentation"),
         ({"model": "resnet9"}, "did you mean resnet"),
-        ({"batch_size": 5000}, "only 640 training images"),
+        ({"batch_size": 5000}, "only 256 training images"),
     ):
         with pytest.raises(InputError, match=said):
             train(dataclasses.replace(short_recipe, **change), run_dir=tmp_path / "run", verbose=False)
@@ -299,10 +300,10 @@ def test_a_run_directory_in_use_is_refused(short_recipe, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", ["compiling", "Epoch 2/"])
+@pytest.mark.parametrize("moment", [in_proof("compiling"), "Epoch 2/"])
 def test_ctrl_c_leaves_a_usable_run_directory(tmp_path, moment):
     command = [sys.executable, "-u", "-m", "keras_resnet", "train", "--recipe", "digits-resnet8", "--run-dir", "run"]
-    command += ["--set", "subset=320"]
+    command += ["--set", "subset=64", "--set", "batch_size=16"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as child:
         for line in child.stdout:
             if line.startswith(moment):
@@ -327,6 +328,21 @@ def test_the_newest_run_is_the_one_with_a_model(tmp_path):
     assert run.newest(tmp_path) == tmp_path / "a" / "model.keras"
 
 
+def test_the_commit_is_that_of_this_source_tree_and_of_no_other_around_it(monkeypatch, tmp_path):
+    answers = {"--show-toplevel": str(tmp_path), "HEAD": "a" * 40, "--porcelain": ""}
+
+    def git(command, **how):
+        return subprocess.CompletedProcess(command, 0, f"{answers[command[-1]]}\n")
+
+    monkeypatch.setattr(run.subprocess, "run", git)
+    assert run._git_commit() is None  # installed inside somebody else's repository
+    (tmp_path / "keras_resnet").mkdir()
+    (tmp_path / "keras_resnet" / "specs.py").touch()
+    assert run._git_commit() == "a" * 40
+    answers["--porcelain"] = " M README.md"
+    assert run._git_commit() == "a" * 40 + "+changes"
+
+
 # --- Options of a run
 
 OPTIONS = {
@@ -347,15 +363,13 @@ OPTIONS = {
     "rematerialised": ["remat=true"],  # in bfloat16: test_remat.py
     "erased": ["augmentation=crop-flip-erase", "repeats=2"],
 }
-MORE_OPTIONS = {"scaled half", "half", "plateau", "all data", "erased"}
+MORE_OPTIONS = {"regularised", "rematerialised", "scaled half", "half", "plateau", "all data", "erased"}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.large) if n in MORE_OPTIONS else n for n in OPTIONS]
-)
+@pytest.mark.parametrize("name", [in_proof(n) if n in MORE_OPTIONS else n for n in OPTIONS])
 def test_options_train_and_leave_a_plain_float32_model(name, short_recipe, tmp_path, capfd):
-    recipe = override(short_recipe, ["epochs=3", "batch_size=32", *OPTIONS[name]])
+    recipe = override(short_recipe, [*OPTIONS[name]])
     result = train(recipe, run_dir=tmp_path / "run", verbose=True)
     assert "tensors decayed" in capfd.readouterr().out
     model, _ = load_model(result.run_dir / "model.keras")
@@ -395,7 +409,7 @@ def test_targets_above_the_threshold_count_in_full():
     assert float(plain(targets, logits)) != pytest.approx(expected, rel=1e-2)
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_training_on_small_images_for_larger_ones(image_folder, short_recipe, tmp_path):
     settings = [f"dataset={image_folder}", "image_size=16", "test_size=32", "batch_size=8", "augmentation=resized-crop"]
     result = train(override(short_recipe, settings), run_dir=tmp_path / "run", verbose=False)

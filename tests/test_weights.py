@@ -155,9 +155,18 @@ def test_registered_rows_have_their_facts(row):
         assert build(row.spec, weights=row.name)
 
 
-@pytest.mark.slow
-def test_public_files_are_fetched_with_their_hash_and_loaded(monkeypatch, tmp_path):
+@pytest.fixture
+def public(zero_kernels):
+    """keras.applications' net with values that are not the initial ones."""
     theirs = keras.applications.ResNet50(weights=None, include_top=False, input_shape=(32, 32, 3))
+    rng = np.random.default_rng(0)
+    theirs.set_weights([rng.random(w.shape, np.float32) for w in theirs.get_weights()])
+    return theirs
+
+
+@pytest.mark.proof
+def test_public_files_are_fetched_with_their_hash_and_loaded(public, monkeypatch, tmp_path):
+    theirs = public
     theirs.save(tmp_path / "file.h5")
     asked = {}
 
@@ -172,12 +181,12 @@ def test_public_files_are_fetched_with_their_hash_and_loaded(monkeypatch, tmp_pa
     assert asked["origin"].endswith("/resnet/" + asked["name"])
 
 
-@pytest.mark.slow
-def test_downloads_are_checked_by_hash_and_a_wrong_one_loads_nothing(monkeypatch, tmp_path):
+@pytest.mark.proof
+def test_downloads_are_checked_by_hash_and_a_wrong_one_loads_nothing(public, monkeypatch, tmp_path):
     import dataclasses
     import hashlib
 
-    theirs = keras.applications.ResNet50(weights=None, include_top=False, input_shape=(32, 32, 3))
+    theirs = public
     row = WEIGHT_SETS["resnet50", "imagenet"]
     server, home = tmp_path / "server", tmp_path / "home"
     server.mkdir()
@@ -206,7 +215,7 @@ def test_hashes_are_those_of_keras_applications():
         assert (md5[True], md5[False]) == resnet.WEIGHTS_HASHES[name]
 
 
-def test_an_unreachable_host_is_said(monkeypatch):
+def test_an_unreachable_host_is_said(zero_kernels, monkeypatch):
     def get_file(*args, **kwargs):
         raise Exception("URL fetch failure")
 
@@ -225,21 +234,27 @@ def test_cards_travel_in_safetensors(model, mini_spec, tmp_path):
         assert file.metadata()["recipe"] == "{}"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "spec",
-    [
-        pytest.param(row.spec, marks=[] if row.spec == "resnet8" else [pytest.mark.large])
-        for row in WEIGHT_SETS.values()
-        if row.dataset == "cifar10"
-    ],
-)
+CIFAR = [row.spec for row in WEIGHT_SETS.values() if row.dataset == "cifar10"]
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("spec", CIFAR)
 def test_shipped_cifar_weights_have_their_registered_accuracy(spec, cifar_dir):
     from keras_resnet import evaluate, load_dataset
     from keras_resnet.runners import open_named
 
     scores = evaluate(open_named(spec, "cifar10"), load_dataset("cifar10", cifar_dir).test)
     assert scores.top1 == pytest.approx(registry.find(spec, "cifar10").top1, abs=0.0005)  # five images of 10,000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", CIFAR)
+def test_shipped_cifar_weights_know_real_images(spec, cifar_few):
+    from keras_resnet.runners import open_named
+
+    runner, (pixels, labels) = open_named(spec, "cifar10"), cifar_few
+    right = (runner(runner.card.preprocess(pixels[:100])).argmax(axis=1) == labels[:100]).sum()
+    assert right >= 82  # 88 to 92 expected; each of 100 has a deviation of 3
 
 
 @pytest.mark.parametrize(

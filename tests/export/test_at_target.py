@@ -22,7 +22,7 @@ from keras_resnet import outside
 from keras_resnet.errors import InputError
 from keras_resnet.runners import open_runner
 
-pytestmark = pytest.mark.large
+pytestmark = pytest.mark.check
 _READY = {
     **{name: row.find for name, row in outside.OUTSIDE.items()},
     "android": lambda: android.jars(),

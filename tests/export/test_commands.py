@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from tiers import in_proof
 
 from export import cli, pipeline
 from export.formats import artifact, format_of
@@ -106,9 +107,9 @@ def _weight_buffers(model):
 @pytest.mark.parametrize(
     ("precision", "every"),
     [
-        ("int8", 4),
-        pytest.param("int8", 1, marks=pytest.mark.large),
-        pytest.param("float32", 1, marks=pytest.mark.large),
+        ("int8", 9),
+        in_proof("int8", 1),
+        in_proof("float32", 1),
     ],
 )
 def test_any_scrambled_weight_buffer_fails_verification(rows, source, tmp_path, precision, every, monkeypatch):
@@ -167,7 +168,7 @@ def test_a_file_that_fails_keeps_a_name_that_says_so(source, tmp_path, monkeypat
     assert target.read_text() == "what was there before"
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_mixed_precision_models_are_exported_in_float32(tmp_path, capfd):
     keras.config.set_dtype_policy("mixed_float16")
     try:

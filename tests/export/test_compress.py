@@ -12,6 +12,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from tiers import in_proof
 
 from export import artifact, auto_float, cli, compress, formats, load_source, pipeline, placing
 from export.compression import adapted, limits
@@ -22,9 +23,12 @@ from keras_resnet import PREPROCESS, InputError, build, card, load_model, save_m
 from keras_resnet.compression import methods, pruning
 from keras_resnet.compression.settings import settings
 from keras_resnet.runners import open_runner
+from keras_resnet.specs import SPECS
 from keras_resnet.training import RECIPES, override
 
-FAST = ("--model", "resnet8", "--weights", "digits", "--set", "epochs=2")
+SHIPPED = ("--model", "resnet8", "--weights", "digits")
+FAST = (*SHIPPED, "--set", "epochs=2")
+FEW = (*FAST, "--set", "subset=128", "--limit", "60")  # to see that it works, not that it is good
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +57,7 @@ def integers(source):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("io", ["int8", pytest.param("float32", marks=pytest.mark.large)])
+@pytest.mark.parametrize("io", ["int8", in_proof("float32")])
 def test_ranges_take_the_place_of_calibration_images(integers, io, tmp_path, monkeypatch):
     monkeypatch.setattr(pipeline.calibration, "sample", lambda *_: pytest.fail("images were asked for"))
     path = tmp_path / "q.tflite"
@@ -66,15 +70,15 @@ def test_ranges_take_the_place_of_calibration_images(integers, io, tmp_path, mon
     assert json.loads((tmp_path / "q.tflite.manifest.json").read_text())["calibration"] is None
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_pre_activation_nets_have_no_float_and_no_loose_multiplications(source, tmp_path):
-    spec_model = build("resnetv2_20_cifar", weights=None)
+    spec_model = build(dataclasses.replace(SPECS["resnetv2_20_cifar"], depths=(1, 1, 1)))
     model = dataclasses.replace(
         source, model=quantized(source, spec_model), card=dataclasses.replace(source.card, spec=None)
     )
     path = tmp_path / "v2.tflite"
     (row,) = pipeline.export(model, [(artifact("tflite:int8"), path)], limit=64, engine="reference").rows
-    assert row.operators["DEPTHWISE_CONV_2D"] == 10
+    assert row.operators["DEPTHWISE_CONV_2D"] == 4  # the first norm of every block, and the last one
     assert "MUL" not in row.operators
     assert row.unfolded == 0
     # An untrained net's classes are ties; its values must agree all the same.
@@ -99,7 +103,7 @@ def test_kernels_of_four_bits_are_computed_in_integers(source, tmp_path):
     assert of_model(plain, bits=4).activations == 51_456
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_ranges_that_do_not_cover_the_net_are_an_error(source, tmp_path):
     image = keras.Input((32, 32, 3))
     x = quantized(source, source.model)(image)
@@ -127,10 +131,11 @@ def test_other_files_of_integer_nets_are_refused(integers, name, choices, messag
 # ---- the command
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_a_person_compresses_evaluates_and_exports(tmp_path, capsys):
     kept = ("--answers", "kept")
-    assert compress.main([*FAST, "--method", "qat", "-o", "small", "--json", "figures.json", *kept]) == 0
+    loose = ("--gate", "drop=10")
+    assert compress.main([*FEW, "--method", "qat", "-o", "small", "--json", "figures.json", *kept, *loose]) == 0
     assert len(list((tmp_path / "kept").glob("*/epoch-*.npy"))) == 2
     out = capsys.readouterr().out
     assert "original, int8 after training" in out
@@ -147,16 +152,16 @@ def test_a_person_compresses_evaluates_and_exports(tmp_path, capsys):
     # Its own file again, from the Keras model alone.
     assert cli.main_of_format("tflite", ["--int8", "--model", "small/model.keras", "-o", "again.tflite"]) == 0
     # Once more into the same folder: nothing is lost, and --resume has nothing left to train.
-    assert compress.main([*FAST, "--method", "qat", "-o", "small"]) == 2
+    assert compress.main([*FEW, "--method", "qat", "-o", "small"]) == 2
     assert "exists and is not empty" in capsys.readouterr().err
-    assert compress.main([*FAST, "--method", "prune", "-o", "small", "--resume"]) == 2
+    assert compress.main([*FEW, "--method", "prune", "-o", "small", "--resume"]) == 2
     assert "another compression: settings" in capsys.readouterr().err
 
 
 WORSE = (*FAST, "--method", "prune", "--sparsity", "0.97", "-o", "small")
 
 
-@pytest.mark.large
+@pytest.mark.proof
 def test_a_finished_training_is_measured_again(tmp_path):
     assert compress.main(WORSE) == 1
     assert compress.main([*WORSE, "--resume", "--gate", "drop=100"]) == 0  # trained already
@@ -202,7 +207,7 @@ def killed_in_the_second_epoch(command):
     assert "Epoch 2/" not in rest
 
 
-@pytest.mark.large
+@pytest.mark.proof
 @pytest.mark.parametrize("method", ["qat", "prune", "cluster"])
 def test_tfmot_goes_on_bit_for_bit(method, tmp_path, capfd):
     """A finished training is not repeated: the second --resume finds its result."""
@@ -223,19 +228,25 @@ def test_tfmot_goes_on_bit_for_bit(method, tmp_path, capfd):
     assert killed.stat().st_mtime_ns == before
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 @pytest.mark.parametrize(
-    "method", ["qat", pytest.param("prune", marks=pytest.mark.large), pytest.param("cluster", marks=pytest.mark.large)]
+    ("method", "how"),
+    [
+        ("qat", (*SHIPPED, "--set", "epochs=1", "--limit", "60")),
+        *(in_proof(m, FAST) for m in ("qat", "prune", "cluster")),
+    ],
+    ids=["qat, one epoch", "qat", "prune", "cluster"],
 )
-def test_the_twin_of_tfmot(method, tmp_path, capfd):
+def test_the_twin_of_tfmot(method, how, tmp_path, capfd):
     if not importlib.util.find_spec("tensorflow_model_optimization"):  # an import would switch tf.keras here
         pytest.skip("tensorflow-model-optimization is not installed")
-    compress.main([*FAST, "--method", method, "--engine", "tfmot", "-o", "small", "--gate", "drop=2"])
-    assert "Epoch 2/2" in capfd.readouterr().out
+    compress.main([*how, "--method", method, "--engine", "tfmot", "-o", "small", "--gate", "drop=2"])
+    epochs = 1 if "epochs=1" in how else 2
+    assert f"Epoch {epochs}/{epochs}" in capfd.readouterr().out
     assert not (tmp_path / "small" / "training" / "checkpoints").exists()
     figures = json.loads((tmp_path / "small" / "compression.json").read_text())
     # Two epochs are too few to be as good as before on every one of 360 images.
-    assert all(gate["passed"] for gate in figures["gates"] if "after training" not in gate["name"])
+    assert epochs == 1 or all(gate["passed"] for gate in figures["gates"] if "after training" not in gate["name"])
     model, found = load_model(figures["model"])
     assert found.recipe == "digits-resnet8"
     assert figures["engine"] == "tfmot"
@@ -266,7 +277,7 @@ assert abs(sum(z * k.size for z, k in zip(zeros, kernels)) / sum(k.size for k in
 """
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_tfmot_wraps_kernels_and_lets_norms_train():
     """Its own wrapper of a whole clustered model leaves them in inference mode, and the training diverges."""
     if not importlib.util.find_spec("tensorflow_model_optimization"):
@@ -274,14 +285,15 @@ def test_tfmot_wraps_kernels_and_lets_norms_train():
     subprocess.run([sys.executable, "-c", TWINS], check=True)
 
 
-@pytest.mark.large
+@pytest.mark.proof
 def test_a_twin_that_diverges_is_said(tmp_path, capsys):
     command = [*FAST, "--method", "prune", "--engine", "tfmot", "-o", "small", "--set", "learning_rate=1e6"]
     assert compress.main(command) == 1
-    assert "error: the loss was not finite in epoch 1, step" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert re.search(r"error: the loss was not finite in epoch [12], step \d", said), said  # the processor decides when
 
 
-@pytest.mark.large
+@pytest.mark.proof
 def test_two_workers_compress_together(tmp_path):
     """Both train, the first one exports; the control: they will not train different compressions."""
     command = [sys.executable, "-m", "export.compress", *FAST, "--method", "prune", "--gate", "drop=3"]

@@ -69,7 +69,7 @@ def test_a_spoilt_layer_is_the_one_that_loses(rows, source, tmp_path):
     assert cli.main_of_debug([str(bad), *SHIPPED]) == 2  # the page is not overwritten
 
 
-@pytest.mark.large
+@pytest.mark.proof
 def test_the_fewest_layers_stay_in_float(source, tmp_path, monkeypatch):
     """All are tried with the engine; fewer do not pass, and those that stay are float in the file."""
     seen, path = {}, tmp_path / "m.tflite"

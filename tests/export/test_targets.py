@@ -17,11 +17,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from tiers import in_proof
 
 from export import TARGETS, cli
 from export.formats import LABELS, OUTSIDE
 from export.report import Report, Row
-from export.targets import assets, making, tflm, web
+from export.targets import assets, description, making, tflm, web
 from export.targets.bundle import Check
 from export.targets.making import make_bundle
 from export.targets.table import get_target
@@ -143,6 +144,18 @@ def test_sizes_of_boards():
 def test_sizes_that_are_none(text):
     with pytest.raises(Exception, match="expected a size"):
         cli._bytes(text)
+
+
+@pytest.mark.parametrize(("size", "count"), [((32, 64), 8), ((200, 16), 2), ((16, 200), 2)])
+def test_large_images_are_given_in_smaller_numbers(size, count, monkeypatch, tmp_path):
+    pixels = np.zeros((8, *size, 3), np.uint8)
+    arrays = {"pixels": pixels, "input": pixels.astype("f"), "probabilities": np.full((8, 2), 0.5, "f")}
+    monkeypatch.setattr(description.golden, "read", lambda path: (arrays, {"engine": "x", "tolerance": 1e-3}))
+    model = {"file": "m.tflite", "output": {"name": "probabilities", "shape": [1, 2]}}
+    description.write(tmp_path, model, ModelCard())
+    golden = json.loads((tmp_path / description.GOLDEN).read_text())
+    assert (golden["count"], len(golden["top1"])) == (count, count)
+    assert len(base64.b64decode(golden["pixels"])) == count * size[0] * size[1] * 3
 
 
 # ---- folders, from files that `python -m export --all` has made
@@ -474,7 +487,7 @@ def test_the_page_finds_its_runtimes_where_npm_puts_them(runtime):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["mediapipe", "litert-sample"])
+@pytest.mark.parametrize("name", ["mediapipe", in_proof("litert-sample")])
 def test_the_command_makes_a_folder(name, tmp_path, capsys):
     arguments = ["--target", name, "--model", "resnet8", "--weights", "digits", "-o", "b", "--samples", "50"]
     assert cli.main([*arguments, "--json", "b.json"]) == 0

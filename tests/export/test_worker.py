@@ -18,7 +18,7 @@ def _network(source, folder, name="tflite:float32"):
     return FORMATS["tflite"].module.fingerprint(folder / "m.tflite")
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_conversions_share_a_process_until_it_leaves(source, tmp_path, monkeypatch):
     first = _network(source, tmp_path)
     child = worker._SERVER._child
