@@ -3,16 +3,22 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 CHECKS := mediapipe tflm arm64 android web
+# Two processes, one TensorFlow thread each; who is done takes tests from the other.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: demo test fast format help $(addprefix check-,$(CHECKS))
+.PHONY: demo test fast proof coverage mutation format lint help check-pythons $(addprefix check-,$(CHECKS))
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo   train on real digits, export to TFLite and ONNX, verify every file (about 3 minutes)"
-	@echo "make test   ruff and all tests (15 to 20 minutes)"
-	@echo "make fast   ruff and the quick tests (a minute or two)"
-	@echo "make format let ruff rewrite the sources"
+	@echo "make demo    train on real digits, export to TFLite and ONNX, verify every file (about 3 minutes)"
+	@echo "make test    ruff and the everyday tests (3 to 6 minutes)"
+	@echo "make fast    ruff and the quick ones of these (a minute)"
+	@echo "make proof   all other tests that need no foreign engine (up to 45 minutes)"
+	@echo "make coverage  the everyday tests again, and which lines they run; fails below the floor of pyproject.toml"
+	@echo "make mutation  thirty faults, one at a time: are they noticed? (20 minutes)"
+	@echo "make format  let ruff rewrite the sources"
 	@echo "make check-NAME  NAME of $(CHECKS): fetch the engine of a target (once) and run the checks on it"
+	@echo "make check-pythons  the quick tests on other versions of Python that are here"
 
 .venv/installed: setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -37,20 +43,32 @@ demo: .venv/installed
 	@echo "  python -m keras_resnet models                              the networks"
 	@echo "  python -m keras_resnet train --recipe fast --data-dir DIR"
 
-test: .venv/installed
+lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-fast: .venv/installed
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not slow and not large'
+test: lint
+	$(PYTEST) -m 'not proof and not check'
+
+fast: lint
+	$(PYTEST) -m 'not slow and not proof and not check'
+
+proof: .venv/installed
+	$(PYTEST) -m proof --record-proof
+
+coverage: .venv/installed
+	$(PYTEST) -m 'not proof and not check' --no-budgets --cov --cov-report=term:skip-covered
+
+mutation: .venv/installed
+	$(BIN)/python tools/mutation.py run
 
 # A check that skips is none: the variable turns its skips into failures.
 $(addprefix check-,$(CHECKS)): check-%: .venv/installed
 	$(BIN)/python tools/environment.py $*
 	KERAS_RESNET_CHECK=$* $(BIN)/python -m pytest -s -m '' -k $* tests/export/test_at_target.py
+
+check-pythons: .venv/installed
+	$(BIN)/python tools/pythons.py 3.12 3.13
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .

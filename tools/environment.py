@@ -43,7 +43,7 @@ def _need(program: str, package: str) -> str:
     return found
 
 
-def _python(version: str) -> str:
+def find_python(version: str) -> str:
     """An interpreter of that version: this one, on the path, or pyenv's."""
     names = [sys.executable, f"python{version}"]
     names += sorted(glob.glob(os.path.expanduser(f"~/.pyenv/versions/{version}*/bin/python")))
@@ -64,7 +64,7 @@ def _venv(folder: Path, python: str, packages: list[str]) -> None:
 
 
 def _tflm(folder: Path) -> None:
-    _venv(folder, _python("3.12"), _TFLM)
+    _venv(folder, find_python("3.12"), _TFLM)
 
 
 def _mediapipe(folder: Path) -> None:
