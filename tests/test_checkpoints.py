@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import keras
@@ -130,6 +131,8 @@ def test_a_run_stopped_anywhere_goes_on_to_the_same_weights(uninterrupted, signa
     result = train(RECIPE, run_dir=tmp_path / "run", resume=True, verbose=False)
     assert not result.interrupted
     assert result.best_epoch == uninterrupted.best_epoch
+    kept, _ = load_model(uninterrupted.run_dir / "model.keras")
+    assert np.abs(kept.get_layer("conv1_bn").moving_mean).max() > 0  # of the net that trains, not of its untouched twin
     _same(tmp_path / "run", uninterrupted.run_dir)
     assert not (tmp_path / "run" / "checkpoints").exists()
     # What is finished stays so.
@@ -220,6 +223,14 @@ def test_a_checkpoint_of_another_net_is_refused(stopped):
     model.compile(optimizer="sgd", loss="mse")
     with pytest.raises(InputError, match="of another model"):
         checkpoints.restore(model, checkpoints.newest(stopped / "checkpoints"), ("model",))
+
+
+def test_callbacks_go_on_where_they_were(tmp_path):
+    """What was the best epoch, how long it took: JSON has lists where there were tuples."""
+    keep = types.SimpleNamespace(best=(-1.0, 0.0), epoch=0)
+    start = checkpoints.Checkpoint(tmp_path / "x", 1, 0, {"keep": {"best": [0.7, -0.5], "epoch": 3}}, {})
+    checkpoints.Checkpoints(tmp_path, {"keep": (keep, ("best", "epoch"))}, None, start=start).on_train_begin()
+    assert (keep.best, keep.epoch) == ((0.7, -0.5), 3)
 
 
 def test_directories_without_a_run(tmp_path, short, capsys):
