@@ -47,7 +47,7 @@ def test_cards_come_back_from_text(written):
     assert ModelCard.loads(written.dumps(), "here") == written
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(written=CARDS)
 def test_cards_come_back_from_files(written, tmp_path_factory):
     path = tmp_path_factory.mktemp("card") / "m.tflite"
