@@ -15,7 +15,7 @@ help:
 	@echo "make fast    ruff and the quick ones of these (a minute)"
 	@echo "make proof   all other tests that need no foreign engine (up to 45 minutes)"
 	@echo "make coverage  the everyday tests again, and which lines they run; fails below the floor of pyproject.toml"
-	@echo "make mutation  thirty faults, one at a time: are they noticed? (20 minutes)"
+	@echo "make mutation  thirty faults, one at a time: are they noticed? (half an hour)"
 	@echo "make format  let ruff rewrite the sources"
 	@echo "make check-NAME  NAME of $(CHECKS): fetch the engine of a target (once) and run the checks on it"
 	@echo "make check-pythons  the quick tests on other versions of Python that are here"
