@@ -117,18 +117,14 @@ def test_the_command_says_what_it_needs(capsys):
     assert "unknown weights for resnet8" in capsys.readouterr().err
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("epochs", "images", "least"), [in_proof(2, 128, 0.0), in_proof(4, 0, 0.5)])
-def test_the_command_moves_cifar_weights_to_digits(epochs, images, least, tmp_path, capsys):
-    command = ["finetune", "--model", "resnet8", "--weights", "cifar10", "--data", "digits", "--epochs", str(epochs)]
-    few = ["--set", "head_epochs=1", "--set", f"subset={images}"]
-    assert cli.main([*command, *few, "--run-dir", str(tmp_path / "run")]) == 0
+@pytest.mark.proof
+def test_the_command_moves_cifar_weights_to_digits(tmp_path, capsys):
+    command = ["finetune", "--model", "resnet8", "--weights", "cifar10", "--data", "digits", "--epochs", "4"]
+    assert cli.main([*command, "--set", "head_epochs=1", "--run-dir", str(tmp_path / "run")]) == 0
     model, card = load_model(tmp_path / "run" / "model.keras")
     assert card.labels == tuple(map(str, range(10)))
     assert card.preprocess.mean[0] == pytest.approx(125.307)
     # A net of this package names itself.
-    again = finetune_recipe(
-        tmp_path / "run" / "model.keras", "digits", settings=["epochs=1", "head_epochs=0", *few[3:]]
-    )
+    again = finetune_recipe(tmp_path / "run" / "model.keras", "digits", settings=["epochs=1", "head_epochs=0"])
     result = train(again, run_dir=tmp_path / "again", verbose=False)
-    assert result.validation_accuracy >= least  # one in ten by chance
+    assert result.validation_accuracy > 0.5  # one in ten by chance
