@@ -18,7 +18,7 @@ console.import_tensorflow()
 import keras  # noqa: E402
 
 import keras_resnet  # noqa: E402
-from keras_resnet.builder import without_values  # noqa: E402
+from keras_resnet.nets.graph import without_values  # noqa: E402
 
 
 def fresh() -> None:

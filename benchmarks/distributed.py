@@ -37,8 +37,8 @@ def work(workers: str, index: int, norm: str) -> dict[str, float]:
     import tensorflow as tf
 
     from keras_resnet import build
+    from keras_resnet.nets.fused import fuse
     from keras_resnet.training import checkpoints, precision, strategy
-    from keras_resnet.training.fused import fuse
 
     devices = strategy.make("multiworker", workers.split(","), index) if workers else strategy.make("none")
     with devices.strategy.scope(), precision.policy(precision.resolve("auto")):

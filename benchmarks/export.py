@@ -118,7 +118,7 @@ def conversions(folder: Path, rounds: int) -> dict[str, tuple[float, float]]:
 
 def latencies(files: list[Path], rounds: int = 15) -> dict[str, float]:
     """Median milliseconds of one image on one thread, the files in turn."""
-    from keras_resnet.runners import open_runner
+    from keras_resnet.runtime.opening import open_runner
 
     image = np.random.default_rng(0).uniform(-1, 1, (1, 224, 224, 3)).astype("f")
     runners = {file.name: open_runner(file, threads=1, trusted=True) for file in files}
@@ -165,7 +165,7 @@ def accuracies(data_dir: Path, mlperf: Path | None) -> list[bool]:
     """Prints what int8 loses on CIFAR-10's 10,000 test images."""
     from export import artifact, export, load_source
     from keras_resnet.evaluation import evaluate
-    from keras_resnet.runners import open_runner
+    from keras_resnet.runtime.opening import open_runner
 
     limits = {"resnet8": 0.3, "resnet20_cifar": 0.3, "resnetv2_20_cifar": 0.6}
     rows, held = [], []

@@ -29,7 +29,7 @@ from keras_resnet.data import prepare, training_batches  # noqa: E402
 from keras_resnet.data.augment import get_augmentation  # noqa: E402
 from keras_resnet.data.folder import load as load_folder  # noqa: E402
 from keras_resnet.data.records import load as load_records  # noqa: E402
-from keras_resnet.preprocessing import PREPROCESS  # noqa: E402
+from keras_resnet.signals.conventions import PREPROCESS  # noqa: E402
 
 SIZE, BATCH, BATCHES, BUFFERED, ROUNDS = 224, 64, 12, 4, 5
 MEAN, STD = (np.float32(value) for value in ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)))

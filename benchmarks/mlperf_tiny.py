@@ -45,7 +45,7 @@ def ours(folder: Path, data_dir: Path) -> dict[str, Path]:
 def answers(file: Path, engine: str, pixels: np.ndarray) -> tuple[np.ndarray, int | None]:
     """Classes of all images, and the arena where the engine knows it."""
     from export.source import Evidence
-    from keras_resnet.runners import open_runner
+    from keras_resnet.runtime.opening import open_runner
 
     runner = open_runner(file, engine=engine, trusted=True)
     found = Evidence(pixels, None, "").run(runner, runner.card.preprocess)[runner.output.name].argmax(axis=1)
@@ -55,7 +55,7 @@ def answers(file: Path, engine: str, pixels: np.ndarray) -> tuple[np.ndarray, in
 
 def latencies(files: dict[str, Path], pixels: np.ndarray) -> dict[str, float]:
     """Milliseconds of one image on one thread."""
-    from keras_resnet.runners import open_runner
+    from keras_resnet.runtime.opening import open_runner
 
     runners = {name: open_runner(file, threads=1, trusted=True) for name, file in files.items()}
     image = pixels[:1].astype(np.float32)
@@ -73,7 +73,7 @@ def main() -> int:
     args = parser.parse_args()
     console.import_tensorflow()
     from keras_resnet.data import load_dataset
-    from keras_resnet.outside import OUTSIDE
+    from keras_resnet.runtime.outside import OUTSIDE
 
     split = load_dataset("cifar10", args.data_dir, (32, 32, 3)).test
     chosen = np.arange(min(args.limit, len(split.labels)))

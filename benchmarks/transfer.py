@@ -24,7 +24,7 @@ from PIL import Image  # noqa: E402
 
 from keras_resnet import evaluate, load_dataset, train  # noqa: E402
 from keras_resnet.data import joined  # noqa: E402
-from keras_resnet.runners import open_runner  # noqa: E402
+from keras_resnet.runtime.opening import open_runner  # noqa: E402
 from keras_resnet.training import RECIPES, finetune_recipe, override  # noqa: E402
 
 NEW = ("frog", "horse")

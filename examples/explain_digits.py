@@ -6,9 +6,9 @@ Run it: python examples/explain_digits.py     (the digits model that ships with 
 import numpy as np
 
 import keras_resnet
-from keras_resnet.engines import KerasRunner
 from keras_resnet.explain import Net, cam, explain, overlay
-from keras_resnet.specs import get_spec
+from keras_resnet.nets.specs import get_spec
+from keras_resnet.runtime.runners import KerasRunner
 
 
 def main() -> None:

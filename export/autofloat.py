@@ -15,7 +15,7 @@ from export.verify import sqnr
 from keras_resnet import console
 from keras_resnet.compression.rewriting import is_quantized
 from keras_resnet.errors import GateError, InputError
-from keras_resnet.runners import open_runner
+from keras_resnet.runtime.opening import open_runner
 
 _RANKED_ON = 64  # images that rank the layers; the gates are judged on all
 

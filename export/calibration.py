@@ -10,8 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from export.formats import SAMPLES
-from keras_resnet.data import Split, images
+from keras_resnet.data import Split
 from keras_resnet.errors import InputError
+from keras_resnet.signals import image as images
 
 _SEED = 2015
 _SUFFIXES = {".png", ".jpg", ".jpeg"}

@@ -457,7 +457,7 @@ def _fit(args: argparse.Namespace) -> int:
     from export import fit
 
     if args.file is not None:
-        from keras_resnet.runners import open_runner
+        from keras_resnet.runtime.opening import open_runner
 
         open_runner(args.file)  # a damaged file is refused by its engine
         found, title = [(str(args.file), fit.of_file(args.file))], "int8 on TFLite Micro, bytes"

@@ -22,13 +22,13 @@ from export.report import Report, Row
 from export.source import Source
 from export.verify import Gate
 from keras_resnet import console, files
-from keras_resnet.builder import multiply_adds
 from keras_resnet.compression import pruning
-from keras_resnet.compression.layers import kernels
 from keras_resnet.compression.settings import Settings
 from keras_resnet.errors import GateError, InputError
-from keras_resnet.preprocessing import PREPROCESS
+from keras_resnet.nets.compressed import kernels
+from keras_resnet.nets.graph import multiply_adds
 from keras_resnet.saving import load_model, weights_sha256
+from keras_resnet.signals.conventions import PREPROCESS
 from keras_resnet.training import strategy as strategies
 from keras_resnet.training.recipes import OWN_AUGMENTATION, RECIPES, Recipe
 from keras_resnet.training.strategy import Devices

@@ -16,11 +16,11 @@ import numpy as np
 
 from export.formats import OUTPUT
 from keras_resnet import console, files
-from keras_resnet.engines import dequantize, quantize
 from keras_resnet.errors import InputError
 from keras_resnet.page import page
-from keras_resnet.preprocessing import Preprocess
-from keras_resnet.runners import open_runner
+from keras_resnet.runtime.opening import open_runner
+from keras_resnet.runtime.runners import dequantize, quantize
+from keras_resnet.signals.conventions import Preprocess
 
 if TYPE_CHECKING:  # importing it needs TensorFlow, and --help must not
     from export.source import Evidence, Source

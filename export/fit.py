@@ -376,8 +376,9 @@ def fitting(flash: int, ram: int, image_shape: tuple[int, int, int], classes: in
     Yields:
         Name and size.
     """
-    from keras_resnet.builder import build, without_values
-    from keras_resnet.specs import SPECS, ResNetSpec
+    from keras_resnet.builder import build
+    from keras_resnet.nets.graph import without_values
+    from keras_resnet.nets.specs import SPECS, ResNetSpec
 
     smallest = min(image_shape[:2])
     residual = [spec for spec in SPECS.values() if spec.shortcut != "none"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from keras_resnet.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
-    from keras_resnet.preprocessing import Preprocess
+    from keras_resnet.signals.conventions import Preprocess
 
 INPUT, OUTPUT = "image", "probabilities"  # the names in every exported file
 CAM = "cam"  # of the class activation map
@@ -187,7 +187,7 @@ class Artifact:
 
     def convention(self, weights: Preprocess) -> Preprocess:
         """What the file expects of its caller, given the convention of the weights."""
-        from keras_resnet.preprocessing import PREPROCESS  # brings NumPy, which `--help` does not need
+        from keras_resnet.signals.conventions import PREPROCESS  # brings NumPy, which `--help` does not need
 
         return {"raw": PREPROCESS["none"], "tf": PREPROCESS["tf"], "normalized": weights}[self.input]
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from export.formats import ENGINES
-from keras_resnet.engines import Runner, TFLiteRunner
 from keras_resnet.errors import InputError
-from keras_resnet.preprocessing import Preprocess
-from keras_resnet.runners import open_runner
+from keras_resnet.runtime.opening import open_runner
+from keras_resnet.runtime.runners import Runner, TFLiteRunner
+from keras_resnet.signals.conventions import Preprocess
 
 COUNT = 8
 _MAX_BYTES = 200_000_000

@@ -8,10 +8,10 @@ import keras
 import numpy as np
 
 from export.formats import CAM, INPUT, OUTPUT, Artifact
-from keras_resnet.builder import BLOCK_OUT, deep_graphs
-from keras_resnet.compression.layers import ChannelwiseNormalization, FakeQuantize
 from keras_resnet.errors import InputError
-from keras_resnet.preprocessing import Preprocess
+from keras_resnet.nets.compressed import ChannelwiseNormalization, FakeQuantize
+from keras_resnet.nets.graph import BLOCK_OUT, deep_graphs
+from keras_resnet.signals.conventions import Preprocess
 
 
 def prepare(model: keras.Model, preprocess: Preprocess, artifact: Artifact) -> keras.Model:

@@ -25,7 +25,7 @@ def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -
     """
     import keras
 
-    from keras_resnet.builder import deep_graphs
+    from keras_resnet.nets.graph import deep_graphs
 
     with deep_graphs():
         if len(artifact.outputs) == 1:

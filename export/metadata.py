@@ -14,7 +14,7 @@ from pathlib import Path
 
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
-from keras_resnet.preprocessing import Preprocess
+from keras_resnet.signals.conventions import Preprocess
 
 NAME = "TFLITE_METADATA"
 _IDENTIFIER = b"M001"

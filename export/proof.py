@@ -16,9 +16,9 @@ from export.report import Row
 from export.source import Evidence, Source, resized
 from export.verify import Comparison, Gate, check, compare, identity_gates, interface_errors, latency_ms
 from keras_resnet.card import ModelCard
-from keras_resnet.engines import KerasRunner, Runner
-from keras_resnet.preprocessing import PREPROCESS, Preprocess
-from keras_resnet.runners import open_runner
+from keras_resnet.runtime.opening import open_runner
+from keras_resnet.runtime.runners import KerasRunner, Runner
+from keras_resnet.signals.conventions import PREPROCESS, Preprocess
 
 FEW = 500  # images that a verdict should rest on
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from export.formats import INPUT, Artifact, Contents
 from keras_resnet.card import MEMBER, ModelCard
-from keras_resnet.engines import CARD_FOLDER
+from keras_resnet.runtime.runners import CARD_FOLDER
 
 
 def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -> None:

@@ -13,15 +13,15 @@ import numpy as np
 import tensorflow as tf
 
 from export import graph
-from keras_resnet.builder import deep_graphs
 from keras_resnet.card import ModelCard
 from keras_resnet.data import Dataset, cifar, load_dataset
-from keras_resnet.engines import KerasRunner, Runner
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation import check_fit, image_shape
 from keras_resnet.labels import read_labels
-from keras_resnet.preprocessing import Preprocess
+from keras_resnet.nets.graph import deep_graphs
+from keras_resnet.runtime.runners import KerasRunner, Runner
 from keras_resnet.saving import load_named
+from keras_resnet.signals.conventions import Preprocess
 from keras_resnet.training import run
 from keras_resnet.weights import list_weights
 

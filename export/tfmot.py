@@ -22,11 +22,11 @@ from export.source import Source
 from keras_resnet import console
 from keras_resnet.builder import build
 from keras_resnet.compression import folding, methods, rewriting
-from keras_resnet.compression.layers import FakeQuantize
 from keras_resnet.compression.settings import Settings
 from keras_resnet.errors import GateError, InputError
+from keras_resnet.nets.compressed import FakeQuantize
+from keras_resnet.nets.specs import SPECS
 from keras_resnet.saving import save_model
-from keras_resnet.specs import SPECS
 from keras_resnet.training import run
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import RECIPES

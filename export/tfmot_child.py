@@ -31,9 +31,9 @@ from keras_resnet.data import joined, load_dataset, training_batches
 from keras_resnet.data.augment import get_augmentation
 from keras_resnet.data.mixing import make_mix
 from keras_resnet.errors import GateError, InputError
-from keras_resnet.preprocessing import PREPROCESS
+from keras_resnet.nets.specs import get_spec
 from keras_resnet.saving import load_model
-from keras_resnet.specs import get_spec
+from keras_resnet.signals.conventions import PREPROCESS
 from keras_resnet.training.checkpoints import diverged
 from keras_resnet.training.optimization import UNDECAYED, make_schedule
 from keras_resnet.training.recipe import Recipe, loads

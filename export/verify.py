@@ -14,10 +14,10 @@ import numpy as np
 
 from export.formats import INPUT, OUTPUT, Artifact, Contents
 from keras_resnet.card import ModelCard
-from keras_resnet.engines import Runner, Tensor
 from keras_resnet.errors import unknown_name
-from keras_resnet.preprocessing import PREPROCESS
-from keras_resnet.runners import open_runner
+from keras_resnet.runtime.opening import open_runner
+from keras_resnet.runtime.runners import Runner, Tensor
+from keras_resnet.signals.conventions import PREPROCESS
 
 
 @dataclass(frozen=True, kw_only=True)

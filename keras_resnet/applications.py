@@ -13,7 +13,7 @@ import keras
 
 from keras_resnet.builder import build
 from keras_resnet.errors import InputError
-from keras_resnet.specs import SPECS
+from keras_resnet.nets.specs import SPECS
 
 _DOC = """Builds {title} ({paper}).
 

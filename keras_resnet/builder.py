@@ -1,62 +1,21 @@
-"""From a spec to a `keras.Model`: `build`, the stage taps, and the exact size of a net."""
+"""From a spec to a `keras.Model`: `build`, and the exact size of a variant."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
 import os
-import re
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from types import ModuleType
 
 import keras
 
 from keras_resnet import weights as weights_lib
-from keras_resnet.blocks import STEM_PARTS, Primitives, residual_block
 from keras_resnet.errors import InputError
-from keras_resnet.options import AXES, Options
-from keras_resnet.specs import CONVENTIONS, STEMS, ResNetSpec, get_spec
-
-# Keras recurses once per layer on the longest path when it maps a functional graph; ResNet-1202 has 3,610.
-_DEEP_GRAPH = 100_000
-_WAITING = "uninitialized_variables"
-
-
-@contextlib.contextmanager
-def deep_graphs() -> Iterator[None]:
-    """Raises Python's recursion limit for as long as Keras walks a graph, and restores it."""
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(limit, _DEEP_GRAPH))
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(limit)
-
-
-@contextlib.contextmanager
-def without_values() -> Iterator[None]:
-    """Gives nets that are built in the block shapes and no values, which take most of a net's time and memory.
-
-    They can be looked at (layers, shapes, counts), and neither called nor saved.
-
-    Example:
-        >>> from keras_resnet.builder import build, without_values
-        >>> with without_values():
-        ...     sketch = build("resnet152")
-        >>> sketch.count_params()
-        60419944
-    """
-    from keras.src.backend.common import global_state
-
-    # Keras keeps a list of variables that wait for a value, and some later call of anybody's would give them one.
-    waiting = list(global_state.get_global_attribute(_WAITING, []))
-    try:
-        with keras.StatelessScope(initialize_variables=False):
-            yield
-    finally:
-        global_state.set_global_attribute(_WAITING, waiting)
+from keras_resnet.nets.blocks import STEM_PARTS, Primitives, residual_block
+from keras_resnet.nets.graph import deep_graphs, multiply_adds, stage_taps, without_values
+from keras_resnet.nets.options import AXES, Options
+from keras_resnet.nets.specs import CONVENTIONS, STEMS, ResNetSpec, get_spec
 
 
 def build(
@@ -293,71 +252,6 @@ def _checked_tensor(spec: ResNetSpec, options: Options, tensor, shape):
         raise InputError(f"input_shape={tuple(shape)} contradicts the input_tensor's {received}; leave one out")
     _checked_shape(spec, options, received, head=False)  # whoever makes a tensor may leave its size open
     return tensor
-
-
-BLOCK_OUT = re.compile(r"conv\d+_block\d+_out$")
-_TAP = re.compile(r"(conv1_conv|conv1_relu|conv\d+_block\d+_out|post_relu)$")
-
-
-def stage_taps(model: keras.Model, prefix: str = "") -> dict[int, keras.KerasTensor]:
-    """The last feature map at each output stride, for detectors, segmentation and look-ins.
-
-    The strides are measured along the graph, not read from names, so taps are right wherever a family strides.
-
-    Args:
-        model: a model of this package or of keras.applications, fresh or loaded from a file.
-        prefix: only layers whose names start with it, where a graph holds several nets.
-
-    Returns:
-        `{stride: tensor}`, ascending: the stem before its pool at stride 2 where it has one, then the last block of
-        each resolution (after the closing ReLU in a pre-activation net),
-        `(N, height / stride, width / stride, channels)`.
-
-    Raises:
-        InputError: the model has no residual blocks with the documented names.
-
-    Example:
-        >>> import keras, keras_resnet
-        >>> model = keras_resnet.ResNet50(weights=None)
-        >>> taps = keras_resnet.stage_taps(model)
-        >>> pyramid = keras.Model(model.input, [taps[stride] for stride in (8, 16, 32)])
-    """
-    strides: dict[int, int] = {}
-    taps: dict[int, keras.KerasTensor] = {}
-    for layer in model.operations:  # layers, and the padding that is none
-        if not isinstance(layer.output, keras.KerasTensor):
-            continue
-        inputs = layer.input if isinstance(layer.input, list) else [layer.input]
-        stride = max((strides.get(id(tensor), 1) for tensor in inputs), default=1)
-        own = getattr(layer, "strides", 1)
-        strides[id(layer.output)] = stride = stride * (own[0] if isinstance(own, tuple) else own)
-        if layer.name.startswith(prefix) and _TAP.search(layer.name):  # the later one of a stride stays
-            taps[stride] = layer.output
-    if not any(layer.name.startswith(prefix) and BLOCK_OUT.search(layer.name) for layer in model.layers):
-        raise InputError(f"model '{model.name}' has no layers named {prefix}conv2_block1_out, ...: expected a ResNet")
-    return dict(sorted(taps.items()))
-
-
-_MULTIPLYING = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D, keras.layers.Dense)
-
-
-def multiply_adds(model: keras.Model) -> int:
-    """Multiply-adds of all convolutions and dense layers for one image, the papers' count.
-
-    Args:
-        model: with a known input size.
-
-    Raises:
-        InputError: a layer's output size is unknown.
-    """
-    total = 0
-    for layer in model.layers:
-        if isinstance(layer, _MULTIPLYING):
-            positions = layer.output.shape[1:-1]
-            if None in positions:
-                raise InputError("multiply-adds need a fixed input size; build with input_shape=(224, 224, 3), say")
-            total += math.prod(layer.kernel.shape) * math.prod(positions)
-    return total
 
 
 @functools.lru_cache(maxsize=256)

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from keras_resnet.errors import InputError
-from keras_resnet.preprocessing import PREPROCESS, Preprocess
+from keras_resnet.signals.conventions import PREPROCESS, Preprocess
 
 MEMBER = "keras_resnet.json"
 KEY = "keras_resnet"  # in the metadata of .onnx and .safetensors files

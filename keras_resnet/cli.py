@@ -235,7 +235,7 @@ def _prepare(args: argparse.Namespace) -> int:
 def _predict(args: argparse.Namespace) -> int:
     console.import_tensorflow("jax")
     from keras_resnet.evaluation import predict
-    from keras_resnet.runners import open_named
+    from keras_resnet.runtime.opening import open_named
 
     runner = open_named(args.model, args.weights)
     evaluation.note_missing_card(args.model, runner)
@@ -261,7 +261,7 @@ def _report(args: argparse.Namespace) -> int:
 
 
 def _models(args: argparse.Namespace) -> int:
-    from keras_resnet.specs import SPECS, get_spec, list_models
+    from keras_resnet.nets.specs import SPECS, get_spec, list_models
 
     if not args.names:
         rows = [

@@ -13,10 +13,11 @@ import numpy as np
 
 from keras_resnet import card as card_lib
 from keras_resnet import files
-from keras_resnet.builder import build, deep_graphs
+from keras_resnet.builder import build
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
-from keras_resnet.specs import get_spec
+from keras_resnet.nets.graph import deep_graphs
+from keras_resnet.nets.specs import get_spec
 from keras_resnet.weights import WEIGHT_SETS, weights_card
 
 
@@ -60,7 +61,7 @@ def load_model(path: str | os.PathLike) -> tuple[keras.Model, ModelCard]:
     path = files.existing_file(path)
     if not zipfile.is_zipfile(path):
         raise InputError(f"{path} is no Keras 3 model (not a zip archive): it is damaged or of another kind")
-    from keras_resnet.compression import layers  # noqa: F401  registers what a net trained for integers is made of
+    from keras_resnet.nets import compressed as layers  # noqa: F401  registers what a net trained for integers is made of
 
     try:
         with deep_graphs():

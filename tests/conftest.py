@@ -105,7 +105,7 @@ def digits():
 @pytest.fixture(scope="session")
 def digits_runner():
     """The trained model that ships with the package."""
-    from keras_resnet import runners
+    from keras_resnet.runtime import opening as runners
 
     return runners.open_named("resnet8", "digits")
 
@@ -128,7 +128,7 @@ def _short_recipe():
 @pytest.fixture
 def short_recipe(mini_spec, monkeypatch):
     """Two epochs of eight steps with the net of 1,000 parameters, which recipes know by its name."""
-    from keras_resnet.specs import SPECS
+    from keras_resnet.nets.specs import SPECS
 
     monkeypatch.setitem(SPECS, "mini", mini_spec)
     return _short_recipe()
@@ -138,7 +138,7 @@ def short_recipe(mini_spec, monkeypatch):
 def short_run(mini_spec, made_once):
     """A run directory after two epochs."""
     from keras_resnet import training
-    from keras_resnet.specs import SPECS
+    from keras_resnet.nets.specs import SPECS
 
     def make(folder):
         with pytest.MonkeyPatch.context() as patch:
@@ -195,6 +195,6 @@ def cifar_few():
 
 @pytest.fixture
 def tf_preprocess():
-    from keras_resnet import preprocessing
+    from keras_resnet.signals import conventions as preprocessing
 
     return preprocessing.PREPROCESS["tf"]

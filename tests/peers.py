@@ -6,7 +6,7 @@ import functools
 import keras
 
 from keras_resnet import ResNetSpec
-from keras_resnet.specs import SPECS
+from keras_resnet.nets.specs import SPECS
 
 NAMES = ("resnet50", "resnet50v2")
 DEPTHS, WIDTH = (2, 2, 2, 2), 8  # in place of (3, 4, 6, 3) and 64; every kind of block stays

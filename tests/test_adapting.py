@@ -10,8 +10,8 @@ import safetensors.numpy
 
 import keras_resnet
 from keras_resnet import InputError, ModelCard, build, load_weights, save_weights
-from keras_resnet.builder import without_values
-from keras_resnet.preprocessing import PREPROCESS
+from keras_resnet.nets.graph import without_values
+from keras_resnet.signals.conventions import PREPROCESS
 from keras_resnet.weights.identify import looks_like
 from keras_resnet.weights.matching import adapt_channels
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from keras_resnet import ResNetSpec
-from keras_resnet.blocks import Primitives, residual_block, zero_pad_shortcut
-from keras_resnet.options import Options
-from keras_resnet.specs import CONVENTIONS, BlockSpec
+from keras_resnet.nets.blocks import Primitives, residual_block, zero_pad_shortcut
+from keras_resnet.nets.options import Options
+from keras_resnet.nets.specs import CONVENTIONS, BlockSpec
 
 NAME = "conv3_block1"
 

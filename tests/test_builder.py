@@ -14,7 +14,7 @@ from tiers import in_proof
 
 import keras_resnet
 from keras_resnet import InputError, build, stage_taps
-from keras_resnet.builder import deep_graphs, multiply_adds, without_values
+from keras_resnet.nets.graph import deep_graphs, multiply_adds, without_values
 
 PEERS = ("ResNet50", "ResNet101", "ResNet152", "ResNet50V2", "ResNet101V2", "ResNet152V2")
 DEEP = [pytest.param(p, marks=() if "50" in p else pytest.mark.proof) for p in PEERS]
@@ -163,7 +163,7 @@ MORE = ("resnet8", "resnet10t", "resnet20_cifar", "resnet18", "plain18", "resnet
 def test_forward_and_backward(name):
     import tensorflow as tf
 
-    spec = keras_resnet.specs.get_spec(name)
+    spec = keras_resnet.nets.specs.get_spec(name)
     if name in EVERY_DAY:  # the same parts, a block of each width, and a quarter of the channels
         spec = dataclasses.replace(spec, depths=(1,) * len(spec.depths), width=max(16, spec.width // 4))
     model = build(spec, input_shape=(32, 32, 3), classes=4)

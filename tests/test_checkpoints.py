@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from keras_resnet import GateError, InputError, ResNetSpec, cli, load_model, train
-from keras_resnet.specs import SPECS
+from keras_resnet.nets.specs import SPECS
 from keras_resnet.training import RECIPES, checkpoints, override, run, session
 from keras_resnet.training.nets import FromRecipe
 
@@ -43,7 +43,7 @@ import keras
 from keras_resnet import console
 from keras_resnet.training import checkpoints
 console.import_tensorflow()
-from keras_resnet.specs import SPECS, ResNetSpec
+from keras_resnet.nets.specs import SPECS, ResNetSpec
 from keras_resnet.training import loop, recipes, session
 SPECS["mini"] = ResNetSpec(name="mini", block="basic", depths=(1, 1), stem="cifar", width=4, classes=10)
 

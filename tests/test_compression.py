@@ -12,9 +12,10 @@ from tiers import in_proof
 
 import keras_resnet
 from keras_resnet import InputError, build, load_model, save_model, train
-from keras_resnet.builder import multiply_adds, without_values
 from keras_resnet.compression import channels, clustering, folding, methods, pruning, rewriting
-from keras_resnet.compression.layers import (
+from keras_resnet.compression.nets import Compressed
+from keras_resnet.compression.settings import parse_sparsity, settings
+from keras_resnet.nets.compressed import (
     ChannelwiseNormalization,
     Clusters,
     CompressedConv2D,
@@ -23,8 +24,7 @@ from keras_resnet.compression.layers import (
     RoundedKernel,
     kernels,
 )
-from keras_resnet.compression.nets import Compressed
-from keras_resnet.compression.settings import parse_sparsity, settings
+from keras_resnet.nets.graph import multiply_adds, without_values
 from keras_resnet.training import RECIPES, strategy
 
 
@@ -224,7 +224,7 @@ def test_integer_nets_are_saved_and_loaded(mini_spec, tmp_path):
 
 @pytest.mark.slow
 def test_folding_changes_nothing_but_the_graph():
-    spec = dataclasses.replace(keras_resnet.specs.get_spec("resnet18"), width=16, depths=(1, 1, 1, 1))
+    spec = dataclasses.replace(keras_resnet.nets.specs.get_spec("resnet18"), width=16, depths=(1, 1, 1, 1))
     model = randomized(build(spec, classes=10, input_shape=(64, 64, 3)))
     folded = folding.folded(model)
     np.testing.assert_allclose(folded(pixels(4, 64)), model(pixels(4, 64)), atol=1e-5)
@@ -411,9 +411,9 @@ def trained(request):
     if request.param == "resnet8":
         yield load_named("resnet8", "digits")
         return
-    spec = dataclasses.replace(keras_resnet.specs.get_spec("resnet8"), name="small", depths=(1, 1), width=8)
+    spec = dataclasses.replace(keras_resnet.nets.specs.get_spec("resnet8"), name="small", depths=(1, 1), width=8)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(keras_resnet.specs.SPECS, "small", spec)
+        patch.setitem(keras_resnet.nets.specs.SPECS, "small", spec)
         yield build(spec), dataclasses.replace(load_named("resnet8", "digits")[1], spec="small")
 
 
@@ -463,7 +463,7 @@ def test_compressed_nets_are_plain_models(trained, recipe, digits, how, tmp_path
     if how.channels:
         assert multiply_adds(model) <= 0.5 * multiply_adds(trained[0])
     elif is_shipped(trained):
-        assert keras_resnet.evaluate(keras_resnet.engines.KerasRunner(model, card), digits.test).top1 > 0.9
+        assert keras_resnet.evaluate(keras_resnet.runtime.runners.KerasRunner(model, card), digits.test).top1 > 0.9
 
 
 @pytest.mark.proof
@@ -525,7 +525,7 @@ def test_recipes_work_with_compressed_nets(trained, recipe, digits, how, changes
     model, card = run(trained, dataclasses.replace(recipe, **changes), tmp_path / "run", how)
     assert (
         not is_shipped(trained)
-        or keras_resnet.evaluate(keras_resnet.engines.KerasRunner(model, card), digits.test).top1 > 0.9
+        or keras_resnet.evaluate(keras_resnet.runtime.runners.KerasRunner(model, card), digits.test).top1 > 0.9
     )
 
 
@@ -555,7 +555,7 @@ def test_strategies_work_with_compressed_nets(method, digits, tmp_path):
     child = subprocess.run([sys.executable, "-c", MIRRORED, method], capture_output=True, text=True, check=False)
     assert child.returncode == 0, child.stderr[-2000:]
     model, card = load_model(tmp_path / "run" / "model.keras")
-    assert keras_resnet.evaluate(keras_resnet.engines.KerasRunner(model, card), digits.test).top1 > 0.9
+    assert keras_resnet.evaluate(keras_resnet.runtime.runners.KerasRunner(model, card), digits.test).top1 > 0.9
     if method == "prune":
         assert pruning.sparsity_of(model) == pytest.approx(0.5, abs=0.01)
     if method == "cluster":

@@ -8,11 +8,13 @@ import tensorflow as tf
 from sklearn.datasets import load_digits
 
 from keras_resnet import InputError, load_dataset
-from keras_resnet.data import batches, crops, images, training_batches
+from keras_resnet.data import batches, training_batches
 from keras_resnet.data.augment import AUGMENTATIONS, Augmentation, affine, erase, get_augmentation, jitter, pad_crop
 from keras_resnet.data.cifar import LAYOUTS, read_records
 from keras_resnet.data.dataset import ArraySplit
 from keras_resnet.data.folder import check_unreadable
+from keras_resnet.signals import crops
+from keras_resnet.signals import image as images
 
 
 def test_digits_have_every_image_once_in_stratified_parts(digits):

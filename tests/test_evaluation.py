@@ -13,12 +13,12 @@ from sklearn import metrics
 import keras_resnet
 from keras_resnet import InputError, cli, evaluate
 from keras_resnet.data.dataset import ArraySplit, sampled
-from keras_resnet.engines import KerasRunner
 from keras_resnet.evaluation import Member, Views, assess, combine, outputs
 from keras_resnet.evaluation.assessment import confusions, wilson
 from keras_resnet.evaluation.calibration import fit_temperature, reliability, tempered
 from keras_resnet.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from keras_resnet.evaluation.views import ten_crops
+from keras_resnet.runtime.runners import KerasRunner
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +228,7 @@ def test_views_of_a_net_without_softmax_are_those_of_the_net_with_it(average, di
 
 
 def open_runner_card():
-    return keras_resnet.weights_card("digits", keras_resnet.specs.get_spec("resnet8"))
+    return keras_resnet.weights_card("digits", keras_resnet.nets.specs.get_spec("resnet8"))
 
 
 def test_members_must_fit_each_other(digits, digits_runner, few):
@@ -275,7 +275,7 @@ def test_mistakes_are_one_line(arguments, message, capsys):
 
 
 def test_a_file_for_phones_takes_no_scales(tmp_path):
-    runner = object.__new__(type("Fixed", (keras_resnet.engines.Runner,), {}))
-    runner.input = keras_resnet.engines.Tensor("image", (1, 32, 32, 3), "float32")
+    runner = object.__new__(type("Fixed", (keras_resnet.runtime.runners.Runner,), {}))
+    runner.input = keras_resnet.runtime.runners.Tensor("image", (1, 32, 32, 3), "float32")
     with pytest.raises(InputError, match=r"give the \.keras model"):
         outputs(runner, None, views=Views(scales=(32,)))

@@ -10,11 +10,11 @@ from tiers import in_proof
 
 import keras_resnet
 from keras_resnet import InputError, cli
-from keras_resnet.engines import KerasRunner
 from keras_resnet.explain import METHODS, Net, cam, explain, grad_cam, integrated_gradients, occlusion, pooled_features
 from keras_resnet.explain.drawing import overlay
 from keras_resnet.explain.grids import feature_maps, first_filters
 from keras_resnet.explain.pixels import _slopes
+from keras_resnet.runtime.runners import KerasRunner
 
 KINDS = {"resnet18": 64, "resnetv2_18": 64, "resnet50": 64, "seresnet50": 64, "resnet20_cifar": 32}  # pixels
 
@@ -60,7 +60,7 @@ def test_logits_and_probabilities_leave_the_model_as_it_is(net, prepared):
 @pytest.mark.parametrize("name", [n if n in ("resnetv2_18", "seresnet50") else in_proof(n) for n in KINDS])
 def test_cam_and_grad_cam_agree_for_every_kind_of_net(name):
     """With average pooling and one dense layer, Grad-CAM's positive part is CAM's, up to the number of positions."""
-    spec, size = keras_resnet.specs.get_spec(name), KINDS[name]
+    spec, size = keras_resnet.nets.specs.get_spec(name), KINDS[name]
     small = dataclasses.replace(spec, width=16, depths=(2, *(1 for _ in spec.depths[1:])))
     model = keras_resnet.build(small, input_shape=(size, size, 3), classes=7)
     net = Net(model)

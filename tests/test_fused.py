@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_resnet import build
-from keras_resnet.training.fused import fuse
+from keras_resnet.nets.fused import fuse
 from keras_resnet.training.optimization import CoupledSGD
 
 

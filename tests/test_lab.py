@@ -12,7 +12,7 @@ import keras_resnet
 from keras_resnet import GateError, InputError, cli
 from keras_resnet.lab import EXPERIMENTS, Setup, degradation, depth, gradients, responses, results, units
 from keras_resnet.lab.setup import Curves, percent, recipe_of, train_all
-from keras_resnet.specs import SPECS
+from keras_resnet.nets.specs import SPECS
 
 TINY = keras_resnet.ResNetSpec(name="tiny", block="basic", depths=(1, 2), stem="cifar", width=4, shortcut="A")
 SHAPE = {"classes": 3, "input_shape": (8, 8, 3)}

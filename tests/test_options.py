@@ -11,8 +11,8 @@ from tiers import in_proof
 
 import keras_resnet
 from keras_resnet import InputError, ResNetSpec, build, stage_taps
-from keras_resnet.builder import without_values
-from keras_resnet.specs import SPECS
+from keras_resnet.nets.graph import without_values
+from keras_resnet.nets.specs import SPECS
 
 # One row of every kind, at sizes that a test can bear.
 EVERY_DAY = ("resnetv2_50", "resnet10t", "resnet18_a")

@@ -96,3 +96,19 @@ def test_commands_start_without_what_tensorflow_and_keras_import_for_others():
         environment = {**os.environ, "KERAS_BACKEND": backend}
         child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
         assert child.stdout.splitlines() == [found, backend], child.stderr
+
+
+def test_modules_have_their_old_names_for_one_release():
+    code = (
+        "import warnings; warnings.simplefilter('error')\n"
+        "try: import keras_resnet.specs\n"
+        "except DeprecationWarning as warning: print(warning)\n"
+        "warnings.simplefilter('ignore')\n"
+        "from keras_resnet.specs import SPECS; import keras_resnet.nets.specs as new, keras_resnet.specs as old\n"
+        "print(SPECS is new.SPECS, old is new, new.__spec__.name)"
+    )
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert child.stdout.splitlines() == [
+        "keras_resnet.specs is now keras_resnet.nets.specs: the old name goes with the next release",
+        "True True keras_resnet.nets.specs",
+    ], child.stderr

@@ -10,7 +10,7 @@ from tiers import in_proof
 
 import keras_resnet
 from keras_resnet import InputError, build, load_dataset
-from keras_resnet.builder import without_values
+from keras_resnet.nets.graph import without_values
 
 # Names and shapes of the tensors of timm's models with 10 classes, written by timm 1.0 on 2026-11-21.
 TIMM = json.loads((Path(__file__).parent / "timm_tensors.json").read_text())

@@ -6,8 +6,9 @@ import pytest
 from tiers import in_proof
 
 from keras_resnet import InputError, ResNetSpec, build
-from keras_resnet.training import fused, precision
-from keras_resnet.training.fused import fuse
+from keras_resnet.nets import fused
+from keras_resnet.nets.fused import fuse
+from keras_resnet.training import precision
 from keras_resnet.training.remat import rematerialise
 
 BASIC = ResNetSpec(name="mini", block="basic", depths=(1, 2), stem="cifar", width=4, classes=10)

@@ -9,9 +9,9 @@ from sklearn import metrics
 
 import keras_resnet
 from keras_resnet import InputError, ModelCard, build, evaluate, load_model, open_runner, predict, save_model
-from keras_resnet.engines import KerasRunner, dequantize, quantize
 from keras_resnet.evaluation import score
-from keras_resnet.runners import open_named
+from keras_resnet.runtime.opening import open_named
+from keras_resnet.runtime.runners import KerasRunner, dequantize, quantize
 
 
 def test_scores_against_scikit_learn():

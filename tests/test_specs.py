@@ -4,7 +4,7 @@ import pytest
 
 import keras_resnet
 from keras_resnet import InputError, ResNetSpec
-from keras_resnet.specs import SPECS, get_spec
+from keras_resnet.nets.specs import SPECS, get_spec
 
 # name: (trainable, with moving statistics, multiply-adds).
 COUNTS = {

@@ -455,7 +455,7 @@ def test_precise_statistics_are_means_over_the_training_images(digits, short_rec
     """The first norm's input does not depend on other norms: its statistics are those of that convolution's output."""
     from keras_resnet import build
     from keras_resnet.data import training_batches
-    from keras_resnet.preprocessing import PREPROCESS
+    from keras_resnet.signals.conventions import PREPROCESS
     from keras_resnet.training.session import estimate_statistics
 
     model = build("resnet8")

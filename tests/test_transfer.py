@@ -8,9 +8,9 @@ import pytest
 from tiers import in_proof
 
 from keras_resnet import InputError, build, cli, load_model, train
-from keras_resnet.specs import get_spec
+from keras_resnet.nets.fused import fuse
+from keras_resnet.nets.specs import get_spec
 from keras_resnet.training import finetune_recipe, override, transfer
-from keras_resnet.training.fused import fuse
 from keras_resnet.training.optimization import make_optimizer
 
 CLASSES = tuple("abcdefg")

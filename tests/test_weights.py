@@ -241,7 +241,7 @@ CIFAR = [row.spec for row in WEIGHT_SETS.values() if row.dataset == "cifar10"]
 @pytest.mark.parametrize("spec", CIFAR)
 def test_shipped_cifar_weights_have_their_registered_accuracy(spec, cifar_dir):
     from keras_resnet import evaluate, load_dataset
-    from keras_resnet.runners import open_named
+    from keras_resnet.runtime.opening import open_named
 
     scores = evaluate(open_named(spec, "cifar10"), load_dataset("cifar10", cifar_dir).test)
     assert scores.top1 == pytest.approx(registry.find(spec, "cifar10").top1, abs=0.0005)  # five images of 10,000
@@ -250,7 +250,7 @@ def test_shipped_cifar_weights_have_their_registered_accuracy(spec, cifar_dir):
 @pytest.mark.slow
 @pytest.mark.parametrize("spec", CIFAR)
 def test_shipped_cifar_weights_know_real_images(spec, cifar_few):
-    from keras_resnet.runners import open_named
+    from keras_resnet.runtime.opening import open_named
 
     runner, (pixels, labels) = open_named(spec, "cifar10"), cifar_few
     right = (runner(runner.card.preprocess(pixels[:100])).argmax(axis=1) == labels[:100]).sum()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 # Area of the package: its modules. What a test suite must notice, wherever files move.
 AREAS: dict[str, tuple[str, ...]] = {
-    "blocks": ("keras_resnet.blocks", "keras_resnet.builder", "keras_resnet.training.fused"),
+    "blocks": ("keras_resnet.nets.blocks", "keras_resnet.builder", "keras_resnet.nets.fused"),
     "weights": (
         "keras_resnet.weights.loading",
         "keras_resnet.weights.matching",
@@ -26,8 +26,8 @@ AREAS: dict[str, tuple[str, ...]] = {
         "keras_resnet.data.dataset",
         "keras_resnet.data.augment",
         "keras_resnet.data.mixing",
-        "keras_resnet.data.crops",
-        "keras_resnet.data.images",
+        "keras_resnet.signals.crops",
+        "keras_resnet.signals.image",
         "keras_resnet.data.records",
     ),
     "optimization": (
@@ -37,7 +37,7 @@ AREAS: dict[str, tuple[str, ...]] = {
         "keras_resnet.training.session",
     ),
     "quantization": (
-        "keras_resnet.compression.layers",
+        "keras_resnet.nets.compressed",
         "keras_resnet.compression.rewriting",
         "keras_resnet.compression.folding",
         "export.calibration",

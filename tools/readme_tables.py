@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from keras_resnet.lab.experiments import EXPERIMENTS
-from keras_resnet.specs import SPECS, list_models
+from keras_resnet.nets.specs import SPECS, list_models
 from keras_resnet.training.recipes import RECIPES
 
 README = Path(__file__).resolve().parents[1] / "README.md"

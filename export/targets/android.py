@@ -13,9 +13,9 @@ from export import manifest
 from export.targets import assets
 from export.targets.bundle import Bundle, Check, Request, not_run, refused
 from export.targets.mediapipe import require_labels
-from keras_resnet.data import images
 from keras_resnet.errors import InputError
-from keras_resnet.outside import OUTSIDE, ROOTS
+from keras_resnet.runtime.outside import OUTSIDE, ROOTS
+from keras_resnet.signals import image as images
 
 _PROJECT = (
     "settings.gradle.kts",

@@ -16,7 +16,7 @@ from export.formats import LABELS, Artifact, Contents
 from export.metadata import labels_text
 from keras_resnet import files
 from keras_resnet.card import ModelCard
-from keras_resnet.engines import Runner, Tensor
+from keras_resnet.runtime.runners import Runner, Tensor
 
 MODEL, GOLDEN = "model.json", "golden.json"
 _SMALL = 64  # pixels: larger images are given in smaller numbers

@@ -19,7 +19,7 @@ from export.targets.readme import README, REPORT
 from export.targets.table import get_target
 from keras_resnet import console, files
 from keras_resnet.errors import GateError, InputError
-from keras_resnet.runners import open_runner
+from keras_resnet.runtime.opening import open_runner
 
 
 @dataclass(frozen=True, kw_only=True)

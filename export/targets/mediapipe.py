@@ -6,7 +6,7 @@ from string import Template
 
 from export.targets.bundle import FEW, Bundle, Check, Request, not_run, refused
 from keras_resnet.errors import InputError
-from keras_resnet.outside import OUTSIDE
+from keras_resnet.runtime.outside import OUTSIDE
 
 
 def refuse(request: Request) -> None:

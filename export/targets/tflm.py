@@ -13,8 +13,8 @@ import numpy as np
 from export import fit, golden
 from export.targets.bundle import FEW, Bundle, Check, Request, not_run, refused
 from keras_resnet.errors import InputError
-from keras_resnet.outside import OUTSIDE
-from keras_resnet.runners import open_runner
+from keras_resnet.runtime.opening import open_runner
+from keras_resnet.runtime.outside import OUTSIDE
 
 # Kernels of the tflite-micro wheel (2026-10) that a classifier could need, and the resolver's methods for them.
 OPERATORS = {

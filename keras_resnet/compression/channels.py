@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from keras_resnet.builder import multiply_adds
 from keras_resnet.compression import rewriting
 from keras_resnet.errors import InputError
+from keras_resnet.nets.graph import multiply_adds
 
 _CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 _BATCH, _CHUNK = 20, 100  # images

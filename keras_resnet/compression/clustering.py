@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from keras_resnet.compression.layers import Clusters, WithKernel
+from keras_resnet.nets.compressed import Clusters, WithKernel
 
 _ROUNDS = 50
 

@@ -8,10 +8,10 @@ import keras
 import numpy as np
 
 from keras_resnet.compression import channels, clustering, pruning
-from keras_resnet.compression.layers import Clusters, Mask, RoundedKernel, WithKernel, kernels
 from keras_resnet.compression.rewriting import check, compressed
 from keras_resnet.compression.settings import Settings
 from keras_resnet.errors import InputError
+from keras_resnet.nets.compressed import Clusters, Mask, RoundedKernel, WithKernel, kernels
 from keras_resnet.training.nets import Nets, copy_weights
 
 PRUNING = 0.3  # of the steps; the others heal the net

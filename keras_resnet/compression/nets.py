@@ -16,9 +16,9 @@ from keras_resnet.compression.rewriting import cloned
 from keras_resnet.compression.settings import Settings
 from keras_resnet.data import Dataset
 from keras_resnet.errors import InputError
-from keras_resnet.preprocessing import PREPROCESS
+from keras_resnet.nets.specs import SPECS, ResNetSpec
 from keras_resnet.saving import weights_sha256
-from keras_resnet.specs import SPECS, ResNetSpec
+from keras_resnet.signals.conventions import PREPROCESS
 from keras_resnet.training import precision
 from keras_resnet.training.nets import FromRecipe, Nets, accelerate, build_pair, copy_weights
 from keras_resnet.training.recipes import Recipe

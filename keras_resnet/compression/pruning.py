@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from keras_resnet.compression.layers import Mask, WithKernel, kernels
 from keras_resnet.compression.settings import Sparsity
+from keras_resnet.nets.compressed import Mask, WithKernel, kernels
 
 _POWER = 3  # of the schedule, arXiv:1710.01878
 

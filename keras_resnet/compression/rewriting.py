@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import keras
 
-from keras_resnet.builder import deep_graphs
-from keras_resnet.compression.layers import COMPRESSED, ChannelwiseNormalization, FakeQuantize
 from keras_resnet.errors import InputError
+from keras_resnet.nets.compressed import COMPRESSED, ChannelwiseNormalization, FakeQuantize
+from keras_resnet.nets.graph import deep_graphs
 
 _L = keras.layers
 _LINEAR = tuple(COMPRESSED)
@@ -70,7 +70,7 @@ def compressed(
 
     Example:
         >>> import keras_resnet
-        >>> from keras_resnet.compression.layers import RoundedKernel
+        >>> from keras_resnet.nets.compressed import RoundedKernel
         >>> from keras_resnet.compression.rewriting import compressed
         >>> net = compressed(keras_resnet.build("resnet8"), lambda layer: [RoundedKernel(8)], bits=8)
         >>> [layer.name for layer in net.layers[1:6]]

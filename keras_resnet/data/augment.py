@@ -9,9 +9,9 @@ from functools import partial
 
 import tensorflow as tf
 
-from keras_resnet.data.crops import Box, random_box, scale_box
 from keras_resnet.data.randaugment import DRAWS, rand_augment
 from keras_resnet.errors import unknown_name
+from keras_resnet.signals.crops import Box, random_box, scale_box
 
 
 def pad_crop(images, draws, pixels: int, flip: bool = False):

@@ -10,10 +10,10 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.data import images as image_lib
 from keras_resnet.data.augment import NOTHING, Augmentation
-from keras_resnet.data.crops import Box
 from keras_resnet.data.mixing import Mix
+from keras_resnet.signals import image as image_lib
+from keras_resnet.signals.crops import Box
 
 _CROP_DRAWS = 5  # random numbers of a random crop
 

@@ -11,10 +11,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resnet.console import progress
-from keras_resnet.data import images
 from keras_resnet.data.dataset import Dataset, EncodedSplit, Files
 from keras_resnet.data.parts import complete, part_name
 from keras_resnet.errors import InputError
+from keras_resnet.signals import image as images
 
 MAX_UNREADABLE = 0.01
 

@@ -13,9 +13,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resnet.console import progress
-from keras_resnet.data import images, records
+from keras_resnet.data import records
 from keras_resnet.data.dataset import ArraySplit, Dataset, Split
 from keras_resnet.errors import InputError
+from keras_resnet.signals import image as images
 
 _SEED = 2015
 _CHUNK = 64  # images in memory per thread

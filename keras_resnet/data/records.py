@@ -15,10 +15,10 @@ from google.protobuf.message import DecodeError
 
 from keras_resnet import files
 from keras_resnet.console import progress
-from keras_resnet.data import images
 from keras_resnet.data.dataset import Dataset, EncodedSplit
 from keras_resnet.data.parts import complete, part_name
 from keras_resnet.errors import InputError
+from keras_resnet.signals import image as images
 
 INDEX = "keras_resnet_index.npz"
 LABELS = "labels.txt"

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_resnet.data import images
-from keras_resnet.engines import Runner
 from keras_resnet.evaluation.scores import image_shape
+from keras_resnet.runtime.runners import Runner
+from keras_resnet.signals import image as images
 
 
 @dataclass(frozen=True)

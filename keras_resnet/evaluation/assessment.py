@@ -12,13 +12,13 @@ import numpy as np
 from keras_resnet import console
 from keras_resnet.data import Split, batches, sampled
 from keras_resnet.data.dataset import ArraySplit
-from keras_resnet.engines import Runner
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation import calibration, corruptions
 from keras_resnet.evaluation.answers import label
 from keras_resnet.evaluation.ensembles import as_probabilities, combine, shares
 from keras_resnet.evaluation.scores import Scores, outputs, score
 from keras_resnet.evaluation.views import ONE, Views
+from keras_resnet.runtime.runners import Runner
 
 _Z = 1.959964  # of 95 % of a normal distribution
 _WARM_UP = 64  # images

@@ -119,7 +119,7 @@ def _open(named: list[tuple[str, str | None]], args: argparse.Namespace) -> tupl
     """The models with their images, and the names of the classes."""
     from keras_resnet.data import load_dataset, sampled
     from keras_resnet.evaluation import assessment, image_shape
-    from keras_resnet.runners import open_named
+    from keras_resnet.runtime.opening import open_named
 
     members, labels = [], ()
     for model, weights in named:

@@ -8,10 +8,10 @@ import numpy as np
 
 from keras_resnet import console
 from keras_resnet.data import Split
-from keras_resnet.engines import Runner
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation.ensembles import as_probabilities, combine
 from keras_resnet.evaluation.views import ONE, Views, batches_of_views, of_any_size
+from keras_resnet.runtime.runners import Runner
 
 _TINY = 1e-7  # a quantized softmax gives exact zeros, whose logarithm is minus infinity
 

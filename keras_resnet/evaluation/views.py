@@ -10,13 +10,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.builder import deep_graphs
 from keras_resnet.data import Split, batches
-from keras_resnet.data import images as image_lib
 from keras_resnet.data.dataset import EncodedSplit, ahead
-from keras_resnet.engines import KerasRunner, Runner
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.evaluation.ensembles import AVERAGES
+from keras_resnet.nets.graph import deep_graphs
+from keras_resnet.runtime.runners import KerasRunner, Runner
+from keras_resnet.signals import image as image_lib
 
 _BATCH = 256
 _KEEP = 0.875  # of the image that ten crops come from: 224 of 256, as in Krizhevsky et al. 2012

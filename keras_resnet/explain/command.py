@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     from keras_resnet.evaluation.command import note_missing_card
     from keras_resnet.explain.drawing import check_suffix
     from keras_resnet.files import refuse_existing
-    from keras_resnet.runners import open_named
+    from keras_resnet.runtime.opening import open_named
 
     check_suffix(args.output, (".html",) if args.embeddings else (".png", ".html"))
     refuse_existing(args.output, args.overwrite)
@@ -104,8 +104,8 @@ def _chosen(args: argparse.Namespace):
 def _load(args: argparse.Namespace, runner) -> np.ndarray:
     import numpy as np
 
-    from keras_resnet.data import images
     from keras_resnet.evaluation import image_shape
+    from keras_resnet.signals import image as images
 
     height, width, channels = image_shape(runner)
     return np.stack([images.load(path, (height, width), channels, runner.card.crop) for path in args.images])

@@ -6,8 +6,8 @@ import itertools
 
 import numpy as np
 
-from keras_resnet.engines import Runner
 from keras_resnet.errors import InputError
+from keras_resnet.runtime.runners import Runner
 
 _WINDOW, _STRIDE = 0.2, 0.05  # as shares of the shorter side
 GREY = 127.0

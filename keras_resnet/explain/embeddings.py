@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from keras_resnet import pictures
-from keras_resnet.engines import Runner
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.explain.drawing import save
 from keras_resnet.explain.net import Net
 from keras_resnet.page import page, table
+from keras_resnet.runtime.runners import Runner
 
 _BATCH = 64
 PROJECTIONS = ("pca", "tsne")
@@ -38,7 +38,7 @@ def pooled_features(runner: Runner, images: np.ndarray, layer: str | None = None
 
     Example:
         >>> import keras_resnet
-        >>> from keras_resnet.engines import KerasRunner
+        >>> from keras_resnet.runtime.runners import KerasRunner
         >>> runner = KerasRunner(keras_resnet.build("resnet8", weights="digits"))
         >>> pooled_features(runner, keras_resnet.load_dataset("digits").test.images[:10])[1].shape
         (10, 64)

@@ -9,11 +9,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.engines import KerasRunner, Runner
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.explain import maps, pixels
 from keras_resnet.explain.covering import occlusion
 from keras_resnet.explain.net import Net
+from keras_resnet.runtime.runners import KerasRunner, Runner
 
 
 @dataclass(frozen=True)

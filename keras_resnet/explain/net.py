@@ -14,8 +14,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.engines import KerasRunner, Runner
 from keras_resnet.errors import InputError, unknown_name
+from keras_resnet.runtime.runners import KerasRunner, Runner
 
 _ENDS = ("softmax", "sigmoid")  # activations behind the scores
 

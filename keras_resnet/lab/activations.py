@@ -8,7 +8,7 @@ from keras_resnet.lab import units
 from keras_resnet.lab.published import ORDERS_2, SHORTCUTS_1
 from keras_resnet.lab.results import Findings, error_charts, error_table
 from keras_resnet.lab.setup import Setup, mean_and_deviation, train_all
-from keras_resnet.specs import SPECS
+from keras_resnet.nets.specs import SPECS
 
 DEPTHS = (20, 32, 44, 56, 110)
 _SAME = "identity", "original"  # one net, under its names in the two tables

@@ -43,7 +43,8 @@ def measure(name: str, batch: int = _BATCH) -> dict[str, float | int | str]:
     import numpy as np
     import tensorflow as tf
 
-    from keras_resnet.builder import build, deep_graphs, multiply_adds
+    from keras_resnet.builder import build
+    from keras_resnet.nets.graph import deep_graphs, multiply_adds
 
     keras.utils.set_random_seed(0)
     begin = time.perf_counter()

@@ -177,7 +177,7 @@ def _test_error(path: Path, recipe: Recipe, setup: Setup) -> float:
     if not (path / _TEST).is_file():
         from keras_resnet.data import load_dataset
         from keras_resnet.evaluation import evaluate
-        from keras_resnet.runners import open_runner
+        from keras_resnet.runtime.opening import open_runner
 
         dataset = load_dataset(recipe.dataset, setup.data_dir)
         scores = evaluate(open_runner(path / "model.keras"), dataset.test)

@@ -16,7 +16,7 @@ from keras_resnet.data.augment import get_augmentation
 from keras_resnet.data.dataset import EncodedSplit
 from keras_resnet.data.folder import check_unreadable
 from keras_resnet.errors import InputError, unknown_name
-from keras_resnet.preprocessing import PREPROCESS
+from keras_resnet.signals.conventions import PREPROCESS
 from keras_resnet.training import checkpoints, precision, run, summary, transfer
 from keras_resnet.training import strategy as strategies
 from keras_resnet.training.nets import FromRecipe

@@ -10,9 +10,9 @@ import keras
 
 from keras_resnet.builder import build
 from keras_resnet.data import Dataset
-from keras_resnet.specs import ResNetSpec, get_spec
+from keras_resnet.nets.fused import fuse
+from keras_resnet.nets.specs import ResNetSpec, get_spec
 from keras_resnet.training import precision, transfer
-from keras_resnet.training.fused import fuse
 from keras_resnet.training.recipes import Recipe
 from keras_resnet.training.remat import rematerialise
 from keras_resnet.training.strategy import Devices

@@ -11,9 +11,9 @@ import functools
 
 import keras
 
-from keras_resnet.builder import BLOCK_OUT, deep_graphs
 from keras_resnet.errors import InputError
-from keras_resnet.training.fused import statistics_held
+from keras_resnet.nets.fused import statistics_held
+from keras_resnet.nets.graph import BLOCK_OUT, deep_graphs
 
 
 def rematerialise(model: keras.Model) -> int:
@@ -31,7 +31,7 @@ def rematerialise(model: keras.Model) -> int:
 
     Example:
         >>> import keras_resnet
-        >>> from keras_resnet.training.fused import fuse
+        >>> from keras_resnet.nets.fused import fuse
         >>> from keras_resnet.training.remat import rematerialise
         >>> model = keras_resnet.build("resnet20_cifar")
         >>> fuse(model), rematerialise(model)

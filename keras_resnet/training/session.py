@@ -18,7 +18,7 @@ from keras_resnet.data import Dataset, Split, batches, joined, training_batches
 from keras_resnet.data.augment import Augmentation, get_augmentation
 from keras_resnet.data.mixing import make_mix
 from keras_resnet.data.timing import Clock
-from keras_resnet.preprocessing import Preprocess
+from keras_resnet.signals.conventions import Preprocess
 from keras_resnet.training import checkpoints, run
 from keras_resnet.training import strategy as strategies
 from keras_resnet.training.callbacks import Keep, Log, Stopwatch

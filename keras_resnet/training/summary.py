@@ -6,7 +6,7 @@ import math
 
 import keras
 
-from keras_resnet.builder import BLOCK_OUT, multiply_adds
+from keras_resnet.nets.graph import BLOCK_OUT, multiply_adds
 from keras_resnet.training.optimization import UNDECAYED
 from keras_resnet.training.recipes import Recipe
 

@@ -18,9 +18,9 @@ from export.source import load_source
 from export.targets import android, web
 from export.targets.making import make_bundle
 from export.targets.table import TARGETS
-from keras_resnet import outside
 from keras_resnet.errors import InputError
-from keras_resnet.runners import open_runner
+from keras_resnet.runtime import outside
+from keras_resnet.runtime.opening import open_runner
 
 pytestmark = pytest.mark.check
 _READY = {

@@ -22,8 +22,8 @@ from export.fit import of_file, of_model
 from keras_resnet import PREPROCESS, InputError, build, card, load_model, save_model
 from keras_resnet.compression import methods, pruning
 from keras_resnet.compression.settings import settings
-from keras_resnet.runners import open_runner
-from keras_resnet.specs import SPECS
+from keras_resnet.nets.specs import SPECS
+from keras_resnet.runtime.opening import open_runner
 from keras_resnet.training import RECIPES, override
 
 SHIPPED = ("--model", "resnet8", "--weights", "digits")

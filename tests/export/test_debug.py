@@ -13,7 +13,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 from export import autofloat, cli, debug, litert, pipeline
 from export.formats import artifact
 from keras_resnet import GateError, InputError, card
-from keras_resnet.runners import open_runner
+from keras_resnet.runtime.opening import open_runner
 
 SHIPPED = ["--model", "resnet8", "--weights", "digits"]
 

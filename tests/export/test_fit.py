@@ -13,7 +13,7 @@ from export.targets import tflm
 from export.targets.bundle import Request
 from export.targets.table import get_target
 from keras_resnet.errors import InputError
-from keras_resnet.runners import open_runner
+from keras_resnet.runtime.opening import open_runner
 
 MLPERF = Path(__file__).resolve().parents[3] / "shared" / "data" / "mlperf-tiny"
 

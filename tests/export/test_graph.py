@@ -14,8 +14,8 @@ from export.formats import artifact
 from export.source import resized
 from export.targets.making import make_bundle
 from keras_resnet import InputError, ModelCard, build, open_runner, save_model
-from keras_resnet.engines import KerasRunner
-from keras_resnet.preprocessing import PREPROCESS, Preprocess
+from keras_resnet.runtime.runners import KerasRunner
+from keras_resnet.signals.conventions import PREPROCESS, Preprocess
 
 
 @pytest.fixture(scope="module")

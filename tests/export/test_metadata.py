@@ -13,8 +13,8 @@ from export.pipeline import export
 from keras_resnet import card as card_lib
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
-from keras_resnet.preprocessing import PREPROCESS
-from keras_resnet.runners import open_runner
+from keras_resnet.runtime.opening import open_runner
+from keras_resnet.signals.conventions import PREPROCESS
 
 
 class Reader:

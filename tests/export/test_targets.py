@@ -27,10 +27,10 @@ from export.targets.bundle import Check
 from export.targets.making import make_bundle
 from export.targets.table import get_target
 from export.verify import Gate
-from keras_resnet import outside
 from keras_resnet.card import ModelCard
-from keras_resnet.data import images
 from keras_resnet.errors import GateError, InputError
+from keras_resnet.runtime import outside
+from keras_resnet.signals import image as images
 
 ROOT = Path(__file__).resolve().parents[2]
 FROM_EVERYTHING = {  # target: precision that `python -m export --all` makes in the way that the target wants it

@@ -17,8 +17,8 @@ from export.verify import (
     tolerance,
 )
 from keras_resnet import InputError, ModelCard
-from keras_resnet.engines import Runner, Tensor
-from keras_resnet.preprocessing import PREPROCESS
+from keras_resnet.runtime.runners import Runner, Tensor
+from keras_resnet.signals.conventions import PREPROCESS
 
 CLASSES = 10
 

@@ -14,7 +14,7 @@ import numpy as np
 from keras import ops
 
 from keras_resnet.errors import InputError
-from keras_resnet.training import fused
+from keras_resnet.nets import fused
 
 _PACKAGE = "keras_resnet"
 _LEAST = 1e-8  # half of a range: an empty channel has one too

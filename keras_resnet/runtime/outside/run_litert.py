@@ -1,4 +1,4 @@
-"""LiteRT on another processor: runs in the environment `arm64`, see `keras_resnet/outside/__init__.py`."""
+"""LiteRT on another processor: runs in the environment `arm64`, see `keras_resnet/runtime/outside/__init__.py`."""
 
 import platform
 import sys

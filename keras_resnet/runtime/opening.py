@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_resnet.engines import KerasRunner, OnnxRunner, Runner, SavedModelRunner, TFLiteRunner, unusable
 from keras_resnet.errors import InputError
 from keras_resnet.files import existing_file
-from keras_resnet.outside import OUTSIDE, OutsideRunner
+from keras_resnet.runtime.outside import OUTSIDE, OutsideRunner
+from keras_resnet.runtime.runners import KerasRunner, OnnxRunner, Runner, SavedModelRunner, TFLiteRunner, unusable
 
 
 def _keras_file(path: Path, threads: int | None = None, engine: str | None = None) -> KerasRunner:
@@ -42,7 +42,7 @@ def open_runner(
         threads: for the engine; by default all cores are used, by TFLite for different images. (TensorFlow decides for
             itself.)
         engine: for TFLite: `"xnnpack"` (default, where it has the kernels), `"reference"`, or one of
-            `keras_resnet.outside.OUTSIDE`, in an environment of its own.
+            `keras_resnet.runtime.outside.OUTSIDE`, in an environment of its own.
         trusted: the file was written by this process. Any other file is first run once in a child process, so that
             a damaged one cannot crash the caller.
 
@@ -91,7 +91,7 @@ def _try_in_child(path: Path) -> None:
     """Opens the file and runs one image in a process of its own."""
     try:
         child = subprocess.run(
-            [sys.executable, "-m", "keras_resnet.runners", str(path)],
+            [sys.executable, "-m", "keras_resnet.runtime.opening", str(path)],
             capture_output=True,
             text=True,
             timeout=_CHILD_SECONDS,

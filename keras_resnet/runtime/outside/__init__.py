@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_resnet.engines import Runner, TFLiteRunner, dequantize, quantize
 from keras_resnet.errors import InputError
-from keras_resnet.preprocessing import PREPROCESS
+from keras_resnet.runtime.runners import Runner, TFLiteRunner, dequantize, quantize
+from keras_resnet.signals.conventions import PREPROCESS
 
 _HERE = Path(__file__).resolve().parent
 ROOTS = (Path("."), _HERE.parents[1])  # where environments are looked for: the current folder, the clone

@@ -1,4 +1,4 @@
-"""TFLite Micro: runs in the environment `tflm`, see `keras_resnet/outside/__init__.py`."""
+"""TFLite Micro: runs in the environment `tflm`, see `keras_resnet/runtime/outside/__init__.py`."""
 
 import os
 import re

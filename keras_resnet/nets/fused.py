@@ -49,7 +49,7 @@ def fuse(model: keras.Model) -> int:
 
     Example:
         >>> import keras_resnet
-        >>> from keras_resnet.training.fused import fuse
+        >>> from keras_resnet.nets.fused import fuse
         >>> fuse(keras_resnet.build("resnet8"))
         7
     """

@@ -12,8 +12,8 @@ import math
 from dataclasses import dataclass, field
 from types import ModuleType
 
-from keras_resnet.options import NON_NEGATIVE, Options
-from keras_resnet.specs import STEMS, BlockSpec, Convention, ResNetSpec
+from keras_resnet.nets.options import NON_NEGATIVE, Options
+from keras_resnet.nets.specs import STEMS, BlockSpec, Convention, ResNetSpec
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.data.crops import Box
 from keras_resnet.errors import InputError
+from keras_resnet.signals.crops import Box
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 

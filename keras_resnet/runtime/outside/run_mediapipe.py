@@ -1,4 +1,4 @@
-"""MediaPipe's ImageClassifier: runs in the environment `mediapipe`, see `keras_resnet/outside/__init__.py`."""
+"""MediaPipe's ImageClassifier: runs in the environment `mediapipe`, see `keras_resnet/runtime/outside/__init__.py`."""
 
 import sys
 

@@ -1,0 +1,1 @@
+"""How features are computed: specs, options, blocks, and what is known of graphs."""

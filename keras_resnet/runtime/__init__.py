@@ -1,0 +1,1 @@
+"""What runs model files: runners, and how files are opened."""
