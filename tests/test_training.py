@@ -398,15 +398,17 @@ def test_all_data_means_training_and_validation(digits):
 
 
 def test_targets_above_the_threshold_count_in_full():
-    from keras_resnet.training.loop import _LOSSES
+    from keras_resnet.tasks import classification
+    from keras_resnet.tasks.classification import Facts, Settings
 
-    recipe = dataclasses.replace(RECIPES["fast"], loss="binary", target_threshold=0.2)
+    def loss(**settings):
+        return classification.objectives(Facts(classes=4), Settings(loss="binary", **settings)).loss
+
     targets, logits = np.float32([[0.7, 0.3, 0.0, 0.1]]), np.float32([[1, -2, 3, 0.5]])
     wanted = np.array([[1, 1, 0, 0]])
     expected = np.mean(np.log1p(np.exp(-logits * (2 * wanted - 1))))
-    assert float(_LOSSES["binary"](recipe)(targets, logits)) == pytest.approx(expected, rel=1e-5)
-    plain = _LOSSES["binary"](dataclasses.replace(recipe, target_threshold=0.0))
-    assert float(plain(targets, logits)) != pytest.approx(expected, rel=1e-2)
+    assert float(loss(target_threshold=0.2)(targets, logits)) == pytest.approx(expected, rel=1e-5)
+    assert float(loss()(targets, logits)) != pytest.approx(expected, rel=1e-2)
 
 
 @pytest.mark.proof

@@ -17,6 +17,7 @@ from keras_resnet.data.dataset import EncodedSplit
 from keras_resnet.data.folder import check_unreadable
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.signals.conventions import PREPROCESS
+from keras_resnet.tasks import get_task
 from keras_resnet.training import checkpoints, precision, run, summary, transfer
 from keras_resnet.training import strategy as strategies
 from keras_resnet.training.nets import FromRecipe
@@ -118,11 +119,15 @@ def train(
             f"recipe {recipe.name}: distillation={recipe.distillation} needs a teacher, which a compression has "
             "(python -m export.compress); set distillation=0"
         )
+    code = get_task(recipe.task).code
+    facts = code.facts(dataset, recipe.head)
     with devices.scope():
+        objectives = code.objectives(facts, recipe.head)
         model.compile(
             optimizer=make_optimizer(recipe, steps, transfer.factors(model, recipe)),
-            loss=_LOSSES[recipe.loss](recipe),
-            weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+            loss=objectives.loss,
+            loss_weights=objectives.loss_weights,
+            weighted_metrics=objectives.metrics,
             steps_per_execution=recipe.steps_per_execution,
             jit_compile="auto" if keras.backend.backend() == "jax" else recipe.jit_compile,  # JAX is slow without
         )
@@ -156,18 +161,3 @@ def _open(recipe: Recipe, nets: FromRecipe, run_dir, resume: bool, devices: stra
         path = run.create(recipe, run_dir)
     devices.agree({})  # the others wait until it is there
     return path
-
-
-def _crossentropy(recipe: Recipe):
-    return keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
-
-
-def _binary(recipe: Recipe):
-    """Every class is a question of its own; on logits, since the sum of probabilities is free."""
-    loss = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
-    if not recipe.target_threshold:
-        return loss
-    return lambda targets, logits: loss(keras.ops.cast(targets > recipe.target_threshold, "float32"), logits)
-
-
-_LOSSES = {"cross-entropy": _crossentropy, "binary": _binary}
