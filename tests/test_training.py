@@ -238,11 +238,18 @@ def test_digits_recipe_reaches_its_accuracy(digits, tmp_path):
 
 def test_the_best_epoch_is_kept_and_ties_go_to_the_lower_loss(mini_spec, tmp_path):
     from keras_resnet import ModelCard, build
+    from keras_resnet.tasks import Objectives
     from keras_resnet.training.callbacks import Keep
     from keras_resnet.training.nets import Nets
 
     net = build(mini_spec)
-    keep = Keep(Nets(net, net), tmp_path / "model.keras", ModelCard(), best=True)
+    keep = Keep(
+        Nets(net, net),
+        tmp_path / "model.keras",
+        ModelCard(),
+        Objectives(loss=None, watch="accuracy", larger_is_better=True),
+        best=True,
+    )
     keep.set_model(build(mini_spec))
     saved = []
     keep.save = lambda: saved.append(keep.epoch)
@@ -458,7 +465,7 @@ def test_precise_statistics_are_means_over_the_training_images(digits, short_rec
     from keras_resnet import build
     from keras_resnet.data import training_batches
     from keras_resnet.signals.conventions import PREPROCESS
-    from keras_resnet.training.session import estimate_statistics
+    from keras_resnet.training.inputs import estimate_statistics
 
     model = build("resnet8")
     recipe = dataclasses.replace(short_recipe, precise_bn=384, batch_size=128, augmentation="none", hold_out=True)
