@@ -131,7 +131,7 @@ def _colour(number: int) -> str:
 
 
 def _curves(runs: Sequence[Run]) -> str:
-    """Loss and error, or another metric, over the epochs as SVG: training dashed, validation solid, a colour per run."""
+    """Loss and error, or another metric, over the epochs: training dashed, validation solid, a colour per run."""
     figure = pictures.figure(11, 4.2)
     beside = run.metric_of([name for each in runs for name in each.metrics])
     second = "Error" if beside == "accuracy" else beside.capitalize()
