@@ -56,15 +56,20 @@ def write_folder(root):
 
 def batches(dataset, row, arguments, mixing):
     """Two batches of a pipeline as pairs of arrays."""
+    import tensorflow as tf
+
     from keras_resnet.data import training_batches
     from keras_resnet.data.augment import get_augmentation
     from keras_resnet.data.mixing import make_mix
 
     mix = make_mix(*mixing) if mixing else None
-    classes = len(dataset.classes) if mix else None
-    pipeline = training_batches(
-        dataset.train, seed=7, augment=get_augmentation(row), mix=mix, classes=classes, **arguments
-    )
+    classes = len(dataset.classes)
+
+    def encode(truth):
+        return tf.one_hot(truth["label"], classes) if mix else truth["label"]
+
+    augment = get_augmentation(row, dataset.signal)
+    pipeline = training_batches(dataset.train, seed=7, augment=augment, mix=mix, encode=encode, **arguments)
     return [(pixels.numpy(), targets.numpy()) for pixels, targets in pipeline.take(2)]
 
 

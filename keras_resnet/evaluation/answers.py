@@ -42,8 +42,8 @@ def predict(
     Raises:
         InputError: a file that is no image.
     """
-    height, width, channels = image_shape(runner)
-    pixels = np.stack([images.load(path, (height, width), channels, runner.card.crop) for path in paths])
+    shape = image_shape(runner)
+    pixels = np.stack([images.load(path, shape, runner.card.crop) for path in paths])
     answers, names = [], runner.card.labels if labels is None else labels
     for path, probabilities in zip(paths, runner(runner.card.preprocess(pixels)), strict=True):
         best = np.argsort(-probabilities, kind="stable")[:top]

@@ -11,7 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resnet.data import Split, batches
-from keras_resnet.data.dataset import EncodedSplit, ahead
+from keras_resnet.data.dataset import EncodedSplit
+from keras_resnet.data.pipeline import ahead
+from keras_resnet.data.reading import read
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.evaluation.ensembles import AVERAGES
 from keras_resnet.nets.graph import deep_graphs
@@ -98,7 +100,7 @@ def batches_of_views(
     Returns:
         An iterator over batches, each of them a list of uint8 `(n, h, w, C)`, one per view; and their number.
     """
-    count = len(split.labels)
+    count = len(split)
     if views.scales and isinstance(split, EncodedSplit):  # every image has its own shape
         return _mirrored(_whole_images(split, views.scales), views.flip), count
     steps = math.ceil(count / _BATCH)
@@ -106,7 +108,7 @@ def batches_of_views(
         return _mirrored(_scaled(split, views.scales), views.flip), steps
     if views.crops == 10:
         return _ten(split, size), steps
-    return _mirrored(([pixels.numpy()] for pixels, _ in batches(split, _BATCH)), views.flip), steps
+    return _mirrored(([batch[split.key].numpy()] for batch in batches(split, _BATCH)), views.flip), steps
 
 
 def _mirrored(steps: Iterable[list[np.ndarray]], flip: bool) -> Iterator[list[np.ndarray]]:
@@ -116,9 +118,10 @@ def _mirrored(steps: Iterable[list[np.ndarray]], flip: bool) -> Iterator[list[np
 
 def _ten(split: Split, size: tuple[int, int]) -> Iterator[list[np.ndarray]]:
     if isinstance(split, EncodedSplit):
-        split = replace(split, size=tuple(round(length / _KEEP) for length in size), keep=1.0)
-    for pixels, _ in batches(split, _BATCH):
-        images = pixels.numpy()
+        shape = (*(round(length / _KEEP) for length in size), split.shape[-1])
+        split = replace(split, shape=shape, keep=1.0)
+    for batch in batches(split, _BATCH):
+        images = batch[split.key].numpy()
         if images.shape[1:3] == tuple(size):
             margin = [(length // 8, length // 8) for length in size]
             images = np.pad(images, ((0, 0), *margin, (0, 0)))
@@ -128,15 +131,15 @@ def _ten(split: Split, size: tuple[int, int]) -> Iterator[list[np.ndarray]]:
 
 
 def _scaled(split: Split, scales: tuple[int, ...]) -> Iterator[list[np.ndarray]]:
-    for pixels, _ in batches(split, _BATCH):
+    for pixels in (batch[split.key] for batch in batches(split, _BATCH)):
         yield [image_lib.scaled(pixels, _shorter_side(pixels.shape[1:3], s)).numpy() for s in scales]
 
 
 def _whole_images(split: EncodedSplit, scales: tuple[int, ...]) -> Iterator[list[np.ndarray]]:
-    def read(index: tf.Tensor) -> tf.Tensor:
-        return image_lib.decode(split.contents.read(index[None])[0], split.channels)
+    def decoded(index: tf.Tensor) -> tf.Tensor:
+        return image_lib.decode(read(split.contents, index[None])[0], split.shape[-1])
 
-    for image in ahead(tf.data.Dataset.range(len(split.labels)), read):
+    for image in ahead(tf.data.Dataset.range(len(split)), decoded):
         yield [image_lib.scaled(image[None], _shorter_side(image.shape[:2], s)).numpy() for s in scales]
 
 

@@ -95,13 +95,13 @@ def train(
     if size != test_size:
         if not isinstance(dataset.train, EncodedSplit):
             raise InputError(f"test_size={test_size}: the images of {recipe.dataset} have one size; set test_size=0")
-        dataset = replace(dataset, train=replace(dataset.train, size=(size, size)))
-    count = len(dataset.train.labels) + (0 if recipe.hold_out else len(dataset.validation.labels))
+        dataset = replace(dataset, train=replace(dataset.train, shape=(size, size, 3)))
+    count = len(dataset.train) + (0 if recipe.hold_out else len(dataset.validation))
     steps = count // recipe.batch_size
     if steps == 0:
         raise InputError(
-            f"batch_size={recipe.batch_size}: {recipe.dataset} has only {len(dataset.train.labels)} training images; "
-            f"pass --set batch_size={max(1, len(dataset.train.labels) // 4)}"
+            f"batch_size={recipe.batch_size}: {recipe.dataset} has only {len(dataset.train)} training images; "
+            f"pass --set batch_size={max(1, len(dataset.train) // 4)}"
         )
     path = _open(recipe, nets, run_dir, resume, devices)
     if resume and (finished := read_result(path)) is not None:

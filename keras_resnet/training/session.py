@@ -73,10 +73,10 @@ def estimate_statistics(model: keras.Model, dataset: Dataset, recipe: Recipe, pr
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     before = [layer.momentum for layer in norms]
     pipeline = training_batches(split, recipe.batch_size, seed=recipe.seed, augment=augment)
-    for number, (pixels, _) in enumerate(pipeline.take(max(1, recipe.precise_bn // recipe.batch_size))):
+    for number, batch in enumerate(pipeline.take(max(1, recipe.precise_bn // recipe.batch_size))):
         for layer in norms:
             layer.momentum = number / (number + 1)  # so that the moving average is the mean so far
-        model(keras.ops.convert_to_tensor(preprocess(pixels).numpy()), training=True)
+        model(keras.ops.convert_to_tensor(preprocess(batch[split.key]).numpy()), training=True)
     for layer, momentum in zip(norms, before, strict=True):
         layer.momentum = momentum
 
@@ -95,6 +95,9 @@ def _pipelines(
     """Batches to train on, endless and timed by the clock, and to validate on (None where nothing is held out)."""
     classes = len(dataset.classes)
 
+    def encode(truth):
+        return tf.one_hot(truth["label"], classes)
+
     def normalized(pixels, targets):
         return preprocess(pixels), targets
 
@@ -107,7 +110,7 @@ def _pipelines(
                 augment=augment,
                 repeats=recipe.repeats,
                 mix=make_mix(recipe.mixup, recipe.cutmix),
-                classes=classes,
+                encode=encode,
                 first_epoch=epoch,
                 first_batch=batch,
                 piece=piece,
@@ -124,8 +127,9 @@ def _pipelines(
     validation = None
     if recipe.hold_out:
         size = -(-_EVALUATION_BATCH // devices.replicas) * devices.replicas
-        one_hot = batches(dataset.validation, size).map(lambda x, y: (x, tf.one_hot(y, classes)))
-        validation = devices.padded(one_hot.map(normalized), size, len(dataset.validation.labels)).cache()
+        key = dataset.validation.key
+        one_hot = batches(dataset.validation, size).map(lambda batch: (batch[key], encode(batch)))
+        validation = devices.padded(one_hot.map(normalized), size, len(dataset.validation)).cache()
     return devices.distribute(training), validation
 
 
@@ -261,7 +265,7 @@ class Session:
     def _batch(self) -> tuple[tf.TensorSpec, tf.TensorSpec]:
         """The shapes of a replica's batch."""
         own = self.recipe.batch_size // self.devices.replicas
-        size = self.dataset.train.fetch(tf.constant([0], tf.int64)).shape[1:]
+        size = self.dataset.train.fetch([0])[self.dataset.train.key].shape[1:]
         return tf.TensorSpec((own, *size)), tf.TensorSpec((own, len(self.dataset.classes)))
 
     def _go_on(self) -> None:
