@@ -154,7 +154,10 @@ def test_workers_with_different_recipes_name_each_other(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("mix", [in_proof(None), make_mix(0.2, 1.0)])
 def test_the_workers_shares_are_the_batch_of_one_machine(digits, mix):
-    arguments = {"seed": 0, "augment": get_augmentation("affine"), "classes": 10, "mix": mix}
+    def encode(truth):
+        return tf.one_hot(truth["label"], 10)
+
+    arguments = {"seed": 0, "augment": get_augmentation("affine"), "encode": encode, "mix": mix}
 
     def batches(piece):
         return [x.numpy() for x, _ in training_batches(digits.train, 60, **arguments, piece=piece).take(2)]
@@ -168,7 +171,7 @@ def test_the_workers_shares_are_the_batch_of_one_machine(digits, mix):
 
 
 def test_shares_of_every_size_cover_a_batch_once():
-    from keras_resnet.data.dataset import _share
+    from keras_resnet.data.pipeline import _share
 
     for batch, count in ((12, 2), (12, 4), (10, 2), (15, 3), (6, 6)):
         together = np.concatenate([_share(batch, n, count) for n in range(count)])
