@@ -399,7 +399,7 @@ def test_all_data_means_training_and_validation(digits):
 
     everything = joined(digits.train, digits.validation)
     assert len(everything.labels) == 1257 + 180
-    pixels = everything.fetch(np.array([0, 1257]))
+    pixels = everything.fetch(np.array([0, 1257]))["image"]
     np.testing.assert_array_equal(pixels[0], digits.train.images[0])
     np.testing.assert_array_equal(pixels[1], digits.validation.images[0])
 
@@ -472,7 +472,7 @@ def test_precise_statistics_are_means_over_the_training_images(digits, short_rec
     estimate_statistics(model, digits, recipe, PREPROCESS["tf"])
     first = keras.Model(model.input, model.get_layer("conv1_conv").output)
     batches = training_batches(digits.train, 128, seed=recipe.seed).take(3)
-    outputs = [np.asarray(first(PREPROCESS["tf"](pixels))) for pixels, _ in batches]
+    outputs = [np.asarray(first(PREPROCESS["tf"](batch["image"]))) for batch in batches]
     norm = model.get_layer("conv1_bn")
     np.testing.assert_allclose(norm.moving_mean, np.mean([o.mean((0, 1, 2)) for o in outputs], 0), rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(norm.moving_variance, np.mean([o.var((0, 1, 2)) for o in outputs], 0), rtol=1e-3)

@@ -198,10 +198,10 @@ def _alone(task: Task, members: Sequence[Member], each, truth) -> tuple[tuple[st
 def _corrupted(split: Split, kind: str, strength: int) -> ArraySplit:
     """A split in memory; a model's own test images of one size fit there."""
     parts, first = [], 0
-    for pixels, _ in batches(split, 256):
-        parts.append(corruptions.corrupt(pixels.numpy(), kind, strength, first=first))
+    for batch in batches(split, 256):
+        parts.append(corruptions.corrupt(batch[split.key].numpy(), kind, strength, first=first))
         first += len(parts[-1])
-    return ArraySplit(np.concatenate(parts), split.labels)
+    return ArraySplit({split.key: np.concatenate(parts), **split.truth})
 
 
 def mean_score(robustness: dict[str, tuple[float, ...]]) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_resnet.evaluation.running import image_shape
 from keras_resnet.runtime.runners import Runner
-from keras_resnet.signals import image as images
+from keras_resnet.signals.table import get_signal
 from keras_resnet.tasks import get_task
 from keras_resnet.tasks.classification.predictions import Answer
 from keras_resnet.tasks.interface import Prediction
@@ -36,8 +36,8 @@ def predict(
     Raises:
         InputError: a file that cannot be read.
     """
-    height, width, channels = image_shape(runner)
-    pixels = np.stack([images.load(path, (height, width), channels, runner.card.crop) for path in paths])
+    shape, code = image_shape(runner), get_signal(runner.card.signal).code
+    examples = np.stack([code.load(path, shape, runner.card.crop) for path in paths])
     card = runner.card if labels is None else dataclasses.replace(runner.card, labels=tuple(labels))
-    found = runner.run(card.preprocess(pixels))
+    found = runner.run(card.preprocess(examples))
     return get_task(card.task).code.decode(found, card, limit=top, names=[str(path) for path in paths])

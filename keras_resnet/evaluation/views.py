@@ -11,7 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resnet.data import Split, batches
-from keras_resnet.data.dataset import EncodedSplit, ahead
+from keras_resnet.data.dataset import EncodedSplit
+from keras_resnet.data.pipeline import ahead
+from keras_resnet.data.reading import read
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.nets.graph import deep_graphs
 from keras_resnet.runtime.runners import KerasRunner, Runner
@@ -101,7 +103,7 @@ def batches_of_views(split: Split, views: Views, size: tuple[int, ...] | None) -
         An iterator over batches, each of them a list of arrays `(n, ..., C)`, one per view, and the truth; and the
         number of batches.
     """
-    count = len(split.labels)
+    count = len(split)
     if views.scales and isinstance(split, EncodedSplit):  # every image has its own shape
         return _mirrored(_whole_images(split, views.scales), views.flip), count
     steps = math.ceil(count / _BATCH)
@@ -114,8 +116,9 @@ def batches_of_views(split: Split, views: Views, size: tuple[int, ...] | None) -
 
 def _batches(split: Split) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
     """Examples and their truth."""
-    for pixels, labels in batches(split, _BATCH):
-        yield pixels.numpy(), {"label": labels.numpy()}
+    for batch in batches(split, _BATCH):
+        arrays = {name: values.numpy() for name, values in batch.items()}
+        yield arrays.pop(split.key), arrays
 
 
 def _mirrored(steps: Iterable[Seen], flip: bool) -> Iterator[Seen]:
@@ -125,7 +128,8 @@ def _mirrored(steps: Iterable[Seen], flip: bool) -> Iterator[Seen]:
 
 def _ten(split: Split, size: tuple[int, ...]) -> Iterator[Seen]:
     if isinstance(split, EncodedSplit):
-        split = replace(split, size=tuple(round(length / _KEEP) for length in size), keep=1.0)
+        shape = (*(round(length / _KEEP) for length in size), split.shape[-1])
+        split = replace(split, shape=shape, keep=1.0)
     for images, truth in _batches(split):
         if images.shape[1:3] == tuple(size):
             margin = [(length // 8, length // 8) for length in size]
@@ -141,11 +145,11 @@ def _scaled(split: Split, scales: tuple[int, ...]) -> Iterator[Seen]:
 
 
 def _whole_images(split: EncodedSplit, scales: tuple[int, ...]) -> Iterator[Seen]:
-    def read(index: tf.Tensor) -> tf.Tensor:
-        return image_lib.decode(split.contents.read(index[None])[0], split.channels)
+    def decoded(index: tf.Tensor) -> tf.Tensor:
+        return image_lib.decode(read(split.contents, index[None])[0], split.shape[-1])
 
-    for number, image in enumerate(ahead(tf.data.Dataset.range(len(split.labels)), read)):
-        truth = {kind: values[number : number + 1] for kind, values in {"label": split.labels}.items()}
+    for number, image in enumerate(ahead(tf.data.Dataset.range(len(split)), decoded)):
+        truth = {kind: values[number : number + 1] for kind, values in split.truth.items()}
         yield [image_lib.scaled(image[None], _shorter_side(image.shape[:2], s)).numpy() for s in scales], truth
 
 

@@ -71,17 +71,17 @@ def load(recipe: Recipe, nets: FromRecipe, data_dir: str | os.PathLike | None) -
     if size != test_size:
         if not isinstance(dataset.train, EncodedSplit):
             raise InputError(f"test_size={test_size}: the images of {recipe.dataset} have one size; set test_size=0")
-        dataset = replace(dataset, train=replace(dataset.train, size=(size, size)))
+        dataset = replace(dataset, train=replace(dataset.train, shape=(size, size, 3)))
     return Inputs(dataset, augment, _steps(recipe, dataset))
 
 
 def _steps(recipe: Recipe, dataset: Dataset) -> int:
-    count = len(dataset.train.labels) + (0 if recipe.hold_out else len(dataset.validation.labels))
+    count = len(dataset.train) + (0 if recipe.hold_out else len(dataset.validation))
     steps = count // recipe.batch_size
     if steps == 0:
         raise InputError(
-            f"batch_size={recipe.batch_size}: {recipe.dataset} has only {len(dataset.train.labels)} training images; "
-            f"pass --set batch_size={max(1, len(dataset.train.labels) // 4)}"
+            f"batch_size={recipe.batch_size}: {recipe.dataset} has only {len(dataset.train)} training images; "
+            f"pass --set batch_size={max(1, len(dataset.train) // 4)}"
         )
     return steps
 
@@ -136,7 +136,7 @@ def training_pipeline(
             augment=inputs.augment,
             repeats=recipe.repeats,
             mix=make_mix(recipe.mixup, recipe.cutmix),
-            classes=len(inputs.dataset.classes),
+            encode=encoder(recipe, inputs.dataset),
             first_epoch=epoch,
             first_batch=batch,
             piece=piece,
@@ -165,13 +165,14 @@ def validation_pipeline(
     if not recipe.hold_out:
         return None
     size = -(-_EVALUATION_BATCH // devices.replicas) * devices.replicas
-    encode = encoder(recipe, dataset)
+    encode, key = encoder(recipe, dataset), dataset.validation.key
 
-    def prepared(pixels, labels):
-        return preprocess(pixels), encode({"label": labels})
+    def prepared(examples):
+        truth = {name: values for name, values in examples.items() if name != key}
+        return preprocess(examples[key]), encode(truth)
 
     pipeline = batches(dataset.validation, size).map(prepared)
-    return devices.padded(pipeline, size, len(dataset.validation.labels)).cache()
+    return devices.padded(pipeline, size, len(dataset.validation)).cache()
 
 
 def estimate_statistics(model: keras.Model, dataset: Dataset, recipe: Recipe, preprocess: Preprocess) -> None:
@@ -187,9 +188,9 @@ def estimate_statistics(model: keras.Model, dataset: Dataset, recipe: Recipe, pr
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     before = [layer.momentum for layer in norms]
     pipeline = training_batches(split, recipe.batch_size, seed=recipe.seed, augment=augment)
-    for number, (pixels, _) in enumerate(pipeline.take(max(1, recipe.precise_bn // recipe.batch_size))):
+    for number, examples in enumerate(pipeline.take(max(1, recipe.precise_bn // recipe.batch_size))):
         for layer in norms:
             layer.momentum = number / (number + 1)  # so that the moving average is the mean so far
-        model(keras.ops.convert_to_tensor(preprocess(pixels).numpy()), training=True)
+        model(keras.ops.convert_to_tensor(preprocess(examples[split.key]).numpy()), training=True)
     for layer, momentum in zip(norms, before, strict=True):
         layer.momentum = momentum

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from keras_resnet import files, saving
@@ -183,9 +182,8 @@ class Session:
     def _batch(self) -> tuple[object, object]:
         """The shapes of a replica's batch: inputs and targets."""
         own = self.recipe.batch_size // self.devices.replicas
-        pixels = self.inputs.dataset.train.fetch(tf.constant([0], tf.int64))
-        examples = {"image": pixels, "label": np.zeros(1, np.int64)}
-        key = "image"
+        split = self.inputs.dataset.train
+        examples, key = split.fetch([0]), split.key
         truth = {name: tf.constant(values) for name, values in examples.items() if name != key}
         targets = encoder(self.recipe, self.inputs.dataset)(truth)
         return (
