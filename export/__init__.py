@@ -2,18 +2,18 @@
 
 from keras_resnet.lazy import attach
 
-# `verify` is the module; its function for files is `export.pipeline.verify`.
+# `verify` is a command; its function for files is `export.making.pipeline.verify`.
 _HOMES = {
-    "FORMATS": "formats",
+    "FORMATS": "formats.table",
     "TARGETS": "targets.table",
-    "Report": "report",
-    "Source": "source",
-    "all_artifacts": "formats",
-    "artifact": "formats",
-    "auto_float": "autofloat",
-    "export": "pipeline",
-    "layer_errors": "debug",
-    "load_source": "source",
+    "Report": "proof.report",
+    "Source": "model.source",
+    "all_artifacts": "formats.table",
+    "artifact": "formats.table",
+    "auto_float": "making.autofloat",
+    "export": "making.pipeline",
+    "layer_errors": "proof.layer_errors",
+    "load_source": "model.source",
     "make_bundle": "targets.making",
 }
 __all__ = sorted(_HOMES)

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from export.formats import (
+from export.formats.table import (
     ENGINES,
     FORMATS,
     INPUTS,
@@ -167,14 +167,14 @@ def _choices(args: argparse.Namespace) -> dict[str, object]:
 def open_source(args: argparse.Namespace):
     """The model and its data that a command line names; imports TensorFlow."""
     console.import_tensorflow()
-    from export.source import load_source
+    from export.model.source import load_source
 
     names = {"weights": args.weights, "dataset": args.dataset, "data_dir": args.data_dir, "labels": args.labels}
     return load_source(args.model, **names)
 
 
 def _finish(report, args: argparse.Namespace, next_command: str) -> int:
-    from export.pipeline import raise_if_failed
+    from export.making.pipeline import raise_if_failed
 
     report.print()
     console.write_json(args.json, report.to_json())
@@ -240,7 +240,7 @@ def _artifacts(args: argparse.Namespace) -> list[Artifact]:
 
 def _possible(chosen: list[Artifact], source) -> list[Artifact]:
     """Without the files that cannot hold the ranges of a model trained for integers."""
-    from export.placing import holds_ranges
+    from export.making.placement import holds_ranges
     from keras_resnet.compression.rewriting import is_quantized
 
     return [made for made in chosen if holds_ranges(made)] if is_quantized(source.model) else chosen
@@ -355,13 +355,13 @@ def main_of_verify(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     def work() -> int:
-        from export.formats import format_of
+        from export.formats.table import format_of
         from keras_resnet.files import existing_file
 
         if not (format_of(args.file).suffix == ".savedmodel" and args.file.is_dir()):
             existing_file(args.file)
         source = open_source(args)
-        from export.pipeline import verify
+        from export.making.pipeline import verify
 
         print(f"model: {source.origin}")
         report = verify(args.file, source, limit=args.limit, gates=dict(args.gate), engine=args.engine)
@@ -396,8 +396,8 @@ def main_of_debug(argv: Sequence[str] | None = None) -> int:
         page = args.output or args.file.with_name(f"{args.file.name}.layers.html")
         refuse_existing(page, args.overwrite)
         source = open_source(args)
-        from export import debug
-        from export.autofloat import auto_float
+        from export.making.autofloat import auto_float
+        from export.proof import layer_errors as debug
 
         report = None
         if args.auto_float:
@@ -454,7 +454,7 @@ def _fit(args: argparse.Namespace) -> int:
     if args.file is None and args.flash is None and args.ram is None:
         raise InputError("expected a .tflite file, or --flash SIZE and --ram SIZE of a board")
     console.import_tensorflow()
-    from export import fit
+    from export import memory as fit
 
     if args.file is not None:
         from keras_resnet.runtime.opening import open_runner
@@ -499,7 +499,7 @@ def _again(args: argparse.Namespace) -> str:
 
 
 def _export(source, targets: list, args: argparse.Namespace):
-    from export.pipeline import export
+    from export.making.pipeline import export
 
     say: Callable[[str], None] = lambda text: print(text, flush=True)  # noqa: E731
     return export(

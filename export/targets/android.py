@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export import manifest
+from export.making import manifest
 from export.targets import assets
 from export.targets.bundle import Bundle, Check, Request, not_run, refused
 from export.targets.mediapipe import require_labels

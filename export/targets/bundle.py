@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from export import golden
-from export.formats import Artifact
-from export.proof import FEW
-from export.source import Evidence, Source
+from export.formats.table import Artifact
+from export.model.source import Evidence, Source
+from export.proof import golden
+from export.proof.verification import FEW
 from export.targets.table import Target
 from keras_resnet.errors import InputError
 from keras_resnet.nets.graph import multiply_adds

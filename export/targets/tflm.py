@@ -10,7 +10,8 @@ from string import Template
 
 import numpy as np
 
-from export import fit, golden
+from export import memory as fit
+from export.proof import golden
 from export.targets.bundle import FEW, Bundle, Check, Request, not_run, refused
 from keras_resnet.errors import InputError
 from keras_resnet.runtime.opening import open_runner

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export.source import resized
+from export.model.source import resized
 from export.targets import assets
 from export.targets.bundle import FEW, Bundle, Check, Request, not_run
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from export import artifact
-from export.pipeline import export
-from export.source import load_source
+from export.making.pipeline import export
+from export.model.source import load_source
 from export.targets import android, web
 from export.targets.making import make_bundle
 from export.targets.table import TARGETS

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from export.calibration import read_folder, sample
+from export.making.representative import read_folder, sample
 from keras_resnet import InputError
 from keras_resnet.data.dataset import ArraySplit
 

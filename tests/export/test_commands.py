@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from tiers import in_proof
 
-from export import cli, pipeline
-from export.formats import artifact, format_of
-from export.source import float32_twin, load_source
+from export import cli
+from export.formats.table import artifact, format_of
+from export.making import pipeline
+from export.model.source import float32_twin, load_source
 from keras_resnet import InputError, ModelCard, build, card, open_runner, save_model
 from keras_resnet import cli as main_cli
 
@@ -81,7 +82,7 @@ def test_golden_vectors_of_another_moment_fail_verification(rows, source, tmp_pa
 
 @pytest.mark.slow
 def test_a_file_of_another_precision_than_asked_for_fails(source, tmp_path, monkeypatch):
-    from export import worker
+    from export.making import worker
 
     original = worker.convert_in_child
 
@@ -116,7 +117,7 @@ def test_any_scrambled_weight_buffer_fails_verification(rows, source, tmp_path, 
     """Written again by a tool, which drops the card, or changed in place, which leaves the old checksum."""
     from ai_edge_litert.tools import flatbuffer_utils
 
-    from export import verify
+    from export.proof import gates as verify
 
     monkeypatch.setattr(verify, "_SECONDS", 0.0)
 
@@ -154,7 +155,7 @@ def test_verify_of_a_corrupted_copy_ends_with_one(rows, tmp_path, capfd):
 def test_a_file_that_fails_keeps_a_name_that_says_so(source, tmp_path, monkeypatch):
     import dataclasses
 
-    from export import verify
+    from export.proof import gates as verify
 
     strict = dataclasses.replace(verify.TOLERANCES["float16"], max_abs=0.0)
     monkeypatch.setitem(verify.TOLERANCES, "float16", strict)
@@ -360,7 +361,7 @@ def test_evidence_is_spread_over_the_test_split(source, digits):
 
 @pytest.mark.parametrize("found", [True, False])
 def test_exports_without_a_model_start_from_the_best_shipped_net_that_has_data(monkeypatch, found):
-    from export import source
+    from export.model import source
 
     monkeypatch.setattr(source.cifar, "find", lambda *_: Path("somewhere") if found else None)
     best = ("resnet20_cifar", "cifar10") if found else ("resnet8", "digits")

@@ -14,11 +14,15 @@ import numpy as np
 import pytest
 from tiers import in_proof
 
-from export import artifact, auto_float, cli, compress, formats, load_source, pipeline, placing
-from export.compression import adapted, limits
-from export.compression import compress as compress_model
-from export.engines import ENGINES, get_engine
-from export.fit import of_file, of_model
+from export import artifact, auto_float, cli, load_source
+from export.commands import compress
+from export.formats import table as formats
+from export.making import pipeline
+from export.making import placement as placing
+from export.memory import of_file, of_model
+from export.smaller.compression import adapted, limits
+from export.smaller.compression import compress as compress_model
+from export.smaller.trainers import ENGINES, get_engine
 from keras_resnet import PREPROCESS, InputError, build, card, load_model, save_model
 from keras_resnet.compression import methods, pruning
 from keras_resnet.compression.settings import settings
@@ -258,7 +262,7 @@ def test_the_twin_of_tfmot(method, how, tmp_path, capfd):
 
 TWINS = """
 import numpy as np, tf_keras
-from export import tfmot_child
+from export.smaller import tfmot_child
 from keras_resnet.compression.settings import settings
 
 for how in (settings("cluster"), settings("prune", sparsity="2:4"), settings("prune", sparsity="0.75")):

@@ -10,8 +10,11 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ai_edge_litert.tools import flatbuffer_utils
 
-from export import autofloat, cli, debug, litert, pipeline
-from export.formats import artifact
+from export import cli
+from export.formats import litert
+from export.formats.table import artifact
+from export.making import autofloat, pipeline
+from export.proof import layer_errors as debug
 from keras_resnet import GateError, InputError, card
 from keras_resnet.runtime.opening import open_runner
 

@@ -12,10 +12,10 @@ import onnxruntime
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from export.formats import FORMATS, artifact
-from export.formats import all_artifacts as names
-from export.onnx import OPSET
-from export.verify import TOLERANCES
+from export.formats.onnx import OPSET
+from export.formats.table import FORMATS, artifact
+from export.formats.table import all_artifacts as names
+from export.proof.gates import TOLERANCES
 from keras_resnet.card import ModelCard
 from keras_resnet.runtime.opening import open_runner
 

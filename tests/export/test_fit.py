@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import keras_resnet
-from export import fit
+from export import memory as fit
 from export.targets import tflm
 from export.targets.bundle import Request
 from export.targets.table import get_target
@@ -139,7 +139,7 @@ def test_a_board_that_is_too_small_is_refused_before_converting(source, option, 
 def test_the_refusal_names_what_would_fit():
     import dataclasses
 
-    from export.source import load_source
+    from export.model.source import load_source
 
     twenty = dataclasses.replace(load_source("resnet8", weights="digits"), model=keras_resnet.build("resnet20_cifar"))
     with pytest.raises(InputError, match="largest variant that fits at this image size is resnet8"):

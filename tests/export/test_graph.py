@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export import cli, graph, load_source
-from export.formats import artifact
-from export.source import resized
+from export import cli, load_source
+from export.formats.table import artifact
+from export.model import graph
+from export.model.source import resized
 from export.targets.making import make_bundle
 from keras_resnet import InputError, ModelCard, build, open_runner, save_model
 from keras_resnet.runtime.runners import KerasRunner

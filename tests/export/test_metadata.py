@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from flatbuffers.table import Table
 
-from export import artifact, metadata, tflite
-from export.pipeline import export
+from export import artifact
+from export.formats import tflite
+from export.making import metadata
+from export.making.pipeline import export
 from keras_resnet import card as card_lib
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError

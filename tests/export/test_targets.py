@@ -20,13 +20,13 @@ import pytest
 from tiers import in_proof
 
 from export import TARGETS, cli
-from export.formats import LABELS, OUTSIDE
-from export.report import Report, Row
+from export.formats.table import LABELS, OUTSIDE
+from export.proof.gates import Gate
+from export.proof.report import Report, Row
 from export.targets import assets, description, making, tflm, web
 from export.targets.bundle import Check
 from export.targets.making import make_bundle
 from export.targets.table import get_target
-from export.verify import Gate
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import GateError, InputError
 from keras_resnet.runtime import outside

@@ -6,8 +6,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from export.formats import Contents, artifact
-from export.verify import (
+from export.formats.table import Contents, artifact
+from export.proof.gates import (
     TOLERANCES,
     Comparison,
     check,

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from export import golden, graph
-from export.formats import CAM, ENGINES, INPUT, OUTPUT, OUTSIDE, Artifact, Contents, artifact, format_of
-from export.report import Row
-from export.source import Evidence, Source, resized
-from export.verify import Comparison, Gate, check, compare, identity_gates, interface_errors, latency_ms
+from export.formats.table import CAM, ENGINES, INPUT, OUTPUT, OUTSIDE, Artifact, Contents, artifact, format_of
+from export.model import graph
+from export.model.source import Evidence, Source, resized
+from export.proof import golden
+from export.proof.gates import Comparison, Gate, check, compare, identity_gates, interface_errors, latency_ms
+from export.proof.report import Row
 from keras_resnet.card import ModelCard
 from keras_resnet.runtime.opening import open_runner
 from keras_resnet.runtime.runners import KerasRunner, Runner

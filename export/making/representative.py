@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from export.formats import SAMPLES
+from export.formats.table import SAMPLES
 from keras_resnet.data import Split
 from keras_resnet.errors import InputError
 from keras_resnet.signals import image as images

@@ -1,4 +1,4 @@
-"""The process that `worker.py` has conversions done by: `python -m export.worker_child`, jobs on stdin.
+"""The process that `worker.py` has conversions done by: `python -m export.making.worker_child`, jobs on stdin.
 
 Where processes can be forked safely it imports TensorFlow once and forks for every job, so that what a converter leaks
 or breaks ends with the job; elsewhere it does one job and leaves.
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export.formats import FORMATS, Artifact
+from export.formats.table import FORMATS, Artifact
 from keras_resnet import console
 
 IDLE_SECONDS = 120  # after which it leaves: half a gigabyte is much to keep for an export that may never come

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export.formats import ENGINES
+from export.formats.table import ENGINES
 from keras_resnet.errors import InputError
 from keras_resnet.runtime.opening import open_runner
 from keras_resnet.runtime.runners import Runner, TFLiteRunner

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from export import graph
+from export.model import graph
 from keras_resnet.card import ModelCard
 from keras_resnet.data import Dataset, cifar, load_dataset
 from keras_resnet.errors import InputError

@@ -15,12 +15,13 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from export import pipeline, placing
-from export.engines import get_engine
-from export.formats import artifact
-from export.report import Report, Row
-from export.source import Source
-from export.verify import Gate
+from export.formats.table import artifact
+from export.making import pipeline
+from export.making import placement as placing
+from export.model.source import Source
+from export.proof.gates import Gate
+from export.proof.report import Report, Row
+from export.smaller.trainers import get_engine
 from keras_resnet import console, files
 from keras_resnet.compression import pruning
 from keras_resnet.compression.settings import Settings
@@ -48,7 +49,7 @@ def limits(settings: Settings) -> dict[str, float]:
         `{"drop": points}`: about twice what is usual for the method, so that a training that went wrong shows.
 
     Example:
-        >>> from export.compression import limits
+        >>> from export.smaller.compression import limits
         >>> from keras_resnet.compression.settings import settings
         >>> limits(settings("prune", sparsity="2:4"))
         {'drop': 0.5}
@@ -198,7 +199,7 @@ def compress(
         recipe: of the training; model, data and input convention are the source's.
         folder: a new or empty one. It gets `model.keras`, TFLite files with manifests and golden vectors,
             `compression.json` with all figures, and the run directory `training`.
-        engine: of `export.engines.ENGINES`.
+        engine: of `export.smaller.trainers.ENGINES`.
         teacher: a better model of the same images and classes, whose answers the recipe's `distillation` mixes into the
             targets (arXiv:1503.02531); by default the source as it is.
         answers: folder that keeps what the teacher says, for other compressions by the same recipe; by default it is
@@ -221,7 +222,7 @@ def compress(
         InputError: layers that cannot be compressed, no data, a folder in use, an engine that is not installed.
 
     Example:
-        >>> from export.compression import compress  # doctest: +SKIP
+        >>> from export.smaller.compression import compress  # doctest: +SKIP
         >>> compress(load_source("model.keras"), settings("qat"), RECIPES["compress"], "small")  # doctest: +SKIP
     """
     folder = Path(folder)

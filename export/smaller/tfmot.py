@@ -18,7 +18,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from export.source import Source
+from export.model.source import Source
 from keras_resnet import console
 from keras_resnet.builder import build
 from keras_resnet.compression import folding, methods, rewriting
@@ -175,7 +175,7 @@ def train(
 def _run(place: Path) -> None:
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     with tempfile.TemporaryFile("w+") as words:
-        command = [sys.executable, "-m", "export.tfmot_child", str(place)]
+        command = [sys.executable, "-m", "export.smaller.tfmot_child", str(place)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=words, env=environment) as child:
             child.wait()  # it leaves when its standard input ends, and that with this process
         if child.returncode == 0:

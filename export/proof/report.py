@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
-from export.verify import Gate
+from export.proof.gates import Gate
 from keras_resnet import console, files
 from keras_resnet.page import page
 

@@ -52,13 +52,13 @@ def _refuse_tfmot(source, settings, recipe, devices) -> None:
             "engine tfmot needs tensorflow-model-optimization, which is not installed: pip install "
             "'keras-resnet-toolkit[export]', or use --engine native"
         )
-    from export import tfmot
+    from export.smaller import tfmot
 
     tfmot.refuse(source, settings, recipe, devices)
 
 
 def _train_tfmot(source, settings, recipe, folder: Path, *, teacher, answers, data_dir, resume, devices, say) -> float:
-    from export import tfmot
+    from export.smaller import tfmot
 
     how = {"teacher": teacher, "answers": answers, "data_dir": data_dir, "say": say}
     return tfmot.train(source, settings, recipe, folder, **how)

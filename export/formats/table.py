@@ -67,8 +67,8 @@ class Format:
 
     @property
     def module(self) -> ModuleType:
-        """`export.NAME`, with `convert`, `add_card`, `fingerprint` and `describe`."""
-        return importlib.import_module(f"export.{self.name}")
+        """`export.formats.NAME`, with `convert`, `add_card`, `fingerprint` and `describe`."""
+        return importlib.import_module(f"export.formats.{self.name}")
 
 
 _SLOW = "for accelerators: no fast kernels on CPUs"

@@ -18,7 +18,7 @@ import sys
 import threading
 from pathlib import Path
 
-from export.formats import Artifact
+from export.formats.table import Artifact
 from keras_resnet.errors import InputError
 
 
@@ -62,7 +62,7 @@ class _Server:
         self.stop()
         with Path(log).open("ab") as errors:  # of the import, if it fails
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "export.worker_child"],
+                [sys.executable, "-m", "export.making.worker_child"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -7,11 +7,11 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from export import pipeline
-from export.formats import OUTPUT, Artifact, artifact
-from export.report import Report
-from export.source import Evidence, Source
-from export.verify import sqnr
+from export.formats.table import OUTPUT, Artifact, artifact
+from export.making import pipeline
+from export.model.source import Evidence, Source
+from export.proof.gates import sqnr
+from export.proof.report import Report
 from keras_resnet import console
 from keras_resnet.compression.rewriting import is_quantized
 from keras_resnet.errors import GateError, InputError
@@ -115,7 +115,7 @@ def rank(source: Source, base: Artifact, evidence: Evidence, say: Callable[[str]
         evidence: images to compare outputs on.
         say: told what is being done.
     """
-    from export import litert
+    from export.formats import litert
 
     with tempfile.TemporaryDirectory() as name:
         floating, samples = pipeline.float_file(source, base, Path(name))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from export.formats import CAM, INPUT, OUTPUT, Artifact
+from export.formats.table import CAM, INPUT, OUTPUT, Artifact
 from keras_resnet.errors import InputError
 from keras_resnet.nets.compressed import ChannelwiseNormalization, FakeQuantize
 from keras_resnet.nets.graph import BLOCK_OUT, deep_graphs

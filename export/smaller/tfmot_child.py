@@ -1,6 +1,6 @@
 """The child of the engine tfmot: importing tensorflow-model-optimization switches `tf.keras` to the legacy Keras.
 
-`python -m export.tfmot_child FOLDER` reads the job and the weights there, and leaves the trained weights and ranges.
+`python -m export.smaller.tfmot_child FOLDER` reads job and weights there, and leaves trained weights and ranges.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import tensorflow_model_optimization as tfmot
 import tf_keras
 from tensorflow_model_optimization.python.core.clustering.keras.cluster_config import GradientAggregation
 
-from export.tfmot import JOB, TEACHER, TRAINED, WEIGHTS
+from export.smaller.tfmot import JOB, TEACHER, TRAINED, WEIGHTS
 from keras_resnet import console
 from keras_resnet.builder import assemble
 from keras_resnet.compression.methods import PRUNING

@@ -12,13 +12,18 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from export import calibration, fit, golden, graph, manifest, metadata, placing, worker
-from export.calibration import Calibration
-from export.formats import CALIBRATED, ENGINES, OUTSIDE, SAMPLES, Artifact, format_of
-from export.proof import FEW, Proof
-from export.report import Report, Row
-from export.source import Evidence, Source, resized
-from export.verify import tolerance
+from export import memory as fit
+from export.formats.table import CALIBRATED, ENGINES, OUTSIDE, SAMPLES, Artifact, format_of
+from export.making import manifest, metadata, worker
+from export.making import placement as placing
+from export.making import representative as calibration
+from export.making.representative import Calibration
+from export.model import graph
+from export.model.source import Evidence, Source, resized
+from export.proof import golden
+from export.proof.gates import tolerance
+from export.proof.report import Report, Row
+from export.proof.verification import FEW, Proof
 from keras_resnet import files
 from keras_resnet.card import ModelCard
 from keras_resnet.compression.rewriting import is_quantized

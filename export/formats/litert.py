@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export.formats import INPUT, Artifact
+from export.formats.table import INPUT, Artifact
 
 _RECIPES = {
     "dynamic_int8": "dynamic_wi8_afp32",

@@ -7,9 +7,9 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from export.calibration import Calibration
-from export.formats import Artifact, Contents
-from export.report import Row
+from export.formats.table import Artifact, Contents
+from export.making.representative import Calibration
+from export.proof.report import Row
 from keras_resnet.card import ModelCard
 from keras_resnet.training import run
 

@@ -6,10 +6,11 @@ import os
 import shutil
 from pathlib import Path
 
-from export import golden, manifest
-from export.formats import CALIBRATED, Artifact
-from export.report import Row
-from export.source import Source
+from export.formats.table import CALIBRATED, Artifact
+from export.making import manifest
+from export.model.source import Source
+from export.proof import golden
+from export.proof.report import Row
 from keras_resnet import files
 from keras_resnet.compression.rewriting import is_quantized
 from keras_resnet.errors import InputError
