@@ -2,7 +2,7 @@
 
 import sys
 
-from export.cli import main_of_debug
+from export.commands.debug import main
 
 if __name__ == "__main__":
-    sys.exit(main_of_debug())
+    sys.exit(main())

@@ -2,7 +2,7 @@
 
 import sys
 
-from export.cli import main_of_fit
+from export.commands.fit import main
 
 if __name__ == "__main__":
-    sys.exit(main_of_fit())
+    sys.exit(main())

@@ -2,7 +2,7 @@
 
 import sys
 
-from export.cli import main_of_format
+from export.commands.one_file import main
 
 if __name__ == "__main__":
-    sys.exit(main_of_format("keras"))
+    sys.exit(main("keras"))

@@ -2,7 +2,7 @@
 
 import sys
 
-from export.cli import main_of_verify
+from export.commands.verify import main
 
 if __name__ == "__main__":
-    sys.exit(main_of_verify())
+    sys.exit(main())

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from export.cli import add_gate, add_source, open_source, positive
+from export.commands.options import add_gate, add_source, open_source, positive
 from keras_resnet import console
 from keras_resnet.cli import add_devices, devices_of
 from keras_resnet.compression.settings import METHODS, PRESERVED, Settings, settings

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from export.formats.table import Artifact, Contents
-from export.making.representative import Calibration
+from export.making.representative import Samples
 from export.proof.report import Row
 from keras_resnet.card import ModelCard
 from keras_resnet.training import run
@@ -29,7 +29,7 @@ def write(
     contents: Contents,
     card: ModelCard,
     source: dict[str, object],
-    calibration: Calibration | None,
+    calibration: Samples | None,
     sha256: str,
 ) -> None:
     """Writes the manifest.

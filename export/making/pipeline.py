@@ -12,12 +12,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from export import memory as fit
+from export import memory
 from export.formats.table import CALIBRATED, ENGINES, OUTSIDE, SAMPLES, Artifact, format_of
-from export.making import manifest, metadata, worker
-from export.making import placement as placing
-from export.making import representative as calibration
-from export.making.representative import Calibration
+from export.making import manifest, metadata, placement, representative, worker
+from export.making.representative import Samples
 from export.model import graph
 from export.model.source import Evidence, Source, resized
 from export.proof import golden
@@ -71,7 +69,7 @@ def export(
         >>> export(load_source("model.keras"), [(artifact("tflite:int8"), Path("m.tflite"))])  # doctest: +SKIP
     """
     for made, path in targets:
-        placing.check_target(source, made, path, overwrite, calibrate_with)
+        placement.check_target(source, made, path, overwrite, calibrate_with)
     if any(made.format.name == "tflite" for made, _ in targets):
         refuse_flex(source.model)
     _check_proof(gates or {}, engine)
@@ -91,7 +89,7 @@ def export(
             row, contents = proof.verified(file, path, made)
             used = drawn if made.precision in CALIBRATED else None
             sha256 = None if file.is_dir() else hashlib.sha256(file.read_bytes()).hexdigest()
-            placed = placing.name(path, row)
+            placed = placement.name(path, row)
             row = row.renamed(str(placed))
             beside = (golden.beside(placed), manifest.beside(placed))
             # All three are on the disk before the first gets its name: no file without its vectors and manifest.
@@ -107,7 +105,7 @@ def export(
                     calibration=used,
                     sha256=sha256 or card.sha256,
                 )
-                placing.place(file, placed, overwrite or not row.passed)
+                placement.place(file, placed, overwrite or not row.passed)
             rows.append(row)
     return Report(tuple(rows), source.origin, proof.evidence.origin)
 
@@ -130,15 +128,15 @@ def _check_proof(gates: Mapping[str, float], engine: str | None) -> None:
         raise unknown_name("engine", engine, (*ENGINES, *OUTSIDE))
 
 
-def _calibration(source: Source, targets, count: int, folder: Path | None, evidence: Evidence) -> Calibration | None:
+def _calibration(source: Source, targets, count: int, folder: Path | None, evidence: Evidence) -> Samples | None:
     if not any(made.precision in CALIBRATED for made, _ in targets) or is_quantized(source.model):
         return None
     if folder is not None:
-        return calibration.read_folder(folder, source.image_shape, evidence.pixels, source.card.crop)
-    return calibration.sample(source.dataset.train, evidence.pixels, count)
+        return representative.read_folder(folder, source.image_shape, evidence.pixels, source.card.crop)
+    return representative.draw(source.dataset.train, evidence.pixels, count)
 
 
-def _convert(source: Source, made: Artifact, drawn: Calibration | None, folder: Path, file: Path) -> ModelCard:
+def _convert(source: Source, made: Artifact, drawn: Samples | None, folder: Path, file: Path) -> ModelCard:
     """Makes the file with its card."""
     network = folder / "network.keras"
     prepared = graph.prepare(source.model, source.card.preprocess, made)
@@ -151,7 +149,7 @@ def _convert(source: Source, made: Artifact, drawn: Calibration | None, folder: 
     worker.convert_in_child(network, made, samples, file)
     module = made.format.module
     if made.plan_arena:
-        fit.write_plan(file)
+        memory.write_plan(file)
     if made.labels_file:
         metadata.add(file, source.card, preprocess, made.labels_file)
     card = dataclasses.replace(source.card, preprocess=preprocess, sha256=module.fingerprint(file))
@@ -167,7 +165,7 @@ def float_file(source: Source, made: Artifact, folder: Path) -> tuple[Path, np.n
         made: what the file will become.
         folder: for the file.
     """
-    drawn = calibration.sample(source.dataset.train, source.evidence(FEW).pixels)
+    drawn = representative.draw(source.dataset.train, source.evidence(FEW).pixels)
     file = folder / "float.tflite"
     plain = dataclasses.replace(made, precision="float32", quantizer="", io="float32", keep_float=())
     _convert(source, plain, None, folder, file)

@@ -1,4 +1,4 @@
-"""Calibration samples: never of the test split, class-balanced, seeded, and named by a hash."""
+"""Representative samples: never of the test split, class-balanced, seeded, and named by a hash."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SUFFIXES = {".png", ".jpg", ".jpeg"}
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Samples:
     """Images whose activations set the quantization ranges.
 
     Attributes:
@@ -54,7 +54,7 @@ def _digests(pixels: np.ndarray) -> list[bytes]:
     return [hashlib.sha256(image.tobytes()).digest() for image in pixels]
 
 
-def sample(split: Split, test: np.ndarray, count: int = SAMPLES) -> Calibration:
+def draw(split: Split, test: np.ndarray, count: int = SAMPLES) -> Samples:
     """Draws the samples: the same ones every time, the same number of every class as far as there are enough.
 
     Args:
@@ -84,10 +84,10 @@ def sample(split: Split, test: np.ndarray, count: int = SAMPLES) -> Calibration:
         chosen += batch[good][:room].tolist()
         if len(chosen) == count:
             break
-    return Calibration(np.stack(kept), "training images", tuple(chosen), skipped)
+    return Samples(np.stack(kept), "training images", tuple(chosen), skipped)
 
 
-def read_folder(folder: Path, shape: tuple[int, int, int], test: np.ndarray, crop: float = 1.0) -> Calibration:
+def read_folder(folder: Path, shape: tuple[int, int, int], test: np.ndarray, crop: float = 1.0) -> Samples:
     """The images of a folder, all of them, in the order of their names.
 
     Args:
@@ -110,4 +110,4 @@ def read_folder(folder: Path, shape: tuple[int, int, int], test: np.ndarray, cro
             f"{len(found)} of the {len(paths)} images in {folder} are test images ({', '.join(found[:3])}, ...): "
             "calibrate with others, or the test figures mean nothing"
         )
-    return Calibration(pixels, f"the images in {folder}")
+    return Samples(pixels, f"the images in {folder}")

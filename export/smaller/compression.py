@@ -16,12 +16,11 @@ import keras
 import numpy as np
 
 from export.formats.table import artifact
-from export.making import pipeline
-from export.making import placement as placing
+from export.making import pipeline, placement
 from export.model.source import Source
 from export.proof.gates import Gate
 from export.proof.report import Report, Row
-from export.smaller.trainers import get_engine
+from export.smaller.trainers import get_trainer
 from keras_resnet import console, files
 from keras_resnet.compression import pruning
 from keras_resnet.compression.settings import Settings
@@ -199,7 +198,7 @@ def compress(
         recipe: of the training; model, data and input convention are the source's.
         folder: a new or empty one. It gets `model.keras`, TFLite files with manifests and golden vectors,
             `compression.json` with all figures, and the run directory `training`.
-        engine: of `export.smaller.trainers.ENGINES`.
+        engine: of `export.smaller.trainers.TRAINERS`.
         teacher: a better model of the same images and classes, whose answers the recipe's `distillation` mixes into the
             targets (arXiv:1503.02531); by default the source as it is.
         answers: folder that keeps what the teacher says, for other compressions by the same recipe; by default it is
@@ -226,7 +225,7 @@ def compress(
         >>> compress(load_source("model.keras"), settings("qat"), RECIPES["compress"], "small")  # doctest: +SKIP
     """
     folder = Path(folder)
-    chosen = get_engine(engine)
+    chosen = get_trainer(engine)
     unknown = sorted(set(gates or {}) - set(limits(settings)))
     if unknown:
         raise InputError(f"gate {unknown[0]}: expected {' or '.join(limits(settings))}")
@@ -398,7 +397,7 @@ def _exported(source: Source, settings: Settings, folder: Path, limit: int | Non
     made = pipeline.export(source, targets, overwrite=True, limit=limit, say=say)
     for row in made.rows:
         if row.passed:
-            placing.forget_failed(Path(row.file))  # of a stricter gate
+            placement.forget_failed(Path(row.file))  # of a stricter gate
     return made
 
 

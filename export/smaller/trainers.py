@@ -1,4 +1,4 @@
-"""The table of engines that train compressed nets: an engine is a row, and two functions."""
+"""The table of trainers of compressed nets: a trainer is a row, and two functions."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from keras_resnet.errors import InputError, unknown_name
 
 
 @dataclass(frozen=True)
-class Engine:
-    """Who trains.
+class Trainer:
+    """A back end that trains compressed nets.
 
     Attributes:
-        name: as the command takes it.
-        refuse: `(source, settings, recipe, devices)`; raises InputError for what this engine cannot do.
+        name: value of `--engine`.
+        refuse: `(source, settings, recipe, devices)`; raises InputError for what this trainer cannot do.
         train: `(source, settings, recipe, folder, *, teacher, answers, data_dir, resume, devices, say)`; writes
             `folder/model.keras` and returns the seconds of the training.
     """
@@ -64,18 +64,18 @@ def _train_tfmot(source, settings, recipe, folder: Path, *, teacher, answers, da
     return tfmot.train(source, settings, recipe, folder, **how)
 
 
-ENGINES: dict[str, Engine] = {
+TRAINERS: dict[str, Trainer] = {
     row.name: row
-    for row in (Engine("native", _refuse_native, _train_native), Engine("tfmot", _refuse_tfmot, _train_tfmot))
+    for row in (Trainer("native", _refuse_native, _train_native), Trainer("tfmot", _refuse_tfmot, _train_tfmot))
 }
 
 
-def get_engine(name: str) -> Engine:
+def get_trainer(name: str) -> Trainer:
     """The row of that name.
 
     Raises:
         InputError: there is none.
     """
-    if name not in ENGINES:
-        raise unknown_name("engine", name, ENGINES)
-    return ENGINES[name]
+    if name not in TRAINERS:
+        raise unknown_name("engine", name, TRAINERS)
+    return TRAINERS[name]

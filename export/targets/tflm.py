@@ -10,7 +10,7 @@ from string import Template
 
 import numpy as np
 
-from export import memory as fit
+from export import memory
 from export.proof import golden
 from export.targets.bundle import FEW, Bundle, Check, Request, not_run, refused
 from keras_resnet.errors import InputError
@@ -110,7 +110,7 @@ def refuse(request: Request) -> None:
         return
     try:
         bits = 4 if request.made.precision == "int8x4" else 8
-        found = fit.of_model(request.source.model, raw=_has_front(request), bits=bits)
+        found = memory.of_model(request.source.model, raw=_has_front(request), bits=bits)
     except InputError:
         return  # it is read off the file, after the conversion
     lacking = _lacking(found, flash, ram)
@@ -123,7 +123,7 @@ def _has_front(request: Request) -> bool:
     return request.made.convention(request.source.card.preprocess) != request.source.card.preprocess
 
 
-def _lacking(found: fit.Fit, flash: int | None, ram: int | None) -> str:
+def _lacking(found: memory.Fit, flash: int | None, ram: int | None) -> str:
     parts = [("flash", found.flash, flash), ("RAM", found.arena, ram)]
     return " and ".join(f"{n:,} bytes of {what} (--{what.lower()} {m:,})" for what, n, m in parts if m and n > m)
 
@@ -131,7 +131,7 @@ def _lacking(found: fit.Fit, flash: int | None, ram: int | None) -> str:
 def _largest(request: Request, flash: int | None, ram: int | None) -> tuple[str, str]:
     """The largest net that fits, in words, and the command that trains it."""
     classes = request.source.model.output_shape[-1]
-    best = fit.largest(flash or fit.MOST_FLASH, ram or fit.MOST_RAM, request.source.image_shape, classes)
+    best = memory.largest(flash or memory.MOST_FLASH, ram or memory.MOST_RAM, request.source.image_shape, classes)
     if best is None:
         height, width, _ = request.source.image_shape
         return f"No variant of the table fits at {height} x {width}", "use a smaller image"
@@ -147,7 +147,7 @@ def write(bundle: Bundle) -> list[Check]:
     """Writes the sources; compiles the plain C part, runs it, and runs the file on TFLite Micro where these are."""
     arrays, about = golden.read(bundle.golden)
     operators = bundle.request.made.format.module.describe(bundle.file).operators
-    found = fit.of_file(bundle.file)
+    found = memory.of_file(bundle.file)
     unknown = sorted(set(operators) - set(OPERATORS))
     checks = [
         Check(
@@ -166,7 +166,7 @@ def write(bundle: Bundle) -> list[Check]:
     return [*checks, *micro, *_board(bundle.request, found), _example(bundle)]
 
 
-def _board(request: Request, found: fit.Fit) -> list[Check]:
+def _board(request: Request, found: memory.Fit) -> list[Check]:
     """The file beside what the board has, if that was said."""
     flash, ram = request.options.get("flash"), request.options.get("ram")
     if not (flash or ram):
@@ -180,7 +180,7 @@ def _board(request: Request, found: fit.Fit) -> list[Check]:
     ]
 
 
-def _micro(bundle: Bundle, found: fit.Fit, arrays, tolerance: float) -> tuple[list[Check], int | None]:
+def _micro(bundle: Bundle, found: memory.Fit, arrays, tolerance: float) -> tuple[list[Check], int | None]:
     """The file on TFLite Micro itself, and the arena that it takes there."""
     environment = OUTSIDE["tflm"]
     if environment.find() is None:
@@ -218,8 +218,8 @@ def _micro(bundle: Bundle, found: fit.Fit, arrays, tolerance: float) -> tuple[li
     ], total
 
 
-def _report(bundle: Bundle, found: fit.Fit, operators, arena: int | None) -> None:
-    """`fit.json`."""
+def _report(bundle: Bundle, found: memory.Fit, operators, arena: int | None) -> None:
+    """Writes `fit.json`."""
     value = {
         "flash": found.flash,
         "activations": found.activations,
@@ -231,7 +231,7 @@ def _report(bundle: Bundle, found: fit.Fit, operators, arena: int | None) -> Non
     bundle.add("fit.json", json.dumps(value, indent=1) + "\n")
 
 
-def _write_sources(bundle: Bundle, operators, found: fit.Fit, arrays, about) -> None:
+def _write_sources(bundle: Bundle, operators, found: memory.Fit, arrays, about) -> None:
     image, output = bundle.model["input"], bundle.model["output"]
     labels = bundle.runner.card.labels or tuple(map(str, range(output["shape"][-1])))
     count = 4 if image["height"] <= 64 else 1

@@ -1,10 +1,10 @@
-"""Calibration samples: never test images, balanced, repeatable."""
+"""Representative samples: never test images, balanced, repeatable."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from export.making.representative import read_folder, sample
+from export.making.representative import draw, read_folder
 from keras_resnet import InputError
 from keras_resnet.data.dataset import ArraySplit
 
@@ -12,7 +12,7 @@ NONE = np.zeros((0, 32, 32, 3), np.uint8)
 
 
 def test_samples_are_balanced_repeatable_and_of_the_training_split(digits):
-    first, again = sample(digits.train, digits.test.images, 100), sample(digits.train, digits.test.images, 100)
+    first, again = draw(digits.train, digits.test.images, 100), draw(digits.train, digits.test.images, 100)
     assert first.indices == again.indices
     assert first.sha256 == again.sha256
     assert len(set(first.indices)) == 100
@@ -21,9 +21,9 @@ def test_samples_are_balanced_repeatable_and_of_the_training_split(digits):
 
 
 def test_training_images_that_are_test_images_are_left_out(digits):
-    plain = sample(digits.train, NONE, 50)
+    plain = draw(digits.train, NONE, 50)
     test = digits.train.images[list(plain.indices[:7])]
-    drawn = sample(digits.train, test, 50)
+    drawn = draw(digits.train, test, 50)
     assert drawn.skipped == 7
     assert len(drawn.indices) == 50
     assert not set(plain.indices[:7]) & set(drawn.indices)
@@ -32,15 +32,15 @@ def test_training_images_that_are_test_images_are_left_out(digits):
 
 def test_other_images_have_another_hash(digits):
     changed = ArraySplit(255 - digits.train.images, digits.train.labels)
-    assert sample(changed, NONE, 20).sha256 != sample(digits.train, NONE, 20).sha256
+    assert draw(changed, NONE, 20).sha256 != draw(digits.train, NONE, 20).sha256
 
 
 def test_rare_classes_do_not_hold_up_the_rest():
     labels = np.array([0] * 50 + [1] * 2)
     split = ArraySplit(np.zeros((52, 4, 4, 1), np.uint8), labels)
-    drawn = sample(split, NONE, 20)
+    drawn = draw(split, NONE, 20)
     assert np.bincount(labels[list(drawn.indices)]).tolist() == [18, 2]
-    assert len(sample(split, NONE, 100).indices) == 52
+    assert len(draw(split, NONE, 100).indices) == 52
 
 
 def test_a_folder_of_images_must_not_hold_test_images(digits, tmp_path):
