@@ -14,8 +14,8 @@ from tiers import in_proof
 
 from keras_resnet import InputError, load_model, train
 from keras_resnet.training import RECIPES, get_recipe, override, precision, run
+from keras_resnet.training.groups import OPTIMIZERS
 from keras_resnet.training.optimization import make_optimizer, make_schedule
-from keras_resnet.training.recipe import OPTIMIZERS
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda r: r.name)

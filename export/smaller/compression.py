@@ -127,7 +127,7 @@ class Outcome:
             "engine": self.engine,
             "model": str(self.model),
             "settings": self.settings.to_json(),
-            "recipe": asdict(self.recipe),
+            "recipe": self.recipe.to_json(),
             "seconds": self.seconds,
             "images": self.images,
             "teacher": self.teacher,

@@ -6,7 +6,6 @@ learns about ranges goes into the same Keras 3 layers that the native engine tra
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import shutil
@@ -73,9 +72,9 @@ def refuse(source: Source, settings: Settings, recipe: Recipe, devices: Devices)
         raise InputError(f"tensorflow-model-optimization has no {settings.name}: use --engine native")
     plain = RECIPES["compress"]
     other = [
-        field.name
-        for field in dataclasses.fields(recipe)
-        if field.name not in _HONOURED and getattr(recipe, field.name) != getattr(plain, field.name)
+        name
+        for name, value in recipe.settings().items()
+        if name not in _HONOURED and value != plain.settings().get(name)
     ]
     other += ["schedule"] * (recipe.schedule == "plateau")
     if other:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -147,7 +147,7 @@ def _open(recipe: Recipe, nets: FromRecipe, run_dir, resume: bool, devices: stra
     """The run directory, made or checked by the chief once all workers agree on the run."""
     if run_dir is None and (resume or devices.workers):
         raise InputError("expected a run_dir: the directory of the run to resume, or the one that all workers share")
-    devices.agree({**asdict(recipe), **nets.facts(), **run.versions()})
+    devices.agree({**recipe.to_json(), **nets.facts(), **run.versions()})
     path = Path(run_dir) if run_dir else None
     if resume and run.is_one(path):
         if devices.is_chief:

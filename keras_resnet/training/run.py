@@ -9,7 +9,6 @@ import os
 import platform
 import subprocess
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 from keras_resnet import files
@@ -68,7 +67,7 @@ def reopen(recipe: Recipe | None, path: Path) -> Recipe:
         raise InputError(f"{path} has no {RECIPE}: expected the directory of a run to resume")
     known = recipes.loads((path / RECIPE).read_text(encoding="utf-8"), str(path / RECIPE))
     if recipe is not None:
-        there, here = ({k: v for k, v in asdict(r).items() if k not in DESCRIPTION} for r in (known, recipe))
+        there, here = ({k: v for k, v in r.to_json().items() if k not in DESCRIPTION} for r in (known, recipe))
         if there != here:
             differing = [key for key in here if there[key] != here[key]]
             apart = "; ".join(f"{key} is {there[key]} there, {here[key]} here" for key in differing)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from keras_resnet import ranges
 from keras_resnet.tasks.interface import Output
 
 if TYPE_CHECKING:
@@ -26,10 +28,15 @@ class Settings:
         dropout: rate before the classifier.
     """
 
-    loss: str = "cross-entropy"
-    target_threshold: float = 0.0
-    label_smoothing: float = 0.0
-    dropout: float = 0.0
+    loss: str = ranges.one_of(LOSSES, "cross-entropy")
+    target_threshold: float = ranges.rate(0.0)
+    label_smoothing: float = ranges.rate(0.0)
+    dropout: float = ranges.rate(0.0)
+
+    def problems(self) -> Iterator[str]:
+        """Settings that contradict each other, in words."""
+        if self.target_threshold and self.loss != "binary":
+            yield f"target_threshold goes with loss=binary, not {self.loss}"
 
 
 @dataclass(frozen=True, kw_only=True)
