@@ -59,7 +59,7 @@ moved.register(
         "keras_resnet.preprocessing": "keras_resnet.signals.conventions",
         "keras_resnet.data.images": "keras_resnet.signals.image",
         "keras_resnet.data.crops": "keras_resnet.signals.crops",
-        "keras_resnet.engines": "keras_resnet.runtime.runners",
+        "keras_resnet.engines": "keras_resnet.runtime",
         "keras_resnet.runners": "keras_resnet.runtime.opening",
         "keras_resnet.outside": "keras_resnet.runtime.outside",
     }

@@ -11,7 +11,7 @@ import numpy as np
 
 from export.formats.table import INPUT, Artifact, Contents
 from keras_resnet.card import MEMBER, ModelCard
-from keras_resnet.runtime.runners import CARD_FOLDER
+from keras_resnet.runtime.saved_model import CARD_FOLDER
 
 
 def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -> None:

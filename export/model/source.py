@@ -19,7 +19,8 @@ from keras_resnet.errors import InputError
 from keras_resnet.evaluation import check_fit, image_shape
 from keras_resnet.labels import read_labels
 from keras_resnet.nets.graph import deep_graphs
-from keras_resnet.runtime.runners import KerasRunner, Runner
+from keras_resnet.runtime.interface import Runner
+from keras_resnet.runtime.keras import KerasRunner
 from keras_resnet.saving import load_named
 from keras_resnet.signals.conventions import Preprocess
 from keras_resnet.training import run

@@ -14,8 +14,8 @@ import numpy as np
 from export.formats.table import INPUT, OUTPUT, Artifact, Contents
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import unknown_name
+from keras_resnet.runtime.interface import Runner, Tensor
 from keras_resnet.runtime.opening import open_runner
-from keras_resnet.runtime.runners import Runner, Tensor
 from keras_resnet.signals.conventions import PREPROCESS
 
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from export.formats.table import ENGINES
 from keras_resnet.errors import InputError
+from keras_resnet.runtime.interface import Runner
 from keras_resnet.runtime.opening import open_runner
-from keras_resnet.runtime.runners import Runner, TFLiteRunner
+from keras_resnet.runtime.tflite import TFLiteRunner
 from keras_resnet.signals.conventions import Preprocess
 
 COUNT = 8

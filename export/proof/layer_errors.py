@@ -18,7 +18,7 @@ from keras_resnet import console, files
 from keras_resnet.errors import InputError
 from keras_resnet.page import page
 from keras_resnet.runtime.opening import open_runner
-from keras_resnet.runtime.runners import dequantize, quantize
+from keras_resnet.runtime.tflite import dequantize, quantize
 from keras_resnet.signals.conventions import Preprocess
 
 if TYPE_CHECKING:  # importing it needs TensorFlow, and --help must not

@@ -17,8 +17,9 @@ from export.proof import golden
 from export.proof.gates import Comparison, Gate, check, compare, identity_gates, interface_errors, latency_ms
 from export.proof.report import Row
 from keras_resnet.card import ModelCard
+from keras_resnet.runtime.interface import Runner
+from keras_resnet.runtime.keras import KerasRunner
 from keras_resnet.runtime.opening import open_runner
-from keras_resnet.runtime.runners import KerasRunner, Runner
 from keras_resnet.signals.conventions import PREPROCESS, Preprocess
 
 FEW = 500  # images that a verdict should rest on

@@ -16,7 +16,7 @@ from export.making.metadata import labels_text
 from export.proof import golden
 from keras_resnet import files
 from keras_resnet.card import ModelCard
-from keras_resnet.runtime.runners import Runner, Tensor
+from keras_resnet.runtime.interface import Runner, Tensor
 
 MODEL, GOLDEN = "model.json", "golden.json"
 _SMALL = 64  # pixels: larger images are given in smaller numbers

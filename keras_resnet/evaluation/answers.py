@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_resnet.evaluation.scores import image_shape
-from keras_resnet.runtime.runners import Runner
+from keras_resnet.runtime.interface import Runner
 from keras_resnet.signals import image as images
+from keras_resnet.tasks import sole
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ def predict(
     height, width, channels = image_shape(runner)
     pixels = np.stack([images.load(path, (height, width), channels, runner.card.crop) for path in paths])
     answers, names = [], runner.card.labels if labels is None else labels
-    for path, probabilities in zip(paths, runner(runner.card.preprocess(pixels)), strict=True):
+    likely = sole(runner(runner.card.preprocess(pixels)), "probabilities")
+    for path, probabilities in zip(paths, likely, strict=True):
         best = np.argsort(-probabilities, kind="stable")[:top]
         answers.append(Answer(str(path), tuple((label(names, i), float(probabilities[i])) for i in best)))
     return answers

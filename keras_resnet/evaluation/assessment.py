@@ -18,7 +18,7 @@ from keras_resnet.evaluation.answers import label
 from keras_resnet.evaluation.ensembles import as_probabilities, combine, shares
 from keras_resnet.evaluation.scores import Scores, outputs, score
 from keras_resnet.evaluation.views import ONE, Views
-from keras_resnet.runtime.runners import Runner
+from keras_resnet.runtime.interface import Runner
 
 _Z = 1.959964  # of 95 % of a normal distribution
 _WARM_UP = 64  # images

@@ -11,7 +11,8 @@ from keras_resnet.data import Split
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation.ensembles import as_probabilities, combine
 from keras_resnet.evaluation.views import ONE, Views, batches_of_views, of_any_size
-from keras_resnet.runtime.runners import Runner
+from keras_resnet.runtime.interface import Runner
+from keras_resnet.tasks import sole
 
 _TINY = 1e-7  # a quantized softmax gives exact zeros, whose logarithm is minus infinity
 
@@ -81,7 +82,7 @@ def outputs(runner: Runner, split: Split, *, views: Views = ONE, progress: bool 
     parts = []
     for pixels in steps:
         check_fit(runner, pixels[0].shape[1:])
-        answers = [runner(runner.card.preprocess(each)) for each in pixels]
+        answers = [sole(runner(runner.card.preprocess(each)), "probabilities") for each in pixels]
         if len(answers) > 1:  # of logits there would be no mean probability, and no logarithm
             answers = [as_probabilities(each)[0] for each in answers]
         parts.append(combine(answers, average=views.average))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from keras_resnet import console
 from keras_resnet.errors import InputError, unknown_name
+from keras_resnet.tasks import sole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -156,7 +157,7 @@ def _class_lists(args: argparse.Namespace, runner, pixels: np.ndarray) -> list[l
     """For every image the classes to show, best first."""
     import numpy as np
 
-    probabilities = runner(runner.card.preprocess(pixels))
+    probabilities = sole(runner(runner.card.preprocess(pixels)), "probabilities")
     count = probabilities.shape[1]
     if args.cls is None:
         return np.argsort(-probabilities, axis=1, kind="stable")[:, : args.top].tolist()
@@ -214,7 +215,7 @@ def _embeddings(args: argparse.Namespace, runner, command: str) -> None:
     test = sampled(dataset.test, args.limit)
     pixels = np.concatenate([part.numpy() for part, _ in batches(test, 256)])
     name, features = embeddings.pooled_features(runner, pixels, args.layer)
-    called = runner(runner.card.preprocess(pixels)).argmax(axis=1)
+    called = sole(runner(runner.card.preprocess(pixels)), "probabilities").argmax(axis=1)
     places = embeddings.project(features, args.projection, args.seed)
     title = f"{Path(args.model).name}: {name} of {len(pixels):,} test images of {dataset.name}, {args.projection}"
     embeddings.write_html(

@@ -7,7 +7,8 @@ import itertools
 import numpy as np
 
 from keras_resnet.errors import InputError
-from keras_resnet.runtime.runners import Runner
+from keras_resnet.runtime.interface import Runner
+from keras_resnet.tasks import sole
 
 _WINDOW, _STRIDE = 0.2, 0.05  # as shares of the shorter side
 GREY = 127.0
@@ -70,4 +71,4 @@ def _places(length: int, window: int, stride: int) -> list[int]:
 
 
 def _answers(runner: Runner, pixels: np.ndarray, cls: int) -> np.ndarray:
-    return runner(runner.card.preprocess(pixels))[:, cls]
+    return sole(runner(runner.card.preprocess(pixels)), "probabilities")[:, cls]

@@ -13,7 +13,9 @@ from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.explain import maps, pixels
 from keras_resnet.explain.covering import occlusion
 from keras_resnet.explain.net import Net
-from keras_resnet.runtime.runners import KerasRunner, Runner
+from keras_resnet.runtime.interface import Runner
+from keras_resnet.runtime.keras import KerasRunner
+from keras_resnet.tasks import sole
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,7 @@ def explain(
         raise InputError(f"{method} needs gradients, which this file does not have: use {able}")
     prepared = np.asarray(runner.card.preprocess(images), np.float32)
     net = None if row.any_file else Net(runner, images.shape[1:3])
-    probabilities = runner(prepared)
+    probabilities = sole(runner(prepared), "probabilities")
     chosen = _classes(classes, probabilities)
     heat, errors = row.apply(_Asked(runner, net, images, prepared, chosen, layer, seed))
     if heat.shape[1:] != images.shape[1:3]:

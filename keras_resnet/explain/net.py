@@ -15,7 +15,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resnet.errors import InputError, unknown_name
-from keras_resnet.runtime.runners import KerasRunner, Runner
+from keras_resnet.runtime.interface import Runner
+from keras_resnet.runtime.keras import KerasRunner
 
 _ENDS = ("softmax", "sigmoid")  # activations behind the scores
 

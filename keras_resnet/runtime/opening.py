@@ -12,8 +12,12 @@ import numpy as np
 
 from keras_resnet.errors import InputError
 from keras_resnet.files import existing_file
+from keras_resnet.runtime.interface import Runner, unusable
+from keras_resnet.runtime.keras import KerasRunner
+from keras_resnet.runtime.onnx import OnnxRunner
 from keras_resnet.runtime.outside import OUTSIDE, OutsideRunner
-from keras_resnet.runtime.runners import KerasRunner, OnnxRunner, Runner, SavedModelRunner, TFLiteRunner, unusable
+from keras_resnet.runtime.saved_model import SavedModelRunner
+from keras_resnet.runtime.tflite import TFLiteRunner
 
 
 def _keras_file(path: Path, threads: int | None = None, engine: str | None = None) -> KerasRunner:
@@ -55,7 +59,7 @@ def open_runner(
     Example:
         >>> import keras_resnet
         >>> runner = keras_resnet.open_runner("model.tflite")  # doctest: +SKIP
-        >>> probabilities = runner(runner.card.preprocess(pixels))  # doctest: +SKIP
+        >>> probabilities = runner(runner.card.preprocess(pixels))["probabilities"]  # doctest: +SKIP
     """
     path = Path(path)
     if not (path.suffix == ".savedmodel" and path.is_dir()):

@@ -16,8 +16,9 @@ from export.model import graph
 from export.model.source import resized
 from export.targets.making import make_bundle
 from keras_resnet import InputError, ModelCard, build, open_runner, save_model
-from keras_resnet.runtime.runners import KerasRunner
+from keras_resnet.runtime.keras import KerasRunner
 from keras_resnet.signals.conventions import PREPROCESS, Preprocess
+from keras_resnet.tasks import sole
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def pixels():
 @pytest.mark.parametrize("name", PREPROCESS)
 def test_raw_input_equals_the_training_pipelines_preprocessing(model, pixels, name):
     prepared = graph.prepare(model, PREPROCESS[name], artifact("tflite:float32", input="raw"))
-    received = KerasRunner(prepared)(pixels.astype("f"))
+    received = KerasRunner(prepared)(pixels.astype("f"))["probabilities"]
     np.testing.assert_allclose(received, model.predict_on_batch(PREPROCESS[name](pixels)), atol=1e-5)
 
 
@@ -51,9 +52,8 @@ def test_raw_input_of_one_and_four_channels():
         images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, channels), np.uint8)
         prepared = graph.prepare(net, PREPROCESS["caffe"], artifact("onnx:float32", input="raw"))
         convention = PREPROCESS["caffe"].for_channels(channels)
-        np.testing.assert_allclose(
-            KerasRunner(prepared)(images.astype("f")), net.predict_on_batch(convention(images)), atol=1e-5
-        )
+        received = KerasRunner(prepared)(images.astype("f"))["probabilities"]
+        np.testing.assert_allclose(received, net.predict_on_batch(convention(images)), atol=1e-5)
 
 
 def test_the_class_activation_map_is_the_classifier_at_every_position(model, pixels):
@@ -111,7 +111,7 @@ def test_an_ensemble_is_exported_as_one_file(mini_spec, tmp_path, capfd):
     pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
     expected = sum(m.predict_on_batch(card.preprocess(pixels)) for m in models) / 2
     runner = open_runner("m.tflite")
-    np.testing.assert_allclose(runner(runner.card.preprocess(pixels)), expected, atol=0.03)
+    np.testing.assert_allclose(runner(runner.card.preprocess(pixels))["probabilities"], expected, atol=0.03)
     save_model(models[0], tmp_path / "m3.keras", ModelCard())
     assert one_file.main("tflite", ["--model", "m1.keras", "--model", "m3.keras", "-o", "n.tflite"]) == 2
     assert "no ensemble" in capfd.readouterr().err
@@ -141,7 +141,7 @@ def test_files_take_raw_pixels_as_they_say_and_answer_like_the_training_pipeline
     assert row["io"] == (options[options.index("--io") + 1] if "--io" in options else row["io"])
     runner = open_runner(row["file"])
     outputs = runner.run(runner.card.preprocess(digits.test.images))
-    reference = KerasRunner(source.model)(source.card.preprocess(digits.test.images))
+    reference = sole(KerasRunner(source.model)(source.card.preprocess(digits.test.images)), "probabilities")
     assert (outputs["probabilities"].argmax(1) == reference.argmax(1)).mean() > 0.98
     assert np.abs(outputs["probabilities"] - reference).max() < 0.5
     wanted = {"cam"} if "--with-cam" in options else set()

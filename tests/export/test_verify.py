@@ -17,7 +17,7 @@ from export.proof.gates import (
     tolerance,
 )
 from keras_resnet import InputError, ModelCard
-from keras_resnet.runtime.runners import Runner, Tensor
+from keras_resnet.runtime.interface import Runner, Tensor
 from keras_resnet.signals.conventions import PREPROCESS
 
 CLASSES = 10

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from keras_resnet.errors import InputError
-from keras_resnet.runtime.runners import Runner, TFLiteRunner, dequantize, quantize
+from keras_resnet.runtime.interface import Runner
+from keras_resnet.runtime.tflite import TFLiteRunner, dequantize, quantize
 from keras_resnet.signals.conventions import PREPROCESS
 
 _HERE = Path(__file__).resolve().parent
