@@ -29,6 +29,7 @@ def test_the_map_names_every_module():
 
 MODULES = [
     "builder",
+    "processes",
     "errors",
     "files",
     "signals.conventions",

@@ -7,10 +7,7 @@ learns about ranges goes into the same Keras 3 layers that the native engine tra
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -18,7 +15,7 @@ import keras
 import numpy as np
 
 from export.model.source import Source
-from keras_resnet import console
+from keras_resnet import console, processes
 from keras_resnet.builder import build
 from keras_resnet.compression import folding, methods, rewriting
 from keras_resnet.compression.settings import Settings
@@ -172,20 +169,15 @@ def train(
 
 
 def _run(place: Path) -> None:
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    with tempfile.TemporaryFile("w+") as words:
-        command = [sys.executable, "-m", "export.smaller.tfmot_child", str(place)]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=words, env=environment) as child:
-            child.wait()  # it leaves when its standard input ends, and that with this process
-        if child.returncode == 0:
-            return
-        words.seek(0)
-        said = [line for line in words.read().splitlines() if line.strip() and not line.startswith("WARNING")]
-    last = (said or ["no message"])[-1].strip()
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    child = processes.run_python("export.smaller.tfmot_child", place, environment=environment, shown=True)
+    if child.status == 0:
+        return
+    last = ([line for line in child.lines if not line.startswith("WARNING")] or ["no message"])[-1]
     by_us = last.startswith("error: ")  # by `console.run`: a traceback ends with the same status
-    if child.returncode == console.FAILED and by_us:
+    if child.status == console.FAILED and by_us:
         raise GateError(last.removeprefix("error: "))
-    died = f"died of signal {-child.returncode}" if child.returncode < 0 else "failed"
+    died = f"died of signal {-child.status}" if child.status < 0 else "failed"
     raise InputError(f"the training by tensorflow-model-optimization {died}: {last[:500]}")
 
 

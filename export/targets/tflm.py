@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 from string import Template
 
@@ -13,6 +12,7 @@ import numpy as np
 from export import memory
 from export.proof import golden
 from export.targets.bundle import FEW, Bundle, Check, Request, not_run, refused
+from keras_resnet import processes
 from keras_resnet.errors import InputError
 from keras_resnet.runtime.opening import open_runner
 from keras_resnet.runtime.outside import OUTSIDE
@@ -301,16 +301,14 @@ def _compiled(folder: Path) -> list[Check]:
     if compiler is None:
         return [not_run(name, "no C compiler here (Debian: apt-get install gcc)")]
     program = folder / "check_io"
-    sources = [str(folder / each) for each in _C]
-    built = subprocess.run(
-        [compiler, "-std=c11", *_STRICT, *sources, "-o", str(program), "-lm"], capture_output=True, text=True
-    )
-    if built.returncode:
-        return [Check(name=name, wanted="compiles", found=built.stderr.strip()[:300], passed=False)]
-    ran = subprocess.run([str(program)], capture_output=True, text=True)
+    sources = [folder / each for each in _C]
+    built = processes.run([compiler, "-std=c11", *_STRICT, *sources, "-o", program, "-lm"])
+    if built.status:
+        return [Check(name=name, wanted="compiles", found=built.err.strip()[:300], passed=False)]
+    ran = processes.run([program])
     program.unlink()
-    said = (ran.stdout.strip().splitlines() or [f"exit status {ran.returncode}"])[-1]
-    return [Check(name=name, wanted="pixels become the golden input", found=said, passed=ran.returncode == 0)]
+    said = (ran.out.strip().splitlines() or [f"exit status {ran.status}"])[-1]
+    return [Check(name=name, wanted="pixels become the golden input", found=said, passed=ran.status == 0)]
 
 
 def _example(bundle: Bundle) -> Check:
@@ -329,12 +327,10 @@ def _example(bundle: Bundle) -> Check:
             [str(build / "classify")],
         ):
             bundle.say(f"tflm: {' '.join(command[:2])} ...")
-            done = subprocess.run(command, capture_output=True, text=True)
-            if done.returncode:
-                lines = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
+            done = processes.run(command)
+            if done.status:
+                lines = (done.err.strip() or done.out.strip() or "no message").splitlines()
                 return Check(name=name, wanted="all golden vectors held", found=lines[-1][:300], passed=False)
-        return Check(
-            name=name, wanted="all golden vectors held", found=done.stdout.strip().splitlines()[-1], passed=True
-        )
+        return Check(name=name, wanted="all golden vectors held", found=done.out.strip().splitlines()[-1], passed=True)
     finally:
         shutil.rmtree(build, ignore_errors=True)
