@@ -39,6 +39,7 @@ CORE = [
     "pillow>=10.3,<13",
     "matplotlib>=3.9,<4",  # curves.png
     "rich>=13.7,<16",  # tables in the terminal; Keras needs it as well
+    "jinja2>=3.1,<4",  # reports
 ]
 EXPORT = [
     "tf2onnx>=1.17,<1.18",
@@ -61,6 +62,7 @@ TEST = [
     "filelock>=3.16,<5",
     "build>=1.2,<2",  # the wheel that is tested
     "ruff>=0.12,<0.18",
+    "import-linter>=2.17,<3",  # layers of the packages
     "jax>=0.7,<1",
 ]
 GPU = ["tensorflow[and-cuda]>=2.21,<2.22"]

@@ -51,6 +51,10 @@ __all__ = sorted(_HOMES)
 __getattr__, __dir__ = attach(__name__, _HOMES)
 moved.register(
     {
+        "keras_resnet.evaluation.answers": "keras_resnet.evaluation.prediction",
+        "keras_resnet.evaluation.calibration": "keras_resnet.tasks.classification.reliability",
+        "keras_resnet.evaluation.ensembles": "keras_resnet.tasks.classification.ensembles",
+        "keras_resnet.explain.covering": "keras_resnet.explain.occlusions",
         "keras_resnet.specs": "keras_resnet.nets.specs",
         "keras_resnet.options": "keras_resnet.nets.options",
         "keras_resnet.blocks": "keras_resnet.nets.blocks",
@@ -59,7 +63,7 @@ moved.register(
         "keras_resnet.preprocessing": "keras_resnet.signals.conventions",
         "keras_resnet.data.images": "keras_resnet.signals.image",
         "keras_resnet.data.crops": "keras_resnet.signals.crops",
-        "keras_resnet.engines": "keras_resnet.runtime.runners",
+        "keras_resnet.engines": "keras_resnet.runtime",
         "keras_resnet.runners": "keras_resnet.runtime.opening",
         "keras_resnet.outside": "keras_resnet.runtime.outside",
     }

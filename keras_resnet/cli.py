@@ -244,8 +244,7 @@ def _predict(args: argparse.Namespace) -> int:
     answers = predict(runner, args.images, labels=names)
     console.write_json(args.json, [answer.to_json() for answer in answers])
     for answer in answers:
-        rows = [(name, f"{probability:.2%}") for name, probability in answer.top]
-        console.print_table(answer.image, ("class", "probability"), rows)
+        console.print_table(answer.image, *answer.rows())
     return console.OK
 
 

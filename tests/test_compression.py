@@ -463,7 +463,7 @@ def test_compressed_nets_are_plain_models(trained, recipe, digits, how, tmp_path
     if how.channels:
         assert multiply_adds(model) <= 0.5 * multiply_adds(trained[0])
     elif is_shipped(trained):
-        assert keras_resnet.evaluate(keras_resnet.runtime.runners.KerasRunner(model, card), digits.test).top1 > 0.9
+        assert keras_resnet.evaluate(keras_resnet.runtime.KerasRunner(model, card), digits.test).top1 > 0.9
 
 
 @pytest.mark.proof
@@ -525,7 +525,7 @@ def test_recipes_work_with_compressed_nets(trained, recipe, digits, how, changes
     model, card = run(trained, dataclasses.replace(recipe, **changes), tmp_path / "run", how)
     assert (
         not is_shipped(trained)
-        or keras_resnet.evaluate(keras_resnet.runtime.runners.KerasRunner(model, card), digits.test).top1 > 0.9
+        or keras_resnet.evaluate(keras_resnet.runtime.KerasRunner(model, card), digits.test).top1 > 0.9
     )
 
 
@@ -555,7 +555,7 @@ def test_strategies_work_with_compressed_nets(method, digits, tmp_path):
     child = subprocess.run([sys.executable, "-c", MIRRORED, method], capture_output=True, text=True, check=False)
     assert child.returncode == 0, child.stderr[-2000:]
     model, card = load_model(tmp_path / "run" / "model.keras")
-    assert keras_resnet.evaluate(keras_resnet.runtime.runners.KerasRunner(model, card), digits.test).top1 > 0.9
+    assert keras_resnet.evaluate(keras_resnet.runtime.KerasRunner(model, card), digits.test).top1 > 0.9
     if method == "prune":
         assert pruning.sparsity_of(model) == pytest.approx(0.5, abs=0.01)
     if method == "cluster":

@@ -3,18 +3,18 @@
 from keras_resnet.lazy import attach
 
 _HOMES = {
-    "Answer": "answers",
+    "Answer": "prediction",
     "Assessment": "assessment",
     "Member": "assessment",
     "Scores": "scores",
     "Views": "views",
     "assess": "assessment",
     "check_fit": "scores",
-    "combine": "ensembles",
+    "combine": "scores",
     "evaluate": "scores",
     "image_shape": "scores",
     "outputs": "scores",
-    "predict": "answers",
+    "predict": "prediction",
     "score": "scores",
 }
 __all__ = sorted(_HOMES)

@@ -17,7 +17,7 @@ from keras_resnet.evaluation import corruptions
 from keras_resnet.evaluation.running import chunks, outputs
 from keras_resnet.evaluation.scores import evaluate
 from keras_resnet.evaluation.views import ONE, Views
-from keras_resnet.runtime.runners import Runner
+from keras_resnet.runtime.interface import Runner
 from keras_resnet.tasks import Task, get_task
 from keras_resnet.tasks.interface import Scores, Summary
 from keras_resnet.tasks.plain import PlainSummary

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from keras_resnet.evaluation.running import image_shape
-from keras_resnet.runtime.runners import Runner
+from keras_resnet.runtime.interface import Runner
 from keras_resnet.signals.table import get_signal
 from keras_resnet.tasks import get_task
 from keras_resnet.tasks.classification.predictions import Answer
@@ -39,5 +39,5 @@ def predict(
     shape, code = image_shape(runner), get_signal(runner.card.signal).code
     examples = np.stack([code.load(path, shape, runner.card.crop) for path in paths])
     card = runner.card if labels is None else dataclasses.replace(runner.card, labels=tuple(labels))
-    found = runner.run(card.preprocess(examples))
+    found = runner(card.preprocess(examples))
     return get_task(card.task).code.decode(found, card, limit=top, names=[str(path) for path in paths])

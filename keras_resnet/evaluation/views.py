@@ -16,7 +16,8 @@ from keras_resnet.data.pipeline import ahead
 from keras_resnet.data.reading import read
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.nets.graph import deep_graphs
-from keras_resnet.runtime.runners import KerasRunner, Runner
+from keras_resnet.runtime.interface import Runner
+from keras_resnet.runtime.keras import KerasRunner
 from keras_resnet.signals import image as image_lib
 from keras_resnet.tasks.classification.ensembles import AVERAGES
 

@@ -10,7 +10,7 @@ _HOMES = {
     "grad_cam": "maps",
     "grad_cam_plus_plus": "maps",
     "integrated_gradients": "pixels",
-    "occlusion": "covering",
+    "occlusion": "occlusions",
     "overlay": "drawing",
     "pooled_features": "embeddings",
     "smoothgrad": "pixels",
