@@ -145,14 +145,7 @@ def training_batches(
     """
 
     def examples(indices: tf.Tensor, draws: tf.Tensor, batch_seed: tf.Tensor) -> object:
-        own, crops = draws[:, : augment.draws], draws[:, augment.draws :]
-        pixels, truth, placement = (
-            _parts(split, indices, crops, augment.box) if augment.box else fetched(split, indices)
-        )
-        if augment.batch:
-            pixels, step = augment.batch(pixels, own)
-            placement = in_a_row(placement, step)
-        truth = moved(truth, placement)
+        pixels, truth = _augmented(split, indices, augment, draws)
         if encode is None:
             return {split.key: pixels, **truth}
         targets = encode(truth)
@@ -163,6 +156,19 @@ def training_batches(
         return _epoch(split, batch_size, tf.stack([tf.constant(seed, tf.int64), epoch]), augment, repeats, first, piece)
 
     return ahead(tf.data.Dataset.counter(first_epoch).flat_map(of_epoch), examples)
+
+
+def _augmented(
+    split: Split, indices: tf.Tensor, augment: Augmentation, draws: tf.Tensor
+) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """Examples after the augmentation, and their truth, which is moved once, however many moves there were."""
+    own, crops = draws[:, : augment.draws], draws[:, augment.draws :]
+    found = _parts(split, indices, crops, augment.box) if augment.box else fetched(split, indices)
+    pixels, truth, placement = found
+    if augment.batch:
+        pixels, step = augment.batch(pixels, own)
+        placement = in_a_row(placement, step)
+    return pixels, moved(truth, placement)
 
 
 def _epoch(
