@@ -68,15 +68,15 @@ def run(args: argparse.Namespace) -> int:
     console.import_tensorflow()
     from keras_resnet.evaluation.command import note_missing_card
     from keras_resnet.explain.drawing import check_suffix
+    from keras_resnet.explain.support import check_support
     from keras_resnet.files import refuse_existing
     from keras_resnet.runtime.opening import open_named
-    from keras_resnet.tasks import get_task
 
     check_suffix(args.output, (".html",) if args.embeddings else (".png", ".html"))
     refuse_existing(args.output, args.overwrite)
     runner = open_named(args.model, args.weights)
     note_missing_card(args.model, runner)
-    get_task(runner.card.task).require("explain")
+    check_support(runner.card)
     work(args, runner, " ".join(["python -m keras_resnet", *sys.argv[1:]]))
     print(f"written: {args.output}")
     return console.OK

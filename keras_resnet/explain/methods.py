@@ -13,6 +13,7 @@ from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.explain import maps, pixels
 from keras_resnet.explain.net import Net
 from keras_resnet.explain.occlusions import occlusion
+from keras_resnet.explain.support import check_support
 from keras_resnet.runtime.interface import Runner
 from keras_resnet.runtime.keras import KerasRunner
 from keras_resnet.tasks import get_task, sole
@@ -157,8 +158,8 @@ def explain(
     runner = model if isinstance(model, Runner) else KerasRunner(model)
     from keras_resnet.evaluation import check_fit
 
+    check_support(runner.card)
     task = get_task(runner.card.task)
-    task.require("explain")
     if images.ndim != 4:
         raise InputError(f"images of shape {images.shape}: expected (N, height, width, channels)")
     check_fit(runner, images.shape[1:])
