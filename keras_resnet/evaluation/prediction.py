@@ -20,7 +20,7 @@ __all__ = ["Answer", "predict"]
 
 def predict(
     runner: Runner, paths: Sequence[str | os.PathLike], top: int = 5, labels: Sequence[str] | None = None
-) -> list[Prediction]:
+) -> Sequence[Prediction]:
     """Says what a model sees in files.
 
     Args:

@@ -44,7 +44,7 @@ def chunks(
     for seen, truth in steps:
         check_fit(runner, seen[0].shape[1:])
         answers = [runner(runner.card.preprocess(each)) for each in seen]
-        yield (answers[0] if len(answers) == 1 else task.code.merge(answers, average=views.average)), truth
+        yield (answers[0] if len(answers) == 1 else task.capable.merge(answers, average=views.average)), truth
 
 
 def outputs(runner: Runner, split: Split, *, views: Views = ONE, progress: bool = False) -> dict[str, np.ndarray]:
@@ -79,7 +79,7 @@ def image_shape(runner: Runner) -> tuple[int, ...]:
     if len(shape) != rank + 1 or None in shape:
         axes = ", ".join(AXES[rank])
         raise InputError(f"the model takes {runner.input.shape}: expected (batch, {axes}, channels), fixed")
-    return shape
+    return tuple(size for size in shape if size is not None)
 
 
 def check_fit(runner: Runner, image_shape: tuple[int, ...]) -> None:

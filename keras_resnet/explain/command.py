@@ -119,7 +119,7 @@ def _heat(args: argparse.Namespace, runner, command: str) -> None:
 
     if args.method not in METHODS:
         raise unknown_name("method", args.method, METHODS)
-    pixels, code = _load(args, runner), get_task(runner.card.task).code
+    pixels, code = _load(args, runner), get_task(runner.card.task).capable
     classes = code.questions_named(runner(runner.card.preprocess(pixels)), args.cls, args.top, runner.card)
     rows: list[list[drawing.Panel]] = [[] for _ in args.images]
     ranks = range(len(classes[0]))
@@ -198,7 +198,7 @@ def _embeddings(args: argparse.Namespace, runner, command: str) -> None:
     test = sampled(dataset.test, args.limit)
     pixels = np.concatenate([batch[test.key].numpy() for batch in batches(test, 256)])
     name, features = embeddings.pooled_features(runner, pixels, args.layer)
-    called = get_task(runner.card.task).code.called(runner(runner.card.preprocess(pixels)))
+    called = get_task(runner.card.task).capable.called(runner(runner.card.preprocess(pixels)))
     places = embeddings.project(features, args.projection, args.seed)
     title = f"{Path(args.model).name}: {name} of {len(pixels):,} test images of {dataset.name}, {args.projection}"
     embeddings.write_html(

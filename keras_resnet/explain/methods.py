@@ -169,9 +169,9 @@ def explain(
     prepared = np.asarray(runner.card.preprocess(images), np.float32)
     net = None if row.any_file else Net(runner, images.shape[1:3])
     outputs = runner(prepared)
-    chosen = task.code.questions(outputs, classes)
+    chosen = task.capable.questions(outputs, classes)
     heat, errors = row.apply(_Asked(runner, net, images, prepared, chosen, layer, seed))
     if heat.shape[1:] != images.shape[1:3]:
         heat = tf.image.resize(heat[..., None], images.shape[1:3], "bilinear").numpy()[..., 0]
-    values = task.code.evidence(outputs, chosen)
+    values = task.capable.evidence(outputs, chosen)
     return Explanation(heat.astype(np.float32), chosen, outputs, values, row.signed, errors)

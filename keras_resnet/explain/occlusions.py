@@ -72,4 +72,4 @@ def _places(length: int, window: int, stride: int) -> list[int]:
 
 def _answers(runner: Runner, pixels: np.ndarray, cls: int) -> np.ndarray:
     outputs = runner(runner.card.preprocess(pixels))
-    return get_task(runner.card.task).code.evidence(outputs, np.full(len(pixels), cls))
+    return get_task(runner.card.task).capable.evidence(outputs, np.full(len(pixels), cls))
