@@ -30,7 +30,7 @@ def read_labels(path: str | os.PathLike, classes: int) -> tuple[str, ...]:
 
     Args:
         path: a text file with a name per line, a JSON list of names, or Keras' `imagenet_class_index.json`.
-        classes: of the model.
+        classes: number of classes of the model.
 
     Returns:
         The names in the order of the model's outputs.
@@ -65,7 +65,7 @@ def read_labels(path: str | os.PathLike, classes: int) -> tuple[str, ...]:
 
 
 def _names_in_json(value: Any) -> list[str]:
-    """Of a list, or of `{"0": ["n01440764", "tench"], ...}`."""
+    """Names from a list, or from `{"0": ["n01440764", "tench"], ...}`."""
     if isinstance(value, list):
         return value
     return [value[str(index)][1] for index in range(len(value))]

@@ -1,5 +1,6 @@
 """What holds for the package as a whole: public names, layers, commands without TensorFlow, the README."""
 
+import ast
 import importlib.util
 import os
 import subprocess

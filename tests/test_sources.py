@@ -193,6 +193,8 @@ def test_any_object_with_the_interface_of_a_split_can_be_trained_on():
     assert (pipeline.element_spec[0].shape, series.dtype) == ((4, 8, 2), np.float32)
     np.testing.assert_allclose(np.diff(series, axis=1), 1, rtol=1e-5)  # a mean of series of slope 1
     np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-6)
+    with pytest.raises(ValueError, match="pass encode too"):
+        training_batches(Foreign(), 4, seed=0, mix=lambda *args: mixup(*args, 0.5))
 
 
 def test_arrays_of_any_rank_are_taken_joined_and_sampled():

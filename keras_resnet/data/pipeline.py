@@ -122,16 +122,15 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Endless shuffled batches; an epoch is a function of `(seed, epoch)`, an example's augmentation of its index too.
 
-    So a run is repeatable, and a run that starts at a later epoch sees the examples that the first would have seen.
+    So a run is repeatable, and one that starts at a later epoch sees the examples that the first would have seen.
 
     Args:
         split: split to read.
-        batch_size: examples of a batch; those left over at the end of an epoch are dropped, and the next epoch's order
-            is another.
+        batch_size: examples of a batch; what is left over at the end of an epoch is dropped.
         seed: seed of order and augmentation.
         augment: row of `data.augment.AUGMENTATIONS`; random parts are cut out of the examples of an `EncodedSplit`.
-        repeats: so many copies of an example follow each other, each augmented in its own way, and an epoch has so many
-            times fewer examples (Hoffer et al. 2019, arXiv:1901.09335).
+        repeats: copies of an example that follow each other, each augmented in its own way; an epoch has so many times
+            fewer examples (Hoffer et al. 2019, arXiv:1901.09335).
         mix: called with a batch's examples, its targets and a seed `(2,)` of its own, after `augment`; needs `encode`.
         encode: from a batch's truth by kind, moved as its examples were, to targets: a tensor, or a dict of them.
         first_epoch: epoch to start at, from 0.
@@ -143,6 +142,8 @@ def training_batches(
         With `encode` pairs of examples, `(batch_size, ...)` in the split's dtype (float32 after `mix`), and targets;
         without it dicts of examples and truth, as in `batches`.
     """
+    if mix and encode is None:
+        raise ValueError("mix mixes targets: pass encode too")
 
     def examples(indices: tf.Tensor, draws: tf.Tensor, batch_seed: tf.Tensor) -> object:
         pixels, truth = _augmented(split, indices, augment, draws)
