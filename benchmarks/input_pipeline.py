@@ -52,7 +52,9 @@ def make_folder(root: Path, count: int = 256) -> Path:
 def ours(split) -> Iterator[object]:
     """What `train` feeds, from files or from TFRecords."""
     pipeline = training_batches(split, BATCH, seed=0, augment=get_augmentation("resized-crop"))
-    return iter(pipeline.map(lambda x, y: (PREPROCESS["torch"](x), y), tf.data.AUTOTUNE).prefetch(2))
+    return iter(
+        pipeline.map(lambda batch: (PREPROCESS["torch"](batch["image"]), batch["label"]), tf.data.AUTOTUNE).prefetch(2)
+    )
 
 
 def plain(paths: list[Path]) -> Iterator[object]:

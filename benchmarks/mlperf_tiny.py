@@ -77,7 +77,7 @@ def main() -> int:
 
     split = load_dataset("cifar10", args.data_dir, (32, 32, 3)).test
     chosen = np.arange(min(args.limit, len(split.labels)))
-    pixels, labels = np.asarray(split.fetch(chosen)), np.asarray(split.labels)[chosen]
+    pixels, labels = split.fetch(chosen)["image"], np.asarray(split.labels)[chosen]
     performance = np.load(args.mlperf / "perf_samples_idxs.npy", allow_pickle=False)
     performance = performance[performance < len(chosen)]
     engines = ["xnnpack"] + ["tflm"] * (OUTSIDE["tflm"].find() is not None)

@@ -177,11 +177,12 @@ def _run(args: argparse.Namespace, recipe: Recipe) -> int:
         checkpoint_minutes=args.checkpoint_minutes,
         strategy=devices_of(args),
     )
-    accuracy = result.validation_accuracy
+    found = result.validation
+    figure = None if found is None else f"{found:.2%}" if result.metric == "accuracy" else f"{found:.4f}"
     rows = [
         ("run directory", result.run_dir),
         ("weights of epoch", f"{result.best_epoch} of {recipe.epochs}"),
-        ("validation accuracy", "all trained on" if accuracy is None else f"{accuracy:.2%}"),
+        (f"validation {result.metric}", figure or "all trained on"),
         ("training time", f"{result.seconds:.0f} s"),
         ("training steps", f"{result.images_per_second:,.0f} images/s ({result.precision})"),
         ("waiting for data", f"{result.waiting_share:.1%} of the steps' time"),

@@ -9,7 +9,16 @@ from sklearn.datasets import load_digits
 
 from keras_resnet import InputError, load_dataset
 from keras_resnet.data import batches, training_batches
-from keras_resnet.data.augment import AUGMENTATIONS, Augmentation, affine, erase, get_augmentation, jitter, pad_crop
+from keras_resnet.data.augment import (
+    AUGMENTATIONS,
+    Augmentation,
+    affine,
+    erase,
+    get_augmentation,
+    jitter,
+    pad_crop,
+    unmoved,
+)
 from keras_resnet.data.cifar import LAYOUTS, read_records
 from keras_resnet.data.dataset import ArraySplit
 from keras_resnet.data.folder import check_unreadable
@@ -159,10 +168,10 @@ def test_image_folder_has_classes_splits_and_pixels(image_folder):
     parts = (dataset.train, dataset.validation, dataset.test)
     assert [len(part.labels) for part in parts] == [32, 4, 4]
     assert len({path for part in parts for path in part.contents.paths}) == 40
-    for pixels, labels in batches(dataset.test, 3):
-        assert pixels.shape[1:] == (8, 8, 3)
-        means = pixels.numpy().mean(axis=(1, 2))
-        np.testing.assert_array_equal(means[:, 0] > means[:, 2], labels.numpy() == 1)
+    for batch in batches(dataset.test, 3):
+        assert batch["image"].shape[1:] == (8, 8, 3)
+        means = batch["image"].numpy().mean(axis=(1, 2))
+        np.testing.assert_array_equal(means[:, 0] > means[:, 2], batch["label"].numpy() == 1)
 
 
 def test_image_folder_with_parts_of_its_own(image_folder, tmp_path):
@@ -230,16 +239,16 @@ def test_resize_takes_the_central_part(shape, size):
 def test_grey_and_colour_images_load_as_asked(image_folder, tmp_path):
     grey = tmp_path / "g.png"
     grey.write_bytes(tf.io.encode_png(np.full((5, 5, 1), 90, np.uint8)).numpy())
-    np.testing.assert_array_equal(images.load(grey, (5, 5), 3), np.full((5, 5, 3), 90))
-    assert images.load(image_folder / "red" / "01.png", (4, 4), 1).shape == (4, 4, 1)
+    np.testing.assert_array_equal(images.load(grey, (5, 5, 3)), np.full((5, 5, 3), 90))
+    assert images.load(image_folder / "red" / "01.png", (4, 4, 1)).shape == (4, 4, 1)
 
 
 def test_images_that_are_none(tmp_path):
     (tmp_path / "x.png").write_bytes(b"no image")
     with pytest.raises(InputError, match="cannot be decoded"):
-        images.load(tmp_path / "x.png", (4, 4))
+        images.load(tmp_path / "x.png", (4, 4, 3))
     with pytest.raises(InputError, match="is no file"):
-        images.load(tmp_path / "y.png", (4, 4))
+        images.load(tmp_path / "y.png", (4, 4, 3))
 
 
 @pytest.fixture
@@ -250,13 +259,13 @@ def numbered():
 
 
 def test_evaluation_batches_have_every_image_once_in_order(numbered):
-    seen = np.concatenate([labels.numpy() for _, labels in batches(numbered, 4)])
+    seen = np.concatenate([batch["label"].numpy() for batch in batches(numbered, 4)])
     np.testing.assert_array_equal(seen, np.arange(10))
 
 
 def _epochs(split, epochs, **arguments):
     stream = training_batches(split, 5, **arguments).as_numpy_iterator()
-    return [np.concatenate([next(stream)[1] for _ in range(2)]) for _ in range(epochs)]
+    return [np.concatenate([next(stream)["label"] for _ in range(2)]) for _ in range(epochs)]
 
 
 def test_training_batches_are_a_function_of_seed_and_epoch(numbered):
@@ -277,10 +286,10 @@ def test_augmentation_belongs_to_the_image_not_to_its_place(numbered):
             numbered,
             batch_size,
             seed=0,
-            augment=Augmentation(lambda x, d: tf.cast(x, tf.float32) + d[:, :1, None, None]),
+            augment=Augmentation(unmoved(lambda x, d: tf.cast(x, tf.float32) + d[:, :1, None, None])),
         )
-        for pixels, labels in stream.take(10 // batch_size):
-            kept.update(zip(labels.numpy().tolist(), pixels.numpy()[:, 0, 0, 0].tolist(), strict=True))
+        for batch in stream.take(10 // batch_size).as_numpy_iterator():
+            kept.update(zip(batch["label"].tolist(), batch["image"][:, 0, 0, 0].tolist(), strict=True))
         return kept
 
     assert draws(5) == draws(2)
@@ -290,7 +299,7 @@ def test_pad_crop_against_numpy():
     rng = np.random.default_rng(0)
     x = rng.integers(0, 256, (50, 6, 5, 3), np.uint8)
     draws = rng.random((50, 4)).astype("f")
-    result = pad_crop(tf.constant(x), tf.constant(draws), 2, flip=True).numpy()
+    result = pad_crop(tf.constant(x), tf.constant(draws), 2, flip=True)[0].numpy()
     for image, draw, got in zip(x, draws, result, strict=True):
         top, left = (draw[:2] * 5).astype(int)
         window = np.pad(image, ((2, 2), (2, 2), (0, 0)))[top : top + 6, left : left + 5]
@@ -300,10 +309,10 @@ def test_pad_crop_against_numpy():
 def test_affine_leaves_the_middle_of_its_range_alone_and_moves_the_rest():
     x = np.random.default_rng(0).integers(0, 256, (2, 9, 9, 3), np.uint8)
     middle = np.full((2, 4), 0.5, "f")
-    np.testing.assert_array_equal(affine(tf.constant(x), tf.constant(middle), 10, 0.1, 3).numpy(), x)
-    shifted = affine(tf.constant(x), tf.constant([[0.5, 0.5, 1.0, 0.5]] * 2), 10, 0.1, 3).numpy()
+    np.testing.assert_array_equal(affine(tf.constant(x), tf.constant(middle), 10, 0.1, 3)[0].numpy(), x)
+    shifted = affine(tf.constant(x), tf.constant([[0.5, 0.5, 1.0, 0.5]] * 2), 10, 0.1, 3)[0].numpy()
     np.testing.assert_array_equal(shifted[:, :, 3:], x[:, :, :-3])
-    turned = affine(tf.constant(x), tf.constant([[1.0, 0.5, 0.5, 0.5]] * 2), 90, 0.1, 3).numpy()
+    turned = affine(tf.constant(x), tf.constant([[1.0, 0.5, 0.5, 0.5]] * 2), 90, 0.1, 3)[0].numpy()
     np.testing.assert_allclose(turned.astype(int), np.rot90(x, 1, (1, 2)).astype(int), atol=1)
 
 
@@ -313,7 +322,8 @@ def test_augmentations_keep_shape_and_dtype():
         row = get_augmentation(name)
         augment, draws = row.batch, tf.zeros((2, row.draws))
         if augment:
-            assert (augment(x, draws).shape, augment(x, draws).dtype) == (x.shape, tf.uint8)
+            moved, _ = augment(x, draws)
+            assert (moved.shape, moved.dtype) == (x.shape, tf.uint8)
     with pytest.raises(InputError, match="unknown augmentation"):
         get_augmentation("mixup")
 
@@ -322,7 +332,7 @@ def test_pipelines_are_not_tuned_while_they_run(numbered):
     """Iterators of tuned ones wait for the tuner when they are deleted."""
     from keras_resnet.data.timing import Clock
 
-    pipeline = training_batches(numbered, 4, seed=0, classes=2)
+    pipeline = training_batches(numbered, 4, seed=0)
     for made in (
         batches(numbered, 4),
         Clock().timed(pipeline),
@@ -377,12 +387,16 @@ def test_mixing_is_a_function_of_the_seed_and_weights_have_the_distribution():
     assert weights.std() == pytest.approx(0.5 / np.sqrt(1.4), abs=0.05)  # of Beta(0.2, 0.2)
 
 
+def _one_hot(truth):
+    return tf.one_hot(truth["label"], 10)
+
+
 def test_pipelines_mix_every_batch_of_every_epoch_differently(digits):
     from keras_resnet.data.mixing import make_mix
 
     def weights(first_epoch):
         pipeline = training_batches(
-            digits.train, 400, seed=0, mix=make_mix(0.4, 0.0), classes=10, first_epoch=first_epoch
+            digits.train, 400, seed=0, mix=make_mix(0.4, 0.0), encode=_one_hot, first_epoch=first_epoch
         )
         return [float(targets.numpy().max(axis=1).min()) for _, targets in pipeline.take(6)]
 
@@ -473,7 +487,7 @@ def test_random_crops_are_parts_of_the_file_and_mirrored_on_demand(tmp_path, suf
     box = functools.partial(crops.random_box, area=(0.25, 0.25))
 
     def crop(*draws):
-        return images.random_part(path.read_bytes(), (16, 16), 3, np.float32(draws), box).numpy()
+        return images.random_part(path.read_bytes(), (16, 16, 3), np.float32(draws), box)[0].numpy()
 
     left, right = crop(0, 0.5, 0.5, 0.0, 0.9), crop(0, 0.5, 0.5, 0.999, 0.9)
     assert left.max() < 30
@@ -491,7 +505,7 @@ def test_random_crops_of_a_pipeline_are_functions_of_seed_and_epoch(image_folder
     def pixels(first_epoch):
         row = get_augmentation("resized-crop")
         pipeline = training_batches(split, 8, seed=3, augment=row, first_epoch=first_epoch)
-        return next(iter(pipeline))[0].numpy()
+        return next(iter(pipeline))["image"].numpy()
 
     np.testing.assert_array_equal(pixels(0), pixels(0))
     assert not np.array_equal(pixels(0), pixels(1))
@@ -537,11 +551,11 @@ def test_erasing_covers_a_rectangle_of_the_area_asked_for_in_every_second_image(
 @pytest.mark.slow
 def test_repeats_are_copies_with_augmentations_of_their_own(digits):
     row = get_augmentation("crop-flip")
-    plain = [y.numpy() for _, y in training_batches(digits.train, 60, seed=1, repeats=3).take(20)]
-    labels = np.concatenate(plain).reshape(-1, 3)
+    plain = list(training_batches(digits.train, 60, seed=1, repeats=3).take(20).as_numpy_iterator())
+    labels = np.concatenate([batch["label"] for batch in plain]).reshape(-1, 3)
     assert (labels == labels[:, :1]).all()
-    x, _ = next(iter(training_batches(digits.train, 60, seed=1, augment=row, repeats=3)))
+    x = next(iter(training_batches(digits.train, 60, seed=1, augment=row, repeats=3)))["image"]
     copies = x.numpy().reshape(20, 3, -1)
     assert sum(not np.array_equal(c[0], c[1]) for c in copies) > 15
-    indices = [x.numpy().sum(axis=(1, 2, 3)) for x, _ in training_batches(digits.train, 60, seed=1, repeats=3).take(20)]
+    indices = [batch["image"].sum(axis=(1, 2, 3)) for batch in plain]
     assert len(np.unique(np.concatenate(indices))) <= 400  # an epoch of 1,200 has 400 different images

@@ -33,10 +33,12 @@ MODULES = [
     "errors",
     "files",
     "signals.conventions",
+    "signals.placement",
     "nets.specs",
     "training.recipe",
     "training.transfer",
-    "data",
+    "data.dataset",
+    "data.sources",
 ]
 MODULES += [
     "applications",

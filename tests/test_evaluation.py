@@ -15,10 +15,10 @@ from keras_resnet import InputError, cli, evaluate
 from keras_resnet.data.dataset import ArraySplit, sampled
 from keras_resnet.evaluation import Member, Views, assess, combine, outputs
 from keras_resnet.evaluation.assessment import confusions, wilson
-from keras_resnet.evaluation.calibration import fit_temperature, reliability, tempered
 from keras_resnet.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from keras_resnet.evaluation.views import ten_crops
 from keras_resnet.runtime.keras import KerasRunner
+from keras_resnet.tasks.classification.reliability import fit_temperature, reliability, tempered
 
 
 @pytest.fixture(scope="module")

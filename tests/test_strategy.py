@@ -154,7 +154,10 @@ def test_workers_with_different_recipes_name_each_other(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("mix", [in_proof(None), make_mix(0.2, 1.0)])
 def test_the_workers_shares_are_the_batch_of_one_machine(digits, mix):
-    arguments = {"seed": 0, "augment": get_augmentation("affine"), "classes": 10, "mix": mix}
+    def encode(truth):
+        return tf.one_hot(truth["label"], 10)
+
+    arguments = {"seed": 0, "augment": get_augmentation("affine"), "encode": encode, "mix": mix}
 
     def batches(piece):
         return [x.numpy() for x, _ in training_batches(digits.train, 60, **arguments, piece=piece).take(2)]
@@ -168,7 +171,7 @@ def test_the_workers_shares_are_the_batch_of_one_machine(digits, mix):
 
 
 def test_shares_of_every_size_cover_a_batch_once():
-    from keras_resnet.data.dataset import _share
+    from keras_resnet.data.pipeline import _share
 
     for batch, count in ((12, 2), (12, 4), (10, 2), (15, 3), (6, 6)):
         together = np.concatenate([_share(batch, n, count) for n in range(count)])
@@ -258,3 +261,28 @@ def test_padded_batches_count_every_image_once():
     weights = np.concatenate([w for _, _, w in padded])
     np.testing.assert_allclose(weights, [8 / 7] * 7 + [0])
     assert strategy.make("none").padded(batches, 4, 7) is batches
+
+
+def test_dicts_are_padded_and_divided_like_tensors():
+    """Of any rank; the same numbers come out as for a pair of tensors."""
+    devices = strategy.make("mirrored")
+    series, grid = np.arange(7 * 3.0).reshape(7, 3), np.arange(7 * 4).reshape(7, 2, 2)
+    batches = tf.data.Dataset.from_tensor_slices(({"series": series}, {"a": np.arange(7), "grid": grid})).batch(4)
+    *_, (inputs, targets, weights) = devices.padded(batches, 4, 7)
+    np.testing.assert_array_equal(inputs["series"], [*series[4:], np.zeros(3)])
+    np.testing.assert_array_equal(targets["grid"], [*grid[4:], np.zeros((2, 2))])
+    np.testing.assert_allclose(weights, [8 / 7] * 3 + [0])
+
+    def whole(piece):
+        return batches.take(1).map(
+            lambda *pair: tf.nest.map_structure(lambda x: tf.ensure_shape(x, [4, *x.shape[1:]]), pair)
+        )
+
+    (inputs, targets), *others = devices.distribute(whole)
+    assert others == []
+    np.testing.assert_array_equal(
+        np.concatenate(devices.strategy.experimental_local_results(inputs["series"])), series[:4]
+    )
+    np.testing.assert_array_equal(
+        np.concatenate(devices.strategy.experimental_local_results(targets["a"])), np.arange(4)
+    )

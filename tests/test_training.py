@@ -238,11 +238,18 @@ def test_digits_recipe_reaches_its_accuracy(digits, tmp_path):
 
 def test_the_best_epoch_is_kept_and_ties_go_to_the_lower_loss(mini_spec, tmp_path):
     from keras_resnet import ModelCard, build
+    from keras_resnet.tasks import Objectives
     from keras_resnet.training.callbacks import Keep
     from keras_resnet.training.nets import Nets
 
     net = build(mini_spec)
-    keep = Keep(Nets(net, net), tmp_path / "model.keras", ModelCard(), best=True)
+    keep = Keep(
+        Nets(net, net),
+        tmp_path / "model.keras",
+        ModelCard(),
+        Objectives(loss=None, watch="accuracy", larger_is_better=True),
+        best=True,
+    )
     keep.set_model(build(mini_spec))
     saved = []
     keep.save = lambda: saved.append(keep.epoch)
@@ -392,21 +399,23 @@ def test_all_data_means_training_and_validation(digits):
 
     everything = joined(digits.train, digits.validation)
     assert len(everything.labels) == 1257 + 180
-    pixels = everything.fetch(np.array([0, 1257]))
+    pixels = everything.fetch(np.array([0, 1257]))["image"]
     np.testing.assert_array_equal(pixels[0], digits.train.images[0])
     np.testing.assert_array_equal(pixels[1], digits.validation.images[0])
 
 
 def test_targets_above_the_threshold_count_in_full():
-    from keras_resnet.training.loop import _LOSSES
+    from keras_resnet.tasks import classification
+    from keras_resnet.tasks.classification import Facts, Settings
 
-    recipe = dataclasses.replace(RECIPES["fast"], loss="binary", target_threshold=0.2)
+    def loss(**settings):
+        return classification.objectives(Facts(classes=4), Settings(loss="binary", **settings)).loss
+
     targets, logits = np.float32([[0.7, 0.3, 0.0, 0.1]]), np.float32([[1, -2, 3, 0.5]])
     wanted = np.array([[1, 1, 0, 0]])
     expected = np.mean(np.log1p(np.exp(-logits * (2 * wanted - 1))))
-    assert float(_LOSSES["binary"](recipe)(targets, logits)) == pytest.approx(expected, rel=1e-5)
-    plain = _LOSSES["binary"](dataclasses.replace(recipe, target_threshold=0.0))
-    assert float(plain(targets, logits)) != pytest.approx(expected, rel=1e-2)
+    assert float(loss(target_threshold=0.2)(targets, logits)) == pytest.approx(expected, rel=1e-5)
+    assert float(loss()(targets, logits)) != pytest.approx(expected, rel=1e-2)
 
 
 @pytest.mark.proof
@@ -456,14 +465,14 @@ def test_precise_statistics_are_means_over_the_training_images(digits, short_rec
     from keras_resnet import build
     from keras_resnet.data import training_batches
     from keras_resnet.signals.conventions import PREPROCESS
-    from keras_resnet.training.session import estimate_statistics
+    from keras_resnet.training.inputs import estimate_statistics
 
     model = build("resnet8")
     recipe = dataclasses.replace(short_recipe, precise_bn=384, batch_size=128, augmentation="none", hold_out=True)
     estimate_statistics(model, digits, recipe, PREPROCESS["tf"])
     first = keras.Model(model.input, model.get_layer("conv1_conv").output)
     batches = training_batches(digits.train, 128, seed=recipe.seed).take(3)
-    outputs = [np.asarray(first(PREPROCESS["tf"](pixels))) for pixels, _ in batches]
+    outputs = [np.asarray(first(PREPROCESS["tf"](batch["image"]))) for batch in batches]
     norm = model.get_layer("conv1_bn")
     np.testing.assert_allclose(norm.moving_mean, np.mean([o.mean((0, 1, 2)) for o in outputs], 0), rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(norm.moving_variance, np.mean([o.var((0, 1, 2)) for o in outputs], 0), rtol=1e-3)

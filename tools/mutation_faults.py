@@ -35,6 +35,8 @@ AREAS: dict[str, tuple[str, ...]] = {
         "keras_resnet.training.transfer",
         "keras_resnet.training.nets",
         "keras_resnet.training.session",
+        "keras_resnet.training.inputs",
+        "keras_resnet.training.loop",
     ),
     "quantization": (
         "keras_resnet.nets.compressed",

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from export.formats.table import SAMPLES
 from keras_resnet.data import Split
@@ -76,7 +75,7 @@ def draw(split: Split, test: np.ndarray, count: int = SAMPLES) -> Samples:
     known, chosen, kept, skipped = set(_digests(test)), [], [], 0
     for start in range(0, len(order), max(count, 1)):  # a second round only to replace what was left out
         batch = order[start : start + count]
-        pixels = split.fetch(tf.constant(batch)).numpy()
+        pixels = split.fetch(batch)[split.key]
         good = [digest not in known for digest in _digests(pixels)]
         room = count - len(chosen)
         skipped += good.count(False)
@@ -102,7 +101,7 @@ def read_folder(folder: Path, shape: tuple[int, int, int], test: np.ndarray, cro
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
     if not paths:
         raise InputError(f"{folder} holds no PNG or JPEG files to calibrate with")
-    pixels = np.stack([images.load(path, shape[:2], shape[2], crop) for path in paths])
+    pixels = np.stack([images.load(path, shape, crop) for path in paths])
     known = set(_digests(test))
     found = [path.name for path, digest in zip(paths, _digests(pixels), strict=True) if digest in known]
     if found:

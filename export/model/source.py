@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from export.model import graph
 from keras_resnet.card import ModelCard
-from keras_resnet.data import Dataset, cifar, load_dataset
+from keras_resnet.data import SOURCES, Dataset, load_dataset
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation import check_fit, image_shape
 from keras_resnet.labels import read_labels
@@ -110,10 +110,10 @@ class Source:
             noise = np.random.default_rng(0).integers(0, 256, (_NOISE, *self.image_shape), np.uint8)
             return Evidence(noise, None, f"{_NOISE} images of noise (accuracy unknown: no data)")
         split = self.dataset.test
-        total = len(split.labels)
+        total = len(split)
         count = min(limit or _EVIDENCE_BYTES // math.prod(self.image_shape), total)
         chosen = np.linspace(0, total - 1, count, dtype=np.int64)
-        parts = [split.fetch(tf.constant(chosen[i : i + _CHUNK])).numpy() for i in range(0, count, _CHUNK)]
+        parts = [split.fetch(chosen[i : i + _CHUNK])[split.key] for i in range(0, count, _CHUNK)]
         of_all = "" if count == total else f" of {total:,}"
         return Evidence(
             np.concatenate(parts), split.labels[chosen], f"{count:,}{of_all} {self.images} of {self.dataset.name}"
@@ -203,7 +203,7 @@ def shipped(data_dir: str | os.PathLike | None) -> tuple[str, str]:
         else the digits set.
     """
     own = [row for row in list_weights() if row.dataset == "cifar10" and not row.md5]
-    if not own or cifar.find("cifar10", data_dir) is None:
+    if not own or not SOURCES["cifar10"].at_hand(data_dir):
         return _SMALL
     best = max(own, key=lambda row: row.top1)
     return best.spec, best.name
@@ -212,8 +212,8 @@ def shipped(data_dir: str | os.PathLike | None) -> tuple[str, str]:
 def _dataset(card: ModelCard, name, data_dir, shape: tuple[int, int, int]) -> Dataset | None:
     if name is not None:
         return load_dataset(name, data_dir, shape, card.crop)
-    is_cifar = card.dataset in cifar.LAYOUTS and cifar.find(card.dataset, data_dir) is not None
-    if card.dataset == "digits" or is_cifar or Path(card.dataset or "").is_absolute():
+    row = SOURCES.get(card.dataset)
+    if (row and row.at_hand(data_dir)) or Path(card.dataset or "").is_absolute():
         return load_dataset(card.dataset, data_dir, shape, card.crop)
     return None
 

@@ -25,9 +25,9 @@ from keras_resnet.nets.fusion import unfolded_norms
 from keras_resnet.nets.specs import SPECS
 from keras_resnet.saving import save_model
 from keras_resnet.training import run
+from keras_resnet.training.inputs import estimate_statistics
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import RECIPES
-from keras_resnet.training.session import estimate_statistics
 from keras_resnet.training.strategy import Devices
 
 JOB, WEIGHTS, TEACHER, TRAINED = "job.json", "weights.npz", "teacher.keras", "trained.npz"

@@ -320,13 +320,13 @@ def _batches(recipe: Recipe, job: dict) -> tuple[Callable[[int, int], tf.data.Da
             augment=get_augmentation(recipe.augmentation),
             repeats=recipe.repeats,
             mix=make_mix(recipe.mixup, recipe.cutmix),
-            classes=len(dataset.classes),
+            encode=lambda truth: tf.one_hot(truth["label"], len(dataset.classes)),
             first_epoch=epoch,
             first_batch=batch,
         )
         return pipeline.map(lambda x, y: (preprocess(x), y), num_parallel_calls=tf.data.AUTOTUNE)
 
-    return batches_from, len(split.labels) // recipe.batch_size
+    return batches_from, len(split) // recipe.batch_size
 
 
 def _leave_with_the_parent() -> None:

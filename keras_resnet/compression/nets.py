@@ -8,7 +8,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from keras_resnet.card import ModelCard
 from keras_resnet.compression import folding, methods
@@ -145,6 +144,6 @@ class Compressed(FromRecipe):
 def _examples(recipe: Recipe, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Training images, spread over the split, as the net takes them, and their labels."""
     split = dataset.train
-    chosen = np.linspace(0, len(split.labels) - 1, min(_EXAMPLES, len(split.labels)), dtype=np.int64)
-    pixels = np.concatenate([split.fetch(tf.constant(part)).numpy() for part in np.array_split(chosen, 40)])
+    chosen = np.linspace(0, len(split) - 1, min(_EXAMPLES, len(split)), dtype=np.int64)
+    pixels = np.concatenate([split.fetch(part)[split.key] for part in np.array_split(chosen, 40)])
     return np.asarray(PREPROCESS[recipe.preprocess](pixels)), split.labels[chosen]

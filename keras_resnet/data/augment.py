@@ -1,4 +1,7 @@
-"""Augmentations of whole batches: a few gathers, several times faster than image by image."""
+"""Augmentations of whole batches: a few gathers, several times faster than image by image.
+
+Those that move pixels say where these come from, so that masks and boxes can follow (`data.truth.moved`).
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,13 @@ from functools import partial
 import tensorflow as tf
 
 from keras_resnet.data.randaugment import DRAWS, rand_augment
-from keras_resnet.errors import unknown_name
+from keras_resnet.errors import InputError, unknown_name
+from keras_resnet.signals import geometry
 from keras_resnet.signals.crops import Box, random_box, scale_box
+from keras_resnet.signals.placement import Placement, in_a_row
+
+# Examples (n, ...) and draws (n, count) -> examples, and their placement or None where nothing moved.
+Step = Callable[[object, object], tuple[object, Placement | None]]
 
 
 def pad_crop(images, draws, pixels: int, flip: bool = False):
@@ -22,11 +30,11 @@ def pad_crop(images, draws, pixels: int, flip: bool = False):
     Args:
         images: uint8 `(n, H, W, C)`.
         draws: uniform in [0, 1), `(n, 3)` or more.
-        pixels: of padding on each side.
+        pixels: width of the padding on each side.
         flip: mirror left and right with probability one half.
 
     Returns:
-        uint8 `(n, H, W, C)`.
+        uint8 `(n, H, W, C)`, and their `Placement`.
     """
     height, width = images.shape[1], images.shape[2]
     padded = tf.pad(images, ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0)))
@@ -35,8 +43,12 @@ def pad_crop(images, draws, pixels: int, flip: bool = False):
     columns = tf.tile(tf.range(width)[None], (tf.shape(images)[0], 1))
     if flip:
         columns = tf.where(draws[:, 2:3] < 0.5, columns[:, ::-1], columns)
+    columns = offsets[:, 1:2] + columns
     padded = tf.gather(padded, rows, axis=1, batch_dims=1)
-    return tf.gather(padded, offsets[:, 1:2] + columns, axis=2, batch_dims=1)
+    moved = tf.gather(padded, columns, axis=2, batch_dims=1)
+    step = columns[:, 1] - columns[:, 0] if width > 1 else tf.ones_like(columns[:, 0])
+    matrix = geometry.stretched(step, columns[:, 0] - pixels, tf.ones_like(step), rows[:, 0] - pixels)
+    return moved, Placement(matrix, (height, width))
 
 
 def affine(images, draws, degrees: float, zoom: float, pixels: float):
@@ -50,7 +62,7 @@ def affine(images, draws, degrees: float, zoom: float, pixels: float):
         pixels: largest shift to either side.
 
     Returns:
-        uint8 `(n, H, W, C)`.
+        uint8 `(n, H, W, C)`, and their `Placement`.
     """
     height, width = images.shape[1], images.shape[2]
     unit = 2 * draws - 1
@@ -65,14 +77,16 @@ def affine(images, draws, degrees: float, zoom: float, pixels: float):
         *(sine, cosine, y - sine * (x + shift[:, 0]) - cosine * (y + shift[:, 1])),
         *(zero, zero),
     )
-    return tf.raw_ops.ImageProjectiveTransformV3(
+    transforms = tf.stack(rows, axis=1)
+    moved = tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
-        transforms=tf.stack(rows, axis=1),
+        transforms=transforms,
         output_shape=(height, width),
         interpolation="BILINEAR",
         fill_mode="CONSTANT",
         fill_value=0.0,
     )
+    return moved, Placement(geometry.projective(transforms), (height, width))
 
 
 def jitter(images, draws, strength: float):
@@ -124,57 +138,78 @@ def erase(images, draws, area: tuple[float, float] = (0.02, 1 / 3), value: int =
     return tf.where(mask, tf.cast(value, images.dtype), images)
 
 
-def in_turn(*steps: tuple[Callable[[object, object], object], int]) -> Callable[[object, object], object]:
-    """One function of several, each with so many of the draws."""
+def unmoved(change: Callable[[object, object], object]) -> Step:
+    """Makes a step of a function that leaves every pixel in its place.
+
+    Args:
+        change: function of images `(n, H, W, C)` and draws `(n, count)`.
+    """
+    return lambda images, draws: (change(images, draws), None)
+
+
+def in_turn(*steps: tuple[Step, int]) -> Step:
+    """Makes one step of several.
+
+    Args:
+        *steps: pairs of a step and the number of draws that it gets.
+    """
 
     def augment(images, draws):
+        placement = None
         for step, count in steps:
-            images, draws = step(images, draws[:, :count]), draws[:, count:]
-        return images
+            images, moved = step(images, draws[:, :count])
+            placement, draws = in_a_row(placement, moved), draws[:, count:]
+        return images, placement
 
     return augment
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What happens to a training image.
+    """What happens to a training example.
 
     Attributes:
-        batch: a function of uint8 images `(n, H, W, C)` and draws `(n, draws)`; None for nothing.
-        draws: random numbers per image and epoch that it uses.
+        batch: step from uint8 images `(n, H, W, C)` and draws `(n, draws)` to images of that shape and their placement;
+            None for nothing.
+        draws: random numbers per example and epoch that `batch` uses.
         box: chooses a random rectangle of an encoded image, which is mirrored at random too; None for the central part.
+        signal: row of `signals.table.SIGNALS` whose examples it takes; None for any.
     """
 
-    batch: Callable[[object, object], object] | None = None
+    batch: Step | None = None
     draws: int = 4
     box: Box | None = None
+    signal: str | None = "image"
 
 
-NOTHING = Augmentation()
+NOTHING = Augmentation(signal=None)
 
 
 def _crop_flip(images, draws):
     return pad_crop(images, draws, 4, flip=True)
 
 
+def _affine(images, draws):
+    return affine(images, draws, degrees=10, zoom=0.1, pixels=3)
+
+
 _INCEPTION = partial(random_box, area=(0.08, 1.0))
 _SCALE = partial(scale_box, scales=(256 / 224, 480 / 224))
 
 
-def _rand(magnitude: float) -> Callable:
+def _rand(magnitude: float) -> Step:
     return partial(rand_augment, magnitude=magnitude)
 
 
 AUGMENTATIONS: dict[str, Augmentation] = {
     "none": NOTHING,
-    # For digits: no mirror.
-    "affine": Augmentation(lambda images, draws: affine(images, draws, degrees=10, zoom=0.1, pixels=3)),
+    "affine": Augmentation(_affine),  # for digits: no mirror
     "crop-flip": Augmentation(_crop_flip),
-    "crop-flip-erase": Augmentation(in_turn((_crop_flip, 4), (erase, 5)), draws=9),
+    "crop-flip-erase": Augmentation(in_turn((_crop_flip, 4), (unmoved(erase), 5)), draws=9),
     "crop-flip-rand5": Augmentation(in_turn((_crop_flip, 4), (_rand(5), 2 * DRAWS)), draws=4 + 2 * DRAWS),
     "scale-crop": Augmentation(box=_SCALE),
     "resized-crop": Augmentation(box=_INCEPTION),
-    "resized-crop-jitter": Augmentation(partial(jitter, strength=0.4), draws=3, box=_INCEPTION),
+    "resized-crop-jitter": Augmentation(unmoved(partial(jitter, strength=0.4)), draws=3, box=_INCEPTION),
     # RandAugment of magnitude 6 and 7: "ResNet strikes back" A3 and A2; 10: ResNet-RS at 160 pixels.
     "resized-crop-rand6": Augmentation(_rand(6), draws=2 * DRAWS, box=_INCEPTION),
     "resized-crop-rand7": Augmentation(_rand(7), draws=2 * DRAWS, box=_INCEPTION),
@@ -182,12 +217,20 @@ AUGMENTATIONS: dict[str, Augmentation] = {
 }
 
 
-def get_augmentation(name: str) -> Augmentation:
+def get_augmentation(name: str, signal: str | None = None) -> Augmentation:
     """Returns the augmentation of that name.
 
+    Args:
+        name: row of `AUGMENTATIONS`.
+        signal: row of `signals.table.SIGNALS` that it is for; None to take any row.
+
     Raises:
-        InputError: there is none of that name.
+        InputError: there is none of that name, or it is for another signal.
     """
     if name not in AUGMENTATIONS:
         raise unknown_name("augmentation", name, AUGMENTATIONS)
-    return AUGMENTATIONS[name]
+    row = AUGMENTATIONS[name]
+    if signal is not None and row.signal not in (None, signal):
+        fitting = ", ".join(each for each, other in AUGMENTATIONS.items() if other.signal in (None, signal))
+        raise InputError(f"augmentation {name} is for the signal {row.signal}; for {signal} there is: {fitting}")
+    return row

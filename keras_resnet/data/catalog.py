@@ -20,7 +20,7 @@ def load(
 
     Args:
         name: as `tensorflow_datasets.builder` takes it, like `"oxford_flowers102"` or `"imagenette/320px-v2"`.
-        data_dir: of tensorflow-datasets; its own default without.
+        data_dir: folder of tensorflow-datasets' files; None for its own default.
         image_shape: `(height, width, channels)` that every image gets.
         keep: share of the central part's height and width that is used.
 

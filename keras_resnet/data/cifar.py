@@ -22,14 +22,14 @@ class Layout:
     """How a CIFAR release stores its images.
 
     Attributes:
-        name: of the data source.
-        folder: that its archive unpacks to.
-        pickled: the folder of the pickled release of the same images.
+        name: name of the data source.
+        folder: folder that the release's archive unpacks to.
+        pickled: folder of the pickled release of the same images.
         train: files of training images.
         test: file of test images.
         records: images per training file; the test file has 10,000.
-        label_bytes: before the pixels of a record; the last one is the class.
-        classes: names, in the order of the labels.
+        label_bytes: bytes before the pixels of a record; the last one is the class.
+        classes: names of the classes, in the order of the labels.
     """
 
     name: str
@@ -131,9 +131,9 @@ def read_records(
     """Reads one file of the binary layout: label bytes, then the planes of R, G and B.
 
     Args:
-        path: of the file.
-        layout: its release.
-        records: how many it must hold; by default the release's number in a training file.
+        path: file to read.
+        layout: release that the file belongs to.
+        records: records that the file must hold; by default the release's number in a training file.
 
     Returns:
         uint8 `(records, 32, 32, 3)` and int64 `(records,)`.

@@ -8,13 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from keras_resnet.console import progress
 from keras_resnet.data.dataset import Dataset, EncodedSplit, Files
 from keras_resnet.data.parts import complete, part_name
 from keras_resnet.errors import InputError
-from keras_resnet.signals import image as images
+from keras_resnet.signals.table import get_signal
 
 MAX_UNREADABLE = 0.01
 
@@ -50,12 +49,14 @@ def load(root: str | os.PathLike, image_shape: tuple[int, int, int], keep: float
     found = {name: _files(folder, classes) for name, folder in parts.items()}
     everything = [path for paths, _ in found.values() for path in paths]
     if not everything:
-        raise InputError(f"{root}: no {', '.join(images.SUFFIXES)} files below {', '.join(classes[:5])}, ...")
-    bad = set(find_unreadable(everything, image_shape[2]))
+        raise InputError(
+            f"{root}: no {', '.join(get_signal('image').suffixes)} files below {', '.join(classes[:5])}, ..."
+        )
+    bad = set(find_unreadable(everything, image_shape))
     splits = {}
     for name, (paths, labels) in found.items():
         good = np.flatnonzero([path not in bad for path in paths])
-        split = EncodedSplit(Files(paths), labels, image_shape[:2], image_shape[2], keep)
+        split = EncodedSplit(Files(paths), {"label": labels}, image_shape, keep)
         splits[name] = split.take(good)
     for number, name in enumerate(classes):
         if np.count_nonzero(splits["train"].labels == number) < 3:
@@ -74,26 +75,27 @@ def _files(folder: Path, classes: Sequence[str]) -> tuple[tuple[Path, ...], np.n
     strangers = sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != "." and p.name not in classes)
     if strangers:
         raise InputError(f"{folder} has classes that the training images have not: {', '.join(strangers[:5])}")
-    paths, labels = [], []
+    paths, labels, suffixes = [], [], get_signal("image").suffixes
     for number, name in enumerate(classes):
-        members = sorted(p for p in (folder / name).rglob("*") if p.suffix.lower() in images.SUFFIXES and p.is_file())
+        members = sorted(p for p in (folder / name).rglob("*") if p.suffix.lower() in suffixes and p.is_file())
         paths += members
         labels += [number] * len(members)
     return tuple(paths), np.asarray(labels, np.int64)
 
 
-def find_unreadable(paths: Sequence[Path], channels: int) -> list[Path]:
+def find_unreadable(paths: Sequence[Path], image_shape: tuple[int, int, int]) -> list[Path]:
     """Decodes every file once, with the decoder that training uses.
 
     Args:
         paths: image files.
-        channels: 1 or 3.
+        image_shape: `(height, width, channels)` that every image gets.
 
     Returns:
-        Those that cannot be decoded.
+        The files that cannot be decoded.
     """
+    is_readable = get_signal("image").code.is_readable
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        verdicts = pool.map(lambda path: images.is_readable(tf.io.read_file(str(path)), channels), paths)
+        verdicts = pool.map(lambda path: is_readable(path.read_bytes(), image_shape), paths)
         if len(paths) > 1000:
             verdicts = progress(verdicts, "checking images", len(paths))
         return [path for path, good in zip(paths, verdicts, strict=True) if not good]
@@ -105,7 +107,7 @@ def check_unreadable(dataset: Dataset, limit: float = MAX_UNREADABLE) -> None:
     Raises:
         InputError: more than `limit` of the images are unreadable.
     """
-    total = sum(len(part.labels) for part in (dataset.train, dataset.validation, dataset.test))
+    total = sum(len(part) for part in (dataset.train, dataset.validation, dataset.test))
     bad = len(dataset.unreadable)
     if bad > limit * (total + bad):
         names = ", ".join(str(path) for path in dataset.unreadable[:3])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from keras_resnet.data.dataset import EncodedSplit
-from keras_resnet.data.splits import stratified
+from keras_resnet.data.dataset import Split
+from keras_resnet.data.splits import divided
+from keras_resnet.data.truth import strata
 from keras_resnet.errors import InputError
 
 _NAMES = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
@@ -17,34 +18,46 @@ def part_name(name: str) -> str | None:
     return _NAMES.get(name.lower())
 
 
-def complete(splits: dict[str, EncodedSplit]) -> dict[str, EncodedSplit]:
+def complete(splits: dict[str, Split]) -> dict[str, Split]:
     """Adds the parts that are missing.
 
     A second part without a third is the test, whatever it is called: ImageNet's `val` is what all published figures
     refer to, so nothing may be chosen on it. Parts that are still missing are taken from the training images, seeded
-    and stratified: a tenth each, at most 10,000.
+    and stratified where the truth allows it: a tenth each, at most 10,000.
 
     Args:
-        splits: at least `train`.
+        splits: parts by name, at least `train`.
 
     Returns:
         `train`, `validation` and `test`.
 
     Raises:
-        InputError: a class has too few training images to take some away.
+        InputError: a class, or the whole, has too few training images to take some away.
     """
     splits = dict(splits)
     if "test" not in splits and "validation" in splits:
         splits["test"] = splits.pop("validation")
     train = splits["train"]
     missing = [name for name in ("validation", "test") if name not in splits]
-    labels, counts = np.unique(train.labels, return_counts=True)
+    if not missing:
+        return splits
+    classes = strata(train.truth)
+    least = 1 if classes is None else _classes(classes, missing)  # stratification needs an image of every class
+    if len(train) <= len(missing) * least:
+        raise InputError(
+            f"there are {len(train)} training examples: too few to take those for {' and '.join(missing)} from them"
+        )
+    size = max(least, min(_MOST, round(_FRACTION * len(train))))
+    pieces = divided(len(train), classes, *[size] * len(missing))
+    return {**splits, **{name: train.take(piece) for name, piece in zip(["train", *missing], pieces, strict=True)}}
+
+
+def _classes(labels: np.ndarray, missing: list[str]) -> int:
+    """Number of classes, of which every one must have an image for every part."""
+    labels, counts = np.unique(labels, return_counts=True)
     if counts.min() <= len(missing):
         raise InputError(
             f"class {labels[counts.argmin()]} has {counts.min()} training images: expected at least "
             f"{len(missing) + 1}, as those for {' and '.join(missing)} are taken from them"
         )
-    # Stratification needs one image of every class.
-    size = max(len(labels), min(_MOST, round(_FRACTION * len(train.labels))))
-    pieces = stratified(train.labels, *[size] * len(missing))
-    return {**splits, **{name: train.take(piece) for name, piece in zip(["train", *missing], pieces, strict=True)}}
+    return len(labels)

@@ -29,10 +29,10 @@ class Prepared:
     """What was written.
 
     Attributes:
-        folder: with the shards and labels.txt.
-        images: of every part.
-        shards: of every part.
-        bytes: of all shards.
+        folder: folder with the shards and labels.txt.
+        images: number of images by part.
+        shards: number of files by part.
+        bytes: size of all shards.
     """
 
     folder: Path
@@ -52,7 +52,7 @@ def prepare(dataset: Dataset, folder: str | os.PathLike, *, shards: int = 0, sho
     the images of a part are in a random order, the same every time.
 
     Args:
-        dataset: whose splits are kept.
+        dataset: data source with labels, whose splits are kept.
         folder: a new one; it appears when everything is written.
         shards: files of the training part; by default one for every 128 MB. Other parts get fewer, in proportion.
         shorter_side: images whose shorter side is longer are reduced to it (JPEG, quality 95), which saves time and
@@ -62,7 +62,7 @@ def prepare(dataset: Dataset, folder: str | os.PathLike, *, shards: int = 0, sho
         What was written.
 
     Raises:
-        InputError: the folder exists, or cannot be written.
+        InputError: the folder exists or cannot be written, or the source has no images with labels.
 
     Example:
         >>> import tempfile, keras_resnet
@@ -74,6 +74,8 @@ def prepare(dataset: Dataset, folder: str | os.PathLike, *, shards: int = 0, sho
         ('0', '1')
     """
     folder = Path(folder)
+    if (dataset.signal, dataset.truth) != ("image", "label"):
+        raise InputError(f"{dataset.name} has {dataset.signal} and {dataset.truth}: prepare writes image and label")
     if folder.exists():
         raise InputError(f"{folder} exists: choose a new folder")
     if shards < 0 or shorter_side < 0:
@@ -84,8 +86,8 @@ def prepare(dataset: Dataset, folder: str | os.PathLike, *, shards: int = 0, sho
         partial.mkdir(parents=True)
         (partial / records.LABELS).write_text("\n".join(dataset.classes) + "\n", encoding="utf-8")
         splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
-        per_shard = len(dataset.train.labels) / shards if shards else _images_per_shard(dataset.train, shorter_side)
-        counts = {name: max(1, round(len(split.labels) / per_shard)) for name, split in splits.items()}
+        per_shard = len(dataset.train) / shards if shards else _images_per_shard(dataset.train, shorter_side)
+        counts = {name: max(1, round(len(split) / per_shard)) for name, split in splits.items()}
         for name, split in splits.items():
             _write(partial, name, split, dataset.classes, counts[name], shorter_side)
         size = sum(path.stat().st_size for path in partial.iterdir())
@@ -94,12 +96,12 @@ def prepare(dataset: Dataset, folder: str | os.PathLike, *, shards: int = 0, sho
         raise InputError(f"cannot write {folder}: {error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return Prepared(folder, {name: len(split.labels) for name, split in splits.items()}, counts, size)
+    return Prepared(folder, {name: len(split) for name, split in splits.items()}, counts, size)
 
 
 def _images_per_shard(split: Split, shorter_side: int) -> float:
     """From the size of some images."""
-    some = np.linspace(0, len(split.labels) - 1, min(_CHUNK, len(split.labels)), dtype=np.int64)
+    some = np.linspace(0, len(split) - 1, min(_CHUNK, len(split)), dtype=np.int64)
     sizes = [len(_reduced(encoded, shorter_side)) for encoded in _encoded(split, some)]
     return max(1.0, _SHARD_BYTES / np.mean(sizes))
 
@@ -108,7 +110,7 @@ def _encoded(split: Split, indices: np.ndarray) -> list[bytes]:
     """The files' bytes; arrays as PNG."""
     if isinstance(split, ArraySplit):
         return [tf.io.encode_png(split.images[index]).numpy() for index in indices]
-    return list(split.contents.read(tf.constant(indices)).numpy())
+    return split.contents.read(indices)
 
 
 def _reduced(encoded: bytes, shorter_side: int) -> bytes:
@@ -145,10 +147,10 @@ def _example(encoded: bytes, label: int, text: str) -> bytes:
 
 
 def _write(folder: Path, part: str, split: Split, classes: tuple[str, ...], shards: int, shorter_side: int) -> None:
-    order = np.random.default_rng(_SEED).permutation(len(split.labels))
+    order, labels = np.random.default_rng(_SEED).permutation(len(split)), split.truth["label"]
 
     def example(encoded: bytes, index: int) -> bytes:
-        label = int(split.labels[index])
+        label = int(labels[index])
         return _example(_reduced(encoded, shorter_side), label, classes[label])
 
     def examples(indices: np.ndarray) -> Iterator[bytes]:

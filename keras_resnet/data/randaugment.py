@@ -11,6 +11,9 @@ import math
 
 import tensorflow as tf
 
+from keras_resnet.signals.geometry import projective
+from keras_resnet.signals.placement import Placement
+
 DRAWS = 4  # of one layer: which operation, whether, how much, which direction
 _FILL = 128.0  # what comes in from outside
 _MOST = 10.0  # of the magnitude
@@ -28,24 +31,37 @@ def rand_augment(images, draws, magnitude: float, deviation: float = 0.5, layers
         share: probability that an operation is applied.
 
     Returns:
-        uint8 `(n, H, W, 3)`.
+        uint8 `(n, H, W, 3)`, and their `Placement`.
     """
     shape = images.shape[1:]
 
     def augment(one):
         image, own = one
+        matrix = tf.eye(3)
         for layer in range(layers):
             choice, applied, noise, sign = tf.unstack(own[DRAWS * layer : DRAWS * (layer + 1)])
             level = tf.clip_by_value(magnitude + deviation * tf.math.ndtri(noise), 0.0, _MOST) / _MOST
             signed = tf.where(sign < 0.5, -level, level)
             number = tf.minimum(tf.cast(choice * len(OPERATIONS), tf.int32), len(OPERATIONS) - 1)
             number = tf.where(applied < share, number, len(OPERATIONS))
-            branches = [lambda op=op, x=image, a=level, s=signed: op(x, a, s) for op in OPERATIONS.values()]
-            image = tf.switch_case(number, [*branches, lambda x=image: x])
-            image = tf.ensure_shape(image, shape)
-        return image
+            branches = [
+                lambda name=name, x=image, a=level, s=signed: (OPERATIONS[name](x, a, s), _matrix(name, shape, s))
+                for name in OPERATIONS
+            ]
+            image, step = tf.switch_case(number, [*branches, lambda x=image: (x, tf.eye(3))])
+            image, matrix = tf.ensure_shape(image, shape), matrix @ step
+        return image, matrix
 
-    return tf.map_fn(augment, (images, draws), fn_output_signature=tf.TensorSpec(shape, tf.uint8))
+    kinds = tf.TensorSpec(shape, tf.uint8), tf.TensorSpec((3, 3), tf.float32)
+    moved, matrices = tf.map_fn(augment, (images, draws), fn_output_signature=kinds)
+    return moved, Placement(matrices, tuple(shape[:2]))
+
+
+def _matrix(name: str, shape, signed):
+    """The matrix `(3, 3)` of an operation's placement."""
+    if name not in GEOMETRIC:
+        return tf.eye(3)
+    return projective(_coefficients(*GEOMETRIC[name](shape, signed)))
 
 
 # --- Every operation takes an image (H, W, 3), a level from 0 to 1 and the same with a sign.
@@ -141,52 +157,71 @@ def _sharpness(image, level, signed):
     return _blended(image, tf.where(inner > 0, smooth, x[0]), signed)
 
 
-def _moved(image, row_of_x, row_of_y):
-    """Bilinear; the rows give an output pixel's place in the input, as factors of x and y and a constant."""
-    transform = tf.stack([*row_of_x, *row_of_y, 0.0, 0.0])
-    moved = tf.raw_ops.ImageProjectiveTransformV3(
-        images=image[None],
-        transforms=transform[None],
-        output_shape=tf.shape(image)[:2],
-        interpolation="BILINEAR",
-        fill_mode="CONSTANT",
-        fill_value=_FILL,
-    )
-    return moved[0]
+# --- Those that move pixels: rows that give an output pixel's place in the input, as factors of x and y and a constant.
 
 
-def _rotate(image, level, signed):
+def _rotate(shape, signed):
     """By up to 30 degrees."""
     angle = signed * (30 * math.pi / 180)
     cosine, sine = tf.cos(angle), tf.sin(angle)
-    y, x = ((n - 1) / 2 for n in image.shape[:2])
-    return _moved(image, (cosine, -sine, x - cosine * x + sine * y), (sine, cosine, y - sine * x - cosine * y))
+    y, x = ((n - 1) / 2 for n in shape[:2])
+    return (cosine, -sine, x - cosine * x + sine * y), (sine, cosine, y - sine * x - cosine * y)
 
 
-def _shear_x(image, level, signed):
+def _shear_x(shape, signed):
     slope = 0.3 * signed
-    return _moved(image, (1.0, slope, slope / 2), (0.0, 1.0, 0.0))  # half a pixel: about the corner, not its centre
+    return (1.0, slope, slope / 2), (0.0, 1.0, 0.0)  # half a pixel: about the corner, not its centre
 
 
-def _shear_y(image, level, signed):
+def _shear_y(shape, signed):
     slope = 0.3 * signed
-    return _moved(image, (1.0, 0.0, 0.0), (slope, 1.0, slope / 2))
+    return (1.0, 0.0, 0.0), (slope, 1.0, slope / 2)
 
 
-def _translate_x(image, level, signed):
+def _translate_x(shape, signed):
     """By up to 0.45 of the width."""
-    return _moved(image, (1.0, 0.0, 0.45 * signed * image.shape[1]), (0.0, 1.0, 0.0))
+    return (1.0, 0.0, 0.45 * signed * shape[1]), (0.0, 1.0, 0.0)
 
 
-def _translate_y(image, level, signed):
-    return _moved(image, (1.0, 0.0, 0.0), (0.0, 1.0, 0.45 * signed * image.shape[0]))
+def _translate_y(shape, signed):
+    return (1.0, 0.0, 0.0), (0.0, 1.0, 0.45 * signed * shape[0])
+
+
+def _coefficients(row_of_x, row_of_y):
+    return tf.stack([*row_of_x, *row_of_y, 0.0, 0.0])
+
+
+GEOMETRIC = {
+    "rotate": _rotate,
+    "shear_x": _shear_x,
+    "shear_y": _shear_y,
+    "translate_x": _translate_x,
+    "translate_y": _translate_y,
+}
+
+
+def _move(name: str):
+    """The operation of a row of `GEOMETRIC`, bilinear."""
+
+    def operation(image, level, signed):
+        moved = tf.raw_ops.ImageProjectiveTransformV3(
+            images=image[None],
+            transforms=_coefficients(*GEOMETRIC[name](image.shape, signed))[None],
+            output_shape=tf.shape(image)[:2],
+            interpolation="BILINEAR",
+            fill_mode="CONSTANT",
+            fill_value=_FILL,
+        )
+        return moved[0]
+
+    return operation
 
 
 OPERATIONS = {
     "autocontrast": _autocontrast,
     "equalize": _equalize,
     "invert": _invert,
-    "rotate": _rotate,
+    "rotate": _move("rotate"),
     "posterize": _posterize,
     "solarize": _solarize,
     "solarize_add": _solarize_add,
@@ -194,8 +229,8 @@ OPERATIONS = {
     "contrast": _contrast,
     "brightness": _brightness,
     "sharpness": _sharpness,
-    "shear_x": _shear_x,
-    "shear_y": _shear_y,
-    "translate_x": _translate_x,
-    "translate_y": _translate_y,
+    "shear_x": _move("shear_x"),
+    "shear_y": _move("shear_y"),
+    "translate_x": _move("translate_x"),
+    "translate_y": _move("translate_y"),
 }

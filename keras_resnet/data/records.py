@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
-from google.protobuf.message import DecodeError
 
 from keras_resnet import files
-from keras_resnet.console import progress
 from keras_resnet.data.dataset import Dataset, EncodedSplit
 from keras_resnet.data.parts import complete, part_name
 from keras_resnet.errors import InputError
-from keras_resnet.signals import image as images
+from keras_resnet.signals.table import get_signal
 
 INDEX = "keras_resnet_index.npz"
 LABELS = "labels.txt"
-# Features of the image and the class: TF-Slim's and ImageNet's usual ones, and those of tensorflow-datasets.
-LAYOUTS = (("image/encoded", "image/class/label"), ("image", "label"))
-_HEADER, _FOOTER = 12, 4  # bytes around a record: its length with checksum, its checksum
 _SHARD = re.compile(r"(?:^|[-_.])(train|validation|valid|val|test)(?=[-_.]|$).*", re.IGNORECASE)
 _COUNTED = re.compile(r"-(\d{5})-of-(\d{5})$")
 
@@ -34,11 +28,11 @@ class Records:
     """Images in TFRecord files on a local disk.
 
     Attributes:
-        shards: the files.
-        feature: that holds the encoded image.
-        shard: of each of N records, int32.
-        offset: of its first byte, int64.
-        length: in bytes, int64.
+        shards: TFRecord files.
+        feature: name of the feature that holds the encoded image.
+        shard: place of every record's file in `shards`, int32 `(N,)`.
+        offset: place of every record's first byte in its file, int64 `(N,)`.
+        length: length of every record in bytes, int64 `(N,)`.
     """
 
     shards: tuple[Path, ...]
@@ -47,18 +41,22 @@ class Records:
     offset: np.ndarray
     length: np.ndarray
 
-    def read(self, indices: tf.Tensor) -> tf.Tensor:
-        """Reads the records and takes the images out."""
-        records = tf.numpy_function(self._bytes, [indices], tf.string)
-        records = tf.ensure_shape(records, (None,))
-        return tf.io.parse_example(records, {self.feature: tf.io.FixedLenFeature((), tf.string)})[self.feature]
+    def __len__(self) -> int:
+        """Number of records."""
+        return len(self.shard)
 
-    def _bytes(self, indices: np.ndarray) -> np.ndarray:
+    def records(self, indices: np.ndarray) -> np.ndarray:
+        """The records at these positions, bytes `(n,)`."""
         found = np.empty(len(indices), object)
         for place, index in enumerate(indices):
             with self.shards[self.shard[index]].open("rb", buffering=0) as file:
                 found[place] = os.pread(file.fileno(), int(self.length[index]), int(self.offset[index]))
         return found
+
+    def read(self, indices: np.ndarray) -> list[bytes]:
+        """The images of the records at these positions."""
+        feature_of = importlib.import_module("keras_resnet.data.reading").feature_of  # the parser is TensorFlow's
+        return list(feature_of(self.records(indices), self.feature).numpy())
 
     def take(self, indices: np.ndarray) -> Records:
         """The records at these positions."""
@@ -140,7 +138,7 @@ def load(
             f"there are {len(classes)} classes"
         )
     records = Records(shards, str(table["feature"]), table["shard"], table["offset"], table["length"])
-    whole = EncodedSplit(records, labels, image_shape[:2], image_shape[2], keep)
+    whole = EncodedSplit(records, {"label": labels}, image_shape, keep)
     splits = complete({name: whole.take(np.flatnonzero(good & (part_of == name))) for name in parts})
     bad = tuple(Path(f"{shards[table['shard'][i]]}@{table['offset'][i]}") for i in np.flatnonzero(~good))
     return Dataset(str(root), classes, image_shape, **splits, unreadable=bad)
@@ -186,59 +184,7 @@ def _index(root: Path, shards: tuple[Path, ...], channels: int) -> dict[str, np.
 
 
 def _scan(shards: tuple[Path, ...], channels: int) -> dict[str, np.ndarray]:
-    """Reads everything once: checksums by TensorFlow's reader, images by its decoder."""
-    layout = None
-    rows: dict[str, list] = {name: [] for name in ("shard", "offset", "length", "label", "readable")}
-    names: dict[int, str] = {}
-
-    def inspect(record: bytes) -> tuple[int, bool, str, int]:
-        features = tf.train.Example.FromString(record).features.feature
-        label = features[layout[1]].int64_list.value
-        encoded = features[layout[0]].bytes_list.value
-        texts = [features[f"image/class/{name}"].bytes_list.value for name in ("text", "synset")]
-        text = next((values[0].decode(errors="replace") for values in texts if values), "")
-        readable = len(label) == 1 and len(encoded) == 1 and images.is_readable(encoded[0], channels)
-        return (label[0] if label else -1, readable, text, len(record))
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for number, path in enumerate(progress(shards, "indexing the TFRecord files", len(shards))):
-            try:
-                raw = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
-                layout = layout or _layout(raw, path)
-                found = list(pool.map(inspect, raw))
-            except (tf.errors.DataLossError, DecodeError) as error:
-                raise _damaged(path) from error
-            start = 0
-            for label, readable, text, length in found:
-                for name, value in zip(rows, (number, start + _HEADER, length, label, readable), strict=True):
-                    rows[name].append(value)
-                start += _HEADER + length + _FOOTER
-                names.setdefault(label, text)
-            if start != path.stat().st_size:  # TensorFlow takes less than a header for the end of the file
-                raise _damaged(path)
-    if layout is None:
-        raise InputError(f"{shards[0]} and the {len(shards) - 1} other files hold no records")
-    kinds = {"shard": np.int32, "offset": np.int64, "length": np.int64, "label": np.int64, "readable": bool}
-    return {
-        "feature": np.array(layout[0]),
-        "named_labels": np.array(list(names), np.int64),
-        "names": np.array(list(names.values()), np.str_),
-        **{name: np.array(column, kinds[name]) for name, column in rows.items()},
-    }
-
-
-def _damaged(path: Path) -> InputError:
-    return InputError(
-        f"{path} is damaged, compressed or no TFRecord file: expected uncompressed records of tf.train.Example"
-    )
-
-
-def _layout(records: Sequence[bytes], path: Path) -> tuple[str, str] | None:
-    if not records:
-        return None
-    features = tf.train.Example.FromString(records[0]).features.feature
-    for layout in LAYOUTS:
-        if all(name in features for name in layout):
-            return layout
-    expected = " or ".join(f"{image} and {label}" for image, label in LAYOUTS)
-    raise InputError(f"{path}: expected the features {expected}, received {', '.join(sorted(features)[:8])}")
+    """Reads every record once and decodes its image."""
+    is_readable = get_signal("image").code.is_readable
+    scan = importlib.import_module("keras_resnet.data.scanning").scan  # the reader is TensorFlow's
+    return scan(shards, lambda encoded: is_readable(encoded, (0, 0, channels)))

@@ -108,8 +108,8 @@ def _load(args: argparse.Namespace, runner) -> np.ndarray:
     from keras_resnet.evaluation import image_shape
     from keras_resnet.signals import image as images
 
-    height, width, channels = image_shape(runner)
-    return np.stack([images.load(path, (height, width), channels, runner.card.crop) for path in args.images])
+    shape = image_shape(runner)
+    return np.stack([images.load(path, shape, runner.card.crop) for path in args.images])
 
 
 def _heat(args: argparse.Namespace, runner, command: str) -> None:
@@ -213,7 +213,7 @@ def _embeddings(args: argparse.Namespace, runner, command: str) -> None:
 
     dataset = load_dataset(args.dataset, args.data_dir, image_shape(runner), runner.card.crop)
     test = sampled(dataset.test, args.limit)
-    pixels = np.concatenate([part.numpy() for part, _ in batches(test, 256)])
+    pixels = np.concatenate([batch[test.key].numpy() for batch in batches(test, 256)])
     name, features = embeddings.pooled_features(runner, pixels, args.layer)
     called = sole(runner(runner.card.preprocess(pixels)), "probabilities").argmax(axis=1)
     places = embeddings.project(features, args.projection, args.seed)

@@ -78,13 +78,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _dataset(args: argparse.Namespace) -> str:
     """CIFAR-10 where its files are, the embedded digits otherwise."""
-    from keras_resnet.data import cifar
+    from keras_resnet.data import SOURCES
 
     if args.dataset not in (None, "cifar10", "digits"):
         raise unknown_name("dataset", args.dataset, ("cifar10", "digits"))
     if args.dataset:
         return args.dataset
-    if args.full or args.data_dir or cifar.find("cifar10", None):
+    if args.full or args.data_dir or SOURCES["cifar10"].at_hand(None):
         return "cifar10"
     print("note: no CIFAR-10 was found; running on digits. With its files: --data-dir DIR", file=sys.stderr)
     return "digits"

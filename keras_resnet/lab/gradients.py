@@ -17,8 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resnet import files, pictures
-from keras_resnet.data import Dataset, load_dataset, sampled
-from keras_resnet.data.dataset import batches
+from keras_resnet.data import Dataset, batches, load_dataset, sampled
 from keras_resnet.lab.results import Chart, Findings, Table
 from keras_resnet.lab.setup import RUNS, Setup, train_one
 from keras_resnet.nets.specs import SPECS, ResNetSpec
@@ -141,7 +140,7 @@ class Watched(FromRecipe):
     def make(self, recipe: Recipe, dataset: Dataset, policy: str, devices) -> Nets:
         """Builds both models, and keeps images to look at; see `FromRecipe`."""
         split = sampled(dataset.train, _PROBE)
-        pixels = np.concatenate([part.numpy() for part, _ in batches(split, _PROBE)])
+        pixels = np.concatenate([batch[split.key].numpy() for batch in batches(split, _PROBE)])
         self._probe = np.asarray(PREPROCESS[recipe.preprocess](pixels)), split.labels
         return super().make(dataclasses.replace(recipe, freeze_bn=self._frozen), dataset, policy, devices)
 

@@ -6,8 +6,7 @@ import keras
 import numpy as np
 
 from keras_resnet import pictures
-from keras_resnet.data import load_dataset, sampled
-from keras_resnet.data.dataset import batches
+from keras_resnet.data import batches, load_dataset, sampled
 from keras_resnet.lab.degradation import DEPTHS, names
 from keras_resnet.lab.results import Chart, Findings, Table
 from keras_resnet.lab.setup import Setup, train_all
@@ -48,7 +47,7 @@ def run(setup: Setup) -> Findings:
     curves = train_all(setup, dict.fromkeys(rows))
     recipe = setup.recipe()
     split = sampled(load_dataset(recipe.dataset, setup.data_dir).train, _IMAGES)
-    pixels = np.concatenate([part.numpy() for part, _ in batches(split, 256)])
+    pixels = np.concatenate([batch[split.key].numpy() for batch in batches(split, 256)])
     found: dict[str, list[dict[str, float]]] = {name: [] for name in rows}
     for name in rows:
         for each in curves[name]:

@@ -4,8 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import keras
+
+from keras_resnet.nets.blocks import Primitives
+from keras_resnet.nets.options import Options
+from keras_resnet.nets.specs import CONVENTIONS
+
 # Makes a layer of a class's name (`ND` stands for the rank), a name and arguments: `Primitives.layer`.
 Layer = Callable[..., Callable]
+
+
+def layer_maker(rank: int, prefix: str = "") -> Layer:
+    """A maker of Keras layers for heads.
+
+    Args:
+        rank: number of spatial axes.
+        prefix: beginning of every layer's name.
+    """
+    # The convention decides on convolutions and norms only, of which heads of their own spell theirs.
+    return Primitives(CONVENTIONS["torch"], keras, Options(rank=rank, prefix=prefix)).layer
 
 
 def classifier(layer: Layer, x, classes: int, *, activation: str | None, dropout: float = 0.0):

@@ -1,8 +1,10 @@
-"""Input conventions: what a set of weights expects its pixels to look like."""
+"""Input conventions: what a set of weights expects its inputs to look like, for any rank."""
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import asdict, dataclass
+from types import ModuleType
 
 import numpy as np
 
@@ -14,9 +16,10 @@ class Preprocess:
     """`(pixel - mean) / std` per channel, after putting the channels into the order the weights know.
 
     Attributes:
-        mean: per channel, in pixel values 0..255 and in the order of `channels`; one number serves all channels.
-        std: likewise.
-        channels: `"rgb"` or `"bgr"`.
+        mean: mean of every channel, in the values of the signal (0..255 for images) and in the order of `channels`; one
+            number serves all channels.
+        std: standard deviation of every channel, in the same values and order.
+        channels: order of the first three channels, `"rgb"` or `"bgr"`.
 
     Example:
         >>> import numpy as np
@@ -42,7 +45,7 @@ class Preprocess:
         """Applies the convention.
 
         Args:
-            images: `(..., channels)`, RGB, values 0..255, NumPy array or tensor of any number type.
+            images: `(..., channels)`, any rank, NumPy array or tensor of any number type; images are RGB, 0..255.
 
         Returns:
             float32 of the same shape.
@@ -53,8 +56,7 @@ class Preprocess:
             images = take(images, [2, 1, 0, *range(3, images.shape[-1])], axis=-1)
         mean, std, shape = np.float32(self.mean), np.float32(self.std), images.shape
         if _is_tensorflow(images) and len(shape) > 2 and shape[-2] is not None and len(mean) == len(std) == shape[-1]:
-            # TensorFlow is six times slower at subtracting three values from every pixel than one row from every row.
-            return _by_rows(images, mean, std)
+            return _tensors().by_rows(images, mean, std)
         return (images - mean) / std
 
     def for_channels(self, channels: int) -> Preprocess:
@@ -95,13 +97,9 @@ def _is_tensorflow(images) -> bool:
     return type(images).__module__.partition(".")[0] == "tensorflow"
 
 
-def _by_rows(images, mean, std):
-    import tensorflow as tf
-
-    width, channels = images.shape[-2:]
-    rows = tf.reshape(images, tf.concat([tf.shape(images)[:-2], [width * channels]], 0))
-    rows = (rows - np.tile(mean, width)) / np.tile(std, width)
-    return tf.ensure_shape(tf.reshape(rows, tf.shape(images)), images.shape)
+def _tensors() -> ModuleType:
+    """What needs TensorFlow, which whoever has a tensor has imported."""
+    return importlib.import_module("keras_resnet.signals.tensors")
 
 
 def _operations(images):
@@ -109,9 +107,7 @@ def _operations(images):
     if isinstance(images, np.ndarray):
         return np.ndarray.astype, np.take
     if _is_tensorflow(images):
-        import tensorflow as tf
-
-        return tf.cast, tf.gather
+        return _tensors().cast, _tensors().take
     import keras
 
     return keras.ops.cast, keras.ops.take

@@ -14,8 +14,8 @@ def random_box(height: tf.Tensor, width: tf.Tensor, draws: tf.Tensor, area: tupl
     """A rectangle of random area, aspect and place (Szegedy et al. 2014, arXiv:1409.4842).
 
     Args:
-        height: of the image, int32.
-        width: likewise.
+        height: height of the image in pixels, int32 scalar.
+        width: width of the image in pixels, int32 scalar.
         draws: uniform in [0, 1), `(4,)`: area, aspect, row, column.
         area: smallest and largest share of the image's area.
 
@@ -39,8 +39,8 @@ def scale_box(height: tf.Tensor, width: tf.Tensor, draws: tf.Tensor, scales: tup
     long, of which a square of 224 is taken.
 
     Args:
-        height: of the image, int32.
-        width: likewise.
+        height: height of the image in pixels, int32 scalar.
+        width: width of the image in pixels, int32 scalar.
         draws: uniform in [0, 1), `(3,)` or more: scale, row, column.
         scales: shortest and longest shorter side, as multiples of the square's.
 

@@ -1,4 +1,4 @@
-"""Reading one image, the same way for training, evaluation and prediction."""
+"""The signal image: reading a picture, the same way for training, evaluation and prediction (`signals.interface`)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resnet.errors import InputError
+from keras_resnet.signals import geometry
 from keras_resnet.signals.crops import Box
+from keras_resnet.signals.table import SIGNALS
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
+SUFFIXES = SIGNALS["image"].suffixes
+DRAWS = 5  # of a random part: four for the rectangle, one for the mirror
 
 
 def decode(contents: tf.Tensor, channels: int) -> tf.Tensor:
@@ -21,10 +24,15 @@ def decode(contents: tf.Tensor, channels: int) -> tf.Tensor:
     return image
 
 
-def is_readable(contents: tf.Tensor, channels: int) -> bool:
-    """Whether `decode` can decode it."""
+def is_readable(contents: bytes, shape: tuple[int, int, int]) -> bool:
+    """Says whether `decode` can decode a file.
+
+    Args:
+        contents: bytes of the file.
+        shape: `(height, width, channels)` that the image gets.
+    """
     try:
-        decode(contents, channels)
+        decode(contents, shape[2])
     except tf.errors.OpError:
         return False
     return True
@@ -42,6 +50,11 @@ def resize(image: tf.Tensor, size: tuple[int, int], keep: float = 1.0) -> tf.Ten
     Returns:
         uint8 `(*size, channels)`; bilinear, with antialiasing when the image shrinks.
     """
+    return _resized(image, size, keep)[0]
+
+
+def _resized(image: tf.Tensor, size: tuple[int, int], keep: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """Does the work of `resize`; the matrix `(3, 3)` of the placement too."""
     shape = tf.shape(image)
     height, width = shape[0], shape[1]
     crop_height = tf.minimum(height, width * size[0] // size[1])
@@ -51,10 +64,8 @@ def resize(image: tf.Tensor, size: tuple[int, int], keep: float = 1.0) -> tf.Ten
     )
     # At least one pixel, however extreme the aspect.
     crop_height, crop_width = tf.maximum(crop_height, 1), tf.maximum(crop_width, 1)
-    image = tf.image.crop_to_bounding_box(
-        image, (height - crop_height) // 2, (width - crop_width) // 2, crop_height, crop_width
-    )
-    return scaled(image, size)
+    box = (height - crop_height) // 2, (width - crop_width) // 2, crop_height, crop_width
+    return scaled(tf.image.crop_to_bounding_box(image, *box), size), geometry.cut_out(*box, size)
 
 
 def scaled(image: tf.Tensor, size: tuple[int, int], antialias: bool = True) -> tf.Tensor:
@@ -63,57 +74,91 @@ def scaled(image: tf.Tensor, size: tuple[int, int], antialias: bool = True) -> t
     return tf.cast(tf.round(tf.clip_by_value(resized, 0, 255)), tf.uint8)
 
 
-def central(contents: tf.Tensor, size: tuple[int, int], channels: int = 3, keep: float = 1.0) -> tf.Tensor:
-    """Decodes a file and resizes its central part: uint8 `(*size, channels)`."""
-    image = resize(decode(contents, channels), size, keep)
-    image.set_shape((*size, channels))
-    return image
+def decoded(contents: tf.Tensor, shape: tuple[int, int, int], keep: float = 1.0) -> tuple[tf.Tensor, tf.Tensor]:
+    """Decodes files and resizes their central parts.
+
+    Args:
+        contents: bytes of files, `(n,)`.
+        shape: `(height, width, channels)` of an image.
+        keep: share of the central part's height and width that is used.
+
+    Returns:
+        uint8 `(n, *shape)`, and the matrices of their placement, float32 `(n, 3, 3)`.
+    """
+
+    def one(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image, matrix = _resized(decode(contents, shape[2]), shape[:2], keep)
+        return tf.ensure_shape(image, shape), matrix
+
+    return tf.map_fn(one, tf.convert_to_tensor(contents, tf.string), fn_output_signature=(tf.uint8, tf.float32))
 
 
-def random_part(contents: tf.Tensor, size: tuple[int, int], channels: int, draws: tf.Tensor, box: Box) -> tf.Tensor:
+def parts(contents: tf.Tensor, shape: tuple[int, int, int], draws: tf.Tensor, box: Box) -> tuple[tf.Tensor, tf.Tensor]:
+    """Decodes random rectangles of files, as `random_part` does.
+
+    Args:
+        contents: bytes of files, `(n,)`.
+        shape: `(height, width, channels)` of an image.
+        draws: uniform in [0, 1), `(n, 5)`.
+        box: chooses the rectangle; a function of `signals.crops`.
+
+    Returns:
+        uint8 `(n, *shape)`, and the matrices of their placement, float32 `(n, 3, 3)`.
+    """
+    return tf.map_fn(
+        lambda one: random_part(one[0], shape, one[1], box),
+        (contents, draws),
+        fn_output_signature=(tf.uint8, tf.float32),
+    )
+
+
+def random_part(
+    contents: tf.Tensor, shape: tuple[int, int, int], draws: tf.Tensor, box: Box
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Decodes a random rectangle of a file, of a JPEG no more than that, mirrors half of them, and resizes it.
 
     Args:
-        contents: of the file.
-        size: `(height, width)` of the result.
-        channels: 1 or 3.
+        contents: bytes of the file, scalar.
+        shape: `(height, width, channels)` of the result, with 1 or 3 channels.
         draws: uniform in [0, 1), `(5,)`: four for `box`, and whether to mirror.
-        box: chooses the rectangle; one of `data.crops`.
+        box: chooses the rectangle; a function of `signals.crops`.
 
     Returns:
-        uint8 `(*size, channels)`.
+        uint8 `shape`, and the matrix of the placement, float32 `(3, 3)`.
     """
+    size, channels = shape[:2], shape[2]
 
-    def jpeg() -> tf.Tensor:
-        shape = tf.io.extract_jpeg_shape(contents)
-        return tf.io.decode_and_crop_jpeg(contents, box(shape[0], shape[1], draws), channels=channels)
+    def jpeg() -> tuple[tf.Tensor, tf.Tensor]:
+        whole = tf.io.extract_jpeg_shape(contents)
+        part = box(whole[0], whole[1], draws)
+        return tf.io.decode_and_crop_jpeg(contents, part, channels=channels), part
 
-    def other() -> tf.Tensor:
+    def other() -> tuple[tf.Tensor, tf.Tensor]:
         image = decode(contents, channels)
-        shape = tf.shape(image)
-        row, column, height, width = tf.unstack(box(shape[0], shape[1], draws))
-        return image[row : row + height, column : column + width]
+        whole = tf.shape(image)
+        part = box(whole[0], whole[1], draws)
+        row, column, height, width = tf.unstack(part)
+        return image[row : row + height, column : column + width], part
 
-    image = tf.cond(tf.io.is_jpeg(contents), jpeg, other)
+    image, part = tf.cond(tf.io.is_jpeg(contents), jpeg, other)
     # Smoothing takes half of the time, and hardly shows below a reduction to a half; evaluation always smooths.
     is_large = tf.reduce_any(tf.shape(image)[:2] > 2 * tf.constant(size))
     image = tf.cond(is_large, lambda: scaled(image, size), lambda: scaled(image, size, antialias=False))
-    image = tf.cond(draws[4] < 0.5, lambda: tf.reverse(image, (1,)), lambda: image)  # tf.where takes 50 times as long
-    image.set_shape((*size, channels))
-    return image
+    mirrored = draws[4] < 0.5
+    image = tf.cond(mirrored, lambda: tf.reverse(image, (1,)), lambda: image)  # tf.where takes 50 times as long
+    return tf.ensure_shape(image, shape), geometry.cut_out(*tf.unstack(part), size, mirrored)
 
 
-def load(path: str | os.PathLike, size: tuple[int, int], channels: int = 3, keep: float = 1.0) -> np.ndarray:
+def load(path: str | os.PathLike, shape: tuple[int, int, int], keep: float = 1.0) -> np.ndarray:
     """Reads an image that a person named.
 
     Args:
-        path: of a PNG or JPEG file.
-        size: `(height, width)` of the result.
-        channels: 1 for grey, 3 for RGB.
-        keep: as in `resize`.
+        path: PNG or JPEG file.
+        shape: `(height, width, channels)` of the result, with 1 channel for grey, 3 for RGB.
+        keep: share of the central part's height and width that is used (`resize`).
 
     Returns:
-        uint8 `(*size, channels)`.
+        uint8 `shape`.
 
     Raises:
         InputError: no such file, or it cannot be decoded.
@@ -122,6 +167,36 @@ def load(path: str | os.PathLike, size: tuple[int, int], channels: int = 3, keep
     if not path.is_file():
         raise InputError(f"{path} is no file: expected a PNG or JPEG image")
     try:
-        return central(tf.io.read_file(str(path)), size, channels, keep).numpy()
+        return decoded([path.read_bytes()], shape, keep)[0][0].numpy()
     except tf.errors.InvalidArgumentError as error:
         raise InputError(f"{path} cannot be decoded as an image: expected a PNG or JPEG file") from error
+
+
+def noise(shape: tuple[int, int, int], count: int, rng: np.random.Generator) -> np.ndarray:
+    """Makes images whose pixels are independent of each other, for checks without data.
+
+    Args:
+        shape: `(height, width, channels)` of an image.
+        count: number of images.
+        rng: generator to draw from.
+
+    Returns:
+        uint8 `(count, *shape)`.
+    """
+    return rng.integers(0, 256, (count, *shape), np.uint8)
+
+
+def resized(examples: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
+    """Resizes images as an app hands them to a file of another size: bilinear, rounded to whole pixel values.
+
+    Args:
+        examples: uint8 `(n, H, W, C)`.
+        shape: `(height, width, ...)` of the result, None where any length goes.
+
+    Returns:
+        uint8 `(n, height, width, C)`; `examples` itself where the size is theirs.
+    """
+    size = tuple(shape[:2])
+    if None in size or examples.shape[1:3] == size:
+        return examples
+    return np.uint8(np.clip(np.round(tf.image.resize(examples, size).numpy()), 0, 255))

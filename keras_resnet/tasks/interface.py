@@ -7,7 +7,7 @@ mean. None of them sees a file, a device or a command.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -92,6 +92,23 @@ class Objectives:
     larger_is_better: bool = False
 
 
+@dataclass(frozen=True)
+class Table:
+    """A table for the terminal and for pages.
+
+    Attributes:
+        title: words above it.
+        columns: names of the columns; the first one names the rows.
+        rows: cells; None is shown as a dash.
+        detail: whether only people who ask for detail see it in a terminal.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[object, ...], ...]
+    detail: bool = False
+
+
 class Scores(Protocol):
     """Figures over a split."""
 
@@ -136,8 +153,37 @@ class Prediction(Protocol):
         """A table for the terminal: names of its columns, and its rows."""
 
 
+class Summary(Protocol):
+    """What a test split says about a model, beyond its scores.
+
+    Attributes:
+        scores: figures of all examples.
+    """
+
+    scores: Scores
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures as JSON types; those of `scores` at the top."""
+
+    def figures(self) -> dict[str, str]:
+        """The main figures by name, for one row of a table."""
+
+    def tables(self) -> Iterator[Table]:
+        """Tables beside the main figures."""
+
+    def notes(self) -> Iterator[str]:
+        """Sentences below the tables."""
+
+    def warnings(self) -> Iterator[str]:
+        """Sentences at the very end."""
+
+
 class TaskCode(Protocol):
-    """The functions of a task's module. `explain`, `compress`, ... ask for more, where `Task.supports` names them.
+    """The functions of a task's module.
+
+    `Task.supports` names what a module has beyond these: `merge(outputs, weights, average)` makes one answer of several
+    (`views`, `ensemble`); `scalar(outputs, question)` and `questions` say what is explained (`explain`). A module may
+    have `summary(outputs, truth, labels, fitted_on, logits)` and `sections(summary)`, for figures and pages of its own.
 
     Attributes:
         Settings: frozen dataclass: the section `head` of a recipe, with ranges (`training.ranges`).

@@ -5,7 +5,7 @@ from keras_resnet.lazy import attach
 _HOMES = {
     "RECIPES": "recipes",
     "Recipe": "recipes",
-    "Result": "session",
+    "Result": "result",
     "finetune_recipe": "transfer",
     "get_recipe": "recipes",
     "override": "recipes",

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from keras_resnet.errors import InputError
-from keras_resnet.training.strategy import Devices
+from keras_resnet.training.devices import Devices
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from keras_resnet import files
@@ -159,20 +160,30 @@ def read_metrics(path: Path) -> dict[str, list[float]]:
     return {key: [float(row[key]) for row in rows] for key in known}
 
 
+def metric_of(columns: Iterable[str]) -> str:
+    """Name of the metric beside the loss in metrics.csv, like `"accuracy"`; the loss where there is none.
+
+    Args:
+        columns: names of the columns.
+    """
+    others = [name for name in columns if name not in ("epoch", "loss", "learning_rate") and name[:4] != "val_"]
+    return next((name for name in ("accuracy", *others) if name in others), "loss")
+
+
 def draw_curves(run_dir: Path) -> None:
-    """Draws loss and accuracy over the epochs of metrics.csv into curves.png."""
+    """Draws loss and metric over the epochs of metrics.csv into curves.png."""
     from matplotlib.figure import Figure  # without pyplot: no display, no global state
 
     columns = read_metrics(run_dir / METRICS)
     if not columns:
         return
     figure = Figure(figsize=(9, 3.6), layout="constrained")
-    for axes, metric, title in zip(figure.subplots(1, 2), ("loss", "accuracy"), ("Loss", "Accuracy"), strict=True):
+    for axes, metric in zip(figure.subplots(1, 2), ("loss", metric_of(columns)), strict=True):
         epochs = [epoch + 1 for epoch in columns["epoch"]]
         axes.plot(epochs, columns[metric], label="training (augmented)", color="#1f77b4", marker=".")
         if f"val_{metric}" in columns:
             axes.plot(epochs, columns[f"val_{metric}"], label="validation", color="#d95f02", marker=".")
-        axes.set(title=title, xlabel="epoch", yscale="log" if metric == "loss" else "linear")
+        axes.set(title=metric.capitalize(), xlabel="epoch", yscale="log" if metric == "loss" else "linear")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.legend(loc="upper right" if metric == "loss" else "lower right")

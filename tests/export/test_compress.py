@@ -42,7 +42,7 @@ def source():
 def quantized(source, model):
     """The model in integer form, its ranges from a few batches and not from a training."""
     net = methods.forms(model, model, settings("qat")).model
-    images = np.asarray(source.card.preprocess(source.dataset.train.fetch(np.arange(256)).numpy()))
+    images = np.asarray(source.card.preprocess(source.dataset.train.fetch(np.arange(256))["image"]))
     norms = [layer for layer in net.layers if isinstance(layer, keras.layers.BatchNormalization)]
     for layer in norms:
         layer.trainable = False

@@ -36,6 +36,10 @@ class Scores:
         """The headline figure: top-1."""
         return self.top1
 
+    def figures(self) -> dict[str, str]:
+        """The figures by name, for one row of a table."""
+        return {"top-1": f"{self.top1:.2%}", "top-5": f"{self.top5:.2%}", "loss": f"{self.loss:.4f}"}
+
     def to_json(self) -> dict[str, float | int]:
         """The fields as JSON types."""
         return asdict(self)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from keras_resnet.errors import InputError, unknown_name
+from keras_resnet.tasks.classification.settings import OUTPUT
+from keras_resnet.tasks.interface import sole
 
 # "probabilities": their mean. "logits": softmax of the mean logits, which is the normalised geometric mean of the
 # probabilities, as a softmax forgets what is added to all its logits: so it works for files that end in a softmax.
@@ -51,6 +53,31 @@ def combine(
     return softmax(logits).astype(np.float32)
 
 
+def merge(
+    answers: Sequence[Mapping[str, np.ndarray]],
+    weights: Sequence[float] | None = None,
+    average: str = "probabilities",
+) -> dict[str, np.ndarray]:
+    """One answer of several, of views of an image or of several models; logits become probabilities first.
+
+    Args:
+        answers: outputs by name, each with `probabilities` `(N, classes)`.
+        weights: one weight per answer; by default all alike.
+        average: row of `AVERAGES`.
+
+    Returns:
+        `probabilities`, float32 `(N, classes)`.
+
+    Raises:
+        InputError: see `combine`; also answers of different numbers of classes.
+    """
+    found = [as_probabilities(sole(each, OUTPUT))[0] for each in answers]
+    widths = {each.shape[1] for each in found}
+    if len(widths) > 1:
+        raise InputError(f"the members have {' and '.join(map(str, sorted(widths)))} classes: expected the same")
+    return {OUTPUT: combine(found, weights, average)}
+
+
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities of logits `(N, classes)`."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -70,6 +97,19 @@ def as_probabilities(values: np.ndarray) -> tuple[np.ndarray, bool]:
     if values.min() >= 0 and values.max() <= 1.001 and sums.min() >= _LEAST_SUM and sums.max() <= 2 - _LEAST_SUM:
         return values, False
     return softmax(values.astype(np.float64)).astype(np.float32), True
+
+
+def check_weights(count: int, weights: Sequence[float] | None) -> None:
+    """Refuses weights of an ensemble before any work.
+
+    Args:
+        count: number of members.
+        weights: one weight per member; None for all alike.
+
+    Raises:
+        InputError: see `shares`.
+    """
+    shares(count, weights)
 
 
 def shares(count: int, weights: Sequence[float] | None) -> np.ndarray:

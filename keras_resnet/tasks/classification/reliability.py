@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from keras_resnet.evaluation.ensembles import softmax
+from keras_resnet.tasks.classification.ensembles import softmax
 
 BINS = 15  # as in Guo et al. 2017
 _TINY = 1e-12

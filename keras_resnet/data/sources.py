@@ -1,0 +1,196 @@
+"""The table of data sources: a source is a row here, and a module of its own where loading takes one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from keras_resnet.data import catalog, cifar, digits, folder, records
+from keras_resnet.data.dataset import Dataset
+from keras_resnet.errors import InputError, unknown_name
+
+IMAGENET = "imagenet"
+_FILES = "a folder of class folders (root/class_name/*.png|jpg, or these under train and val), or of TFRecord files"
+
+
+class Load(Protocol):
+    """Opens a data source."""
+
+    def __call__(self, name: str, data_dir: Path | None, shape: tuple[int, ...], keep: float) -> Dataset:
+        """Opens it.
+
+        Args:
+            name: what the user named: the row's name, or what the row matches.
+            data_dir: folder of the source's files; None where the user named none.
+            shape: shape that every example gets, where the source leaves that open.
+            keep: share of the central part's sides that is used, where examples are cut.
+
+        Raises:
+            InputError: files are missing or damaged.
+        """
+
+
+def _never(name: str) -> bool:
+    return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where examples come from.
+
+    Attributes:
+        name: name that the commands know it by; of a source that many names belong to, their form, like `"tfds:NAME"`.
+        summary: what the examples are, for people.
+        needs: what must be there before it can be loaded, for people; empty for nothing.
+        load: opens it.
+        at_hand: from a data folder, or None, to whether all that it needs is there, so that it can be a default.
+        matches: says whether a name that is no row's belongs to this source.
+        signal: row of `signals.table.SIGNALS`: what an example is.
+        truth: row of `data.truth.KINDS`: what is known of an example.
+    """
+
+    name: str
+    summary: str
+    needs: str = ""
+    load: Load
+    at_hand: Callable[[str | os.PathLike | None], bool]
+    matches: Callable[[str], bool] = _never
+    signal: str = "image"
+    truth: str = "label"
+
+
+def _from_files(name: str, data_dir: Path | None, shape: tuple[int, ...], keep: float) -> Dataset:
+    _check_channels(shape)
+    root = Path(name)
+    return (records if records.find(root) else folder).load(root, shape, keep)
+
+
+def _imagenet(name: str, data_dir: Path | None, shape: tuple[int, ...], keep: float) -> Dataset:
+    _check_channels(shape)
+    if data_dir is None:
+        raise InputError("imagenet needs --data-dir: the folder with train/ and val/, or with the TFRecord files")
+    return _from_files(str(data_dir), None, shape, keep).named(IMAGENET)
+
+
+def _catalog(name: str, data_dir: Path | None, shape: tuple[int, ...], keep: float) -> Dataset:
+    _check_channels(shape)
+    return catalog.load(name.removeprefix(catalog.PREFIX), data_dir, shape, keep)
+
+
+def _check_channels(shape: tuple[int, ...]) -> None:
+    if shape[-1] not in (1, 3):
+        raise InputError(f"images of a folder have 1 or 3 channels, the model takes {shape[-1]}")
+
+
+def _has_records(name: str) -> bool:
+    return bool(records.find(Path(name)))
+
+
+def _is_path(name: str) -> bool:
+    return Path(name).exists() or os.sep in name
+
+
+def _cifar(name: str, summary: str) -> Source:
+    return Source(
+        name=name,
+        summary=summary,
+        needs=f"{cifar.LAYOUTS[name].folder}, the official binary version, in --data-dir or in Keras' cache",
+        load=lambda name, data_dir, shape, keep: cifar.load(name, data_dir),
+        at_hand=lambda data_dir: cifar.find(name, data_dir) is not None,
+    )
+
+
+SOURCES: dict[str, Source] = {
+    row.name: row
+    for row in (
+        Source(
+            name="digits",
+            summary="1,797 scanned digits of 10 classes, which scikit-learn brings",
+            load=lambda name, data_dir, shape, keep: digits.load(),
+            at_hand=lambda data_dir: True,
+        ),
+        _cifar("cifar10", "60,000 photographs of 10 classes, 32x32"),
+        _cifar("cifar100", "60,000 photographs of 100 classes, 32x32"),
+        Source(
+            name=IMAGENET,
+            summary="1.3 million photographs of 1,000 classes",
+            needs=f"--data-dir: {_FILES}",
+            load=_imagenet,
+            at_hand=lambda data_dir: False,
+        ),
+        Source(
+            name="a folder of class folders",
+            summary="images of one's own",
+            needs="root/class_name/*.png or *.jpg, or the same under train, val and test",
+            load=_from_files,
+            at_hand=lambda data_dir: False,
+            matches=_is_path,
+        ),
+        Source(
+            name="a folder of TFRecord files",
+            summary="images of one's own, or what `prepare` wrote",
+            needs="files like train-00000-of-00016",
+            load=_from_files,
+            at_hand=lambda data_dir: False,
+            matches=_has_records,
+        ),
+        Source(
+            name=f"{catalog.PREFIX}NAME",
+            summary="a set for image classification of tensorflow-datasets",
+            needs="the package tensorflow-datasets, which downloads the set the first time",
+            load=_catalog,
+            at_hand=lambda data_dir: False,
+            matches=lambda name: name.startswith(catalog.PREFIX),
+        ),
+    )
+}
+
+
+def find_source(name: str) -> Source:
+    """Returns the row that a name belongs to: its own, or the last one that matches it, as later rows know more.
+
+    Raises:
+        InputError: no source has that name, and there is no such folder.
+    """
+    if name in SOURCES:
+        return SOURCES[name]
+    for row in reversed(SOURCES.values()):
+        if row.matches(name):
+            return row
+    named = [row.name for row in SOURCES.values() if row.matches is _never]
+    raise unknown_name("dataset", name, named, "(or name a folder, or tfds:NAME)")
+
+
+def load_dataset(
+    name: str | os.PathLike,
+    data_dir: str | os.PathLike | None = None,
+    image_shape: tuple[int, ...] = (224, 224, 3),
+    keep: float = 1.0,
+) -> Dataset:
+    """Loads a data source.
+
+    Args:
+        name: `"digits"`, `"cifar10"`, `"cifar100"`; `"imagenet"` for class folders or TFRecord files in `data_dir`;
+            `"tfds:NAME"` for a set of tensorflow-datasets; or a folder: `root/class_name/*.png|jpg`, the same under
+            `train` and `val`, or TFRecord files (`data.records`).
+        data_dir: folder with the files of a named source; by default Keras' cache or that of tensorflow-datasets.
+        image_shape: `(height, width, channels)` of the images read from a folder; digits and CIFAR have their own.
+        keep: share of the central part's height and width of a folder's images: 0.875 for the usual ImageNet crop.
+
+    Returns:
+        The three splits, with uint8 images.
+
+    Raises:
+        InputError: no such source or folder, or its files are damaged.
+
+    Example:
+        >>> import keras_resnet
+        >>> digits = keras_resnet.load_dataset("digits")
+        >>> len(digits.test)
+        360
+    """
+    name = str(name)
+    return find_source(name).load(name, None if data_dir is None else Path(data_dir), tuple(image_shape), keep)
