@@ -270,7 +270,9 @@ def of_model(model, raw: bool = True, planned: bool = True, bits: int = 8) -> Fi
     """
     import keras
 
-    layers = keras.layers
+    from keras_resnet.nets.fusion import Fusion
+
+    layers, fusion = keras.layers, Fusion(model, "tflite")
     alias: dict[int, int] = {}  # of a tensor that no operator makes: the one it is
     lives: dict[int, list[int]] = {}
     sizes: dict[int, int] = {}
@@ -297,7 +299,7 @@ def of_model(model, raw: bool = True, planned: bool = True, bits: int = 8) -> Fi
                 nodes, tensors, channels, weights = 1, 3, 3, 9
             continue
         inputs = _inputs(layer)
-        if _vanishes(layer, layers):
+        if fusion.joins(layer):
             alias[id(layer.output)] = id(inputs[0])
             continue
         operators = 2 if isinstance(layer, layers.BatchNormalization) else 1  # unfolded: MUL and ADD
@@ -343,24 +345,6 @@ def _in_order(model) -> list:
         if not isinstance(layer, keras.Model):
             waiting += [(tensor._keras_history.operation, False) for tensor in reversed(_inputs(layer))]
     return list(found)
-
-
-def _vanishes(layer, layers) -> bool:
-    """Whether a layer becomes a part of the operator before it."""
-    if isinstance(layer, layers.Dropout | layers.Flatten):
-        return True
-    source = layer.input
-    if isinstance(source, list | tuple):
-        return False
-    maker = source._keras_history.operation
-    if len(maker._outbound_nodes) > 1:
-        return False
-    if isinstance(layer, layers.BatchNormalization):
-        linear = isinstance(maker, layers.Conv2D | layers.Dense | layers.DepthwiseConv2D)
-        return linear and maker.activation.__name__ == "linear"
-    relu = isinstance(layer, layers.ReLU) or getattr(getattr(layer, "activation", None), "__name__", "") == "relu"
-    fusing = layers.Conv2D | layers.Dense | layers.Add | layers.BatchNormalization
-    return relu and isinstance(layer, layers.ReLU | layers.Activation) and isinstance(maker, fusing)
 
 
 def fitting(flash: int, ram: int, image_shape: tuple[int, int, int], classes: int) -> Iterator[tuple[str, Fit]]:

@@ -24,6 +24,7 @@ from keras_resnet.nets.compressed import (
     RoundedKernel,
     kernels,
 )
+from keras_resnet.nets.fusion import consumers, unfolded_norms
 from keras_resnet.nets.graph import multiply_adds, without_values
 from keras_resnet.training import RECIPES, strategy
 
@@ -174,7 +175,7 @@ def test_pre_activation_norms_become_depthwise_convolutions():
     net = rewriting.compressed(model, lambda layer: [], bits=8)
     loose = [layer.name for layer in net.layers if isinstance(layer, ChannelwiseNormalization)]
     assert len(loose) == 10
-    assert set(loose) == rewriting.loose_norms(model)
+    assert set(loose) == set(unfolded_norms(model, "keras"))
     norm, plain = net.get_layer(loose[3]), model.get_layer(loose[3])
     x = pixels(2, 8)[..., :1] * np.ones(norm.gamma.shape, "float32")
     np.testing.assert_allclose(norm(x), plain(x), atol=1e-5)
@@ -388,7 +389,7 @@ def test_reconstruction_is_least_squares(mini_spec):
 
     def error(net):
         """Of the span's normalised output."""
-        norm = rewriting.consumers(net)[span.last][0].name
+        norm = consumers(net)[span.last][0].name
         out = [keras.Model(x.input, x.get_layer(norm).output)(images) for x in (net, model)]
         return float(np.square(np.asarray(out[0]) - np.asarray(out[1])).mean())
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from export.formats.table import CAM, INPUT, OUTPUT, Artifact
 from keras_resnet.errors import InputError
-from keras_resnet.nets.compressed import ChannelwiseNormalization, FakeQuantize
 from keras_resnet.nets.graph import BLOCK_OUT, deep_graphs
 from keras_resnet.signals.conventions import Preprocess
 
@@ -114,57 +113,6 @@ def ensemble(models: Sequence[keras.Model]) -> keras.Model:
         image = keras.Input(models[0].input_shape[1:], name=INPUT)
         members = [keras.Model(m.input, m.output, name=f"member_{i}")(image) for i, m in enumerate(models)]
         return keras.Model(image, keras.layers.Average(name="mean")(members))
-
-
-def unfoldable(model: keras.Model) -> list[str]:
-    """Batch normalisations that no converter can fold exactly: what they normalise comes from no linear layer.
-
-    In pre-activation nets these follow an addition or a pooling.
-
-    Args:
-        model: functional; nested models are looked into.
-
-    Returns:
-        Their names.
-    """
-    found = []
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            found += unfoldable(layer)
-        if not isinstance(layer, keras.layers.BatchNormalization) or isinstance(layer, ChannelwiseNormalization):
-            continue
-        source = layer.input._keras_history.operation
-        linear = isinstance(source, keras.layers.Conv2D | keras.layers.DepthwiseConv2D | keras.layers.Dense)
-        single = linear and len(source._outbound_nodes) == 1
-        if not single or source.activation is not keras.activations.linear:
-            found.append(layer.name)
-    return found
-
-
-def scales_otherwise(model: keras.Model) -> bool:
-    """Whether other layers than batch normalisation multiply by constants per channel, as group normalisation does.
-
-    Then the multiplications in a file do not count unfolded norms.
-
-    Args:
-        model: functional; nested models are looked into.
-    """
-    known = (
-        keras.layers.BatchNormalization,
-        keras.layers.Conv1D,
-        keras.layers.Conv2D,
-        keras.layers.Conv3D,
-        keras.layers.DepthwiseConv2D,
-        keras.layers.Dense,
-        FakeQuantize,
-    )
-
-    def scales(layer: keras.layers.Layer) -> bool:
-        if isinstance(layer, keras.Model):
-            return scales_otherwise(layer)
-        return isinstance(layer, keras.layers.Normalization) or bool(layer.weights and not isinstance(layer, known))
-
-    return any(map(scales, model.layers))
 
 
 # Layers of classifiers that converters know; a model of these alone is not traced.

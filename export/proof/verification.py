@@ -17,6 +17,7 @@ from export.proof import golden
 from export.proof.gates import Comparison, Gate, check, compare, identity_gates, interface_errors, latency_ms
 from export.proof.report import Row
 from keras_resnet.card import ModelCard
+from keras_resnet.nets import fusion
 from keras_resnet.runtime.interface import Runner
 from keras_resnet.runtime.keras import KerasRunner
 from keras_resnet.runtime.opening import open_runner
@@ -81,11 +82,11 @@ class Proof:
         form = format_of(file)
         runner = open_runner(file, engine=self.engine)
         contents = form.module.describe(file)
-        if graph.scales_otherwise(self.source.model):
+        if fusion.scales_otherwise(self.source.model):
             contents = dataclasses.replace(contents, unfolded=None)
         wanted = made or _inferred(runner, contents, file, self.source.image_shape)
         comparison = self.compare(runner, wanted)
-        unfoldable = graph.unfoldable(self.source.model) if contents.unfolded is not None else []
+        unfoldable = fusion.unfolded_norms(self.source.model, form.name) if contents.unfolded is not None else []
         gates = check(comparison, contents, self.limits, unfoldable)
         identity = identity_gates(runner.card, self.source.card, form.module.fingerprint(file))
         gates = [*identity, *_golden_gate(name, runner, self, comparison, made), *gates]

@@ -21,6 +21,7 @@ from keras_resnet.compression import folding, methods, rewriting
 from keras_resnet.compression.settings import Settings
 from keras_resnet.errors import GateError, InputError
 from keras_resnet.nets.compressed import FakeQuantize
+from keras_resnet.nets.fusion import unfolded_norms
 from keras_resnet.nets.specs import SPECS
 from keras_resnet.saving import save_model
 from keras_resnet.training import run
@@ -79,10 +80,11 @@ def refuse(source: Source, settings: Settings, recipe: Recipe, devices: Devices)
             f"recipe {recipe.name}: engine tfmot does not know {', '.join(other)}; leave them as in recipe "
             f"{plain.name}, or use --engine native"
         )
-    loose = sorted(rewriting.loose_norms(source.model))
-    if settings.method == "qat" and loose:
+    unfolded = sorted(unfolded_norms(source.model, "keras"))
+    if settings.method == "qat" and unfolded:
+        names = ", ".join(unfolded)
         raise InputError(
-            f"layers that tensorflow-model-optimization cannot quantize: {', '.join(loose)} (batch normalisation that "
+            f"layers that tensorflow-model-optimization cannot quantize: {names} (batch normalisation that "
             "no convolution precedes, as in pre-activation nets); use --engine native"
         )
     _spec(source)

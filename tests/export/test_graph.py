@@ -16,6 +16,7 @@ from export.model import graph
 from export.model.source import resized
 from export.targets.making import make_bundle
 from keras_resnet import InputError, ModelCard, build, open_runner, save_model
+from keras_resnet.nets.fusion import scales_otherwise, unfolded_norms
 from keras_resnet.runtime.keras import KerasRunner
 from keras_resnet.signals.conventions import PREPROCESS, Preprocess
 from keras_resnet.tasks import sole
@@ -88,13 +89,13 @@ def test_nets_without_such_outputs_are_refused(model):
 
 
 def test_norms_that_cannot_be_folded_are_those_behind_additions(model):
-    assert graph.unfoldable(model) == []
-    found = graph.unfoldable(build("resnetv2_20_cifar"))
+    assert unfolded_norms(model, "tflite") == []
+    found = unfolded_norms(build("resnetv2_20_cifar"), "tflite")
     # The first norm of nine blocks and the last one; the stem's convolution has two readers, or none of its own norm.
     assert len(found) == 10
     assert not any(name.endswith("_2_bn") for name in found)
-    assert not graph.scales_otherwise(model)
-    assert graph.scales_otherwise(build("resnet8", norm="group"))
+    assert not scales_otherwise(model)
+    assert scales_otherwise(build("resnet8", norm="group"))
 
 
 @pytest.mark.proof
