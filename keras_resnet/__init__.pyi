@@ -24,8 +24,8 @@ from .saving import load_model as load_model
 from .saving import save_model as save_model
 from .signals.conventions import PREPROCESS as PREPROCESS
 from .signals.conventions import Preprocess as Preprocess
-from .signals.conventions import decode_predictions as decode_predictions
 from .signals.conventions import preprocess_input as preprocess_input
+from .tasks.classification.imagenet import decode_predictions as decode_predictions
 from .training import RECIPES as RECIPES
 from .training import Recipe as Recipe
 from .training import train as train

@@ -201,8 +201,17 @@ def _embeddings(args: argparse.Namespace, runner, command: str) -> None:
     called = get_task(runner.card.task).capable.called(runner(runner.card.preprocess(pixels)))
     places = embeddings.project(features, args.projection, args.seed)
     title = f"{Path(args.model).name}: {name} of {len(pixels):,} test images of {dataset.name}, {args.projection}"
+    labels = test.truth["label"]
     embeddings.write_html(
-        args.output, title, command, places, features, test.labels, called, dataset.classes, overwrite=args.overwrite
+        args.output,
+        title,
+        command,
+        places,
+        features,
+        labels,
+        called,
+        dataset.classes,
+        overwrite=args.overwrite,
     )
-    agree = embeddings.neighbours_agree(features, test.labels)
+    agree = embeddings.neighbours_agree(features, labels)
     console.print_table(title, ("dimensions", "neighbours of the same class"), [(features.shape[1], f"{agree:.1%}")])
