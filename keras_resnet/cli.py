@@ -269,13 +269,13 @@ def _predict(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> int:
-    from keras_resnet.training import report
+    from keras_resnet.training import comparison
 
-    runs = report.read(args.runs)
+    runs = comparison.read(args.runs)
     rows = [run.cells() for run in runs]
-    report.write_html(runs, args.output, overwrite=args.overwrite)
-    console.write_json(args.json, [dict(zip(report.COLUMNS, row, strict=True)) for row in rows])
-    console.print_table("Runs", report.COLUMNS, [["–" if cell is None else cell for cell in row] for row in rows])
+    comparison.write_html(runs, args.output, overwrite=args.overwrite)
+    console.write_json(args.json, [dict(zip(comparison.COLUMNS, row, strict=True)) for row in rows])
+    console.print_table("Runs", comparison.COLUMNS, [["–" if cell is None else cell for cell in row] for row in rows])
     print(f"curves and settings: {args.output}")
     return console.OK
 

@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
 
         refuse_existing(args.report, args.overwrite)
     console.import_tensorflow("jax")
-    from keras_resnet.evaluation import assessment, report
+    from keras_resnet.evaluation import assessment, pages
     from keras_resnet.evaluation.corruptions import CORRUPTIONS
     from keras_resnet.evaluation.views import Views
 
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
     assessment.show(found, title, per_class=args.per_class)
     if args.report:
         command = " ".join(["python -m keras_resnet", *sys.argv[1:]])
-        report.write_html(found, title, command, args.report, overwrite=args.overwrite)
+        pages.write_html(found, title, command, args.report, overwrite=args.overwrite)
         print(f"charts, classes and confusions: {args.report}")
     return console.OK
 

@@ -20,9 +20,9 @@ from keras_resnet.errors import InputError
 from keras_resnet.signals.conventions import Preprocess
 from keras_resnet.signals.table import get_signal
 from keras_resnet.tasks import get_task
+from keras_resnet.training.distillation import distilled
 from keras_resnet.training.nets import FromRecipe, Nets
 from keras_resnet.training.recipes import Recipe
-from keras_resnet.training.teaching import taught
 
 if TYPE_CHECKING:
     from keras_resnet.training.checkpoints import Checkpoint
@@ -149,7 +149,7 @@ def training_pipeline(
 
     first = (start.epoch, start.step) if start else (0, 0)
     if recipe.distillation:
-        pipeline = taught(batches_from, nets.teacher, recipe, steps=inputs.steps, start=first, kept=nets.answers)
+        pipeline = distilled(batches_from, nets.teacher, recipe, steps=inputs.steps, start=first, kept=nets.answers)
     else:
         pipeline = batches_from(*first)
     return clock.timed(pipeline.prefetch(tf.data.AUTOTUNE))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -275,15 +275,3 @@ def _parse(key: str, old: object, text: str) -> object:
     except (ValueError, KeyError):
         names = {bool: "true or false", tuple: "numbers with commas between", int: "a whole number", float: "a number"}
         raise InputError(f"--set {key}={text}: expected {names[kind]}, like {old}") from None
-
-
-def differing(recipes: Iterable[Recipe]) -> Iterator[str]:
-    """Names of the settings that are not the same in all recipes.
-
-    Args:
-        recipes: two or more, of one task.
-    """
-    found = [{"task": each.task, "model": each.model, **each.settings()} for each in recipes]
-    for key in found[0]:
-        if any(each.get(key) != found[0][key] for each in found):
-            yield key
