@@ -78,7 +78,9 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["keras_resnet", "keras_resnet.*", "export", "export.*"]),
     package_data={
+        "keras_resnet": ["templates/*.html"],
         "keras_resnet.weights": ["files/*.safetensors"],
+        "export": ["templates/*.html"],
         "export.targets": ["steps/*.md", "tflm_files/*"],
     },
     cmdclass={"build_py": BuildWithExamples},

@@ -21,7 +21,8 @@ from tiers import in_proof
 
 from export import TARGETS
 from export.commands import many_files, options
-from export.formats.table import LABELS, OUTSIDE
+from export.formats.artifacts import LABELS
+from export.formats.table import OUTSIDE
 from export.proof.gates import Gate
 from export.proof.report import Report, Row
 from export.targets import assets, description, making, tflm, web
