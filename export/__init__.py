@@ -1,24 +1,11 @@
 """Files for phones, microcontrollers and servers from Keras image models, each proven to compute the same thing."""
 
+import lazy_loader
+
 from keras_resnet import moved
-from keras_resnet.lazy import attach
 
 # `verify` is a command; its function for files is `export.making.pipeline.verify`.
-_HOMES = {
-    "FORMATS": "formats.table",
-    "TARGETS": "targets.table",
-    "Report": "proof.report",
-    "Source": "model.source",
-    "all_artifacts": "formats.artifacts",
-    "artifact": "formats.artifacts",
-    "auto_float": "making.autofloat",
-    "export": "making.pipeline",
-    "layer_errors": "proof.layer_errors",
-    "load_source": "model.source",
-    "make_bundle": "targets.making",
-}
-__all__ = sorted(_HOMES)
-__getattr__, __dir__ = attach(__name__, _HOMES)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 moved.register(
     {
         "export.autofloat": "export.making.autofloat",

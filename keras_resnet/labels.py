@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from keras_resnet.errors import InputError
 
@@ -29,7 +30,7 @@ def read_labels(path: str | os.PathLike, classes: int) -> tuple[str, ...]:
 
     Args:
         path: a text file with a name per line, a JSON list of names, or Keras' `imagenet_class_index.json`.
-        classes: of the model.
+        classes: number of classes of the model.
 
     Returns:
         The names in the order of the model's outputs.
@@ -39,6 +40,7 @@ def read_labels(path: str | os.PathLike, classes: int) -> tuple[str, ...]:
 
     Example:
         >>> from pathlib import Path
+    from typing import Any
         >>> from keras_resnet.labels import read_labels
         >>> _ = Path("names.txt").write_text("cat\ndog\n")
         >>> read_labels("names.txt", 2)
@@ -49,12 +51,12 @@ def read_labels(path: str | os.PathLike, classes: int) -> tuple[str, ...]:
         if path.stat().st_size > _MOST_BYTES:
             raise ValueError(f"it has {path.stat().st_size:,} bytes")
         text = path.read_text(encoding="utf-8-sig")
-        names = _names_in_json(json.loads(text)) if path.suffix == ".json" else text.strip().splitlines()
+        lines = _names_in_json(json.loads(text)) if path.suffix == ".json" else text.strip().splitlines()
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise InputError(
             f"{path}: expected a name per line, or JSON like Keras' imagenet_class_index.json ({error})"
         ) from error
-    names = tuple(str(name).strip() for name in names)
+    names = tuple(str(name).strip() for name in lines)
     if len(names) != classes or not all(names):
         raise InputError(
             f"{path}: expected {classes} names, one for every class, received {len([n for n in names if n])}"
@@ -62,8 +64,8 @@ def read_labels(path: str | os.PathLike, classes: int) -> tuple[str, ...]:
     return names
 
 
-def _names_in_json(value: object) -> list[str]:
-    """Of a list, or of `{"0": ["n01440764", "tench"], ...}`."""
+def _names_in_json(value: Any) -> list[str]:
+    """Names from a list, or from `{"0": ["n01440764", "tench"], ...}`."""
     if isinstance(value, list):
         return value
     return [value[str(index)][1] for index in range(len(value))]

@@ -1,5 +1,6 @@
 """What holds for the package as a whole: public names, layers, commands without TensorFlow, the README."""
 
+import ast
 import importlib.util
 import os
 import subprocess
@@ -25,7 +26,7 @@ def test_public_names_exist_are_sorted_and_documented(package):
 
 
 def test_unknown_names_are_attribute_errors():
-    with pytest.raises(AttributeError, match="no attribute 'ResNet9'"):
+    with pytest.raises(AttributeError, match="attribute ResNet9"):
         keras_resnet.ResNet9  # noqa: B018
 
 
@@ -108,3 +109,12 @@ def test_modules_have_their_old_names_for_one_release():
         "keras_resnet.specs is now keras_resnet.nets.specs: the old name goes with the next release",
         "True True keras_resnet.nets.specs",
     ], child.stderr
+
+
+def test_editors_see_the_public_names_that_programs_get():
+    """The stub is the only list: a name in it has a home, and the package gives no other names."""
+    for package in (keras_resnet, export):
+        stub = ast.parse(Path(package.__file__).with_suffix(".pyi").read_text())
+        names = [alias.asname for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+        assert sorted(names) == package.__all__
+        assert (Path(package.__file__).parent / "py.typed").exists()

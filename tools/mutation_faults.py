@@ -24,9 +24,12 @@ AREAS: dict[str, tuple[str, ...]] = {
     ),
     "pipeline": (
         "keras_resnet.data.dataset",
+        "keras_resnet.data.pipeline",
+        "keras_resnet.data.truth",
         "keras_resnet.data.augment",
         "keras_resnet.data.mixing",
         "keras_resnet.signals.crops",
+        "keras_resnet.signals.geometry",
         "keras_resnet.signals.image",
         "keras_resnet.data.records",
     ),

@@ -9,7 +9,7 @@ from pathlib import Path
 from export.commands.options import add_gate, add_source, open_source, positive
 from keras_resnet import console
 from keras_resnet.cli import add_devices, devices_of
-from keras_resnet.compression.settings import METHODS, PRESERVED, Settings, settings
+from keras_resnet.compression.settings import COMPRESSIONS, PRESERVED, Settings, settings
 from keras_resnet.errors import InputError
 from keras_resnet.training.recipes import get_recipe, override
 
@@ -81,8 +81,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _settings(args: argparse.Namespace) -> Settings:
-    if args.method not in METHODS:
-        raise InputError(f"--method {args.method}: expected {', '.join(METHODS)}")
+    if args.method not in COMPRESSIONS:
+        raise InputError(f"--method {args.method}: expected {', '.join(COMPRESSIONS)}")
     return settings(
         args.method,
         weight_bits=args.weight_bits,

@@ -35,9 +35,9 @@ from keras_resnet.nets.specs import get_spec
 from keras_resnet.saving import load_model
 from keras_resnet.signals.conventions import PREPROCESS
 from keras_resnet.training.checkpoints import diverged
+from keras_resnet.training.distillation import distilled
 from keras_resnet.training.optimization import UNDECAYED, make_schedule
 from keras_resnet.training.recipe import Recipe, loads
-from keras_resnet.training.teaching import taught
 
 
 def build_twin(job: dict) -> tf_keras.Model:
@@ -293,7 +293,7 @@ def main(place: Path) -> None:
     if recipe.distillation:
         teacher, _ = load_model(place / TEACHER)
         kept = Path(job["answers"]) if job["answers"] else None
-        pipeline = taught(batches_from, teacher, recipe, steps=steps, start=(checkpoints.epoch, 0), kept=kept)
+        pipeline = distilled(batches_from, teacher, recipe, steps=steps, start=(checkpoints.epoch, 0), kept=kept)
     model.fit(
         pipeline.prefetch(tf.data.AUTOTUNE),
         initial_epoch=checkpoints.epoch,

@@ -146,4 +146,4 @@ def _examples(recipe: Recipe, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]
     split = dataset.train
     chosen = np.linspace(0, len(split) - 1, min(_EXAMPLES, len(split)), dtype=np.int64)
     pixels = np.concatenate([split.fetch(part)[split.key] for part in np.array_split(chosen, 40)])
-    return np.asarray(PREPROCESS[recipe.preprocess](pixels)), split.labels[chosen]
+    return np.asarray(PREPROCESS[recipe.preprocess](pixels)), split.truth["label"][chosen]

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 from keras_resnet.errors import InputError, unknown_name
 
-METHODS = ("qat", "prune", "cluster")
+COMPRESSIONS = ("qat", "prune", "cluster")
 PRESERVED = ("sparsity", "clusters")
 WEIGHT_BITS = (4, 8)
 
@@ -66,7 +66,7 @@ class Settings:
     """A compression.
 
     Attributes:
-        method: of `METHODS`: quantization-aware training, pruning or clustering.
+        method: of `COMPRESSIONS`: quantization-aware training, pruning or clustering.
         weight_bits: of quantization-aware training: 8 for integer weights and activations, 4 for weights alone.
         sparsity: of pruning by single weights.
         channels: of pruning by whole channels: share of the multiply-adds that stays; 0 for none.
@@ -118,7 +118,7 @@ def settings(
     """Checks what was asked for, and completes it.
 
     Args:
-        method: of `METHODS`.
+        method: of `COMPRESSIONS`.
         weight_bits: for `"qat"`: 8 (the default) or 4.
         sparsity: for `"prune"`: a share like 0.5 (the default), or a pattern like `"2:4"`.
         channels: for `"prune"`: the share of the multiply-adds that stays when whole channels go.
@@ -133,8 +133,8 @@ def settings(
         >>> settings("prune", sparsity="2:4").name
         'prune-2of4'
     """
-    if method not in METHODS:
-        raise unknown_name("method", method, METHODS)
+    if method not in COMPRESSIONS:
+        raise unknown_name("method", method, COMPRESSIONS)
     given = {
         "weight_bits": ("qat", weight_bits),
         "sparsity": ("prune", sparsity),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,16 +15,18 @@ from keras_resnet.signals.table import get_signal
 
 
 class Split(Protocol):
-    """Examples with their truth, in a fixed order.
+    """Examples with their truth, in a fixed order."""
 
-    Attributes:
-        key: name of the examples in what `fetch` gives: the signal's, `"image"` for images.
-        truth: arrays `(N, ...)` by kind of truth (`data.truth.KINDS`), those that are known without decoding:
-            `{"label": int64 (N,)}`; empty for masks in files.
-    """
+    @property
+    def key(self) -> str:
+        """Name of the examples in what `fetch` gives: the signal's, `"image"` for images."""
 
-    key: str
-    truth: Mapping[str, np.ndarray]
+    @property
+    def truth(self) -> Mapping[str, np.ndarray]:
+        """Arrays `(N, ...)` by kind of truth (`data.truth.KINDS`), those that are known without decoding.
+
+        `{"label": int64 (N,)}` for classes; empty for masks in files.
+        """
 
     def __len__(self) -> int:
         """Number of examples."""
@@ -35,7 +37,7 @@ class Split(Protocol):
     def take(self, indices: np.ndarray) -> Split:
         """A split of the examples at these positions."""
 
-    def joined(self, other: Split) -> Split:
+    def joined(self, other: Any) -> Split:
         """A split of these examples, then those of another split of the same kind."""
 
 
@@ -116,7 +118,7 @@ class Contents(Protocol):
     def take(self, indices: np.ndarray) -> Contents:
         """Contents at these positions."""
 
-    def joined(self, other: Contents) -> Contents:
+    def joined(self, other: Any) -> Contents:
         """These contents, then those of another one of the same kind."""
 
 

@@ -122,16 +122,15 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Endless shuffled batches; an epoch is a function of `(seed, epoch)`, an example's augmentation of its index too.
 
-    So a run is repeatable, and a run that starts at a later epoch sees the examples that the first would have seen.
+    So a run is repeatable, and one that starts at a later epoch sees the examples that the first would have seen.
 
     Args:
         split: split to read.
-        batch_size: examples of a batch; those left over at the end of an epoch are dropped, and the next epoch's order
-            is another.
+        batch_size: examples of a batch; what is left over at the end of an epoch is dropped.
         seed: seed of order and augmentation.
         augment: row of `data.augment.AUGMENTATIONS`; random parts are cut out of the examples of an `EncodedSplit`.
-        repeats: so many copies of an example follow each other, each augmented in its own way, and an epoch has so many
-            times fewer examples (Hoffer et al. 2019, arXiv:1901.09335).
+        repeats: copies of an example that follow each other, each augmented in its own way; an epoch has so many times
+            fewer examples (Hoffer et al. 2019, arXiv:1901.09335).
         mix: called with a batch's examples, its targets and a seed `(2,)` of its own, after `augment`; needs `encode`.
         encode: from a batch's truth by kind, moved as its examples were, to targets: a tensor, or a dict of them.
         first_epoch: epoch to start at, from 0.
@@ -143,16 +142,11 @@ def training_batches(
         With `encode` pairs of examples, `(batch_size, ...)` in the split's dtype (float32 after `mix`), and targets;
         without it dicts of examples and truth, as in `batches`.
     """
+    if mix and encode is None:
+        raise ValueError("mix mixes targets: pass encode too")
 
     def examples(indices: tf.Tensor, draws: tf.Tensor, batch_seed: tf.Tensor) -> object:
-        own, crops = draws[:, : augment.draws], draws[:, augment.draws :]
-        pixels, truth, placement = (
-            _parts(split, indices, crops, augment.box) if augment.box else fetched(split, indices)
-        )
-        if augment.batch:
-            pixels, step = augment.batch(pixels, own)
-            placement = in_a_row(placement, step)
-        truth = moved(truth, placement)
+        pixels, truth = _augmented(split, indices, augment, draws)
         if encode is None:
             return {split.key: pixels, **truth}
         targets = encode(truth)
@@ -163,6 +157,19 @@ def training_batches(
         return _epoch(split, batch_size, tf.stack([tf.constant(seed, tf.int64), epoch]), augment, repeats, first, piece)
 
     return ahead(tf.data.Dataset.counter(first_epoch).flat_map(of_epoch), examples)
+
+
+def _augmented(
+    split: Split, indices: tf.Tensor, augment: Augmentation, draws: tf.Tensor
+) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """Examples after the augmentation, and their truth, which is moved once, however many moves there were."""
+    own, crops = draws[:, : augment.draws], draws[:, augment.draws :]
+    found = _parts(split, indices, crops, augment.box) if augment.box else fetched(split, indices)
+    pixels, truth, placement = found
+    if augment.batch:
+        pixels, step = augment.batch(pixels, own)
+        placement = in_a_row(placement, step)
+    return pixels, moved(truth, placement)
 
 
 def _epoch(

@@ -74,12 +74,7 @@ def prepare(dataset: Dataset, folder: str | os.PathLike, *, shards: int = 0, sho
         ('0', '1')
     """
     folder = Path(folder)
-    if (dataset.signal, dataset.truth) != ("image", "label"):
-        raise InputError(f"{dataset.name} has {dataset.signal} and {dataset.truth}: prepare writes image and label")
-    if folder.exists():
-        raise InputError(f"{folder} exists: choose a new folder")
-    if shards < 0 or shorter_side < 0:
-        raise InputError(f"shards={shards}, shorter_side={shorter_side}: expected at least 0")
+    _check(dataset, folder, shards, shorter_side)
     partial = folder.with_name(f".{folder.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
@@ -99,8 +94,17 @@ def prepare(dataset: Dataset, folder: str | os.PathLike, *, shards: int = 0, sho
     return Prepared(folder, {name: len(split) for name, split in splits.items()}, counts, size)
 
 
+def _check(dataset: Dataset, folder: Path, shards: int, shorter_side: int) -> None:
+    if (dataset.signal, dataset.truth) != ("image", "label"):
+        raise InputError(f"{dataset.name} has {dataset.signal} and {dataset.truth}: prepare writes image and label")
+    if folder.exists():
+        raise InputError(f"{folder} exists: choose a new folder")
+    if shards < 0 or shorter_side < 0:
+        raise InputError(f"shards={shards}, shorter_side={shorter_side}: expected at least 0")
+
+
 def _images_per_shard(split: Split, shorter_side: int) -> float:
-    """From the size of some images."""
+    """Images that make a shard of the usual size, by the size of some."""
     some = np.linspace(0, len(split) - 1, min(_CHUNK, len(split)), dtype=np.int64)
     sizes = [len(_reduced(encoded, shorter_side)) for encoded in _encoded(split, some)]
     return max(1.0, _SHARD_BYTES / np.mean(sizes))

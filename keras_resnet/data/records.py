@@ -109,8 +109,8 @@ def load(
             names the classes, one on a line; else `image/class/text` or `image/class/synset` of the records does.
         image_shape: `(height, width, channels)` that every image gets.
         keep: share of the central part's height and width that is used.
-        parts: the shards of every part, where the names do not tell.
-        classes: their names, where the folder does not tell.
+        parts: shards by part, where their names do not tell.
+        classes: names of the classes, where the folder does not tell.
 
     Returns:
         A `Dataset` whose images are decoded when needed; `unreadable` names the records left out.
@@ -126,22 +126,30 @@ def load(
     table = _index(root, shards, image_shape[2])
     part_of = np.repeat(list(parts), [len(parts[name]) for name in parts])[table["shard"]]
     good = table["readable"]
-    if classes is None and (root / LABELS).is_file():
-        classes = (root / LABELS).read_text(encoding="utf-8").splitlines()
-    first = _first_label(table["label"][good & (part_of == "train")], classes)
-    classes = tuple(classes or _named(table, first))
-    labels = table["label"] - first
-    wrong = good & ((labels < 0) | (labels >= len(classes)))
-    if wrong.any():
-        raise InputError(
-            f"{root}: label {table['label'][wrong][0]} has no name: expected {first} to {first + len(classes) - 1}, as "
-            f"there are {len(classes)} classes"
-        )
+    labels, classes = _labelled(root, table, good & (part_of == "train"), classes)
     records = Records(shards, str(table["feature"]), table["shard"], table["offset"], table["length"])
     whole = EncodedSplit(records, {"label": labels}, image_shape, keep)
     splits = complete({name: whole.take(np.flatnonzero(good & (part_of == name))) for name in parts})
     bad = tuple(Path(f"{shards[table['shard'][i]]}@{table['offset'][i]}") for i in np.flatnonzero(~good))
     return Dataset(str(root), classes, image_shape, **splits, unreadable=bad)
+
+
+def _labelled(
+    root: Path, table: Mapping[str, np.ndarray], train: np.ndarray, classes: Sequence[str] | None
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels from 0 of all records, and the classes' names; `train` says which records are for training."""
+    if classes is None and (root / LABELS).is_file():
+        classes = (root / LABELS).read_text(encoding="utf-8").splitlines()
+    first = _first_label(table["label"][train], classes)
+    classes = tuple(classes or _named(table, first))
+    labels = table["label"] - first
+    wrong = table["readable"] & ((labels < 0) | (labels >= len(classes)))
+    if wrong.any():
+        raise InputError(
+            f"{root}: label {table['label'][wrong][0]} has no name: expected {first} to {first + len(classes) - 1}, as "
+            f"there are {len(classes)} classes"
+        )
+    return labels, classes
 
 
 def _first_label(labels: np.ndarray, classes: Sequence[str] | None) -> int:

@@ -12,11 +12,11 @@ class Clock:
     """Runs while the consumer of a dataset waits for a batch.
 
     Attributes:
-        seconds: waited so far.
+        seconds: seconds waited so far.
     """
 
     def __init__(self) -> None:
-        """Starts at zero."""
+        """Makes a clock that stands at zero."""
         self.seconds = 0.0
         self._asked = 0.0
 
@@ -35,7 +35,7 @@ class Clock:
         stops it. (TensorFlow's own time stamps are forbidden under op determinism.)
 
         Args:
-            dataset: ends in `prefetch`, so that asking is waiting and not working.
+            dataset: pipeline that ends in `prefetch`, so that asking is waiting and not working.
         """
 
         def calling(function) -> tf.data.Dataset:

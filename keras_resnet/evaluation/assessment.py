@@ -116,7 +116,7 @@ def assess(
     task = _task(members, views, corrupted)
     if not hasattr(task.code, "merge"):
         return _plainly(members[0], task, progress)
-    task.code.check_weights(len(members), weights)  # refused before any work
+    task.capable.check_weights(len(members), weights)  # refused before any work
     truth = members[0].test.truth
     if any(not _same(member.test.truth, truth) for member in members):
         raise InputError("the members of an ensemble need the same test images")
@@ -126,7 +126,7 @@ def assess(
         return [outputs(member.runner, split, views=seen, progress=progress) for member, split in pairs]
 
     def merged(found: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        return task.code.merge(found, weights, views.average)
+        return task.capable.merge(found, weights, views.average)
 
     # A runtime's first call prepares it, and shows what it gives.
     first = [outputs(member.runner, sampled(member.test, _WARM_UP)) for member in members]
@@ -135,9 +135,9 @@ def assess(
     seconds = time.perf_counter() - begin
     together = merged(each)
     fitted_on = None
-    if all(member.validation is not None and len(member.validation) for member in members):
-        known = members[0].validation.truth
-        fitted_on = merged(answers([member.validation for member in members], views)), known
+    held_out = [member.validation for member in members if member.validation is not None and len(member.validation)]
+    if len(held_out) == len(members):
+        fitted_on = merged(answers(held_out, views)), held_out[0].truth
 
     def score(kind: str, strength: int) -> float:
         found = answers([_corrupted(member.test, kind, strength) for member in members], ONE)
@@ -145,8 +145,8 @@ def assess(
 
     return Assessment(
         task=task,
-        summary=task.code.summary(
-            together, truth, labels=labels, fitted_on=fitted_on, logits=any(map(task.code.gives_logits, first))
+        summary=task.capable.summary(
+            together, truth, labels=labels, fitted_on=fitted_on, logits=any(map(task.capable.gives_logits, first))
         ),
         images_per_second=len(members[0].test) / seconds,
         robustness={kind: tuple(score(kind, s) for s in corruptions.STRENGTHS) for kind in corrupted},
@@ -192,7 +192,7 @@ def _alone(task: Task, members: Sequence[Member], each, truth) -> tuple[tuple[st
     if len(members) == 1:
         return ()
     pairs = zip(members, each, strict=True)
-    return tuple((member.name, _scores(task, task.code.merge([a]), truth, member)) for member, a in pairs)
+    return tuple((member.name, _scores(task, task.capable.merge([a]), truth, member)) for member, a in pairs)
 
 
 def _corrupted(split: Split, kind: str, strength: int) -> ArraySplit:
@@ -236,7 +236,7 @@ def show(assessment: Assessment, title: str, *, per_class: bool = False) -> None
     for note in summary.notes():
         print(note)
     if assessment.robustness:
-        rows = [(kind, *map(score.text, values)) for kind, values in assessment.robustness.items()]
+        rows = [(kind, *map(str, map(score.text, values))) for kind, values in assessment.robustness.items()]
         header = ("corruption", *(f"strength {s}" for s in corruptions.STRENGTHS))
         mean = score.text(mean_score(assessment.robustness))
         console.print_table(f"{score.name.capitalize()} on corrupted images, mean {mean}", header, rows)

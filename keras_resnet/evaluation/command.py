@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
 
         refuse_existing(args.report, args.overwrite)
     console.import_tensorflow("jax")
-    from keras_resnet.evaluation import assessment, report
+    from keras_resnet.evaluation import assessment, pages
     from keras_resnet.evaluation.corruptions import CORRUPTIONS
     from keras_resnet.evaluation.views import Views
 
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
     assessment.show(found, title, per_class=args.per_class)
     if args.report:
         command = " ".join(["python -m keras_resnet", *sys.argv[1:]])
-        report.write_html(found, title, command, args.report, overwrite=args.overwrite)
+        pages.write_html(found, title, command, args.report, overwrite=args.overwrite)
         print(f"charts, classes and confusions: {args.report}")
     return console.OK
 
@@ -121,7 +121,8 @@ def _open(named: list[tuple[str, str | None]], args: argparse.Namespace) -> tupl
     from keras_resnet.evaluation import assessment, image_shape
     from keras_resnet.runtime.opening import open_named
 
-    members, labels = [], ()
+    members: list[assessment.Member] = []
+    labels: tuple[str, ...] = ()
     for model, weights in named:
         runner = open_named(model, weights)
         note_missing_card(model, runner)

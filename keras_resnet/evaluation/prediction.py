@@ -20,7 +20,7 @@ __all__ = ["Answer", "predict"]
 
 def predict(
     runner: Runner, paths: Sequence[str | os.PathLike], top: int = 5, labels: Sequence[str] | None = None
-) -> list[Prediction]:
+) -> Sequence[Prediction]:
     """Says what a model sees in files.
 
     Args:
@@ -39,5 +39,5 @@ def predict(
     shape, code = image_shape(runner), get_signal(runner.card.signal).code
     examples = np.stack([code.load(path, shape, runner.card.crop) for path in paths])
     card = runner.card if labels is None else dataclasses.replace(runner.card, labels=tuple(labels))
-    found = runner.run(card.preprocess(examples))
+    found = runner(card.preprocess(examples))
     return get_task(card.task).code.decode(found, card, limit=top, names=[str(path) for path in paths])

@@ -10,7 +10,9 @@ from keras_resnet import console
 from keras_resnet.data import Split
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation.views import ONE, Views, batches_of_views, of_any_size
+from keras_resnet.nets.options import AXES
 from keras_resnet.runtime.interface import Runner
+from keras_resnet.signals.table import get_signal
 from keras_resnet.tasks import get_task
 
 
@@ -41,8 +43,8 @@ def chunks(
         steps = console.progress(steps, "evaluating", count)
     for seen, truth in steps:
         check_fit(runner, seen[0].shape[1:])
-        answers = [runner.run(runner.card.preprocess(each)) for each in seen]
-        yield (answers[0] if len(answers) == 1 else task.code.merge(answers, average=views.average)), truth
+        answers = [runner(runner.card.preprocess(each)) for each in seen]
+        yield (answers[0] if len(answers) == 1 else task.capable.merge(answers, average=views.average)), truth
 
 
 def outputs(runner: Runner, split: Split, *, views: Views = ONE, progress: bool = False) -> dict[str, np.ndarray]:
@@ -67,13 +69,17 @@ def outputs(runner: Runner, split: Split, *, views: Views = ONE, progress: bool 
 def image_shape(runner: Runner) -> tuple[int, ...]:
     """Shape of one example that a runner takes, channels last.
 
+    Args:
+        runner: model.
+
     Raises:
-        InputError: the runner takes something else than its card's signal, or examples of any size.
+        InputError: the runner takes no examples of its card's signal, or examples of any size.
     """
-    shape = runner.image_shape
-    if len(shape) != 3 or None in shape:
-        raise InputError(f"the model takes {runner.input.shape}: expected (batch, height, width, channels), fixed")
-    return shape
+    shape, rank = runner.example_shape, get_signal(runner.card.signal).rank
+    if len(shape) != rank + 1 or None in shape:
+        axes = ", ".join(AXES[rank])
+        raise InputError(f"the model takes {runner.input.shape}: expected (batch, {axes}, channels), fixed")
+    return tuple(size for size in shape if size is not None)
 
 
 def check_fit(runner: Runner, image_shape: tuple[int, ...]) -> None:
@@ -86,6 +92,7 @@ def check_fit(runner: Runner, image_shape: tuple[int, ...]) -> None:
     Raises:
         InputError: the shapes differ.
     """
-    expected = runner.image_shape
-    if len(expected) != len(image_shape) or any(e not in (None, s) for e, s in zip(expected, image_shape, strict=True)):
-        raise InputError(f"the model takes images of {expected}, the dataset has {tuple(image_shape)}")
+    expected = runner.example_shape
+    same = len(expected) == len(image_shape)
+    if not same or any(e not in (None, s) for e, s in zip(expected, image_shape, strict=True)):
+        raise InputError(f"the model takes {runner.card.signal}s of {expected}, the dataset has {tuple(image_shape)}")

@@ -7,12 +7,14 @@ from keras_resnet.evaluation.running import check_fit, chunks, image_shape, outp
 from keras_resnet.evaluation.views import ONE, Views
 from keras_resnet.runtime.interface import Runner
 from keras_resnet.tasks import get_task
+from keras_resnet.tasks.classification.ensembles import combine
 from keras_resnet.tasks.classification.scores import Scores, score
+from keras_resnet.tasks.interface import Scores as AnyScores
 
-__all__ = ["Scores", "check_fit", "evaluate", "image_shape", "outputs", "score"]
+__all__ = ["Scores", "combine", "check_fit", "evaluate", "image_shape", "outputs", "score"]
 
 
-def evaluate(runner: Runner, split: Split, *, views: Views = ONE, progress: bool = False) -> Scores:
+def evaluate(runner: Runner, split: Split, *, views: Views = ONE, progress: bool = False) -> AnyScores:
     """Runs every example of a split, and scores the answers.
 
     Args:

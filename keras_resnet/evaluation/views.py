@@ -72,7 +72,7 @@ class Views:
 ONE = Views()
 
 
-def ten_crops(images: np.ndarray, size: tuple[int, int]) -> list[np.ndarray]:
+def ten_crops(images: np.ndarray, size: tuple[int, ...]) -> list[np.ndarray]:
     """Corners and centre, then the mirror images of these five.
 
     Args:
@@ -111,6 +111,8 @@ def batches_of_views(split: Split, views: Views, size: tuple[int, ...] | None) -
     if views.scales:
         return _mirrored(_scaled(split, views.scales), views.flip), steps
     if views.crops == 10:
+        if size is None:
+            raise InputError("ten crops are cut to a model's size, and this one takes any: give scales")
         return _ten(split, size), steps
     return _mirrored((([pixels], truth) for pixels, truth in _batches(split)), views.flip), steps
 
@@ -154,9 +156,9 @@ def _whole_images(split: EncodedSplit, scales: tuple[int, ...]) -> Iterator[Seen
         yield [image_lib.scaled(image[None], _shorter_side(image.shape[:2], s)).numpy() for s in scales], truth
 
 
-def _shorter_side(shape: tuple[int, int], length: int) -> tuple[int, int]:
-    shorter = min(shape)
-    return tuple(max(length, round(side * length / shorter)) for side in shape)
+def _shorter_side(shape: tuple[int, ...], length: int) -> tuple[int, int]:
+    height, width = (max(length, round(side * length / min(shape))) for side in shape)
+    return height, width
 
 
 def of_any_size(runner: Runner) -> Runner:

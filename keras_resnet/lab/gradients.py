@@ -141,7 +141,7 @@ class Watched(FromRecipe):
         """Builds both models, and keeps images to look at; see `FromRecipe`."""
         split = sampled(dataset.train, _PROBE)
         pixels = np.concatenate([batch[split.key].numpy() for batch in batches(split, _PROBE)])
-        self._probe = np.asarray(PREPROCESS[recipe.preprocess](pixels)), split.labels
+        self._probe = np.asarray(PREPROCESS[recipe.preprocess](pixels)), split.truth["label"]
         return super().make(dataclasses.replace(recipe, freeze_bn=self._frozen), dataset, policy, devices)
 
     def callbacks(self, nets: Nets, recipe: Recipe, steps: int, done: int):

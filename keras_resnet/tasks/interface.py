@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from keras_resnet.errors import InputError
 
@@ -112,24 +112,27 @@ class Table:
 class Scores(Protocol):
     """Figures over a split."""
 
-    count: int
+    @property
+    def count(self) -> int:
+        """Number of examples."""
 
     @property
     def value(self) -> float:
         """The headline figure, as a fraction."""
+
+    def figures(self) -> dict[str, str]:
+        """The figures by name, for one row of a table."""
 
     def to_json(self) -> dict[str, Any]:
         """All figures as JSON types; the headline one under the key of the task's `Score`."""
 
 
 class Scorer(Protocol):
-    """Adds up figures chunk by chunk.
+    """Adds up figures chunk by chunk."""
 
-    Attributes:
-        examples: float64 `(n,)`: headline value of every example so far; empty where the score is no mean.
-    """
-
-    examples: np.ndarray
+    @property
+    def examples(self) -> np.ndarray:
+        """Headline value of every example so far, float64 `(n,)`; empty where the score is no mean."""
 
     def update(self, outputs: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray]) -> None:
         """Adds a chunk of examples.
@@ -146,6 +149,10 @@ class Scorer(Protocol):
 class Prediction(Protocol):
     """What a model says about one example."""
 
+    @property
+    def image(self) -> str:
+        """Name of the example, its file for instance."""
+
     def to_json(self) -> dict[str, Any]:
         """The prediction as JSON types."""
 
@@ -154,13 +161,11 @@ class Prediction(Protocol):
 
 
 class Summary(Protocol):
-    """What a test split says about a model, beyond its scores.
+    """What a test split says about a model, beyond its scores."""
 
-    Attributes:
-        scores: figures of all examples.
-    """
-
-    scores: Scores
+    @property
+    def scores(self) -> Scores:
+        """Figures of all examples."""
 
     def to_json(self) -> dict[str, Any]:
         """The figures as JSON types; those of `scores` at the top."""
@@ -179,11 +184,7 @@ class Summary(Protocol):
 
 
 class TaskCode(Protocol):
-    """The functions of a task's module.
-
-    `Task.supports` names what a module has beyond these: `merge(outputs, weights, average)` makes one answer of several
-    (`views`, `ensemble`); `scalar(outputs, question)` and `questions` say what is explained (`explain`). A module may
-    have `summary(outputs, truth, labels, fitted_on, logits)` and `sections(summary)`, for figures and pages of its own.
+    """The functions of a task's module; `CapableCode` has those that come with what the task supports.
 
     Attributes:
         Settings: frozen dataclass: the section `head` of a recipe, with ranges (`training.ranges`).
@@ -191,8 +192,8 @@ class TaskCode(Protocol):
         LIMITS: limits by precision, of files that an export makes.
     """
 
-    Settings: type
-    Facts: type
+    Settings: type[Any]
+    Facts: type[Any]
     LIMITS: Mapping[str, Limits]
 
     def facts(self, dataset: Dataset, settings: Any) -> Any:
@@ -217,8 +218,22 @@ class TaskCode(Protocol):
     def objectives(self, facts: Any, settings: Any) -> Objectives:
         """Losses, metrics, and what to watch."""
 
-    def decode(self, outputs: Mapping[str, np.ndarray], card: ModelCard) -> list[Prediction]:
-        """Predictions of a batch, by NumPy alone."""
+    def decode(
+        self,
+        outputs: Mapping[str, np.ndarray],
+        card: ModelCard,
+        *,
+        limit: int = 5,
+        names: Sequence[str] | None = None,
+    ) -> Sequence[Prediction]:
+        """Predictions of a batch, by NumPy alone.
+
+        Args:
+            outputs: arrays by output name.
+            card: card of the model.
+            limit: largest number of answers per example, where there are several.
+            names: names of the examples.
+        """
 
     def scorer(self, card: ModelCard) -> Scorer:
         """A new scorer."""
@@ -230,6 +245,62 @@ class TaskCode(Protocol):
 
     def draw(self, pixels: np.ndarray, predictions: Sequence[Prediction], card: ModelCard) -> Figure:
         """A picture of predictions beside what was looked at."""
+
+
+class CapableCode(TaskCode, Protocol):
+    """Functions that a task has where its row says so in `supports`.
+
+    `merge`, `check_weights`, `gives_logits`: views and ensembles. `questions` to `called`: explain. `summary` and
+    `sections`: figures and pages of its own, which need all outputs in memory.
+    """
+
+    def merge(
+        self,
+        answers: Sequence[Mapping[str, np.ndarray]],
+        weights: Sequence[float] | None = None,
+        average: str = "probabilities",
+    ) -> dict[str, np.ndarray]:
+        """One answer of several, of views of an example or of several models."""
+
+    def check_weights(self, count: int, weights: Sequence[float] | None) -> None:
+        """Refuses weights of an ensemble before any work."""
+
+    def gives_logits(self, outputs: Mapping[str, np.ndarray]) -> bool:
+        """Whether outputs must be normalised first."""
+
+    def summary(
+        self,
+        outputs: Mapping[str, np.ndarray],
+        truth: Mapping[str, np.ndarray],
+        *,
+        labels: Sequence[str] = (),
+        fitted_on: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]] | None = None,
+        logits: bool = False,
+    ) -> Summary:
+        """Judges answers."""
+
+    def sections(self, found: Any) -> list[str]:
+        """HTML sections about a summary."""
+
+    def questions(self, outputs: Mapping[str, np.ndarray], asked: Any) -> np.ndarray:
+        """What is explained of every example: `(n,)`."""
+
+    def questions_named(
+        self, outputs: Mapping[str, np.ndarray], name: str | None, limit: int, card: ModelCard
+    ) -> list[list[int]]:
+        """Questions for every example, best first."""
+
+    def question_name(self, question: int, card: ModelCard) -> str:
+        """A question in words."""
+
+    def evidence(self, outputs: Mapping[str, np.ndarray], chosen: np.ndarray) -> np.ndarray:
+        """How sure the model is of each question: `(n,)`."""
+
+    def called(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The answer to each example as an integer: `(n,)`."""
+
+    def scalar(self, outputs: Any, questions: Any) -> Any:
+        """The value whose slope is taken, differentiable: `(n,)`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,7 +327,12 @@ class Task:
     @property
     def code(self) -> TaskCode:
         """The module."""
-        return importlib.import_module(self.module)  # type: ignore[return-value]
+        return cast("TaskCode", importlib.import_module(self.module))
+
+    @property
+    def capable(self) -> CapableCode:
+        """The module of a task that supports what its caller needs (`require`)."""
+        return cast("CapableCode", self.code)
 
     def require(self, capability: str) -> None:
         """Refuses what the task does not support.

@@ -14,19 +14,22 @@ from keras_resnet.data.augment import Augmentation, get_augmentation
 from keras_resnet.data.dataset import EncodedSplit
 from keras_resnet.data.folder import check_unreadable
 from keras_resnet.data.mixing import make_mix
+from keras_resnet.data.sources import find_source
 from keras_resnet.data.timing import Clock
 from keras_resnet.errors import InputError
 from keras_resnet.signals.conventions import Preprocess
+from keras_resnet.signals.table import get_signal
 from keras_resnet.tasks import get_task
+from keras_resnet.training.distillation import distilled
 from keras_resnet.training.nets import FromRecipe, Nets
 from keras_resnet.training.recipes import Recipe
-from keras_resnet.training.teaching import taught
 
 if TYPE_CHECKING:
     from keras_resnet.training.checkpoints import Checkpoint
     from keras_resnet.training.strategy import Devices
 
 _EVALUATION_BATCH = 256
+_CHANNELS = 3  # of examples in files: RGB
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ def load(recipe: Recipe, nets: FromRecipe, data_dir: str | os.PathLike | None) -
     augment = get_augmentation(recipe.augmentation)
     size = recipe.image_size or nets.image_size(recipe)
     test_size = recipe.test_size or size
-    dataset = load_dataset(recipe.dataset, data_dir, (test_size, test_size, 3), recipe.crop)
+    rank = get_signal(find_source(recipe.dataset).signal).rank
+    dataset = load_dataset(recipe.dataset, data_dir, (*[test_size] * rank, _CHANNELS), recipe.crop)
     check_unreadable(dataset, recipe.max_unreadable)
     if augment.box and not isinstance(dataset.train, EncodedSplit):
         raise InputError(
@@ -71,7 +75,7 @@ def load(recipe: Recipe, nets: FromRecipe, data_dir: str | os.PathLike | None) -
     if size != test_size:
         if not isinstance(dataset.train, EncodedSplit):
             raise InputError(f"test_size={test_size}: the images of {recipe.dataset} have one size; set test_size=0")
-        dataset = replace(dataset, train=replace(dataset.train, shape=(size, size, 3)))
+        dataset = replace(dataset, train=replace(dataset.train, shape=(*[size] * rank, _CHANNELS)))
     return Inputs(dataset, augment, _steps(recipe, dataset))
 
 
@@ -145,7 +149,7 @@ def training_pipeline(
 
     first = (start.epoch, start.step) if start else (0, 0)
     if recipe.distillation:
-        pipeline = taught(batches_from, nets.teacher, recipe, steps=inputs.steps, start=first, kept=nets.answers)
+        pipeline = distilled(batches_from, nets.teacher, recipe, steps=inputs.steps, start=first, kept=nets.answers)
     else:
         pipeline = batches_from(*first)
     return clock.timed(pipeline.prefetch(tf.data.AUTOTUNE))

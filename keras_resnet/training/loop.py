@@ -152,6 +152,7 @@ def _card(recipe: Recipe, nets: FromRecipe, dataset: Dataset) -> ModelCard:
     facts = asdict(get_task(recipe.task).code.facts(dataset, recipe.head))
     return ModelCard(
         task=recipe.task,
+        signal=dataset.signal,
         facts=json.loads(json.dumps(facts)),  # lists for tuples, as they come back from a file
         labels=dataset.classes,
         preprocess=PREPROCESS[recipe.preprocess],

@@ -35,7 +35,7 @@ class Nets:
         twin: float32, without the training's regularisation; is saved.
         copy: brings the weights of the first into the second.
         teacher: gives the probabilities that a recipe's `distillation` mixes into the targets; None: there is none.
-        answers: folder that keeps these for other runs, of `teaching.taught`; None: they are not kept.
+        answers: folder that keeps these for other runs, of `distillation.distilled`; None: they are not kept.
     """
 
     model: keras.Model

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from keras_resnet import ranges
 from keras_resnet.errors import InputError, unknown_name
@@ -15,6 +15,7 @@ from keras_resnet.tasks.table import DEFAULT, get_task
 from keras_resnet.training.groups import GROUPS, Data, Optimization, Rate, Regularisation, Run, Transfer
 from keras_resnet.training.rules import problems
 
+_Class = TypeVar("_Class")
 # What describes a recipe rather than does something.
 DESCRIPTION = ("name", "expected", "hardware", "wall_time", "command")
 VERSION = 2  # of recipe.json; 1 had no version and no task
@@ -24,7 +25,17 @@ _OWN = ("name", "task", "model", "expected", "hardware", "wall_time", "command")
 _DEFAULTS = {"task": DEFAULT, "expected": (), "hardware": "", "wall_time": "", "command": ""}
 
 
-@dataclass(frozen=True, init=False)
+if TYPE_CHECKING:
+
+    def _row(cls: type[_Class]) -> type[_Class]:
+        """Leaves the constructor, which takes settings too, to type checkers as it is."""
+        return cls
+
+else:
+    _row = dataclass(frozen=True, init=False)
+
+
+@_row
 class Recipe:
     """One training, from data to result.
 
@@ -75,6 +86,7 @@ class Recipe:
     command: str
 
     if TYPE_CHECKING:
+        __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
 
         def __getattr__(self, name: str) -> Any:
             """The setting of that name."""
@@ -99,7 +111,8 @@ class Recipe:
                     f"recipe {self.name}: {group} is a {type(found).__module__}.{type(found).__qualname__}, and task "
                     f"{self.task} expects a {kind.__module__}.{kind.__qualname__}"
                 )
-            made = kind(**leaves[group]) if found is None else dataclasses.replace(found, **leaves[group])
+            base: Any = found
+            made = kind(**leaves[group]) if base is None else dataclasses.replace(base, **leaves[group])
             object.__setattr__(self, group, made)
         for group in kinds:
             ranges.check(getattr(self, group), f"recipe {self.name}")
@@ -262,15 +275,3 @@ def _parse(key: str, old: object, text: str) -> object:
     except (ValueError, KeyError):
         names = {bool: "true or false", tuple: "numbers with commas between", int: "a whole number", float: "a number"}
         raise InputError(f"--set {key}={text}: expected {names[kind]}, like {old}") from None
-
-
-def differing(recipes: Iterable[Recipe]) -> Iterator[str]:
-    """Names of the settings that are not the same in all recipes.
-
-    Args:
-        recipes: two or more, of one task.
-    """
-    found = [{"task": each.task, "model": each.model, **each.settings()} for each in recipes]
-    for key in found[0]:
-        if any(each.get(key) != found[0][key] for each in found):
-            yield key

@@ -355,7 +355,7 @@ def test_a_dataset_of_another_shape(mini_spec, tmp_path):
 def test_evidence_is_spread_over_the_test_split(source, digits):
     few = source.evidence(limit=4)
     assert few.origin == "4 of 360 test images of digits"
-    np.testing.assert_array_equal(few.labels, digits.test.labels[[0, 119, 239, 359]])
+    np.testing.assert_array_equal(few.truth["label"], digits.test.labels[[0, 119, 239, 359]])
     np.testing.assert_array_equal(few.pixels, digits.test.images[[0, 119, 239, 359]])
     assert source.evidence().origin == "360 test images of digits"
 
@@ -364,6 +364,6 @@ def test_evidence_is_spread_over_the_test_split(source, digits):
 def test_exports_without_a_model_start_from_the_best_shipped_net_that_has_data(monkeypatch, found):
     from export.model import source
 
-    monkeypatch.setattr(source.cifar, "find", lambda *_: Path("somewhere") if found else None)
+    monkeypatch.setattr("keras_resnet.data.cifar.find", lambda *_: Path("somewhere") if found else None)
     best = ("resnet20_cifar", "cifar10") if found else ("resnet8", "digits")
     assert source.shipped("somewhere") == best

@@ -174,6 +174,7 @@ def made_before(monkeypatch, everything, rows):
         for suffix in ("", ".golden.npz", ".manifest.json"):
             shutil.copyfile(f"{file}{suffix}", f"{path}{suffix}")
         row = dict(rows[made.format.name, made.precision])
+        row |= {"score": row.pop("top1"), "score_reference": row.pop("top1_reference")}
         row |= {"gates": tuple(Gate(**gate) for gate in row["gates"]), "notes": tuple(row["notes"]), "file": str(path)}
         return Report((Row(**row),), source.origin, "images")
 

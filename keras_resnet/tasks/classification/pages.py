@@ -7,7 +7,7 @@ import numpy as np
 from keras_resnet import pictures
 from keras_resnet.page import table
 from keras_resnet.tasks.classification.reliability import Reliability
-from keras_resnet.tasks.classification.summary import Summary
+from keras_resnet.tasks.classification.summaries import Summary
 
 _MANY = 40  # classes from which on the confusions are a list, not a matrix
 _LISTED = 15

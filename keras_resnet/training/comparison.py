@@ -12,7 +12,7 @@ from keras_resnet import files, pictures
 from keras_resnet.errors import InputError
 from keras_resnet.page import page, table
 from keras_resnet.training import run
-from keras_resnet.training.recipe import DESCRIPTION
+from keras_resnet.training.recipe import ADDED, DESCRIPTION
 from keras_resnet.training.result import validation_of
 
 COLUMNS = ("run", "model", "data", "epochs", "best epoch", "validation", "seconds", "images/s", "waiting", "precision")
@@ -85,8 +85,10 @@ def _read(path: Path, name: str) -> Run:
 
 def differing_settings(runs: Sequence[Run]) -> dict[str, list[object]]:
     """Settings of the recipes that are not the same in all runs, with their values."""
-    keys = [key for key in runs[0].recipe if key not in DESCRIPTION]
-    values = {key: [each.recipe.get(key) for each in runs] for key in keys}
+    before = {key: value for added in ADDED.values() for key, value in added.items()}  # in files older than a setting
+    recipes = [{**before, **each.recipe} for each in runs]
+    keys = [key for key in recipes[0] if key not in (*DESCRIPTION, "version")]
+    values = {key: [each.get(key) for each in recipes] for key in keys}
     return {key: found for key, found in values.items() if any(value != found[0] for value in found)}
 
 

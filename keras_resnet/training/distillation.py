@@ -23,7 +23,7 @@ FACTS = "facts.json"
 _IMAGES = ("seed", "batch_size", "augmentation", "repeats", "mixup", "cutmix", "preprocess", "crop")  # depend on these
 
 
-def taught(
+def distilled(
     batches: Callable[[int, int], tf.data.Dataset],
     teacher: keras.Model,
     recipe: Recipe,

@@ -34,8 +34,12 @@ def write_html(assessment: Assessment, title: str, command: str, path: Path, *, 
 
 
 def _figures(found: Assessment) -> str:
-    rows = [(_NAMES.get(name, name), value.replace(" .. ", " to ")) for name, value in found.summary.figures().items()]
-    rows = [row for row in rows if row[0] != "ECE"]  # has a section of its own
+    figures = {
+        name: text for name, text in found.summary.figures().items() if name != "ECE"
+    }  # has a section of its own
+    rows: list[tuple[str, object]] = [
+        (_NAMES.get(name, name), text.replace(" .. ", " to ")) for name, text in figures.items()
+    ]
     rows += [
         ("images", found.summary.scores.count),
         ("views of an image", str(found.views)),

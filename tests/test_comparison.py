@@ -5,7 +5,7 @@ import json
 import pytest
 
 from keras_resnet import InputError, cli
-from keras_resnet.training import report
+from keras_resnet.training import comparison
 
 
 def _run(path, **changes):
@@ -40,28 +40,28 @@ def test_the_table_has_the_figures_of_every_run(tmp_path, capfd):
 
 
 def test_only_settings_that_differ_are_listed(tmp_path):
-    runs = report.read([_run(tmp_path / "one"), _run(tmp_path / "two", learning_rate=0.2, command="d")])
-    assert report.differing_settings(runs) == {"learning_rate": [0.1, 0.2]}
-    assert report.differing_settings(runs[:1]) == {}
+    runs = comparison.read([_run(tmp_path / "one"), _run(tmp_path / "two", learning_rate=0.2, command="d")])
+    assert comparison.differing_settings(runs) == {"learning_rate": [0.1, 0.2]}
+    assert comparison.differing_settings(runs[:1]) == {}
 
 
 def test_runs_of_the_same_name_are_told_apart(tmp_path):
-    runs = report.read([_run(tmp_path / "a" / "run"), _run(tmp_path / "b" / "run")])
+    runs = comparison.read([_run(tmp_path / "a" / "run"), _run(tmp_path / "b" / "run")])
     assert runs[0].name != runs[1].name
 
 
 def test_a_run_that_goes_on_has_what_there_is(tmp_path):
     path = _run(tmp_path / "one")
     (path / "result.json").unlink()
-    (run,) = report.read([path])
+    (run,) = comparison.read([path])
     assert run.cells()[3:7] == ["2 of 3", None, "60.00%", None]
     (path / "metrics.csv").unlink()
-    report.write_html(report.read([path]), tmp_path / "r.html")
+    comparison.write_html(comparison.read([path]), tmp_path / "r.html")
 
 
 def test_names_are_escaped(tmp_path):
-    runs = report.read([_run(tmp_path / "<b>x")])
-    report.write_html(runs, tmp_path / "r.html")
+    runs = comparison.read([_run(tmp_path / "<b>x")])
+    comparison.write_html(runs, tmp_path / "r.html")
     assert "<b>x" not in (tmp_path / "r.html").read_text()
 
 
@@ -77,7 +77,7 @@ def test_what_is_no_run(tmp_path, spoil, said):
     path = _run(tmp_path / "one")
     spoil(path)
     with pytest.raises(InputError, match=said):
-        report.read([path])
+        comparison.read([path])
 
 
 def test_reports_overwrite_nothing(tmp_path):

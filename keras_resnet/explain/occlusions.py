@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_resnet.errors import InputError
 from keras_resnet.runtime.interface import Runner
-from keras_resnet.tasks import sole
+from keras_resnet.tasks import get_task
 
 _WINDOW, _STRIDE = 0.2, 0.05  # as shares of the shorter side
 GREY = 127.0
@@ -71,4 +71,5 @@ def _places(length: int, window: int, stride: int) -> list[int]:
 
 
 def _answers(runner: Runner, pixels: np.ndarray, cls: int) -> np.ndarray:
-    return sole(runner(runner.card.preprocess(pixels)), "probabilities")[:, cls]
+    outputs = runner(runner.card.preprocess(pixels))
+    return get_task(runner.card.task).capable.evidence(outputs, np.full(len(pixels), cls))
