@@ -81,7 +81,9 @@ setup(
     packages=find_packages(include=["keras_resnet", "keras_resnet.*", "export", "export.*"]),
     package_data={
         "": ["*.pyi", "py.typed"],
+        "keras_resnet": ["templates/*.html"],
         "keras_resnet.weights": ["files/*.safetensors"],
+        "export": ["templates/*.html"],
         "export.targets": ["steps/*.md", "tflm_files/*"],
     },
     cmdclass={"build_py": BuildWithExamples},

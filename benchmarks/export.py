@@ -76,9 +76,10 @@ def measured(command: list[str]) -> tuple[float, float]:
 
 def conversions(folder: Path, rounds: int) -> dict[str, tuple[float, float]]:
     """Medians by name; the files are left in the folder."""
-    from export.formats.table import artifact
+    from export.formats.artifacts import artifact
     from export.model import graph
     from keras_resnet import build, save_model
+    from keras_resnet.card import ModelCard
 
     model = build("resnet50")
     save_model(model, folder / "plain.keras")
@@ -100,7 +101,7 @@ def conversions(folder: Path, rounds: int) -> dict[str, tuple[float, float]]:
         made = artifact(name, input="normalized")
         prepared = folder / "prepared.keras"
         if not prepared.exists():
-            save_model(graph.prepare(model, None, made), prepared)
+            save_model(graph.prepare(model, ModelCard(), made), prepared)
         job = {
             "model": str(prepared),
             "artifact": {**dataclasses.asdict(made), "format": made.format.name},
@@ -175,12 +176,12 @@ def accuracies(data_dir: Path, mlperf: Path | None) -> list[bool]:
             names = ("tflite:int8", "tflite:int8@litert", "onnx:int8")
             targets = [(artifact(name), artifact(name).file(Path(folder), net)) for name in names]
             for row in export(source, targets).rows:
-                figures = (f"{row.top1:.2%}", f"{row.drop:.2f} ± {row.drop_error:.2f}", f"{row.size_bytes:,}")
-                rows.append((net, f"{row.format} {row.kind}", f"{row.top1_reference:.2%}", *figures))
+                figures = (f"{row.score:.2%}", f"{row.drop:.2f} ± {row.drop_error:.2f}", f"{row.size_bytes:,}")
+                rows.append((net, f"{row.format} {row.kind}", f"{row.score_reference:.2%}", *figures))
                 if row.format == "tflite" and row.quantizer == "tensorflow":
                     held.append(row.drop <= limit)
                     if net == "resnet8":
-                        held += [row.size_bytes <= 98_496, row.top1 >= 0.879]
+                        held += [row.size_bytes <= 98_496, row.score >= 0.879]
         if mlperf:
             runner = open_runner(mlperf)
             top1 = f"{evaluate(runner, source.dataset.test).top1:.2%}"

@@ -44,11 +44,11 @@ def ours(folder: Path, data_dir: Path) -> dict[str, Path]:
 
 def answers(file: Path, engine: str, pixels: np.ndarray) -> tuple[np.ndarray, int | None]:
     """Classes of all images, and the arena where the engine knows it."""
-    from export.model.source import Evidence
+    from export.model.evidence import Evidence
     from keras_resnet.runtime.opening import open_runner
 
     runner = open_runner(file, engine=engine, trusted=True)
-    found = Evidence(pixels, None, "").run(runner, runner.card.preprocess)[runner.output.name].argmax(axis=1)
+    found = Evidence.of_array(pixels).run(runner, runner.card.preprocess)[runner.output.name].argmax(axis=1)
     arena = getattr(runner, "facts", {}).get("arena_total")
     return found, None if arena is None else int(arena)
 

@@ -1,8 +1,8 @@
 """Public names, each with its home; `__init__.py` imports them on first use."""
 
+from .formats.artifacts import all_artifacts as all_artifacts
+from .formats.artifacts import artifact as artifact
 from .formats.table import FORMATS as FORMATS
-from .formats.table import all_artifacts as all_artifacts
-from .formats.table import artifact as artifact
 from .making.autofloat import auto_float as auto_float
 from .making.pipeline import export as export
 from .model.source import Source as Source

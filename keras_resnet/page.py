@@ -1,67 +1,79 @@
-"""HTML pages that need nothing but themselves: one style for all reports."""
+"""HTML pages that need nothing but themselves: one style for all reports, templates that escape what they are given."""
 
 from __future__ import annotations
 
-import html
+import functools
 from collections.abc import Iterable, Sequence
+from importlib import resources
+from typing import TYPE_CHECKING
 
-_STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #1b1f24; background: #fff; max-width: 76rem; margin: 2rem auto;
-  padding: 0 1rem; }
-h1 { margin-bottom: 0; overflow-wrap: anywhere; line-height: 1.25; } h2 { margin: 1.5rem 0 0; font-size: 1.15rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; } caption { text-align: left; color: #57606a; font-size: .9rem; }
-th { text-align: left; font-weight: 600; white-space: nowrap; }
-.list th, .list td { padding: .35rem .6rem; border-bottom: 1px solid #d0d7de; }
-.list thead th { border-bottom: 2px solid #57606a; }
-.list td { white-space: nowrap; }
-.list tbody th { white-space: normal; overflow-wrap: anywhere; min-width: 11rem; }
-.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.chart { width: 100%; } .chart th { width: 10rem; font-weight: 400; padding-right: .6rem; } .track { width: auto; }
-.chart .number { width: 6.5rem; padding-left: .6rem; }
-.bar { display: block; height: 1rem; border-radius: 0 3px 3px 0; min-width: 1px; background: #1f6feb; }
-.good { color: #116329; } .bad { color: #a40e26; font-weight: 700; }
-details { margin: .4rem 0; } summary { cursor: pointer; }
-.bar.onnx { background: #bc4c00; }
-svg, img { max-width: 100%; height: auto; } figure { margin: 1rem 0; }
-code { overflow-wrap: anywhere; }
-"""
+if TYPE_CHECKING:
+    import jinja2
+
+
+class Html(str):
+    """Text that is HTML already: templates take it as it is."""
+
+    def __html__(self) -> str:
+        """The text itself."""
+        return self
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    """Templates by package and file, like `"keras_resnet/page.html"` for `keras_resnet/templates/page.html`."""
+    import jinja2
+
+    def source(name: str) -> str:
+        package, _, file = name.partition("/")
+        return resources.files(package).joinpath("templates", file).read_text(encoding="utf-8")
+
+    made = jinja2.Environment(
+        loader=jinja2.FunctionLoader(source),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.tests["number_like"] = _is_number_like
+    return made
+
+
+def render(template: str, **values: object) -> str:
+    """Fills a template; everything is escaped but `Html`.
+
+    Args:
+        template: package and file, like `"export/report.html"`; a page begins with
+            `{% extends "keras_resnet/page.html" %}` and fills `{% block body %}`, parts come from
+            `{% import "keras_resnet/parts.html" as parts %}`.
+        **values: values by their names in the template; `title` is that of the window.
+    """
+    return _environment().get_template(template).render(values)
 
 
 def page(title: str, body: str) -> str:
-    """A whole page.
+    """Makes a whole page.
 
     Args:
-        title: of the window, plain text.
-        body: HTML.
+        title: title of the window, plain text.
+        body: HTML, which is taken as it is.
     """
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
-    )
+    return render("keras_resnet/page.html", title=title, body=Html(body))
 
 
-def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table whose first column names the rows; numbers stand to the right.
+def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Html:
+    """Makes a table whose first column names the rows; numbers stand to the right.
 
     Args:
-        caption: plain text, like all cells.
-        header: of the columns.
-        rows: None is shown as a dash.
+        caption: words above the table, plain text like all cells.
+        header: names of the columns.
+        rows: cells; None is shown as a dash.
     """
+    parts = _environment().get_template("keras_resnet/parts.html").module
+    return Html(parts.table(caption, header, [list(row) for row in rows]))
 
-    def cell(value: object) -> str:
-        number = isinstance(value, (int, float)) or (isinstance(value, str) and value.lstrip("+-−")[:1].isdigit())
-        text = "–" if value is None else html.escape(str(value))
-        return f'<td class="number">{text}</td>' if number else f"<td>{text}</td>"
 
-    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in header)
-    body = "".join(
-        f'<tr><th scope="row">{html.escape(str(name))}</th>{"".join(map(cell, values))}</tr>' for name, *values in rows
-    )
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{html.escape(caption, quote=True)}">'
-        f'<table class="list"><caption>{html.escape(caption)}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
+def _is_number_like(value: object) -> bool:
+    is_text = isinstance(value, str) and value.lstrip("+-−")[:1].isdigit()
+    return is_text or isinstance(value, int | float)

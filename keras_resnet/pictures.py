@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure  # without pyplot: no display, no global state
 
+from keras_resnet.page import Html
+
 # Told apart with every kind of colour vision (Okabe and Ito 2008), dark enough for thin lines on white.
 COLOURS = ("#0072b2", "#d55e00", "#007a57", "#aa4499", "#8c6d00", "#3a8fb7", "#555555", "#882255")
 _LEGEND = 3  # names in a line
@@ -22,7 +24,7 @@ def figure(width: float = 9, height: float = 4) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def svg(made: Figure, alternative: str) -> str:
+def svg(made: Figure, alternative: str) -> Html:
     """A figure as inline SVG with a text for screen readers.
 
     Args:
@@ -32,7 +34,7 @@ def svg(made: Figure, alternative: str) -> str:
     text = io.StringIO()
     made.savefig(text, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     code = text.getvalue()[text.getvalue().index("<svg") :]
-    return code.replace("<svg", f'<svg role="img" aria-label="{html.escape(alternative, quote=True)}"', 1)
+    return Html(code.replace("<svg", f'<svg role="img" aria-label="{html.escape(alternative, quote=True)}"', 1))
 
 
 def png(made: Figure, dpi: int = 110) -> bytes:
@@ -42,7 +44,7 @@ def png(made: Figure, dpi: int = 110) -> bytes:
     return packed.getvalue()
 
 
-def embedded(picture: bytes, alternative: str) -> str:
+def embedded(picture: bytes, alternative: str) -> Html:
     """A PNG file inside an `<img>`.
 
     Args:
@@ -50,7 +52,7 @@ def embedded(picture: bytes, alternative: str) -> str:
         alternative: what it shows, in words.
     """
     data = base64.b64encode(picture).decode("ascii")
-    return f'<img src="data:image/png;base64,{data}" alt="{html.escape(alternative, quote=True)}">'
+    return Html(f'<img src="data:image/png;base64,{data}" alt="{html.escape(alternative, quote=True)}">')
 
 
 def lines(

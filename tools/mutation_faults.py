@@ -50,7 +50,13 @@ AREAS: dict[str, tuple[str, ...]] = {
         "export.formats.tflite",
         "export.formats.litert",
     ),
-    "verification": ("export.proof.gates", "export.proof.golden", "export.proof.verification"),
+    "verification": (
+        "export.proof.comparison",
+        "export.proof.gates",
+        "export.proof.golden",
+        "export.proof.timing",
+        "export.proof.verification",
+    ),
     "checkpoints": (
         "keras_resnet.training.checkpoints",
         "keras_resnet.training.callbacks",

@@ -55,13 +55,14 @@ def recipes() -> str:
 
 def formats() -> str:
     """The formats and their tolerances."""
-    from export.formats.table import QUANTIZERS, all_artifacts, artifact
-    from export.proof.gates import TOLERANCES
+    from export.formats.artifacts import all_artifacts, artifact
+    from export.formats.precisions import QUANTIZERS
+    from export.proof.gates import limit_of
 
     rows = []
     for name in dict.fromkeys(each.partition("@")[0] for each in all_artifacts(QUANTIZERS)):
         made = artifact(name)
-        t = TOLERANCES[made.precision]
+        t = limit_of(made.precision, "classification", {})
         limits = (t.max_abs, t.cosine, t.sqnr, f"{t.agreement:.1%}", f"{t.drop:.1f}")
         io = ", ".join(made.offer.io)
         rows.append((f"`{name}`", f"{made.input}: {io}", ", ".join(made.offer.quantizers) or "–", *limits))

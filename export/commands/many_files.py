@@ -17,7 +17,9 @@ from export.commands.options import (
     open_source,
     size_in_bytes,
 )
-from export.formats.table import FORMATS, QUANTIZERS, Artifact, all_artifacts, artifact
+from export.formats.artifacts import Artifact, all_artifacts, artifact
+from export.formats.precisions import QUANTIZERS
+from export.formats.table import FORMATS
 from export.targets.table import TARGETS
 from keras_resnet import console, files
 from keras_resnet.errors import InputError

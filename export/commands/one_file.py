@@ -6,14 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from export.commands.options import FOLDER, add_writing, choices, export_files, export_parser, finish, open_source
-from export.formats.table import FORMATS, QUANTIZERS, artifact
+from export.formats.artifacts import artifact
+from export.formats.precisions import PRECISIONS, QUANTIZERS
+from export.formats.table import FORMATS
 from keras_resnet import console
-
-_FLAGS = {  # the others are called like their precision
-    "dynamic_int8": "--dynamic",
-    "weight_only_int8": "--weight-only-int8",
-    "weight_only_int4": "--weight-only-int4",
-}
 
 
 def main(name: str, argv: Sequence[str] | None = None) -> int:
@@ -27,7 +23,7 @@ def main(name: str, argv: Sequence[str] | None = None) -> int:
     parser = export_parser(f"python -m export.{name}", f"Export one {name} file and verify it against Keras.")
     precisions = parser.add_mutually_exclusive_group()
     for precision in form.precisions:
-        flag = _FLAGS.get(precision, f"--{precision}")
+        flag = PRECISIONS[precision].flag
         default = " (default)" if precision == "float32" else ""
         precisions.add_argument(
             flag, dest="precision", action="store_const", const=precision, help=f"{precision}{default}"

@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from export.formats.table import ENGINES, INPUTS, LABELS, LAYOUTS, OUTSIDE, SAMPLES
+from export.formats.artifacts import INPUTS, LABELS, SAMPLES
+from export.formats.table import ENGINES, LAYOUTS, OUTSIDE
 from keras_resnet import console
 from keras_resnet.labels import LABELS_HELP
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from export.formats.table import OUTPUT, Artifact, Contents
+from export.formats.artifacts import Artifact
+from export.formats.table import Contents
 from keras_resnet.card import ModelCard, append
 
 
@@ -27,8 +28,9 @@ def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -
     from keras_resnet.nets.graph import deep_graphs
 
     with deep_graphs():
-        if len(artifact.outputs) == 1:
-            named = keras.layers.Identity(name=OUTPUT)(model.output[OUTPUT])
+        if len(model.output) == 1:
+            ((name, output),) = model.output.items()
+            named = keras.layers.Identity(name=name)(output)
             model = keras.Model(model.input, named, name=model.name)
         model.save(path)
 

@@ -8,26 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from export.formats.table import INPUT, Artifact
-
-_RECIPES = {
-    "dynamic_int8": "dynamic_wi8_afp32",
-    "int8": "static_wi8_ai8",
-    "int16x8": "static_wi8_ai16",
-    "int8x4": "static_wi8_ai8",  # of operators whose kernels know no 4 bits
-    "weight_only_int8": "weight_only_wi8_afp32",
-    "weight_only_int4": "weight_only_wi4_afp32",
-}
+from export.formats.artifacts import Artifact
+from export.formats.precisions import PRECISIONS
 
 
 def quantized(content: bytes, artifact: Artifact, samples: np.ndarray | None, known: dict | None = None) -> bytes:
-    """LiteRT Quantizer's way: a float file becomes a quantized one.
+    """Quantizes a float file.
 
     Args:
-        content: of a float32 TFLite file with plain names.
+        content: content of a float32 TFLite file with plain names.
         artifact: precision, input, dtype of input and output, layers that stay in float.
-        samples: as for `convert`.
-        known: `ranges` of these samples, where they were taken already.
+        samples: float32 `(n, ..., channels)` as the network takes them; None for precisions without calibration.
+        known: result of `ranges` for these samples, where they were taken already.
 
     Returns:
         A TFLite file's content.
@@ -47,7 +39,7 @@ def quantized(content: bytes, artifact: Artifact, samples: np.ndarray | None, kn
         for operation in (every.CONV_2D, every.FULLY_CONNECTED, every.DEPTHWISE_CONV_2D):
             maker.update_quantization_recipe(".*", operation, weights_only, AlgorithmName.FLOAT_CASTING)
     else:
-        maker.load_quantization_recipe(getattr(recipe, _RECIPES[artifact.precision])())
+        maker.load_quantization_recipe(getattr(recipe, PRECISIONS[artifact.precision].recipe)())
     if artifact.precision == "int8x4":
         _weights_of_four_bits(maker)
     if artifact.io == "float32":
@@ -60,15 +52,26 @@ def quantized(content: bytes, artifact: Artifact, samples: np.ndarray | None, kn
     found = None
     if maker.need_calibration:
         found = dict(known or ranges(content, samples))
-        if artifact.input == "raw":  # pixels are 0..255 whatever the samples hold: a scale of 1
-            found[INPUT] = {"min": np.zeros((1,) * 4, np.float32), "max": np.full((1,) * 4, 255, np.float32)}
+        if artifact.known_range:  # pixels are 0..255 whatever the samples hold: a scale of 1
+            name, rank = _input(content)
+            ends = zip(("min", "max"), artifact.known_range, strict=True)
+            found[name] = {end: np.full((1,) * rank, value, np.float32) for end, value in ends}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of its interpreter, which keeps all tensors
         return _named_by_signature(bytes(maker.quantize(found).quantized_model))
 
 
+def _input(content: bytes) -> tuple[str, int]:
+    """Name and rank of a file's input."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    graph = schema.Model.GetRootAs(content).Subgraphs(0)
+    tensor = graph.Tensors(graph.Inputs(0))
+    return tensor.Name().decode(), tensor.ShapeLength()
+
+
 def _weights_of_four_bits(maker) -> None:
-    """Of convolutions; the preprocessing has one weight a channel, which its scale holds exactly.
+    """Asks for 4 bits in convolutions; the preprocessing has one weight a channel, which its scale holds exactly.
 
     Dense layers keep 8: TFLite Micro refuses them in 4 bits with a scale per channel.
     """
@@ -114,8 +117,8 @@ def ranges(content: bytes, samples: np.ndarray) -> dict[str, dict[str, np.ndarra
     Its own calibrator averages the samples' extremes, which cuts off the tails: 0.8 points on ResNet-8 / CIFAR-10.
 
     Args:
-        content: of a float32 TFLite file.
-        samples: float32 `(n, H, W, C)` as the network takes them.
+        content: content of a float32 TFLite file.
+        samples: float32 `(n, ..., channels)` as the network takes them.
 
     Returns:
         `{name: {"min": array, "max": array}}`.
@@ -130,8 +133,8 @@ def ranges(content: bytes, samples: np.ndarray) -> dict[str, dict[str, np.ndarra
     wanted = {index for op in engine._get_ops_details() for index in op["outputs"]} | {entry["index"]}
     details = [each for each in engine.get_tensor_details() if each["index"] in wanted]
     found: dict[str, list[float]] = {}
-    for image in samples:
-        engine.set_tensor(entry["index"], image[None])
+    for example in samples:
+        engine.set_tensor(entry["index"], example[None])
         engine.invoke()
         for each in details:
             if each["dtype"] != np.float32:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from export.formats.table import INPUT, Artifact, Contents
+from export.formats.artifacts import Artifact
+from export.formats.table import Contents
 from keras_resnet.card import KEY, ModelCard
 
 OPSET = 18  # the newest that tf2onnx 1.17 writes
@@ -24,32 +25,35 @@ def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -
             `dynamic_int8`: weights, and activations with a range of their own for every batch. `int8`: QuantizeLinear /
             DequantizeLinear pairs, 8-bit weights per channel and unsigned 8-bit activations, which ONNX Runtime fuses
             on x86 (signed ones leave convolutions in float); input and output stay float32.
-        samples: float32 `(n, H, W, C)` as the network takes them, for `int8`.
+        samples: float32 `(n, ..., channels)` as the network takes them, for `int8`.
         path: of the file.
     """
     import tensorflow as tf
     import tf2onnx
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)
-    function = tf.function(lambda image: dict(model(image, training=False)))
-    first = {"inputs_as_nchw": [INPUT]} if artifact.layout == "nchw" else {}
+    name = model.inputs[0].name
+    signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=name)
+    function = tf.function(lambda x: dict(model(x, training=False)))
+    first = {"inputs_as_nchw": [name]} if artifact.layout == "nchw" else {}
     proto, _ = tf2onnx.convert.from_function(function, input_signature=[signature], opset=OPSET, **first)
     for value in (*proto.graph.input, *proto.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    if samples is not None and artifact.layout == "nchw":
+        samples = np.moveaxis(samples, -1, 1)
     with tempfile.TemporaryDirectory() as folder:
         raw, folded = Path(folder, "raw.onnx"), Path(folder, "folded.onnx")
         raw.write_bytes(proto.SerializeToString())
         # Folds batch normalisation into the kernels, which tf2onnx does for convolutions without bias only.
         quant_pre_process(str(raw), str(folded), skip_symbolic_shape=True)  # symbolic shapes would need sympy
-        _WRITERS[artifact.precision](folded, samples, path, artifact.layout)
+        _WRITERS[artifact.precision](folded, samples, path)
 
 
-def _as_it_is(folded: Path, samples: np.ndarray | None, path: Path, layout: str) -> None:
+def _as_it_is(folded: Path, samples: np.ndarray | None, path: Path) -> None:
     path.write_bytes(folded.read_bytes())
 
 
-def _in_half(folded: Path, samples: np.ndarray | None, path: Path, layout: str) -> None:
+def _in_half(folded: Path, samples: np.ndarray | None, path: Path) -> None:
     import onnx
     from onnxruntime.transformers.float16 import convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel
@@ -59,26 +63,26 @@ def _in_half(folded: Path, samples: np.ndarray | None, path: Path, layout: str) 
     onnx.save(half.model, str(path))
 
 
-def _with_dynamic_ranges(folded: Path, samples: np.ndarray | None, path: Path, layout: str) -> None:
+def _with_dynamic_ranges(folded: Path, samples: np.ndarray | None, path: Path) -> None:
     from onnxruntime import quantization
 
     # ONNX Runtime's ConvInteger takes unsigned weights only.
     quantization.quantize_dynamic(str(folded), str(path), weight_type=quantization.QuantType.QUInt8, reduce_range=True)
 
 
-def _quantize(folded: Path, samples: np.ndarray, path: Path, layout: str) -> None:
+def _quantize(folded: Path, samples: np.ndarray, path: Path) -> None:
+    import onnx
     from onnxruntime import quantization
 
-    if layout == "nchw":
-        samples = samples.transpose(0, 3, 1, 2)
+    (entry,) = onnx.load(str(folded)).graph.input
 
     class Reader(quantization.CalibrationDataReader):
         def __init__(self):
-            self._images = iter(samples)
+            self._examples = iter(samples)
 
         def get_next(self):
-            image = next(self._images, None)
-            return None if image is None else {INPUT: image[None]}
+            example = next(self._examples, None)
+            return None if example is None else {entry.name: example[None]}
 
     quantization.quantize_static(
         str(folded),

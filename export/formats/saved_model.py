@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from export.formats.table import INPUT, Artifact, Contents
+from export.formats.artifacts import Artifact
+from export.formats.table import Contents
 from keras_resnet.card import MEMBER, ModelCard
 from keras_resnet.runtime.saved_model import CARD_FOLDER
 
@@ -28,8 +29,8 @@ def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -
 
     archive = keras.export.ExportArchive()
     archive.track(model)
-    signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)
-    archive.add_endpoint("serving_default", lambda image: dict(model(image, training=False)), [signature])
+    signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=model.inputs[0].name)
+    archive.add_endpoint("serving_default", lambda x: dict(model(x, training=False)), [signature])
     archive.write_out(str(path), verbose=False)
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from export.formats import litert
-from export.formats.table import INPUT, Artifact, Contents
+from export.formats.artifacts import Artifact
+from export.formats.precisions import PRECISIONS
+from export.formats.table import Contents
 from keras_resnet.card import ModelCard, append
 
 # Operators that compute shapes at run time: the file would need a resizing runtime.
@@ -27,9 +29,9 @@ def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -
     Args:
         model: of `graph.prepare`.
         artifact: precision, quantizer, dtype of input and output.
-        samples: float32 `(n, H, W, C)` as the network takes them, for precisions that are calibrated; None also for a
-            network with ranges of its own.
-        path: of the file.
+        samples: float32 `(n, ..., channels)` as the network takes them, for precisions that are calibrated; None also
+            for a network with ranges of its own.
+        path: file.
 
     Raises:
         ValueError: a network with ranges leaves something in float.
@@ -54,16 +56,17 @@ def _function(model, artifact: Artifact):
     """The network as TensorFlow's converter takes it."""
     import tensorflow as tf
 
-    ranged = artifact.quantizer == "tensorflow" and artifact.precision == "int8" and artifact.input == "raw"
+    in_integers = artifact.quantizer == "tensorflow" and artifact.precision == "int8"
+    limits = artifact.known_range if in_integers else None
 
-    def serve(image):
-        if ranged:  # pixels are 0..255 whatever the samples hold: a scale of 1
-            image = tf.quantization.fake_quant_with_min_max_args(image, 0.0, 255.0)
-        return dict(model(image, training=False))
+    def serve(x):
+        if limits:  # pixels are 0..255 whatever the samples hold: a scale of 1
+            x = tf.quantization.fake_quant_with_min_max_args(x, *limits)
+        return dict(model(x, training=False))
 
     # A static batch: from_keras_model leaves it open, and Flatten or Reshape become run-time shape arithmetic.
-    image = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name=INPUT)
-    return tf.function(serve).get_concrete_function(image)
+    example = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name=model.inputs[0].name)
+    return tf.function(serve).get_concrete_function(example)
 
 
 def _set_precision(converter, artifact: Artifact, samples: np.ndarray | None) -> None:
@@ -73,16 +76,13 @@ def _set_precision(converter, artifact: Artifact, samples: np.ndarray | None) ->
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if artifact.precision == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if artifact.precision == "int8" and samples is None:  # without samples TensorFlow refuses to promise int8
-        converter.inference_input_type = converter.inference_output_type = tf.dtypes.as_dtype(artifact.io)
-    elif artifact.precision in ("int8", "int16x8"):
-        converter.representative_dataset = lambda: ([image[None]] for image in samples)
-        operators = {
-            "int8": tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
-            "int16x8": tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
-        }
-        converter.target_spec.supported_ops = [operators[artifact.precision]]
-        converter.inference_input_type = converter.inference_output_type = tf.dtypes.as_dtype(artifact.io)
+    operators = PRECISIONS[artifact.precision].operators
+    if not operators:
+        return
+    if samples is not None or artifact.precision != "int8":  # without samples TensorFlow refuses to promise int8
+        converter.representative_dataset = lambda: ([example[None]] for example in samples)
+        converter.target_spec.supported_ops = [getattr(tf.lite.OpsSet, operators)]
+    converter.inference_input_type = converter.inference_output_type = tf.dtypes.as_dtype(artifact.io)
 
 
 def _refuse_floats(content: bytes) -> None:
@@ -116,7 +116,7 @@ def _with_plain_names(content: bytes, model, outputs: Sequence[str]) -> bytes:
 
     lite = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
     graph = lite.subgraphs[0]
-    own = {graph.inputs[0]: INPUT, **dict(zip(graph.outputs, outputs, strict=True))}
+    own = {graph.inputs[0]: model.inputs[0].name, **dict(zip(graph.outputs, outputs, strict=True))}
     lite.signatureDefs = [_signature(graph, own)]
     layers = {name: number for number, name in enumerate(_layer_names(model))}
     taken = Counter()

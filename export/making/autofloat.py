@@ -7,10 +7,12 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from export.formats.table import OUTPUT, Artifact, artifact
+from export.formats.artifacts import Artifact, artifact
 from export.making import pipeline
-from export.model.source import Evidence, Source
-from export.proof.gates import sqnr
+from export.model import outputs
+from export.model.evidence import Evidence
+from export.model.source import Source
+from export.proof.comparison import sqnr
 from export.proof.report import Report
 from keras_resnet import console
 from keras_resnet.compression.rewriting import is_quantized
@@ -84,9 +86,7 @@ def _without_test_images(source: Source) -> Source:
     data = source.dataset
     if data is None:
         return source
-    return dataclasses.replace(
-        source, dataset=dataclasses.replace(data, test=data.validation), images="validation images"
-    )
+    return dataclasses.replace(source, dataset=dataclasses.replace(data, test=data.validation), part="validation")
 
 
 def _shortest(ranking: list[str], attempt: Callable[[tuple[str, ...]], bool]) -> tuple[str, ...]:
@@ -119,17 +119,18 @@ def rank(source: Source, base: Artifact, evidence: Evidence, say: Callable[[str]
 
     with tempfile.TemporaryDirectory() as name:
         floating, samples = pipeline.float_file(source, base, Path(name))
-        layers = [name for name in litert.results(floating) if name != OUTPUT]  # which has the dtype that was asked for
+        answers = [output.name for output in outputs.of_task(source.card)]  # which have the dtype that was asked for
+        layers = [name for name in litert.results(floating) if name not in answers]
         say(f"ranking {len(layers)} layers on {evidence.origin}")
         content, file = floating.read_bytes(), Path(name, "one.tflite")
         convention = base.convention(source.card.preprocess)
-        reference = evidence.run(open_runner(floating, trusted=True), convention)[OUTPUT]
+        reference = evidence.run(open_runner(floating, trusted=True), convention)
         ranges = litert.ranges(content, samples)
         noise = {}
         for layer in layers:
             made = dataclasses.replace(base, keep_float=tuple(other for other in layers if other != layer))
             with console.silenced():  # it reports its sizes
                 file.write_bytes(litert.quantized(content, made, samples, ranges))
-            outputs = evidence.run(open_runner(file, trusted=True), convention)[OUTPUT]
-            noise[layer] = sqnr(reference, outputs)
+            found = evidence.run(open_runner(file, trusted=True), convention)
+            noise[layer] = min(sqnr(reference[name], found[name]) for name in answers)
     return sorted(noise, key=noise.get)

@@ -7,7 +7,8 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from export.formats.table import Artifact, Contents
+from export.formats.artifacts import Artifact
+from export.formats.table import Contents
 from export.making.representative import Samples
 from export.proof.report import Row
 from keras_resnet.card import ModelCard

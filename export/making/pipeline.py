@@ -6,20 +6,24 @@ import dataclasses
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from export import memory
-from export.formats.table import CALIBRATED, ENGINES, OUTSIDE, SAMPLES, Artifact, format_of
+from export.formats.artifacts import SAMPLES, Artifact
+from export.formats.table import ENGINES, OUTSIDE, format_of
 from export.making import manifest, metadata, placement, representative, worker
 from export.making.representative import Samples
 from export.model import graph
-from export.model.source import Evidence, Source, resized
+from export.model.evidence import Evidence
+from export.model.outputs import require_classes
+from export.model.source import Source
 from export.proof import golden
-from export.proof.gates import tolerance
+from export.proof.gates import check_names, limit_of
 from export.proof.report import Report, Row
 from export.proof.verification import FEW, Proof
 from keras_resnet import files
@@ -50,12 +54,12 @@ def export(
         source: the model and its data.
         targets: what to make, and under which name.
         overwrite: replace existing files.
-        samples: images to calibrate with, from the training split.
-        calibrate_with: a folder of images in place of these.
-        limit: test images to verify with at most; all by default.
-        gates: limits that replace those of `verify.TOLERANCES`, by name.
-        engine: of `formats.ENGINES`, that runs TFLite files.
-        say: told what is being done.
+        samples: number of representative samples, from the training split.
+        calibrate_with: folder of files in place of these samples.
+        limit: number of test examples to verify with at most; all by default.
+        gates: limits that replace others, by the names in `proof.gates.LIMITS`.
+        engine: runtime of TFLite files, one of `ENGINES` and `OUTSIDE`.
+        say: function that is told what is being done.
 
     Returns:
         One row per target, failed or not.
@@ -68,46 +72,83 @@ def export(
         >>> from export import artifact, export, load_source  # doctest: +SKIP
         >>> export(load_source("model.keras"), [(artifact("tflite:int8"), Path("m.tflite"))])  # doctest: +SKIP
     """
+    targets = [(_for_signal(source, made), path) for made, path in targets]
     for made, path in targets:
         placement.check_target(source, made, path, overwrite, calibrate_with)
     if any(made.format.name == "tflite" for made, _ in targets):
         refuse_flex(source.model)
-    _check_proof(gates or {}, engine)
+    _check_proof([made.precision for made, _ in targets], source, gates or {}, engine)
     say(f"model: {source.origin}")
     proof = Proof(source, source.evidence(limit), gates or {}, engine)
-    drawn = _calibration(source, targets, samples, calibrate_with, proof.evidence)
-    facts = {"model": source.origin, "weights_sha256": weights_sha256(source.model)}
-    facts["verified_on"] = proof.evidence.origin
+    drawn = _samples(source, targets, samples, calibrate_with, proof.evidence)
     with tempfile.TemporaryDirectory() as folder:
+        making = _Making(proof, drawn, Path(folder), overwrite)
         rows = []
         for number, (made, path) in enumerate(targets, 1):
             count = f"[{number}/{len(targets)}] " if len(targets) > 1 else ""
             say(f"{count}{made.name}: converting")
-            file = Path(folder, f"made{made.format.suffix}")
-            card = _convert(source, made, drawn, Path(folder), file)
+            file, card = making.converted(made)
             say(f"{count}{made.name}: verifying on {proof.evidence.origin}")
-            row, contents = proof.verified(file, path, made)
-            used = drawn if made.precision in CALIBRATED else None
-            sha256 = None if file.is_dir() else hashlib.sha256(file.read_bytes()).hexdigest()
-            placed = placement.name(path, row)
-            row = row.renamed(str(placed))
-            beside = (golden.beside(placed), manifest.beside(placed))
-            # All three are on the disk before the first gets its name: no file without its vectors and manifest.
-            with files.writing(beside[0], overwrite=True) as vectors, files.writing(beside[1], overwrite=True) as text:
-                _write_golden(file, vectors, placed, made, card, proof)
-                manifest.write(
-                    text,
-                    artifact=made,
-                    row=row,
-                    contents=contents,
-                    card=card,
-                    source=facts,
-                    calibration=used,
-                    sha256=sha256 or card.sha256,
-                )
-                placement.place(file, placed, overwrite or not row.passed)
-            rows.append(row)
+            rows.append(making.placed(file, card, made, path))
     return Report(tuple(rows), source.origin, proof.evidence.origin)
+
+
+@dataclass(frozen=True)
+class _Making:
+    """What all files of an export have in common.
+
+    Attributes:
+        proof: what files are compared with.
+        drawn: representative samples, None where nothing needs them.
+        folder: temporary folder.
+        overwrite: replace existing files.
+    """
+
+    proof: Proof
+    drawn: Samples | None
+    folder: Path
+    overwrite: bool
+
+    def converted(self, made: Artifact) -> tuple[Path, ModelCard]:
+        """Makes a file with its card."""
+        file = self.folder / f"made{made.format.suffix}"
+        return file, _convert(self.proof.source, made, self.drawn, self.folder, file)
+
+    def placed(self, file: Path, card: ModelCard, made: Artifact, path: Path) -> Row:
+        """Verifies a file and gives it its name, with manifest and golden vectors beside."""
+        proof = self.proof
+        row, contents = proof.verified(file, path, made)
+        sha256 = None if file.is_dir() else hashlib.sha256(file.read_bytes()).hexdigest()
+        placed = placement.name(path, row)
+        row = row.renamed(str(placed))
+        beside = (golden.beside(placed), manifest.beside(placed))
+        # All three are on the disk before the first gets its name: no file without its vectors and manifest.
+        with files.writing(beside[0], overwrite=True) as vectors, files.writing(beside[1], overwrite=True) as text:
+            golden.write(file, vectors, placed.name, card.preprocess, proof.evidence, proof.engine)
+            manifest.write(
+                text,
+                artifact=made,
+                row=row,
+                contents=contents,
+                card=card,
+                source=self._facts(),
+                calibration=self.drawn if made.calibrated else None,
+                sha256=sha256 or card.sha256,
+            )
+            placement.place(file, placed, self.overwrite or not row.passed)
+        return row
+
+    def _facts(self) -> dict[str, object]:
+        source = self.proof.source
+        facts = {"model": source.origin, "weights_sha256": weights_sha256(source.model)}
+        return {**facts, "verified_on": self.proof.evidence.origin}
+
+
+def _for_signal(source: Source, made: Artifact) -> Artifact:
+    """The artifact with the range of the values that its signal has."""
+    if made.input == "tf":
+        require_classes(source.card, "--input tf")
+    return dataclasses.replace(made, input_range=source.signal.values)
 
 
 def refuse_flex(model: keras.Model) -> None:
@@ -122,35 +163,39 @@ def refuse_flex(model: keras.Model) -> None:
         raise InputError(f"TFLite has no operator (but Flex) for what the model computes: {advice}; or export to ONNX")
 
 
-def _check_proof(gates: Mapping[str, float], engine: str | None) -> None:
-    tolerance("float32", gates)
+def _check_proof(precisions: Iterable[str], source: Source, gates: Mapping[str, float], engine: str | None) -> None:
+    check_names(gates)
+    for precision in precisions:
+        limit_of(precision, source.card.task, gates)
     if engine is not None and engine not in (*ENGINES, *OUTSIDE):
         raise unknown_name("engine", engine, (*ENGINES, *OUTSIDE))
 
 
-def _calibration(source: Source, targets, count: int, folder: Path | None, evidence: Evidence) -> Samples | None:
-    if not any(made.precision in CALIBRATED for made, _ in targets) or is_quantized(source.model):
+def _samples(source: Source, targets, count: int, folder: Path | None, evidence: Evidence) -> Samples | None:
+    if not any(made.calibrated for made, _ in targets) or is_quantized(source.model):
         return None
     if folder is not None:
-        return representative.read_folder(folder, source.image_shape, evidence.pixels, source.card.crop)
-    return representative.draw(source.dataset.train, evidence.pixels, count)
+        known, crop = evidence.digests(), source.card.crop
+        return representative.read_folder(folder, source.shape, known, crop, source.signal, source.noun)
+    return representative.draw(source.dataset.train, evidence.digests(), count, source.noun)
 
 
 def _convert(source: Source, made: Artifact, drawn: Samples | None, folder: Path, file: Path) -> ModelCard:
     """Makes the file with its card."""
     network = folder / "network.keras"
-    prepared = graph.prepare(source.model, source.card.preprocess, made)
+    prepared = graph.prepare(source.model, source.card, made)
     save_model(prepared, network, overwrite=True)
     samples = None
     preprocess = made.convention(source.card.preprocess)
-    if made.precision in CALIBRATED and drawn is not None:
+    if made.calibrated and drawn is not None:
         samples = folder / "samples.npy"
-        np.save(samples, preprocess(resized(drawn.pixels, made.size_of(source.image_shape))))
+        np.save(samples, preprocess(source.signal.code.resized(drawn.pixels, made.shape_of(source.shape))))
     worker.convert_in_child(network, made, samples, file)
     module = made.format.module
     if made.plan_arena:
         memory.write_plan(file)
     if made.labels_file:
+        require_classes(source.card, "--metadata")
         metadata.add(file, source.card, preprocess, made.labels_file)
     card = dataclasses.replace(source.card, preprocess=preprocess, sha256=module.fingerprint(file))
     module.add_card(file, card)
@@ -163,19 +208,14 @@ def float_file(source: Source, made: Artifact, folder: Path) -> tuple[Path, np.n
     Args:
         source: the model and its data.
         made: what the file will become.
-        folder: for the file.
+        folder: folder of the file.
     """
-    drawn = representative.draw(source.dataset.train, source.evidence(FEW).pixels)
+    made = _for_signal(source, made)
+    drawn = representative.draw(source.dataset.train, source.evidence(FEW).digests(), noun=source.noun)
     file = folder / "float.tflite"
     plain = dataclasses.replace(made, precision="float32", quantizer="", io="float32", keep_float=())
     _convert(source, plain, None, folder, file)
     return file, made.convention(source.card.preprocess)(drawn.pixels)
-
-
-def _write_golden(file: Path, vectors: Path, placed: Path, made: Artifact, card: ModelCard, proof: Proof) -> None:
-    labels = proof.evidence.labels
-    pixels = resized(proof.evidence.pixels[: golden.COUNT], made.size_of(proof.source.image_shape))
-    golden.write(file, vectors, placed.name, card.preprocess, pixels, labels, proof.engine)
 
 
 def verify(
@@ -189,11 +229,11 @@ def verify(
     """Verifies a file that exists already; it is not changed.
 
     Args:
-        path: of any format.
+        path: file of any format.
         source: the Keras model that it should equal.
-        limit: test images to use at most.
-        gates: limits that replace those of `verify.TOLERANCES`, by name.
-        engine: of `formats.ENGINES`, that runs TFLite files.
+        limit: number of test examples to use at most.
+        gates: limits that replace others, by the names in `proof.gates.LIMITS`.
+        engine: runtime of TFLite files, one of `ENGINES` and `OUTSIDE`.
 
     Returns:
         A report of one row.
@@ -205,7 +245,7 @@ def verify(
     form = format_of(path)
     if not (path.is_dir() and form.suffix == ".savedmodel"):
         files.existing_file(path)
-    _check_proof(gates or {}, engine)
+    _check_proof([], source, gates or {}, engine)
     proof = Proof(source, source.evidence(limit), gates or {}, engine)
     row, _ = proof.verified(path, path, None)
     return Report((row,), source.origin, proof.evidence.origin)

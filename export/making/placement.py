@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from export.formats.table import CALIBRATED, Artifact
+from export.formats.artifacts import Artifact
 from export.making import manifest
 from export.model.source import Source
 from export.proof import golden
@@ -47,7 +47,7 @@ def check_target(source: Source, made: Artifact, path: Path, overwrite: bool, ca
             )
         if calibrate_with is not None:
             raise InputError("the model was trained for int8 and has its ranges: leave out --calibration")
-    elif made.precision in CALIBRATED and source.dataset is None and calibrate_with is None:
+    elif made.calibrated and source.dataset is None and calibrate_with is None:
         raise InputError(
             f"{made.name} needs images to calibrate with, and the model names no dataset that is here: pass "
             "--dataset digits, --dataset cifar10 --data-dir DIR, --dataset FOLDER of class folders, or "
@@ -63,7 +63,7 @@ def holds_ranges(made: Artifact) -> bool:
     """
     as_trained = made.format.name in ("keras", "saved_model")
     as_integers = (made.format.name, made.precision, made.quantizer) == ("tflite", "int8", "tensorflow")
-    return (as_trained or as_integers) and len(made.outputs) == 1
+    return (as_trained or as_integers) and not made.more_outputs
 
 
 def name(path: Path, row: Row) -> Path:

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from export.formats.table import SAMPLES
+from export.formats.artifacts import SAMPLES
+from export.model.evidence import digest
 from keras_resnet.data import Split
+from keras_resnet.data.truth import strata
 from keras_resnet.errors import InputError
-from keras_resnet.signals import image as images
+from keras_resnet.signals.table import SIGNALS, Signal
 
 _SEED = 2015
-_SUFFIXES = {".png", ".jpg", ".jpeg"}
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Images whose activations set the quantization ranges.
+    """Examples whose activations set the quantization ranges.
 
     Attributes:
-        pixels: uint8 `(n, H, W, C)`.
-        origin: in words.
-        indices: their positions in the training split; empty for a folder of images.
-        skipped: training images that are test images too, and so were left out.
+        pixels: examples, dtype of the signal, `(n, ..., channels)`.
+        origin: where they are from, in words.
+        indices: positions in the training split; empty for a folder of files.
+        skipped: number of training examples that are test examples too, and so were left out.
     """
 
     pixels: np.ndarray
@@ -35,11 +37,11 @@ class Samples:
 
     @property
     def sha256(self) -> str:
-        """Of the pixels, in order."""
+        """Hash of the examples, in order."""
         return hashlib.sha256(self.pixels.tobytes()).hexdigest()
 
     def to_json(self) -> dict[str, object]:
-        """For the manifest."""
+        """Facts for the manifest."""
         return {
             "origin": self.origin,
             "images": len(self.pixels),
@@ -49,64 +51,75 @@ class Samples:
         }
 
 
-def _digests(pixels: np.ndarray) -> list[bytes]:
-    return [hashlib.sha256(image.tobytes()).digest() for image in pixels]
+def _digests(examples: np.ndarray) -> list[bytes]:
+    return [digest(example) for example in examples]
 
 
-def draw(split: Split, test: np.ndarray, count: int = SAMPLES) -> Samples:
-    """Draws the samples: the same ones every time, the same number of every class as far as there are enough.
+def draw(split: Split, known: Set[bytes], count: int = SAMPLES, noun: str = "images") -> Samples:
+    """Draws samples: the same ones every time, as many of every class as there are, as far as there are enough.
 
     Args:
-        split: the training split.
-        test: uint8 images of the test split; a training image that is among them is not drawn.
-        count: how many; all there are if fewer.
+        split: training split.
+        known: digests of the test examples (`Evidence.digests`); a training example that is among them is not drawn.
+        count: number of samples; all there are if fewer.
+        noun: what examples are called.
 
     Returns:
         The samples.
     """
-    rng = np.random.default_rng(_SEED)
-    order = rng.permutation(len(split.labels))
+    order = np.random.default_rng(_SEED).permutation(len(split))
     # Round robin over the classes: first the first image of every class in the shuffled order, then the second, ...
+    groups = strata(split.truth)
+    groups = np.zeros(len(split), np.int64) if groups is None else groups
     turn = np.zeros(len(order), np.int64)
-    for label in np.unique(split.labels):
-        members = split.labels[order] == label
+    for group in np.unique(groups):
+        members = groups[order] == group
         turn[members] = np.arange(members.sum())
     order = order[np.argsort(turn, kind="stable")]
-    known, chosen, kept, skipped = set(_digests(test)), [], [], 0
+    chosen, kept, skipped = [], [], 0
     for start in range(0, len(order), max(count, 1)):  # a second round only to replace what was left out
         batch = order[start : start + count]
-        pixels = split.fetch(batch)[split.key]
-        good = [digest not in known for digest in _digests(pixels)]
+        examples = split.fetch(batch)[split.key]
+        good = [each not in known for each in _digests(examples)]
         room = count - len(chosen)
         skipped += good.count(False)
-        kept += list(pixels[good][:room])
+        kept += list(examples[good][:room])
         chosen += batch[good][:room].tolist()
         if len(chosen) == count:
             break
-    return Samples(np.stack(kept), "training images", tuple(chosen), skipped)
+    return Samples(np.stack(kept), f"training {noun}", tuple(chosen), skipped)
 
 
-def read_folder(folder: Path, shape: tuple[int, int, int], test: np.ndarray, crop: float = 1.0) -> Samples:
-    """The images of a folder, all of them, in the order of their names.
+def read_folder(
+    folder: Path,
+    shape: tuple[int, ...],
+    known: Set[bytes],
+    crop: float = 1.0,
+    signal: Signal = SIGNALS["image"],
+    noun: str = "images",
+) -> Samples:
+    """Reads the examples of a folder, all of them, in the order of their names.
 
     Args:
-        folder: of PNG and JPEG files; subfolders are looked into.
-        shape: `(H, W, C)` that every image gets.
-        test: uint8 images of the test split.
+        folder: folder of files with the suffixes of the signal; subfolders are looked into.
+        shape: shape that every example gets.
+        known: digests of the test examples (`Evidence.digests`).
         crop: share of an image's central part that is used (`ModelCard.crop`).
+        signal: row of `SIGNALS`.
+        noun: what examples are called.
 
     Raises:
-        InputError: no images, or test images among them: a net calibrated on these looks better than it is.
+        InputError: no examples, or test examples among them: a net calibrated on these looks better than it is.
     """
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in signal.suffixes)
     if not paths:
-        raise InputError(f"{folder} holds no PNG or JPEG files to calibrate with")
-    pixels = np.stack([images.load(path, shape, crop) for path in paths])
-    known = set(_digests(test))
-    found = [path.name for path, digest in zip(paths, _digests(pixels), strict=True) if digest in known]
+        kinds = " or ".join(dict.fromkeys(suffix[1:].upper().replace("JPG", "JPEG") for suffix in signal.suffixes))
+        raise InputError(f"{folder} holds no {kinds} files to calibrate with")
+    examples = np.stack([signal.code.load(path, shape, crop) for path in paths])
+    found = [path.name for path, each in zip(paths, _digests(examples), strict=True) if each in known]
     if found:
         raise InputError(
-            f"{len(found)} of the {len(paths)} images in {folder} are test images ({', '.join(found[:3])}, ...): "
+            f"{len(found)} of the {len(paths)} {noun} in {folder} are test {noun} ({', '.join(found[:3])}, ...): "
             "calibrate with others, or the test figures mean nothing"
         )
-    return Samples(pixels, f"the images in {folder}")
+    return Samples(examples, f"the {noun} in {folder}")

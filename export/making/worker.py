@@ -18,7 +18,8 @@ import sys
 import threading
 from pathlib import Path
 
-from export.formats.table import Artifact
+from export.formats.artifacts import Artifact
+from keras_resnet import processes
 from keras_resnet.errors import InputError
 
 
@@ -75,12 +76,7 @@ class _Server:
         """Ends the child and the job that it may be at."""
         if self._child is None:
             return
-        if self._child.poll() is None:
-            if os.name == "posix":
-                os.killpg(self._child.pid, signal.SIGKILL)
-            else:
-                self._child.kill()
-            self._child.wait()
+        processes.stop(self._child)
         self._child.stdout.close()
         with contextlib.suppress(BrokenPipeError):
             self._child.stdin.close()

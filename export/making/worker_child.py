@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from export.formats.table import FORMATS, Artifact
+from export.formats.artifacts import Artifact
+from export.formats.table import FORMATS
 from keras_resnet import console
 
 IDLE_SECONDS = 120  # after which it leaves: half a gigabyte is much to keep for an export that may never come
@@ -33,7 +34,9 @@ def convert(job: dict[str, object]) -> None:
     model, _ = load_model(job["model"])
     samples = np.load(job["samples"], allow_pickle=False) if job["samples"] else None
     choices = job["artifact"]
-    artifact = Artifact(**{**choices, "format": FORMATS[choices["format"]], "features": tuple(choices["features"])})
+    known = {"format": FORMATS[choices["format"]], "features": tuple(choices["features"])}
+    limits = choices["input_range"]
+    artifact = Artifact(**{**choices, **known, "input_range": tuple(limits) if limits else None})
     artifact.format.module.convert(model, artifact, samples, Path(job["path"]))
 
 

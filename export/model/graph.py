@@ -7,63 +7,76 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from export.formats.table import CAM, INPUT, OUTPUT, Artifact
+from export.formats.artifacts import CAM, Artifact
+from export.model.outputs import named, require_classes
+from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
 from keras_resnet.nets.graph import BLOCK_OUT, deep_graphs
 from keras_resnet.signals.conventions import Preprocess
+from keras_resnet.signals.table import get_signal
+
+_POINTWISE = {0: "Dense", 1: "Conv1D", 2: "Conv2D", 3: "Conv3D"}  # layers with one weight per pair of channels
 
 
-def prepare(model: keras.Model, preprocess: Preprocess, artifact: Artifact) -> keras.Model:
+def prepare(model: keras.Model, card: ModelCard, artifact: Artifact) -> keras.Model:
     """Makes the network that an artifact holds.
 
     Args:
-        model: float32, functional, one image in and class probabilities out.
-        preprocess: its input convention.
+        model: float32, functional, of one input.
+        card: task, signal and input convention.
         artifact: says which input and which outputs.
 
     Returns:
-        A model from `image` to a dict of the artifact's outputs, with the weights of `model`; its layers keep their
-        names.
+        A model from the signal's key to a dict of the task's and the artifact's outputs, with the weights of `model`;
+        its layers keep their names.
 
     Raises:
         InputError: the model has no such outputs.
     """
+    key, shape = get_signal(card.signal).key, model.input_shape[1:]
     with deep_graphs():
-        outputs = {OUTPUT: model.output}
+        outputs = named(model, card)
         if artifact.cam:
-            outputs |= _with_cam(model)
-        outputs |= {f"features_{stride}": _feature(model, stride) for stride in artifact.features}
+            require_classes(card, "--with-cam")
+            first = next(iter(outputs))
+            outputs[first], outputs[CAM] = _with_cam(model)
+        if artifact.features:
+            require_classes(card, "--features")
+            outputs |= {f"features_{stride}": _feature(model, stride) for stride in artifact.features}
         inner = keras.Model(model.input, outputs, name=model.name)
-        size = model.input_shape[1:-1]
-        image = keras.Input((*([artifact.size] * 2 if artifact.size else size), model.input_shape[-1]), name=INPUT)
-        x = image if image.shape[1:-1] == size else keras.layers.Resizing(*size, name="resize")(image)
-        return keras.Model(image, inner(_normalized(x, artifact.convention(preprocess), preprocess)))
+        if artifact.size:
+            require_classes(card, "--image-size")
+        x = start = keras.Input(artifact.shape_of(shape), name=key)
+        if start.shape[1:] != shape:
+            x = keras.layers.Resizing(*shape[:-1], name="resize")(start)
+        return keras.Model(start, inner(_normalized(x, artifact.convention(card.preprocess), card.preprocess)))
 
 
-def _normalized(image, given: Preprocess, wanted: Preprocess):
-    """From one convention to another, as a 1x1 convolution: one operator that every engine has, exact in float.
+def _normalized(x, given: Preprocess, wanted: Preprocess):
+    """Goes from one convention to another by a 1x1 convolution: one operator that every engine has, exact in float.
 
     Quantized it is nearly so: every output channel has one non-zero weight, and so a scale of its own.
     """
     if given == wanted:
-        return image
-    channels = image.shape[-1]
+        return x
+    channels, rank = x.shape[-1], len(x.shape) - 2
     convention = wanted.for_channels(channels)
     mean, std = (np.broadcast_to(np.float32(values), channels) for values in (convention.mean, convention.std))
     (shift,), (factor,) = given.mean, given.std  # `raw` and `tf` have one value for all channels
     source = np.arange(channels)
     if convention.channels == "bgr":
         source[:3] = source[:3][::-1]
-    kernel = np.zeros((1, 1, channels, channels), np.float32)
-    kernel[0, 0, source, np.arange(channels)] = factor / std
-    layer = keras.layers.Conv2D(channels, 1, name="preprocess")
-    x = layer(image)
-    layer.set_weights([kernel, (shift - mean) / std])
+    kernel = np.zeros((channels, channels), np.float32)
+    kernel[source, np.arange(channels)] = factor / std
+    how = {"kernel_size": 1} if rank else {}
+    layer = getattr(keras.layers, _POINTWISE[rank])(channels, **how, name="preprocess")
+    x = layer(x)
+    layer.set_weights([kernel.reshape(*[1] * rank, channels, channels), (shift - mean) / std])
     return x
 
 
-def _with_cam(model: keras.Model) -> dict[str, object]:
-    """Pooling and classifier in the other order: the classifier as a 1x1 convolution, whose mean are the logits.
+def _with_cam(model: keras.Model) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """Puts pooling behind the classifier, a 1x1 convolution whose mean are the logits: probabilities and map.
 
     The map is that of Zhou et al. 2016 (arXiv:1512.04150), with the bias in every position.
     """
@@ -78,11 +91,11 @@ def _with_cam(model: keras.Model) -> dict[str, object]:
     scores = convolution(pooling.input)
     convolution.set_weights([kernel[None, None], *bias])
     logits = keras.layers.GlobalAveragePooling2D(name=f"{CAM}_mean")(scores)
-    return {OUTPUT: keras.layers.Activation(dense.activation, name=f"{CAM}_probabilities")(logits), CAM: scores}
+    return keras.layers.Activation(dense.activation, name=f"{CAM}_probabilities")(logits), scores
 
 
 def _feature(model: keras.Model, stride: int):
-    """The last block's output at that stride; in a net from elsewhere the last tensor of that size."""
+    """Finds the last block's output at a stride; in a net from elsewhere the last tensor of that size."""
     height = model.input_shape[1]
     maps = [
         layer
@@ -110,9 +123,9 @@ def ensemble(models: Sequence[keras.Model]) -> keras.Model:
     if len(shapes) > 1:
         raise InputError(f"an ensemble needs models of one input and output shape, received {sorted(map(str, shapes))}")
     with deep_graphs():
-        image = keras.Input(models[0].input_shape[1:], name=INPUT)
-        members = [keras.Model(m.input, m.output, name=f"member_{i}")(image) for i, m in enumerate(models)]
-        return keras.Model(image, keras.layers.Average(name="mean")(members))
+        start = keras.Input(models[0].input_shape[1:], name=models[0].inputs[0].name)
+        members = [keras.Model(m.input, m.output, name=f"member_{i}")(start) for i, m in enumerate(models)]
+        return keras.Model(start, keras.layers.Average(name="mean")(members))
 
 
 # Layers of classifiers that converters know; a model of these alone is not traced.
@@ -166,7 +179,7 @@ def flex_operations(model: keras.Model) -> dict[str, str]:
         return {}
     import tensorflow as tf
 
-    image = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32)
-    traced = tf.function(lambda x: model(x, training=False)).get_concrete_function(image).graph.as_graph_def()
+    example = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32)
+    traced = tf.function(lambda x: model(x, training=False)).get_concrete_function(example).graph.as_graph_def()
     kinds = {node.op for part in (traced.node, *(f.node_def for f in traced.library.function)) for node in part}
     return {kind: _FLEX[kind] for kind in sorted(kinds & set(_FLEX))}

@@ -10,69 +10,26 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from export.model import graph
+from export.model.evidence import BUDGET, Evidence
+from export.model.outputs import named, require_classes
 from keras_resnet.card import ModelCard
 from keras_resnet.data import SOURCES, Dataset, load_dataset
 from keras_resnet.errors import InputError
-from keras_resnet.evaluation import check_fit, image_shape
+from keras_resnet.evaluation import check_fit
 from keras_resnet.labels import read_labels
 from keras_resnet.nets.graph import deep_graphs
-from keras_resnet.runtime.interface import Runner
 from keras_resnet.runtime.keras import KerasRunner
 from keras_resnet.saving import load_named
-from keras_resnet.signals.conventions import Preprocess
+from keras_resnet.signals.table import Signal, get_signal
+from keras_resnet.tasks import get_task
+from keras_resnet.tasks.table import DEFAULT
 from keras_resnet.training import run
 from keras_resnet.weights import list_weights
 
 _SMALL = ("resnet8", "digits")  # needs no data but what scikit-learn brings
 _NOISE = 64
-_EVIDENCE_BYTES = 10**9  # of pixels
-_CHUNK = 256
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """Images to verify with.
-
-    Attributes:
-        pixels: uint8 `(n, H, W, C)`, RGB.
-        labels: int `(n,)`; None where the images are noise.
-        origin: in words.
-    """
-
-    pixels: np.ndarray
-    labels: np.ndarray | None
-    origin: str
-
-    def run(self, runner: Runner, preprocess: Preprocess) -> dict[str, np.ndarray]:
-        """A runner's outputs on all images, by name.
-
-        Args:
-            runner: of any file.
-            preprocess: that its input needs.
-        """
-        size = tuple(runner.image_shape[:2])
-        step = runner.chunk
-        chunks = (resized(self.pixels[i : i + step], size) for i in range(0, len(self.pixels), step))
-        parts = [runner.run(preprocess(chunk)) for chunk in chunks]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def resized(pixels: np.ndarray, size: tuple[int | None, ...]) -> np.ndarray:
-    """Images as an app hands them to a file of another size: bilinear, rounded to whole pixel values.
-
-    Args:
-        pixels: uint8 `(n, H, W, C)`.
-        size: `(height, width)`, None where any goes.
-
-    Returns:
-        uint8; `pixels` itself where the size is theirs.
-    """
-    if None in size or pixels.shape[1:3] == tuple(size):
-        return pixels
-    return np.uint8(np.clip(np.round(tf.image.resize(pixels, size).numpy()), 0, 255))
 
 
 @dataclass(frozen=True)
@@ -83,9 +40,9 @@ class Source:
         model: float32.
         card: travels with every file.
         name: stem of the default file names.
-        origin: in words: which model this is, and why.
-        dataset: None where there are no images.
-        images: what its test split holds, in words.
+        origin: which model this is, and why, in words.
+        dataset: data to calibrate and verify with; None where there are none.
+        part: part of the data that `dataset.test` is, for people.
     """
 
     model: keras.Model
@@ -93,31 +50,40 @@ class Source:
     name: str
     origin: str
     dataset: Dataset | None
-    images: str = "test images"
+    part: str = "test"
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """`(height, width, channels)`."""
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one example, channels last: `(height, width, channels)` of an image."""
         return tuple(self.model.input_shape[1:])
 
+    @property
+    def signal(self) -> Signal:
+        """What an example is."""
+        return get_signal(self.card.signal)
+
+    @property
+    def noun(self) -> str:
+        """What examples are called in messages."""
+        return "images" if self.card.signal == "image" else "examples"
+
     def evidence(self, limit: int | None = None) -> Evidence:
-        """The test images, or noise where there is no dataset.
+        """Test examples, or noise where there is no dataset.
 
         Args:
-            limit: at most so many, spread evenly over the split; by default all that fit in 1 GB.
+            limit: number of examples at most, spread evenly over the split; by default all that fit in 1 GB.
         """
         if self.dataset is None:
-            noise = np.random.default_rng(0).integers(0, 256, (_NOISE, *self.image_shape), np.uint8)
-            return Evidence(noise, None, f"{_NOISE} images of noise (accuracy unknown: no data)")
+            noise = self.signal.code.noise(self.shape, _NOISE, np.random.default_rng(0))
+            origin = f"{_NOISE} {self.noun} of noise (accuracy unknown: no data)"
+            return Evidence.of_array(noise, origin, self.signal)
         split = self.dataset.test
-        total = len(split)
-        count = min(limit or _EVIDENCE_BYTES // math.prod(self.image_shape), total)
-        chosen = np.linspace(0, total - 1, count, dtype=np.int64)
-        parts = [split.fetch(chosen[i : i + _CHUNK])[split.key] for i in range(0, count, _CHUNK)]
-        of_all = "" if count == total else f" of {total:,}"
-        return Evidence(
-            np.concatenate(parts), split.labels[chosen], f"{count:,}{of_all} {self.images} of {self.dataset.name}"
-        )
+        size = math.prod(self.shape) * np.dtype(self.signal.dtype).itemsize
+        count = min(limit or BUDGET // size, len(split))
+        chosen = np.linspace(0, len(split) - 1, count, dtype=np.int64)
+        of_all = "" if count == len(split) else f" of {len(split):,}"
+        origin = f"{count:,}{of_all} {self.part} {self.noun} of {self.dataset.name}"
+        return Evidence(split, chosen, origin, self.signal)
 
 
 def load_source(
@@ -150,38 +116,55 @@ def load_source(
             how = {"weights": weights, "dataset": dataset, "data_dir": data_dir, "labels": labels}
             return _ensemble([load_source(each, **how) for each in model])
         model = model[0] if model else None
-    origin, name = str(model), Path(model).stem if model else ""
     if model is None and weights is not None:
         raise InputError("--weights goes with --model NAME")
-    if model is None and (newest := run.newest()):
-        model, origin = newest, f"{newest} (the newest run)"
-        name = newest.parent.name
-    elif model is None:
-        model, weights = shipped(data_dir)
-        name = f"{model}-{weights}"
-        origin = f"{model} trained on {weights}, which ships with the package (no run under {run.RUNS}/)"
-    elif name == Path(run.MODEL).stem:
-        name = Path(model).resolve().parent.name
+    model, weights, name, origin = _chosen(model, weights, data_dir)
     network, card = load_named(model, weights)
     network = float32_twin(network)
     if labels is not None:
+        require_classes(card, "--labels")
         card = replace(card, labels=read_labels(labels, network.output_shape[-1]))
     runner = KerasRunner(network, card)
-    shape = image_shape(runner)
-    data = _dataset(card, dataset, data_dir, shape)
+    named(network, card)  # a model that gives something else is refused here
+    data = _dataset(card, dataset, data_dir, _fixed_shape(runner))
     if data is not None:
-        check_fit(runner, data.image_shape)
-        if len(data.classes) > runner.output.shape[-1]:
+        check_fit(runner, data.shape)
+        outputs = runner.output.shape[-1]
+        if card.task == DEFAULT and len(data.classes) > outputs:
             raise InputError(
-                f"{data.name} has {len(data.classes)} classes, the model {runner.output.shape[-1]}: name the dataset "
-                "that it was trained on"
+                f"{data.name} has {len(data.classes)} classes, the model {outputs}: name the dataset that it was "
+                "trained on"
             )
     return Source(network, card, name, origin, data)
 
 
+def _chosen(model, weights: str | None, data_dir) -> tuple[str | os.PathLike, str | None, str, str]:
+    """Model, weights, name and origin in words."""
+    if model is None and (newest := run.newest()):
+        return newest, weights, newest.parent.name, f"{newest} (the newest run)"
+    if model is None:
+        model, weights = shipped(data_dir)
+        words = f"{model} trained on {weights}, which ships with the package (no run under {run.RUNS}/)"
+        return model, weights, f"{model}-{weights}", words
+    name = Path(model).stem
+    if name == Path(run.MODEL).stem:
+        name = Path(model).resolve().parent.name
+    return model, weights, name, str(model)
+
+
+def _fixed_shape(runner: KerasRunner) -> tuple[int, ...]:
+    """Shape of one example, which a file needs to be fixed."""
+    shape, rank = runner.example_shape, get_signal(runner.card.signal).rank
+    if len(shape) != rank + 1 or None in shape:
+        axes = "height, width" if runner.card.signal == "image" else f"{rank} axes"
+        raise InputError(f"the model takes {runner.input.shape}: expected (batch, {axes}, channels), fixed")
+    return shape
+
+
 def _ensemble(members: Sequence[Source]) -> Source:
-    """Their mean, under the first one's card."""
+    """Makes the mean of several, under the first one's card."""
     first = members[0]
+    get_task(first.card.task).require("ensemble")
     for other in members[1:]:
         if (other.card.labels, other.card.preprocess) != (first.card.labels, first.card.preprocess):
             raise InputError(
@@ -209,7 +192,7 @@ def shipped(data_dir: str | os.PathLike | None) -> tuple[str, str]:
     return best.spec, best.name
 
 
-def _dataset(card: ModelCard, name, data_dir, shape: tuple[int, int, int]) -> Dataset | None:
+def _dataset(card: ModelCard, name, data_dir, shape: tuple[int, ...]) -> Dataset | None:
     if name is not None:
         return load_dataset(name, data_dir, shape, card.crop)
     row = SOURCES.get(card.dataset)

@@ -1,7 +1,8 @@
-"""Golden vectors: a few images with everything that happens to them, to find errors of an app in minutes.
+"""Golden vectors: a few examples with everything that happens to them, to find errors of an app in minutes.
 
-`NAME.tflite.golden.npz` lies beside `NAME.tflite`: the pixels, the values of the input tensor, the raw and the
-dequantized outputs, and `about`, a JSON text with the engine and the tolerance. NumPy reads it without pickle.
+`NAME.tflite.golden.npz` lies beside `NAME.tflite`: the examples (`pixels` for images), the values of the input tensor,
+the raw and the dequantized outputs, and `about`, a JSON text with the engine and the tolerance. NumPy reads it without
+pickle.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from export.formats.table import ENGINES
+from export.model.evidence import Evidence
 from keras_resnet.errors import InputError
 from keras_resnet.runtime.interface import Runner
 from keras_resnet.runtime.opening import open_runner
@@ -19,6 +21,7 @@ from keras_resnet.runtime.tflite import TFLiteRunner
 from keras_resnet.signals.conventions import Preprocess
 
 COUNT = 8
+BUDGET = 16_000_000  # bytes of all arrays before compression
 _MAX_BYTES = 200_000_000
 _SMALL = 2_000_000  # bytes of a file whose net the reference kernels run in a moment
 
@@ -28,68 +31,72 @@ def beside(model: Path) -> Path:
     return model.with_name(f"{model.name}.golden.npz")
 
 
-def vectors(runner: Runner, preprocess: Preprocess, pixels: np.ndarray) -> dict[str, np.ndarray]:
+def vectors(runner: Runner, preprocess: Preprocess, examples: np.ndarray) -> dict[str, np.ndarray]:
     """What an app should see.
 
     Args:
-        runner: of the file.
-        preprocess: from pixels to its input.
-        pixels: uint8 `(n, H, W, C)`.
+        runner: file.
+        preprocess: from examples to the input of the file.
+        examples: dtype of the signal, `(n, ..., channels)`.
 
     Returns:
-        `pixels`, `input`, and for every output `NAME` (float32) and, where it is quantized, `NAME_raw`.
+        The examples (`pixels` for images), `input`, and for every output `NAME` (float32) and, where it is quantized,
+        `NAME_raw`.
     """
-    images = preprocess(pixels)
-    found = {"pixels": pixels, "input": images, **runner.run(images)}
+    prepared = preprocess(examples)
+    found = {_name(runner): examples, "input": prepared, **runner.run(prepared)}
     if isinstance(runner, TFLiteRunner):
-        values, raw = runner.run_raw(images)
+        values, raw = runner.run_raw(prepared)
         found["input"] = values
         found |= {f"{name}_raw": array for name, array in raw.items() if array.dtype != np.float32}
     return found
 
 
-def write(
-    model: Path,
-    target: Path,
-    name: str,
-    preprocess: Preprocess,
-    pixels: np.ndarray,
-    labels: np.ndarray | None,
-    engine: str | None,
-) -> None:
-    """Writes the vectors of a model file.
+def _name(runner: Runner) -> str:
+    """Name of the examples in the file of vectors."""
+    return {"image": "pixels"}.get(runner.card.signal, runner.card.signal)
+
+
+def write(model: Path, target: Path, name: str, preprocess: Preprocess, evidence: Evidence, engine: str | None) -> None:
+    """Writes the vectors of a model file: at most `COUNT` examples and `BUDGET` bytes before compression, at least one.
 
     Args:
-        model: the file.
-        target: of the vectors.
-        name: that the file will have.
-        preprocess: from pixels to its input.
-        pixels: uint8 `(n, H, W, C)`; the first few are taken.
-        labels: of them, or None.
-        engine: that ran the file, of `formats.ENGINES`.
+        model: file.
+        target: file of the vectors.
+        name: name that the model file will have.
+        preprocess: from examples to the input of the file.
+        evidence: examples, of which the first are taken.
+        engine: runtime of a TFLite file, one of `ENGINES` and `OUTSIDE`; None for the first.
     """
-    pixels = pixels[:COUNT]
-    arrays = vectors(open_runner(model, threads=1, engine=engine, trusted=True), preprocess, pixels)
+    runner = open_runner(model, threads=1, engine=engine, trusted=True)
+
+    def taken(count: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        examples, truth = evidence.fetch(0, count)
+        return evidence.signal.code.resized(examples, runner.example_shape), truth
+
+    one = sum(values.nbytes for values in vectors(runner, preprocess, taken(1)[0]).values())
+    examples, truth = taken(min(COUNT, max(1, BUDGET // one)))
+    arrays = vectors(runner, preprocess, examples)
     about = {
         "model": name,
         "engine": engine or (ENGINES[0] if model.suffix == ".tflite" else "cpu"),
-        "tolerance": _tolerance(model, arrays, preprocess, pixels),
+        "tolerance": _tolerance(model, arrays, preprocess, examples),
         "of": "the outputs in float32, for any engine",
     }
-    if labels is not None:
-        arrays["labels"] = np.asarray(labels[:COUNT], np.int64)
+    for kind, values in truth.items():
+        arrays["labels" if kind == "label" else f"truth_{kind}"] = np.asarray(values)
     with target.open("wb") as file:
         np.savez_compressed(file, about=np.array(json.dumps(about)), **arrays)
 
 
-def _tolerance(model: Path, arrays, preprocess: Preprocess, pixels: np.ndarray) -> float:
-    """Twice what the two sets of kernels differ by on these images, where both are fast enough to be asked."""
+def _tolerance(model: Path, arrays, preprocess: Preprocess, examples: np.ndarray) -> float:
+    """Twice what the two sets of kernels differ by on these examples, where both are fast enough to be asked."""
     least = 1e-3 if not any(name.endswith("_raw") for name in arrays) else 4 / 256
     if model.suffix != ".tflite" or model.stat().st_size > _SMALL:
         return least if least < 0.01 else 0.1
     apart = [least]
     for engine in ENGINES:
-        other = open_runner(model, threads=1, engine=engine, trusted=True).run(preprocess(pixels))
+        other = open_runner(model, threads=1, engine=engine, trusted=True).run(preprocess(examples))
         apart += [2 * float(np.abs(other[name] - arrays[name]).max()) for name in other if name in arrays]
     return max(apart)
 
@@ -125,7 +132,8 @@ def difference(path: Path, runner: Runner, preprocess: Preprocess) -> tuple[floa
         InputError: the file is damaged, or of another net.
     """
     arrays, about = read(path)
-    outputs = runner.run(preprocess(arrays["pixels"]))
+    lacking = _name(runner) not in arrays
+    outputs = {} if lacking else runner.run(preprocess(arrays[_name(runner)]))
     names = [name for name in outputs if name in arrays]
     if not names or any(outputs[name].shape != arrays[name].shape for name in names):
         raise InputError(f"{path} is of another model: its outputs are {', '.join(sorted(arrays))}")

@@ -1,8 +1,7 @@
-"""Where a quantized file loses what it loses: error per layer against Keras; and `python -m export.debug`."""
+"""Error of every layer of a quantized file beside Keras."""
 
 from __future__ import annotations
 
-import html
 import io
 import time
 import warnings
@@ -13,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from export.formats.table import OUTPUT
+from export.model import outputs
 from keras_resnet import console, files
 from keras_resnet.errors import InputError
-from keras_resnet.page import page
+from keras_resnet.page import Html, render
 from keras_resnet.runtime.opening import open_runner
 from keras_resnet.runtime.tflite import dequantize, quantize
 from keras_resnet.signals.conventions import Preprocess
@@ -24,9 +23,10 @@ from keras_resnet.signals.conventions import Preprocess
 if TYPE_CHECKING:  # importing it needs TensorFlow, and --help must not
     from export.model.source import Evidence, Source
 
-_CHUNK = 8  # images whose activations are in memory at once
+_CHUNK = 8  # examples whose activations are in memory at once
 _TOP = 80  # dB that the picture reaches to: beyond is float
 _WORST = 15  # rows of the terminal's table
+_COLUMNS = ("layer", "operator", "dtype", "SQNR dB", "lost dB", "max abs", "place")
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def layer_errors(path: Path, source: Source, evidence: Evidence, *, engine: str 
         )
         lite.allocate_tensors()
     details = {each["index"]: each for each in lite.get_tensor_details()}
-    layers = _comparable(source.model)
+    layers = _comparable(source)
     results = {}  # by tensor: the operator and its place
     for depth, operator in enumerate(lite._get_ops_details()):
         for index in operator["outputs"]:
@@ -94,26 +94,26 @@ def layer_errors(path: Path, source: Source, evidence: Evidence, *, engine: str 
     return _entries(results, details, sums)
 
 
-def _comparable(model) -> dict[str, object]:
+def _comparable(source: Source) -> dict[str, object]:
     """Keras' tensors by the names that they have in files; a dense layer's bears its name before the softmax."""
+    model = source.model
     tensors = {
         layer.name: layer.output
         for layer in model.layers
         if getattr(getattr(layer, "activation", None), "__name__", "linear") in ("linear", "relu")
     }
-    return {**tensors, OUTPUT: model.output}
+    return {**tensors, **outputs.named(model, source.card)}
 
 
 def _accumulate(lite, details, indices, keras_model, own: Preprocess, theirs: Preprocess, evidence: Evidence):
     """Signal, noise and largest difference of every tensor."""
     sums = {index: [0.0, 0.0, 0.0] for index in indices}
     (entry,) = lite.get_input_details()
-    starts = range(0, len(evidence.pixels), _CHUNK)
-    for start in console.progress(starts, "comparing layers", len(starts)):
-        pixels = evidence.pixels[start : start + _CHUNK]
-        expected = keras_model.predict_on_batch(theirs(pixels))
+    count = -(-len(evidence) // _CHUNK)
+    for examples, _ in console.progress(evidence.chunks(_CHUNK), "comparing layers", count):
+        expected = keras_model.predict_on_batch(theirs(examples))
         expected = expected if isinstance(expected, list) else [expected]
-        for number, values in enumerate(quantize(own(pixels), entry)):
+        for number, values in enumerate(quantize(own(examples), entry)):
             lite.set_tensor(entry["index"], values[None])
             lite.invoke()
             for index, reference in zip(indices, expected, strict=True):
@@ -152,8 +152,7 @@ def print_errors(title: str, entries: Sequence[LayerError]) -> None:
         (e.layer, e.operator, e.dtype, f"{e.sqnr:.1f}", f"{e.lost:+.1f}", f"{e.max_abs:.2g}", e.depth) for e in worst
     ]
     shown = f"the {len(worst)} worst of {len(entries)} layers"
-    columns = ("layer", "operator", "dtype", "SQNR dB", "lost dB", "max abs", "place")
-    console.print_table(f"{title}: {shown}", columns, rows)
+    console.print_table(f"{title}: {shown}", _COLUMNS, rows)
 
 
 def to_json(entries: Sequence[LayerError]) -> list[dict[str, object]]:
@@ -182,21 +181,22 @@ def picture(entries: Sequence[LayerError]) -> str:
 
 
 def write_html(entries: Sequence[LayerError], title: str, path: Path, *, overwrite: bool = False) -> None:
-    """Writes a page with the picture and all layers, worst first."""
-    rows = "".join(
-        f'<tr><th scope="row">{html.escape(e.layer)}</th><td>{e.operator}</td><td>{e.dtype}</td>'
-        f'<td class="number">{e.sqnr:.1f}</td><td class="number">{e.lost:+.1f}</td>'
-        f'<td class="number">{e.max_abs:.3g}</td><td class="number">{e.depth}</td></tr>'
-        for e in sorted(entries, key=lambda entry: entry.sqnr)
-    )
-    columns = ("layer", "operator", "dtype", "SQNR dB", "lost dB", "max abs", "place")
-    numbers = columns[3:]
-    head = "".join(f'<th scope="col"{" class=number" if c in numbers else ""}>{c}</th>' for c in columns)
-    body = (
-        f"<h1>Error per layer</h1><p>{html.escape(title)}, {time.strftime('%Y-%m-%d %H:%M')}</p>{picture(entries)}"
-        '<div class="scroll"><table class="list"><caption>Every layer, the worst first. SQNR counts the errors of all '
-        "layers before; what is lost is the difference to the layer's best input.</caption>"
-        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+    """Writes a page with the picture and all layers, worst first.
+
+    Args:
+        entries: layers in any order.
+        title: what is compared, in words.
+        path: file.
+        overwrite: replace an existing file.
+    """
+    text = render(
+        "export/layers.html",
+        title="Error per layer",
+        words=title,
+        date=time.strftime("%Y-%m-%d %H:%M"),
+        picture=Html(picture(entries)),
+        columns=_COLUMNS,
+        entries=sorted(entries, key=lambda entry: entry.sqnr),
     )
     with files.writing(path, overwrite=overwrite) as temporary:
-        temporary.write_text(page("Error per layer", body), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from export.formats.table import CAM, ENGINES, INPUT, OUTPUT, OUTSIDE, Artifact, Contents, artifact, format_of
-from export.model import graph
-from export.model.source import Evidence, Source, resized
+from export.formats.artifacts import CAM, Artifact, artifact
+from export.formats.table import ENGINES, OUTSIDE, Contents, format_of
+from export.model import graph, outputs
+from export.model.evidence import Evidence
+from export.model.source import Source
 from export.proof import golden
-from export.proof.gates import Comparison, Gate, check, compare, identity_gates, interface_errors, latency_ms
+from export.proof.comparison import Comparer, Comparison
+from export.proof.gates import Gate, check, identity_gates, interface_errors
 from export.proof.report import Row
+from export.proof.timing import latency_ms
 from keras_resnet.card import ModelCard
 from keras_resnet.nets import fusion
 from keras_resnet.runtime.interface import Runner
@@ -23,68 +28,135 @@ from keras_resnet.runtime.keras import KerasRunner
 from keras_resnet.runtime.opening import open_runner
 from keras_resnet.signals.conventions import PREPROCESS, Preprocess
 
-FEW = 500  # images that a verdict should rest on
+FEW = 500  # examples that a verdict should rest on
+_IN_MEMORY = 256_000_000  # bytes of an output of Keras; beyond that it is kept on the disk
+
+
+class References:
+    """Keras' outputs on all examples: computed once for every set of outputs, in memory or in files."""
+
+    def __init__(self, source: Source, evidence: Evidence):
+        """Computes nothing yet.
+
+        Args:
+            source: Keras model.
+            evidence: examples.
+        """
+        self._source, self._evidence = source, evidence
+        self._known: dict[str, np.ndarray] = {}
+        self._folder: tempfile.TemporaryDirectory | None = None
+
+    def get(self, made: Artifact) -> dict[str, np.ndarray]:
+        """Float32 arrays by output name, those of the task first: the model's own, before anything was put around it.
+
+        Args:
+            made: says which other outputs are wanted.
+        """
+        card = self._source.card
+        answers = [output.name for output in outputs.of_task(card)]
+        if not set(answers) <= set(self._known):
+            own = KerasRunner(self._source.model)
+            parts = self._evidence.outputs(own, card.preprocess)
+            self._keep(outputs.by_task(part, card) for part, _ in parts)
+        lacking = set(made.more_outputs) - set(self._known)
+        if lacking:
+            more = graph.prepare(self._source.model, card, dataclasses.replace(made, input="normalized"))
+            parts = self._evidence.outputs(KerasRunner(more), card.preprocess)
+            self._keep({name: part[name] for name in lacking} for part, _ in parts)
+        return {name: self._known[name] for name in (*answers, *made.more_outputs)}
+
+    def _keep(self, parts: Iterator[Mapping[str, np.ndarray]]) -> None:
+        start = 0
+        for part in parts:
+            for name, values in part.items():
+                if start == 0:
+                    self._known[name] = self._room(name, values)
+                self._known[name][start : start + len(values)] = values
+            start += len(values)
+
+    def _room(self, name: str, values: np.ndarray) -> np.ndarray:
+        shape = (len(self._evidence), *values.shape[1:])
+        if values.nbytes // len(values) * len(self._evidence) <= _IN_MEMORY:
+            return np.empty(shape, np.float32)
+        self._folder = self._folder or tempfile.TemporaryDirectory()
+        file = Path(self._folder.name, f"{name}.npy")
+        return np.lib.format.open_memmap(file, "w+", np.float32, shape)
 
 
 @dataclass
 class Proof:
-    """What files are compared with; Keras runs once for every set of outputs."""
+    """What files are compared with.
+
+    Attributes:
+        source: Keras model and its data.
+        evidence: examples.
+        limits: limits that replace others, by the names in `gates.LIMITS`.
+        engine: runtime of TFLite files, one of `ENGINES` and `OUTSIDE`; None for the first.
+    """
 
     source: Source
     evidence: Evidence
     limits: Mapping[str, float]
     engine: str | None
-    references: dict[tuple, dict[str, np.ndarray]] = field(default_factory=dict)
+    references: References = field(init=False)
 
-    def reference(self, made: Artifact) -> dict[str, np.ndarray]:
-        """Keras' outputs by name; the probabilities are the model's own, before anything was put around it."""
-        key = (made.features, made.cam)
-        if key not in self.references:
-            preprocess = self.source.card.preprocess
-            if made.outputs == (OUTPUT,):
-                runner = KerasRunner(self.source.model)
-                outputs = {OUTPUT: self.evidence.run(runner, preprocess)[runner.output.name]}
-            else:
-                more = graph.prepare(self.source.model, preprocess, dataclasses.replace(made, input="normalized"))
-                own = self.reference(dataclasses.replace(made, features=(), cam=False))
-                outputs = self.evidence.run(KerasRunner(more), preprocess) | own
-            self.references[key] = {name: outputs[name] for name in made.outputs}
-        return self.references[key]
+    def __post_init__(self) -> None:
+        """Prepares for the outputs of Keras."""
+        self.references = References(self.source, self.evidence)
 
     def shapes(self, made: Artifact) -> dict[str, tuple]:
-        """Of the image and the outputs."""
-        outputs = {name: values.shape for name, values in self.reference(made).items()}
-        height, width, channels = self.source.image_shape
-        return {INPUT: (None, *made.size_of((height, width)), channels), **outputs}
+        """Shapes of the input and then of the outputs, by name.
+
+        Args:
+            made: says which outputs.
+        """
+        start = {self.source.signal.key: (None, *made.shape_of(self.source.shape))}
+        return start | {name: values.shape for name, values in self.references.get(made).items()}
 
     def preprocess(self, runner: Runner) -> Preprocess:
-        """Of a file; one that lost its card is taken for what the source is."""
+        """Input convention of a file; one that lost its card is taken for what the source is.
+
+        Args:
+            runner: file.
+        """
         return self.source.card.preprocess if runner.card == ModelCard() else runner.card.preprocess
 
     def compare(self, runner: Runner, made: Artifact) -> Comparison:
-        """Interface first, then values."""
+        """Compares interfaces first, then values.
+
+        Args:
+            runner: file.
+            made: what was asked for.
+        """
+        card, reference = self.source.card, self.references.get(made)
         errors = interface_errors(runner, made, self.shapes(made))
         known = {tensor.name for tensor in runner.outputs}
-        if any("shape" in error for error in errors) or not set(made.outputs) <= known:
-            return Comparison(interface=tuple(errors))
-        outputs = self.evidence.run(runner, self.preprocess(runner))
-        comparison = compare(self.reference(made), outputs, self.evidence.labels)
-        return dataclasses.replace(comparison, interface=tuple(errors))
+        if any("shape" in error for error in errors) or not set(reference) <= known:
+            return Comparison(task=card.task, interface=tuple(errors))
+        comparer, start = Comparer(card, [output.name for output in outputs.of_task(card)]), 0
+        for found, truth in self.evidence.outputs(runner, self.preprocess(runner)):
+            stop = start + len(next(iter(found.values())))
+            comparer.update({name: values[start:stop] for name, values in reference.items()}, found, truth)
+            start = stop
+        return dataclasses.replace(comparer.result(), interface=tuple(errors))
 
     def verified(self, file: Path, name: Path, made: Artifact | None) -> tuple[Row, Contents]:
         """Runs a file and compares it with Keras.
 
         Args:
-            file: to run.
-            name: that the row bears.
+            file: file to run.
+            name: name that the row bears.
             made: what was asked for, None for a file that exists.
+
+        Returns:
+            What was found out, and what is in the file.
         """
         form = format_of(file)
         runner = open_runner(file, engine=self.engine)
         contents = form.module.describe(file)
         if fusion.scales_otherwise(self.source.model):
             contents = dataclasses.replace(contents, unfolded=None)
-        wanted = made or _inferred(runner, contents, file, self.source.image_shape)
+        wanted = made or _inferred(runner, contents, file, self.source.shape)
         comparison = self.compare(runner, wanted)
         unfoldable = fusion.unfolded_norms(self.source.model, form.name) if contents.unfolded is not None else []
         gates = check(comparison, contents, self.limits, unfoldable)
@@ -92,7 +164,6 @@ class Proof:
         gates = [*identity, *_golden_gate(name, runner, self, comparison, made), *gates]
         if made is not None:
             gates.insert(0, Gate("precision", made.precision, contents.precision, contents.precision == made.precision))
-        one = self.preprocess(runner)(resized(self.evidence.pixels[:1], runner.image_shape[:2]))
         row = Row(
             file=str(name),
             format=form.name,
@@ -105,28 +176,49 @@ class Proof:
             operators=dict(contents.operators.most_common()),
             unfolded=contents.unfolded,
             notes=tuple(_notes(wanted, contents, unfoldable, self)),
-            max_abs=comparison.max_abs,
-            cosine=comparison.cosine,
-            sqnr=dict(comparison.sqnr),
-            agreement=comparison.agreement,
-            top1=comparison.top1,
-            top1_reference=comparison.top1_reference,
-            drop=comparison.drop,
-            drop_error=comparison.drop_error,
-            latency_ms=None if comparison.interface or self.engine in OUTSIDE else latency_ms(file, one, self.engine),
+            latency_ms=None if comparison.interface else self._latency(file, runner),
             gates=tuple(gates),
+            **row_figures(comparison),
         )
         return row, contents
 
+    def _latency(self, file: Path, runner: Runner) -> float | None:
+        if self.engine in OUTSIDE:
+            return None
+        examples, _ = self.evidence.fetch(0, 1)
+        one = self.source.signal.code.resized(examples, runner.example_shape)
+        return latency_ms(file, self.preprocess(runner)(one), self.engine)
+
+
+def row_figures(comparison: Comparison) -> dict[str, object]:
+    """Fields of a `Row` that a comparison knows.
+
+    Args:
+        comparison: file beside Keras.
+    """
+    first = comparison.first
+    return {
+        "task": comparison.task,
+        "max_abs": first and first.max_abs,
+        "cosine": first and first.cosine,
+        "sqnr": comparison.sqnr,
+        "outputs": {name: dataclasses.asdict(each) for name, each in comparison.figures.items()},
+        "agreement": comparison.agreement,
+        "score": comparison.score,
+        "score_reference": comparison.score_reference,
+        "drop": comparison.drop,
+        "drop_error": comparison.drop_error,
+    }
+
 
 def _convention(found: Preprocess, weights: Preprocess) -> str:
-    """Of `formats.INPUTS`."""
+    """One of `INPUTS`."""
     if found == PREPROCESS["none"]:
         return "raw"
     return "tf" if found == PREPROCESS["tf"] != weights else "normalized"
 
 
-def _inferred(runner: Runner, contents: Contents, file: Path, image_shape: tuple[int, ...]) -> Artifact:
+def _inferred(runner: Runner, contents: Contents, file: Path, shape: tuple[int, ...]) -> Artifact:
     """What a file seems to have been made as."""
     form = format_of(file)
     offer = form.offers.get(contents.precision, form.offers["float32"])
@@ -138,12 +230,12 @@ def _inferred(runner: Runner, contents: Contents, file: Path, image_shape: tuple
         layout=runner.layout if runner.layout in form.layouts else "nhwc",
         features=tuple(strides),
         cam=CAM in names,
-        size=None if runner.image_shape[:2] == tuple(image_shape[:2]) else runner.image_shape[0],
+        size=None if runner.example_shape[:-1] == shape[:-1] or len(shape) != 3 else runner.example_shape[0],
     )
 
 
 def _golden_gate(name: Path, runner: Runner, proof: Proof, comparison: Comparison, made: Artifact | None) -> list[Gate]:
-    """For a file that has vectors already."""
+    """The gate of a file that has vectors already."""
     path = golden.beside(name)
     if made is not None or comparison.interface or not path.exists():
         return []
@@ -161,8 +253,8 @@ def _notes(made: Artifact, contents: Contents, unfoldable: Sequence[str], proof:
             f"{contents.unfolded} batch normalisations stay operators of their own, since they follow an addition or a "
             f"pooling ({', '.join(unfoldable[:3])}, ...): {cost / 1e6:.2f} million multiply-adds an image"
         )
-    if proof.evidence.labels is not None and len(proof.evidence.pixels) < FEW:
-        notes.append(f"judged on {len(proof.evidence.pixels)} images only: expected {FEW} or more")
+    if proof.source.dataset is not None and len(proof.evidence) < FEW:
+        notes.append(f"judged on {len(proof.evidence)} {proof.source.noun} only: expected {FEW} or more")
     return notes
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from export.formats.table import artifact
+from export.formats.artifacts import artifact
 from export.making import pipeline, placement
 from export.model.source import Source
 from export.proof.gates import Gate
@@ -29,6 +29,7 @@ from keras_resnet.nets.compressed import kernels
 from keras_resnet.nets.graph import multiply_adds
 from keras_resnet.saving import load_model, weights_sha256
 from keras_resnet.signals.conventions import PREPROCESS
+from keras_resnet.tasks import get_task
 from keras_resnet.training import strategy as strategies
 from keras_resnet.training.recipes import OWN_AUGMENTATION, RECIPES, Recipe
 from keras_resnet.training.strategy import Devices
@@ -225,6 +226,7 @@ def compress(
         >>> compress(load_source("model.keras"), settings("qat"), RECIPES["compress"], "small")  # doctest: +SKIP
     """
     folder = Path(folder)
+    get_task(source.card.task).require("compress")
     chosen = get_trainer(engine)
     unknown = sorted(set(gates or {}) - set(limits(settings)))
     if unknown:
@@ -383,7 +385,7 @@ def _baseline(source: Source, limit: int | None, say) -> tuple[float, list[Entry
         wanted = [(artifact(name), Path(folder, f"{i}.tflite")) for i, name in enumerate((_FLOAT, _INT8))]
         gates = {"drop": 100.0, "agreement": 0.0}  # however much int8 loses: it is there to be compared with
         report = pipeline.export(source, wanted, limit=limit, gates=gates, say=say)
-        top1 = report.rows[0].top1_reference
+        top1 = report.rows[0].score_reference
         names = ("original, float32", "original, int8 after training")
         entries = [_entry(row, top1, name) for row, name in zip(report.rows, names, strict=True)]
         return top1, [dataclasses.replace(entry, file="") for entry in entries]
@@ -406,8 +408,8 @@ def _entry(row: Row, baseline: float, what: str) -> Entry:
     return Entry(
         what=what,
         file=row.file,
-        top1=row.top1,
-        drop=100 * (baseline - row.top1),
+        top1=row.score,
+        drop=100 * (baseline - row.score),
         size_bytes=len(content),
         gzip_bytes=len(gzip.compress(content, 9, mtime=0)),
         latency_ms=row.latency_ms,

@@ -101,7 +101,7 @@ def _spec(source: Source):
         raise InputError(
             f"engine tfmot builds a twin of a variant of the table, and {source.origin} names none; use --engine native"
         )
-    row = build(spec, input_shape=source.image_shape, classes=source.model.output_shape[-1])
+    row = build(spec, input_shape=source.shape, classes=source.model.output_shape[-1])
     expected = {weight.path: tuple(weight.shape) for weight in row.weights}
     found = {weight.path: tuple(weight.shape) for weight in source.model.weights}
     apart = sorted(key for key in expected | found if expected.get(key) != found.get(key))
@@ -147,7 +147,7 @@ def train(
             save_model(folding.folded_if_possible(teacher), place / TEACHER)
         job = {
             "spec": _spec(source).name,
-            "image_shape": source.image_shape,
+            "image_shape": source.shape,
             "classes": source.model.output_shape[-1],
             "settings": settings.to_json(),
             "recipe": json.loads(recipe.dumps()),

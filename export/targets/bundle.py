@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from export.formats.table import Artifact
-from export.model.source import Evidence, Source
+from export.formats.artifacts import Artifact
+from export.model.evidence import Evidence
+from export.model.source import Source
 from export.proof import golden
 from export.proof.verification import FEW
 from export.targets.table import Target
@@ -42,8 +43,8 @@ class Request:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Of the file's input."""
-        return (*self.made.size_of(self.source.image_shape), self.source.image_shape[-1])
+        """Shape of an image as the file takes it."""
+        return self.made.shape_of(self.source.shape)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,8 +122,9 @@ class Bundle:
         own = self.probabilities[: len(probabilities)]
         share = float((own.argmax(axis=1) == probabilities.argmax(axis=1)).mean())
         right = ""
-        if self.evidence.labels is not None:
-            labels = self.evidence.labels[: len(probabilities)]
+        labels = self.evidence.truth.get("label")
+        if labels is not None:
+            labels = labels[: len(probabilities)]
             right = f"; top-1 {(probabilities.argmax(axis=1) == labels).mean():.2%}"
         apart = float(np.abs(own - probabilities).max())
         found = f"{share:.2%} of {len(own)} images{right}; largest difference {apart:.2g}"
@@ -149,7 +151,7 @@ class Bundle:
         """
         self.say(f"{self.request.target.name}: running {count} images on {OUTSIDE[engine].summary}")
         other = open_runner(self.file, engine=engine, trusted=True)
-        few = Evidence(self.evidence.pixels[:count], None, "")
+        few = self.evidence.first(count)
         return few.run(other, other.card.preprocess)[other.output.name], other.facts
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from export.formats.table import LABELS, Artifact, Contents
+from export.formats.artifacts import LABELS, Artifact
+from export.formats.table import Contents
 from export.making.metadata import labels_text
 from export.proof import golden
 from keras_resnet import files

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from export.formats.table import SAMPLES
+from export.formats.artifacts import SAMPLES
 from export.making.pipeline import export, failures, refuse_flex
+from export.model.outputs import require_classes
 from export.model.source import Source
 from export.proof.report import Report
 from export.proof.verification import FEW
@@ -99,7 +100,7 @@ def make_bundle(
         samples: images to calibrate with.
         calibrate_with: a folder of images in place of these.
         limit: test images to verify with at most.
-        gates: limits that replace those of `verify.TOLERANCES`.
+        gates: limits that replace others, by the names in `proof.gates.LIMITS`.
         say: told what is being done.
 
     Returns:
@@ -156,10 +157,11 @@ def _refuse(request: Request, folder: Path, overwrite: bool) -> None:
     if unknown:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(unknown))
         raise InputError(f"--target {request.target.name} has no {names}")
-    if request.source.image_shape[-1] != 3:
+    require_classes(request.source.card, f"--target {request.target.name}")
+    if request.source.shape[-1] != 3:
         raise InputError(
             f"--target {request.target.name} hands over RGB images, and the model takes "
-            f"{request.source.image_shape[-1]} channels: load its weights into a net of three "
+            f"{request.source.shape[-1]} channels: load its weights into a net of three "
             "(weights_match='adapt', input_shape=(height, width, 3))"
         )
     if request.made.format.name == "tflite":

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from string import Template
 
-from export.formats.table import LABELS
+from export.formats.artifacts import LABELS
 from export.making import manifest
 from export.proof.report import Report, Row
 from export.targets import description
@@ -122,8 +122,8 @@ def _facts(bundle: Bundle) -> dict[str, str]:
 
 def _figures(row: Row) -> str:
     words = [f"top-1 agreement {row.agreement:.2%}"]
-    if row.top1 is not None:
-        words.append(f"accuracy {row.top1:.2%} (Keras {row.top1_reference:.2%})")
+    if row.score is not None:
+        words.append(f"accuracy {row.score:.2%} (Keras {row.score_reference:.2%})")
     if row.latency_ms is not None:
         words.append(f"{row.latency_ms:.3g} ms an image on one thread of this machine")
     return ", ".join(words)

@@ -131,9 +131,9 @@ def _lacking(found: memory.Fit, flash: int | None, ram: int | None) -> str:
 def _largest(request: Request, flash: int | None, ram: int | None) -> tuple[str, str]:
     """The largest net that fits, in words, and the command that trains it."""
     classes = request.source.model.output_shape[-1]
-    best = memory.largest(flash or memory.MOST_FLASH, ram or memory.MOST_RAM, request.source.image_shape, classes)
+    best = memory.largest(flash or memory.MOST_FLASH, ram or memory.MOST_RAM, request.source.shape, classes)
     if best is None:
-        height, width, _ = request.source.image_shape
+        height, width, _ = request.source.shape
         return f"No variant of the table fits at {height} x {width}", "use a smaller image"
     name, size = best
     words = f"{size.flash:,} bytes of flash, {size.arena:,} of RAM"

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from export.model.source import resized
 from export.targets import assets
 from export.targets.bundle import FEW, Bundle, Check, Request, not_run
 from keras_resnet import processes
+from keras_resnet.signals.image import resized
 
 _PAGE = ("index.html", "style.css", "app.js", "engines.js", "pixels.js", "serve.js")
 _RUNTIMES = {"onnx": "onnxruntime-web", "tflite": "@litertjs/core"}

@@ -22,7 +22,7 @@ class KerasRunner(Runner):
         if len(model.inputs) != 1:
             raise InputError(f"the model has {len(model.inputs)} inputs: expected one")
         self.input = _tensor(model.inputs[0].name, model.inputs[0])
-        self._names = _output_names(model)
+        self._names = output_names(model)
         named = zip(self._names, keras.tree.flatten(model.outputs), strict=True)
         self.outputs = ordered(_tensor(name, tensor) for name, tensor in named)
         self._function = model.predict_on_batch
@@ -41,8 +41,12 @@ class KerasRunner(Runner):
         return {tensor.name: arrays[tensor.name].astype(np.float32) for tensor in self.outputs}
 
 
-def _output_names(model) -> list[str]:
-    """Names of the outputs in the order of `keras.tree.flatten`: keys of a dict, else Keras' names."""
+def output_names(model) -> list[str]:
+    """Names of a model's outputs in the order of `keras.tree.flatten`: keys of a dict, else the names of Keras.
+
+    Args:
+        model: Keras model.
+    """
     import keras
 
     if isinstance(model, keras.Sequential):  # has no `output` and no `output_names`

@@ -8,10 +8,10 @@ import pytest
 @pytest.fixture(autouse=True)
 def _latency_of_one_run(monkeypatch):
     """Nothing here is about how fast this machine is; `test_verify.py` tests the loop with a clock of its own."""
-    from export.proof import gates
+    from export.proof import timing
 
     for name, value in (("_WARM_UP", 0), ("_LEAST", 1), ("_SECONDS", 0.0)):
-        monkeypatch.setattr(gates, name, value)
+        monkeypatch.setattr(timing, name, value)
 
 
 @pytest.fixture(scope="session")
@@ -30,11 +30,11 @@ def everything(made_once):
 
 def _export_everything(folder):
     from export.commands import many_files
-    from export.proof import gates
+    from export.proof import timing
 
     arguments = ["--model", "resnet8", "--weights", "digits", "--all", "-o", str(folder)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gates, "_SECONDS", 0.0)
+        patch.setattr(timing, "_SECONDS", 0.0)
         assert many_files.main([*arguments, "--json", str(folder / "j.json")]) == 0
 
 

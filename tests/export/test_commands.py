@@ -13,7 +13,9 @@ import pytest
 from tiers import in_proof
 
 from export.commands import many_files, one_file, verify
-from export.formats.table import artifact, format_of
+from export.formats.artifacts import artifact
+from export.formats.precisions import PRECISIONS
+from export.formats.table import format_of
 from export.making import pipeline
 from export.model.source import float32_twin, load_source
 from keras_resnet import InputError, ModelCard, build, card, open_runner, save_model
@@ -117,9 +119,9 @@ def test_any_scrambled_weight_buffer_fails_verification(rows, source, tmp_path, 
     """Written again by a tool, which drops the card, or changed in place, which leaves the old checksum."""
     from ai_edge_litert.tools import flatbuffer_utils
 
-    from export.proof import gates
+    from export.proof import timing
 
-    monkeypatch.setattr(gates, "_SECONDS", 0.0)
+    monkeypatch.setattr(timing, "_SECONDS", 0.0)
 
     original = bytearray(Path(rows["tflite", precision]["file"]).read_bytes())
     buffers = _weight_buffers(flatbuffer_utils.convert_bytearray_to_object(original))
@@ -155,10 +157,9 @@ def test_verify_of_a_corrupted_copy_ends_with_one(rows, tmp_path, capfd):
 def test_a_file_that_fails_keeps_a_name_that_says_so(source, tmp_path, monkeypatch):
     import dataclasses
 
-    from export.proof import gates
-
-    strict = dataclasses.replace(gates.TOLERANCES["float16"], max_abs=0.0)
-    monkeypatch.setitem(gates.TOLERANCES, "float16", strict)
+    row = PRECISIONS["float16"]
+    strict = dataclasses.replace(row, tolerance=dataclasses.replace(row.tolerance, max_abs=0.0))
+    monkeypatch.setitem(PRECISIONS, "float16", strict)
     target = tmp_path / "m.tflite"
     target.write_text("what was there before")
     report = pipeline.export(source, [(artifact("tflite:float16"), target)], overwrite=True)
@@ -354,7 +355,7 @@ def test_a_dataset_of_another_shape(mini_spec, tmp_path):
 def test_evidence_is_spread_over_the_test_split(source, digits):
     few = source.evidence(limit=4)
     assert few.origin == "4 of 360 test images of digits"
-    np.testing.assert_array_equal(few.labels, digits.test.labels[[0, 119, 239, 359]])
+    np.testing.assert_array_equal(few.truth["label"], digits.test.labels[[0, 119, 239, 359]])
     np.testing.assert_array_equal(few.pixels, digits.test.images[[0, 119, 239, 359]])
     assert source.evidence().origin == "360 test images of digits"
 

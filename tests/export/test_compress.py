@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 from tiers import in_proof
 
-from export import artifact, auto_float, load_source
+from export import artifact, auto_float, formats, load_source
 from export.commands import compress, many_files, one_file
-from export.formats import table as formats
 from export.making import pipeline, placement
 from export.memory import of_file, of_model
 from export.smaller.compression import adapted, limits

@@ -12,7 +12,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 
 from export.commands import debug
 from export.formats import litert
-from export.formats.table import artifact
+from export.formats.artifacts import artifact
 from export.making import autofloat, pipeline
 from export.proof import layer_errors
 from keras_resnet import GateError, InputError, card

@@ -12,18 +12,20 @@ import onnxruntime
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+from export.formats.artifacts import all_artifacts as names
+from export.formats.artifacts import artifact
 from export.formats.onnx import OPSET
-from export.formats.table import FORMATS, artifact
-from export.formats.table import all_artifacts as names
-from export.proof.gates import TOLERANCES
+from export.formats.precisions import PRECISIONS
+from export.formats.table import FORMATS
 from keras_resnet.card import ModelCard
 from keras_resnet.runtime.opening import open_runner
+from keras_resnet.tasks import get_task
 
 pytestmark = pytest.mark.slow
 KEYS = [
     *("file", "format", "precision", "quantizer", "input", "io", "engine", "size_bytes", "operators", "unfolded"),
     *("notes", "max_abs", "cosine", "sqnr", "agreement", "top1", "top1_reference", "drop", "drop_error"),
-    *("latency_ms", "gates"),
+    *("latency_ms", "gates", "task", "outputs"),
 ]
 ARTIFACTS = [artifact(name) for name in names()]
 TFLITE = [a.precision for a in ARTIFACTS if a.format.name == "tflite"]
@@ -183,8 +185,9 @@ def test_report_page_is_complete_and_needs_nothing_else(rows, everything):
 
 
 def test_every_precision_has_a_tolerance_with_a_reason():
-    assert {precision for row in FORMATS.values() for precision in row.offers} == set(TOLERANCES)
-    assert all(tolerance.reason for tolerance in TOLERANCES.values())
+    limits = get_task("classification").code.LIMITS
+    assert {precision for row in FORMATS.values() for precision in row.offers} == set(PRECISIONS) == set(limits)
+    assert all(row.tolerance.reason and limits[name].reason for name, row in PRECISIONS.items())
 
 
 def test_golden_vectors_lie_beside_every_file_and_replay(rows, digits):

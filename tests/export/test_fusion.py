@@ -7,7 +7,7 @@ from tiers import in_proof
 
 from export import memory
 from export.formats import onnx, tflite
-from export.formats.table import artifact
+from export.formats.artifacts import artifact
 from keras_resnet.nets.fusion import Fusion, activation_of, scales_otherwise, unfolded_norms
 
 L = keras.layers

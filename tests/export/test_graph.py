@@ -11,14 +11,14 @@ import tensorflow as tf
 
 from export import load_source
 from export.commands import one_file, verify
-from export.formats.table import artifact
+from export.formats.artifacts import artifact
 from export.model import graph
-from export.model.source import resized
 from export.targets.making import make_bundle
 from keras_resnet import InputError, ModelCard, build, open_runner, save_model
 from keras_resnet.nets.fusion import scales_otherwise, unfolded_norms
 from keras_resnet.runtime.keras import KerasRunner
 from keras_resnet.signals.conventions import PREPROCESS, Preprocess
+from keras_resnet.signals.image import resized
 from keras_resnet.tasks import sole
 
 
@@ -41,7 +41,7 @@ def pixels():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PREPROCESS)
 def test_raw_input_equals_the_training_pipelines_preprocessing(model, pixels, name):
-    prepared = graph.prepare(model, PREPROCESS[name], artifact("tflite:float32", input="raw"))
+    prepared = graph.prepare(model, ModelCard(preprocess=PREPROCESS[name]), artifact("tflite:float32", input="raw"))
     received = KerasRunner(prepared)(pixels.astype("f"))["probabilities"]
     np.testing.assert_allclose(received, model.predict_on_batch(PREPROCESS[name](pixels)), atol=1e-5)
 
@@ -51,7 +51,7 @@ def test_raw_input_of_one_and_four_channels():
     for channels in (1, 4):
         net = build("resnet8", input_shape=(8, 8, channels), classes=3)
         images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, channels), np.uint8)
-        prepared = graph.prepare(net, PREPROCESS["caffe"], artifact("onnx:float32", input="raw"))
+        prepared = graph.prepare(net, ModelCard(preprocess=PREPROCESS["caffe"]), artifact("onnx:float32", input="raw"))
         convention = PREPROCESS["caffe"].for_channels(channels)
         received = KerasRunner(prepared)(images.astype("f"))["probabilities"]
         np.testing.assert_allclose(received, net.predict_on_batch(convention(images)), atol=1e-5)
@@ -59,7 +59,7 @@ def test_raw_input_of_one_and_four_channels():
 
 def test_the_class_activation_map_is_the_classifier_at_every_position(model, pixels):
     """Against NumPy; and its mean is what the net answers."""
-    prepared = graph.prepare(model, PREPROCESS["none"], artifact("onnx:float32", cam=True))
+    prepared = graph.prepare(model, ModelCard(preprocess=PREPROCESS["none"]), artifact("onnx:float32", cam=True))
     received = KerasRunner(prepared).run(pixels / np.float32(255))
     features = keras.Model(model.input, model.get_layer("avg_pool").input).predict_on_batch(pixels / np.float32(255))
     kernel, bias = model.get_layer("predictions").get_weights()
@@ -71,7 +71,7 @@ def test_the_class_activation_map_is_the_classifier_at_every_position(model, pix
 
 
 def test_feature_maps_are_the_builders(model, pixels):
-    prepared = graph.prepare(model, PREPROCESS["none"], artifact("onnx:float32", features=(1, 4)))
+    prepared = graph.prepare(model, ModelCard(preprocess=PREPROCESS["none"]), artifact("onnx:float32", features=(1, 4)))
     received = KerasRunner(prepared).run(pixels.astype("f"))
     backbone = build("resnet8", input_shape=(16, 16, 3), features=(1, 4))
     backbone.set_weights(model.get_weights()[: len(backbone.weights)])
@@ -83,9 +83,9 @@ def test_feature_maps_are_the_builders(model, pixels):
 def test_nets_without_such_outputs_are_refused(model):
     headless = build("resnet8", input_shape=(16, 16, 3), include_top=False)
     with pytest.raises(InputError, match="expected a net that ends in global average pooling"):
-        graph.prepare(headless, PREPROCESS["none"], artifact("onnx:float32", cam=True))
+        graph.prepare(headless, ModelCard(preprocess=PREPROCESS["none"]), artifact("onnx:float32", cam=True))
     with pytest.raises(InputError, match="maps at strides 1, 2, 4"):
-        graph.prepare(model, PREPROCESS["none"], artifact("onnx:float32", features=(32,)))
+        graph.prepare(model, ModelCard(preprocess=PREPROCESS["none"]), artifact("onnx:float32", features=(32,)))
 
 
 def test_norms_that_cannot_be_folded_are_those_behind_additions(model):
@@ -194,13 +194,14 @@ def test_a_target_refuses_flex_before_converting(tmp_path, source):
 @pytest.mark.slow
 @pytest.mark.parametrize("wanted", [PREPROCESS["none"], PREPROCESS["caffe"], PREPROCESS["cifar10"]])
 def test_pixels_from_minus_one_to_one_give_the_same_answer(model, pixels, wanted):
-    prepared = graph.prepare(model, wanted, artifact("tflite:float32", input="tf"))
+    prepared = graph.prepare(model, ModelCard(preprocess=wanted), artifact("tflite:float32", input="tf"))
     ours = prepared.predict(PREPROCESS["tf"](pixels), verbose=0)["probabilities"]
     np.testing.assert_allclose(ours, model.predict(wanted(pixels), verbose=0), atol=1e-5)
 
 
 def test_an_input_of_an_odd_multiple_is_resized_back_exactly(model, pixels):
-    prepared = graph.prepare(model, PREPROCESS["cifar10"], artifact("tflite:float32", input="raw", size=48))
+    card = ModelCard(preprocess=PREPROCESS["cifar10"])
+    prepared = graph.prepare(model, card, artifact("tflite:float32", input="raw", size=48))
     large = resized(pixels, (48, 48))  # three times as large: every third pixel is one of the original
     assert prepared.input_shape == (None, 48, 48, 3)
     ours = prepared.predict(large.astype(np.float32), verbose=0)["probabilities"]

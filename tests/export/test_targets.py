@@ -21,7 +21,8 @@ from tiers import in_proof
 
 from export import TARGETS
 from export.commands import many_files, options
-from export.formats.table import LABELS, OUTSIDE
+from export.formats.artifacts import LABELS
+from export.formats.table import OUTSIDE
 from export.proof.gates import Gate
 from export.proof.report import Report, Row
 from export.targets import assets, description, making, tflm, web
@@ -173,6 +174,7 @@ def made_before(monkeypatch, everything, rows):
         for suffix in ("", ".golden.npz", ".manifest.json"):
             shutil.copyfile(f"{file}{suffix}", f"{path}{suffix}")
         row = dict(rows[made.format.name, made.precision])
+        row |= {"score": row.pop("top1"), "score_reference": row.pop("top1_reference")}
         row |= {"gates": tuple(Gate(**gate) for gate in row["gates"]), "notes": tuple(row["notes"]), "file": str(path)}
         return Report((Row(**row),), source.origin, "images")
 

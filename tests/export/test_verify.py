@@ -6,16 +6,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from export.formats.table import Contents, artifact
-from export.proof.gates import (
-    TOLERANCES,
-    Comparison,
-    check,
-    compare,
-    identity_gates,
-    interface_errors,
-    tolerance,
-)
+from export.formats.artifacts import artifact
+from export.formats.precisions import PRECISIONS
+from export.formats.table import Contents
+from export.proof.comparison import Comparison, compare
+from export.proof.gates import check, identity_gates, interface_errors, limit_of
 from keras_resnet import InputError, ModelCard
 from keras_resnet.runtime.interface import Runner, Tensor
 from keras_resnet.signals.conventions import PREPROCESS
@@ -35,6 +30,7 @@ class FakeRunner(Runner):
 
 SHAPES = {"image": (None, 4, 4, 3), "probabilities": (None, CLASSES)}
 LABELS = np.arange(1000) % CLASSES
+TOLERANCES = {precision: limit_of(precision, "classification", {}) for precision in PRECISIONS}
 
 
 @pytest.fixture
@@ -46,7 +42,12 @@ def reference():
 
 
 def _compare(reference, outputs, labels=LABELS):
-    return compare({"probabilities": reference}, {"probabilities": outputs}, labels)
+    return _compare_all({"probabilities": reference}, {"probabilities": outputs}, labels)
+
+
+def _compare_all(reference, outputs, labels):
+    truth = None if labels is None else {"label": labels}
+    return compare(reference, outputs, truth, ModelCard(), ["probabilities"])
 
 
 def _failed(reference, outputs, precision, limits=None, **contents):
@@ -73,7 +74,7 @@ def test_one_output_just_outside_the_tolerance_fails(reference, precision):
     assert (name in _failed(reference, outputs, precision)) != tolerance.outliers  # one of a thousand images
     outputs[1, 1] += tolerance.max_abs * 1.1
     assert name in _failed(reference, outputs, precision)
-    few = compare({"probabilities": reference[:999]}, {"probabilities": outputs[:999]}, None)
+    few = _compare(reference[:999], outputs[:999], None).first
     assert few.max_abs_of_most == few.max_abs
 
 
@@ -117,7 +118,7 @@ def test_every_limit_can_be_set(reference, name, limit):
 
 def test_unknown_gates_are_named():
     with pytest.raises(InputError, match="did you mean agreement"):
-        tolerance("int8", {"agrement": 0.9})
+        limit_of("int8", "classification", {"agrement": 0.9})
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -157,7 +158,7 @@ def test_forbidden_operators_and_unfolded_norms_fail(reference):
 def test_every_output_has_a_noise_ratio(reference):
     maps = np.random.default_rng(0).standard_normal((1000, 2, 2, 3)).astype("f")
     both = {"probabilities": reference, "cam": maps}
-    comparison = compare(both, {**both, "cam": maps + 0.1}, None)
+    comparison = _compare_all(both, {**both, "cam": maps + 0.1}, None)
     assert comparison.sqnr["probabilities"] == 200.0
     assert comparison.sqnr["cam"] == pytest.approx(20, abs=0.1)  # a tenth of the signal is 20 dB
     failed = [gate.name for gate in check(comparison, Contents(Counter(), "float32"), {}) if not gate.passed]
@@ -181,14 +182,14 @@ def test_the_drops_interval_is_that_of_paired_differences(reference):
 
 def test_noise_has_no_accuracy(reference):
     comparison = _compare(reference, reference, None)
-    assert (comparison.top1, comparison.drop, comparison.agreement) == (None, None, 1.0)
+    assert (comparison.score, comparison.drop, comparison.agreement) == (None, None, 1.0)
 
 
 def test_logits_are_judged_relative_to_their_size():
     logits = np.array([[100.0, -50.0]], "f")
     comparison = _compare(logits, logits + 0.001, None)
-    assert comparison.scale == 100.0
-    assert comparison.max_abs == pytest.approx(0.001, rel=0.01)
+    assert comparison.first.scale == 100.0
+    assert comparison.first.max_abs == pytest.approx(0.001, rel=0.01)
 
 
 def test_a_file_must_carry_its_models_card_and_its_own_checksum():

@@ -1,0 +1,82 @@
+"""Outputs of a net under the names of its task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import keras
+
+from keras_resnet.card import ModelCard
+from keras_resnet.errors import InputError
+from keras_resnet.runtime.keras import output_names
+from keras_resnet.tasks import Output, get_task
+from keras_resnet.tasks.table import DEFAULT
+
+T = TypeVar("T")
+
+
+def of_task(card: ModelCard) -> tuple[Output, ...]:
+    """Outputs that a net of this task gives, the most important one first.
+
+    Args:
+        card: says task and facts.
+
+    Raises:
+        InputError: the facts are not the task's.
+    """
+    code = get_task(card.task).code
+    try:
+        facts = code.Facts(**card.facts)
+    except TypeError as error:
+        raise InputError(
+            f"the card's facts are not those of task {card.task} ({error}): save the model again"
+        ) from None
+    return code.outputs(facts)
+
+
+def by_task(found: Mapping[str, T], card: ModelCard) -> dict[str, T]:
+    """Outputs under the names of the task, in its order.
+
+    Args:
+        found: tensors or arrays by the names of a model or file; others than the task's are left out. Where none has a
+            name of the task, they are taken to be the task's in its order, as in a model from elsewhere.
+        card: says task and facts.
+
+    Raises:
+        InputError: these are no outputs of the task.
+    """
+    wanted = [output.name for output in of_task(card)]
+    if set(wanted) <= set(found):
+        return {name: found[name] for name in wanted}
+    if len(found) == len(wanted) and not set(wanted) & set(found):
+        return dict(zip(wanted, found.values(), strict=True))
+    raise InputError(f"the model has the outputs {', '.join(found)}: task {card.task} gives {', '.join(wanted)}")
+
+
+def named(model: keras.Model, card: ModelCard) -> dict[str, keras.KerasTensor]:
+    """Output tensors of a model under the names of the task.
+
+    Args:
+        model: functional.
+        card: says task and facts.
+
+    Raises:
+        InputError: these are no outputs of the task.
+    """
+    return by_task(dict(zip(output_names(model), keras.tree.flatten(model.outputs), strict=True)), card)
+
+
+def require_classes(card: ModelCard, what: str) -> None:
+    """Refuses what only classifiers of images have.
+
+    Args:
+        card: says task and signal.
+        what: what was asked for, like `"--with-cam"`.
+
+    Raises:
+        InputError: another task or signal.
+    """
+    for kind, own, needed in (("task", card.task, DEFAULT), ("signal", card.signal, "image")):
+        if own != needed:
+            raise InputError(f"{what} goes with {kind} {needed}: the model's is {own}")

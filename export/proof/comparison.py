@@ -1,0 +1,246 @@
+"""Compares a file with its Keras model, chunk by chunk: values output by output, answers by the task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from keras_resnet.card import ModelCard
+from keras_resnet.tasks import Task, get_task
+from keras_resnet.tasks.interface import Scorer
+
+_OUTLIERS = 1000  # one of so many examples
+_MAX_DB = 200.0  # of equal outputs, which have no noise
+_BLOCK = 64_000_000  # bytes of outputs that are compared at once
+_DRAWS = 1000  # of a bootstrap
+
+
+def sqnr(reference: np.ndarray, outputs: np.ndarray) -> float:
+    """Ratio of signal to noise in dB: `10 log10(sum(reference^2) / sum((reference - outputs)^2))`, at most 200.
+
+    Args:
+        reference: array of any shape.
+        outputs: array of that shape.
+    """
+    return _decibels(*_powers(reference, outputs))
+
+
+def _powers(reference: np.ndarray, outputs: np.ndarray) -> tuple[float, float]:
+    """Sums of squares of signal and noise."""
+    signal = float(np.square(reference, dtype=np.float64).sum())
+    return signal, float(np.square(reference.astype(np.float64) - outputs).sum())
+
+
+def _decibels(signal: float, noise: float) -> float:
+    if noise == 0:
+        return _MAX_DB
+    with np.errstate(divide="ignore"):
+        ratio = 10 * float(np.log10(max(signal, 1e-300) / noise))
+    return min(ratio, _MAX_DB)  # in this order nan stays nan, which no gate lets pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """Values of one output beside those of Keras.
+
+    Attributes:
+        max_abs: largest difference; nan where a value is not finite.
+        max_abs_of_most: largest difference without the worst thousandth of the examples (which is none of less than a
+            thousand).
+        cosine: mean cosine similarity of an example's values.
+        sqnr: signal to noise in dB.
+        scale: largest absolute value of Keras, at least one.
+    """
+
+    max_abs: float
+    max_abs_of_most: float
+    cosine: float
+    sqnr: float
+    scale: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """A file beside its Keras model, over the same examples.
+
+    Attributes:
+        task: row of `TASKS`.
+        figures: values by output, those of the task first; empty where the interface is wrong.
+        answers: names of the task's outputs.
+        agreement: mean agreement of the answers, 0 to 1.
+        score: headline figure of the file as a fraction, None without truth.
+        score_reference: headline figure of Keras, None without truth.
+        drop: loss of the file in points of a hundred, None without truth.
+        drop_error: half the width of the drop's 95 % confidence interval, None where it is not known.
+        interface: what is wrong with names, shapes and dtypes; values are not compared then.
+    """
+
+    task: str = "classification"
+    figures: Mapping[str, Figures] = field(default_factory=dict)
+    answers: tuple[str, ...] = ()
+    agreement: float | None = None
+    score: float | None = None
+    score_reference: float | None = None
+    drop: float | None = None
+    drop_error: float | None = None
+    interface: tuple[str, ...] = ()
+
+    @property
+    def first(self) -> Figures | None:
+        """Values of the most important output."""
+        return next(iter(self.figures.values()), None)
+
+    @property
+    def sqnr(self) -> dict[str, float]:
+        """Signal to noise in dB by output."""
+        return {name: each.sqnr for name, each in self.figures.items()}
+
+
+class _Values:
+    """Sums over the values of one output."""
+
+    def __init__(self) -> None:
+        self._largest: list[np.ndarray] = []
+        self._cosines: list[np.ndarray] = []
+        self._signal = self._noise = 0.0
+        self._scale = 1.0
+
+    def update(self, theirs: np.ndarray, ours: np.ndarray) -> None:
+        signal, noise = _powers(theirs, ours)
+        self._signal, self._noise = self._signal + signal, self._noise + noise
+        rows, others = (each.reshape(len(each), -1) for each in (theirs, ours))
+        norms = np.linalg.norm(rows, axis=1) * np.linalg.norm(others, axis=1)
+        self._cosines.append((rows * others).sum(axis=1) / np.maximum(norms, 1e-30))
+        self._largest.append(np.abs(rows - others).max(axis=1))
+        self._scale = max(self._scale, float(np.abs(theirs).max()))
+
+    def result(self) -> Figures:
+        largest = np.sort(np.concatenate(self._largest))  # nan comes last
+        most = largest[-1 - len(largest) // _OUTLIERS]
+        return Figures(
+            max_abs=float(largest[-1]),
+            max_abs_of_most=float(most if np.isfinite(largest[-1]) else largest[-1]),
+            cosine=float(np.concatenate(self._cosines).mean()),
+            sqnr=_decibels(self._signal, self._noise),
+            scale=self._scale,
+        )
+
+
+class Comparer:
+    """Adds up what a file and its Keras model say of the same examples.
+
+    A few numbers are kept of every example, and outputs only until there is a block of them to be compared.
+    """
+
+    def __init__(self, card: ModelCard, answers: Sequence[str]):
+        """Starts without examples.
+
+        Args:
+            card: card of the Keras model.
+            answers: names of the task's outputs; others are compared by their values alone.
+        """
+        self._task: Task = get_task(card.task)
+        self._card, self._answers = card, tuple(answers)
+        self._waiting: list[tuple[Mapping, Mapping, Mapping]] = []
+        self._bytes = 0
+        self._values: dict[str, _Values] = {}
+        self._agreement: list[np.ndarray] = []
+        self._scorers: tuple[Scorer, Scorer] | None = None
+
+    def update(
+        self, reference: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray]
+    ) -> None:
+        """Adds a chunk of examples.
+
+        Args:
+            reference: Keras' float32 outputs by name, one row per example; those of the task first.
+            outputs: outputs of the file, of the same names and shapes.
+            truth: arrays by kind of truth, one row per example; empty where nothing is known.
+        """
+        self._waiting.append((reference, outputs, truth))
+        self._bytes += sum(values.nbytes for values in reference.values())
+        if self._bytes >= _BLOCK:
+            self._compare()
+
+    def _compare(self) -> None:
+        """Compares what has come together."""
+        if not self._waiting:
+            return
+        reference, outputs, truth = (_joined([each[i] for each in self._waiting]) for i in range(3))
+        self._waiting, self._bytes = [], 0
+        with np.errstate(invalid="ignore"):  # outputs that are not finite give nan, which no gate lets pass
+            for name, values in reference.items():
+                self._values.setdefault(name, _Values()).update(values, outputs[name])
+        theirs, ours = ({name: each[name] for name in self._answers} for each in (reference, outputs))
+        self._agreement.append(self._task.code.agreement(theirs, ours, self._card))
+        if truth:
+            if self._scorers is None:
+                self._scorers = self._task.code.scorer(self._card), self._task.code.scorer(self._card)
+            for scorer, found in zip(self._scorers, (theirs, ours), strict=True):
+                scorer.update(found, truth)
+
+    def result(self) -> Comparison:
+        """Figures of all examples."""
+        self._compare()
+        names = sorted(self._values, key=lambda name: name not in self._answers)
+        return Comparison(
+            task=self._task.name,
+            figures={name: self._values[name].result() for name in names},
+            answers=self._answers,
+            agreement=float(np.concatenate(self._agreement).mean()),
+            **(_scores(*self._scorers, self._task.score.per_example) if self._scorers else {}),
+        )
+
+
+def _joined(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _scores(theirs: Scorer, ours: Scorer, per_example: bool) -> dict[str, float | None]:
+    """Headline figures, the drop and its error."""
+    if per_example:
+        lost = 100 * (theirs.examples - ours.examples)
+        error = float(1.96 * lost.std() / len(lost) ** 0.5)
+        score, reference, drop = float(ours.examples.mean()), float(theirs.examples.mean()), float(lost.mean())
+    else:
+        score, reference = float(ours.result().value), float(theirs.result().value)
+        drop, error = 100 * (reference - score), _bootstrapped(theirs, ours)
+    return {"score": score, "score_reference": reference, "drop": drop, "drop_error": error}
+
+
+def _bootstrapped(theirs: Scorer, ours: Scorer) -> float | None:
+    """Half the width of the drop's 95 % interval: examples are drawn again and again, the same for both.
+
+    A scorer that can be asked has `count`, its number of examples, and `drawn(indices)`, the headline figure as a
+    fraction over these examples, int64 `(count,)`.
+    """
+    if not (hasattr(theirs, "drawn") and hasattr(ours, "drawn")):
+        return None
+    rng = np.random.default_rng(0)
+    draws = (rng.integers(0, ours.count, ours.count) for _ in range(_DRAWS))
+    lost = [100 * (theirs.drawn(chosen) - ours.drawn(chosen)) for chosen in draws]
+    low, high = np.percentile(lost, [2.5, 97.5])
+    return float(high - low) / 2
+
+
+def compare(
+    reference: Mapping[str, np.ndarray],
+    outputs: Mapping[str, np.ndarray],
+    truth: Mapping[str, np.ndarray] | None,
+    card: ModelCard,
+    answers: Sequence[str],
+) -> Comparison:
+    """Compares outputs that are in memory.
+
+    Args:
+        reference: Keras' float32 outputs by name, one row per example.
+        outputs: outputs of the file, of the same names and shapes.
+        truth: arrays by kind of truth, or None.
+        card: card of the Keras model.
+        answers: names of the task's outputs.
+    """
+    comparer = Comparer(card, answers)
+    comparer.update(reference, outputs, truth or {})
+    return comparer.result()
