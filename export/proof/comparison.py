@@ -49,7 +49,8 @@ class Figures:
         max_abs: largest difference; nan where a value is not finite.
         max_abs_of_most: largest difference without the worst thousandth of the examples (which is none of less than a
             thousand).
-        cosine: mean cosine similarity of an example's values.
+        cosine: mean cosine similarity of an example's values; of an output with one value for each example that of all
+            examples together, as one number has no direction.
         sqnr: signal to noise in dB.
         scale: largest absolute value of Keras, at least one.
     """
@@ -106,13 +107,18 @@ class _Values:
         self._cosines: list[np.ndarray] = []
         self._signal = self._noise = 0.0
         self._scale = 1.0
+        self._single = np.zeros(3)  # products of one value with the other, and with themselves
 
     def update(self, theirs: np.ndarray, ours: np.ndarray) -> None:
         signal, noise = _powers(theirs, ours)
         self._signal, self._noise = self._signal + signal, self._noise + noise
         rows, others = (each.reshape(len(each), -1) for each in (theirs, ours))
-        norms = np.linalg.norm(rows, axis=1) * np.linalg.norm(others, axis=1)
-        self._cosines.append((rows * others).sum(axis=1) / np.maximum(norms, 1e-30))
+        if rows.shape[1] > 1:
+            norms = np.linalg.norm(rows, axis=1) * np.linalg.norm(others, axis=1)
+            self._cosines.append((rows * others).sum(axis=1) / np.maximum(norms, 1e-30))
+        else:
+            pairs = ((rows, others), (rows, rows), (others, others))
+            self._single += [float(np.multiply(a, b, dtype=np.float64).sum()) for a, b in pairs]
         self._largest.append(np.abs(rows - others).max(axis=1))
         self._scale = max(self._scale, float(np.abs(theirs).max()))
 
@@ -122,10 +128,16 @@ class _Values:
         return Figures(
             max_abs=float(largest[-1]),
             max_abs_of_most=float(most if np.isfinite(largest[-1]) else largest[-1]),
-            cosine=float(np.concatenate(self._cosines).mean()),
+            cosine=self._cosine(),
             sqnr=_decibels(self._signal, self._noise),
             scale=self._scale,
         )
+
+    def _cosine(self) -> float:
+        if self._cosines:
+            return float(np.concatenate(self._cosines).mean())
+        product, *squares = self._single
+        return float(product / max(np.sqrt(squares[0] * squares[1]), 1e-30))
 
 
 class Comparer:

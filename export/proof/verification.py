@@ -44,7 +44,6 @@ class References:
         """
         self._source, self._evidence = source, evidence
         self._known: dict[str, np.ndarray] = {}
-        self._folder: tempfile.TemporaryDirectory | None = None
 
     def get(self, made: Artifact) -> dict[str, np.ndarray]:
         """Float32 arrays by output name, those of the task first: the model's own, before anything was put around it.
@@ -70,17 +69,16 @@ class References:
         for part in parts:
             for name, values in part.items():
                 if start == 0:
-                    self._known[name] = self._room(name, values)
+                    self._known[name] = self._room(values)
                 self._known[name][start : start + len(values)] = values
             start += len(values)
 
-    def _room(self, name: str, values: np.ndarray) -> np.ndarray:
+    def _room(self, values: np.ndarray) -> np.ndarray:
         shape = (len(self._evidence), *values.shape[1:])
         if values.nbytes // len(values) * len(self._evidence) <= _IN_MEMORY:
             return np.empty(shape, np.float32)
-        self._folder = self._folder or tempfile.TemporaryDirectory()
-        file = Path(self._folder.name, f"{name}.npy")
-        return np.lib.format.open_memmap(file, "w+", np.float32, shape)
+        with tempfile.TemporaryFile() as file:  # without a name: it is gone with the array
+            return np.memmap(file, np.float32, "w+", shape=shape)
 
 
 @dataclass

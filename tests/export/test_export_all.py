@@ -1,5 +1,6 @@
 """`python -m export --all`: every file, looked at from outside our own readers."""
 
+import dataclasses
 import hashlib
 import json
 import zipfile
@@ -17,6 +18,9 @@ from export.formats.artifacts import artifact
 from export.formats.onnx import OPSET
 from export.formats.precisions import PRECISIONS
 from export.formats.table import FORMATS
+from export.making import pipeline
+from export.model import evidence
+from export.proof import golden, verification
 from keras_resnet.card import ModelCard
 from keras_resnet.runtime.opening import open_runner
 from keras_resnet.tasks import get_task
@@ -229,3 +233,31 @@ def test_manifests_say_where_files_come_from(rows, digits):
     assert manifest["verification"]["top1"] == rows["tflite", "int8"]["top1"]
     assert {"keras", "tensorflow"} <= set(manifest["environment"]["packages"])
     assert json.loads(Path(f"{rows['onnx', 'float32']['file']}.manifest.json").read_text())["calibration"] is None
+
+
+def test_what_does_not_fit_in_memory_is_read_again_and_kept_on_the_disk(rows, source, monkeypatch):
+    file = Path(rows["tflite", "int8"]["file"])
+    usual = pipeline.verify(file, source, limit=100).rows[0]
+    monkeypatch.setattr(evidence, "BUDGET", 1000)
+    monkeypatch.setattr(verification, "_IN_MEMORY", 1000)
+    kept = []
+    room = verification.References._room
+    monkeypatch.setattr(verification.References, "_room", lambda *a: kept.append(room(*a)) or kept[-1])
+    few = source.evidence(100)
+    assert few._kept is None
+    assert len(few) == sum(len(examples) for examples, _ in few.chunks(30)) == 100
+    small = pipeline.verify(file, source, limit=100).rows[0]
+    assert [type(values) for values in kept] == [np.memmap]
+    same = dataclasses.replace(small, latency_ms=usual.latency_ms)
+    assert same == usual
+
+
+def test_golden_vectors_are_bounded(rows, source, tmp_path, monkeypatch):
+    file = Path(rows["onnx", "float32"]["file"])
+    one = 3072 + 4 * 3072 + 4 * 10  # pixels, input, output
+    for budget, count in ((1, 1), (3 * one, 3), (10**9, 8)):
+        monkeypatch.setattr(golden, "BUDGET", budget)
+        target = tmp_path / f"{budget}.npz"
+        golden.write(file, target, file.name, source.card.preprocess, source.evidence(20), None)
+        arrays, _ = golden.read(target)
+        assert {len(values) for values in arrays.values()} == {count}

@@ -9,11 +9,13 @@ import pytest
 from export.formats.artifacts import artifact
 from export.formats.precisions import PRECISIONS
 from export.formats.table import Contents
+from export.proof import comparison
 from export.proof.comparison import Comparison, compare
 from export.proof.gates import check, identity_gates, interface_errors, limit_of
 from keras_resnet import InputError, ModelCard
 from keras_resnet.runtime.interface import Runner, Tensor
 from keras_resnet.signals.conventions import PREPROCESS
+from keras_resnet.tasks import TASKS, Score, get_task
 
 CLASSES = 10
 
@@ -158,10 +160,10 @@ def test_forbidden_operators_and_unfolded_norms_fail(reference):
 def test_every_output_has_a_noise_ratio(reference):
     maps = np.random.default_rng(0).standard_normal((1000, 2, 2, 3)).astype("f")
     both = {"probabilities": reference, "cam": maps}
-    comparison = _compare_all(both, {**both, "cam": maps + 0.1}, None)
-    assert comparison.sqnr["probabilities"] == 200.0
-    assert comparison.sqnr["cam"] == pytest.approx(20, abs=0.1)  # a tenth of the signal is 20 dB
-    failed = [gate.name for gate in check(comparison, Contents(Counter(), "float32"), {}) if not gate.passed]
+    found = _compare_all(both, {**both, "cam": maps + 0.1}, None)
+    assert found.sqnr["probabilities"] == 200.0
+    assert found.sqnr["cam"] == pytest.approx(20, abs=0.1)  # a tenth of the signal is 20 dB
+    failed = [gate.name for gate in check(found, Contents(Counter(), "float32"), {}) if not gate.passed]
     assert failed == ["sqnr of cam"]
 
 
@@ -172,24 +174,24 @@ def test_the_drops_interval_is_that_of_paired_differences(reference):
     outputs[:30] = np.roll(outputs[:30], 1, axis=1)
     labels = LABELS.copy()
     labels[20:25] = outputs[20:25].argmax(axis=1)  # the file is right where Keras is not
-    comparison = _compare(reference, outputs, labels)
-    assert comparison.drop == pytest.approx(2.0)
+    found = _compare(reference, outputs, labels)
+    assert found.drop == pytest.approx(2.0)
     lost = (reference.argmax(1) == labels).astype(int) - (outputs.argmax(1) == labels)
     means = 100 * lost[rng.integers(0, 1000, (20_000, 1000))].mean(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])
-    assert comparison.drop_error == pytest.approx((high - low) / 2, rel=0.05)
+    assert found.drop_error == pytest.approx((high - low) / 2, rel=0.05)
 
 
 def test_noise_has_no_accuracy(reference):
-    comparison = _compare(reference, reference, None)
-    assert (comparison.score, comparison.drop, comparison.agreement) == (None, None, 1.0)
+    found = _compare(reference, reference, None)
+    assert (found.score, found.drop, found.agreement) == (None, None, 1.0)
 
 
 def test_logits_are_judged_relative_to_their_size():
     logits = np.array([[100.0, -50.0]], "f")
-    comparison = _compare(logits, logits + 0.001, None)
-    assert comparison.first.scale == 100.0
-    assert comparison.first.max_abs == pytest.approx(0.001, rel=0.01)
+    found = _compare(logits, logits + 0.001, None)
+    assert found.first.scale == 100.0
+    assert found.first.max_abs == pytest.approx(0.001, rel=0.01)
 
 
 def test_a_file_must_carry_its_models_card_and_its_own_checksum():
@@ -207,3 +209,72 @@ def test_a_file_must_carry_its_models_card_and_its_own_checksum():
     normalized = dataclasses.replace(card, preprocess=PREPROCESS["tf"])
     gates = identity_gates(stamped, normalized, "abc")  # the file takes raw pixels: the convention is in its graph
     assert all(gate.passed for gate in gates)
+
+
+def test_chunks_give_the_figures_of_the_whole(reference, monkeypatch):
+    """Blocks of any size; the last digits of a sum of squares may differ."""
+    rng = np.random.default_rng(1)
+    outputs = {"probabilities": reference + rng.normal(0, 0.01, reference.shape).astype("f")}
+    maps = rng.standard_normal((1000, 2, 2, 3)).astype("f")
+    both = {"probabilities": reference, "cam": maps}
+    outputs["cam"] = maps + 0.1
+    whole = _compare_all(both, outputs, LABELS)
+    monkeypatch.setattr(comparison, "_BLOCK", 5_000)
+    comparer = comparison.Comparer(ModelCard(), ["probabilities"])
+    for start in range(0, 1000, 70):
+        part = slice(start, start + 70)
+        theirs, ours = ({name: each[part] for name, each in found.items()} for found in (both, outputs))
+        comparer.update(theirs, ours, {"label": LABELS[part]})
+        assert comparer._bytes < 5_000 + 70 * 4 * (CLASSES + 12)
+    parts = comparer.result()
+    assert dataclasses.replace(parts, figures={}) == dataclasses.replace(whole, figures={})
+    for name in both:
+        assert dataclasses.asdict(parts.figures[name]) == pytest.approx(dataclasses.asdict(whole.figures[name]))
+
+
+def test_one_number_an_example_has_the_cosine_of_all_examples():
+    values = np.linspace(-1, 1, 100, dtype="f")[:, None]
+    outputs = np.where(np.abs(values) < 0.1, 0, values)  # as rounding to steps does
+    found = _compare_all({"probabilities": values}, {"probabilities": outputs}, None).first
+    assert found.cosine == pytest.approx(1, abs=1e-2)
+    turned = _compare_all({"probabilities": values}, {"probabilities": -values}, None).first
+    assert turned.cosine == pytest.approx(-1)
+
+
+class _Half:
+    """A scorer whose figure is no mean: the share of right answers, squared."""
+
+    def __init__(self):
+        self.right = np.empty(0)
+
+    @property
+    def count(self):
+        return len(self.right)
+
+    def update(self, outputs, truth):
+        self.right = np.concatenate([self.right, outputs["probabilities"].argmax(axis=1) == truth["label"]])
+
+    def drawn(self, indices):
+        return self.right[indices].mean() ** 2
+
+    def result(self):
+        return type("Scores", (), {"value": self.drawn(slice(None))})
+
+
+@pytest.mark.parametrize("can_be_asked", [True, False])
+def test_a_score_that_is_no_mean_has_the_interval_of_a_bootstrap(reference, monkeypatch, can_be_asked):
+    task = get_task("classification")
+    monkeypatch.setitem(TASKS, "classification", dataclasses.replace(task, score=Score("x", "x", per_example=False)))
+    monkeypatch.setattr(task.code, "scorer", lambda card: _Half(), raising=False)
+    if not can_be_asked:
+        monkeypatch.delattr(_Half, "drawn")
+        monkeypatch.setattr(_Half, "result", lambda self: type("Scores", (), {"value": self.right.mean() ** 2}))
+    outputs = reference.copy()
+    outputs[:30] = np.roll(outputs[:30], 1, axis=1)
+    found = _compare(reference, outputs)
+    assert found.drop == pytest.approx(100 * (1 - 0.97**2))
+    if not can_be_asked:
+        assert found.drop_error is None
+        return
+    # To first order the error is that of the mean, times the slope of the square.
+    assert found.drop_error == pytest.approx(2 * 0.97 * 196 * (0.03 * 0.97 / 1000) ** 0.5, rel=0.1)
