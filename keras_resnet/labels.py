@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from keras_resnet.errors import InputError
 
@@ -49,12 +50,12 @@ def read_labels(path: str | os.PathLike, classes: int) -> tuple[str, ...]:
         if path.stat().st_size > _MOST_BYTES:
             raise ValueError(f"it has {path.stat().st_size:,} bytes")
         text = path.read_text(encoding="utf-8-sig")
-        names = _names_in_json(json.loads(text)) if path.suffix == ".json" else text.strip().splitlines()
+        found = _names_in_json(json.loads(text)) if path.suffix == ".json" else text.strip().splitlines()
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise InputError(
             f"{path}: expected a name per line, or JSON like Keras' imagenet_class_index.json ({error})"
         ) from error
-    names = tuple(str(name).strip() for name in names)
+    names = tuple(str(name).strip() for name in found)
     if len(names) != classes or not all(names):
         raise InputError(
             f"{path}: expected {classes} names, one for every class, received {len([n for n in names if n])}"
@@ -62,7 +63,7 @@ def read_labels(path: str | os.PathLike, classes: int) -> tuple[str, ...]:
     return names
 
 
-def _names_in_json(value: object) -> list[str]:
+def _names_in_json(value: Any) -> list[str]:
     """Names from a list, or from `{"0": ["n01440764", "tench"], ...}`."""
     if isinstance(value, list):
         return value

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from keras_resnet.console import progress
 from keras_resnet.data import records
-from keras_resnet.data.dataset import ArraySplit, Dataset, Split
+from keras_resnet.data.dataset import Dataset, EncodedSplit, Split
 from keras_resnet.errors import InputError
 from keras_resnet.signals import image as images
 
@@ -107,14 +107,14 @@ def _images_per_shard(split: Split, shorter_side: int) -> float:
     """Images that make a shard of the usual size, by the size of some."""
     some = np.linspace(0, len(split) - 1, min(_CHUNK, len(split)), dtype=np.int64)
     sizes = [len(_reduced(encoded, shorter_side)) for encoded in _encoded(split, some)]
-    return max(1.0, _SHARD_BYTES / np.mean(sizes))
+    return max(1.0, float(_SHARD_BYTES / np.mean(sizes)))
 
 
 def _encoded(split: Split, indices: np.ndarray) -> list[bytes]:
-    """The files' bytes; arrays as PNG."""
-    if isinstance(split, ArraySplit):
-        return [tf.io.encode_png(split.images[index]).numpy() for index in indices]
-    return split.contents.read(indices)
+    """The files' bytes; of a split without files, its images as PNG."""
+    if isinstance(split, EncodedSplit):
+        return split.contents.read(indices)
+    return [tf.io.encode_png(image).numpy() for image in split.fetch(indices)[split.key]]
 
 
 def _reduced(encoded: bytes, shorter_side: int) -> bytes:

@@ -146,7 +146,8 @@ def random_part(
     image = tf.cond(is_large, lambda: scaled(image, size), lambda: scaled(image, size, antialias=False))
     mirrored = draws[4] < 0.5
     image = tf.cond(mirrored, lambda: tf.reverse(image, (1,)), lambda: image)  # tf.where takes 50 times as long
-    return tf.ensure_shape(image, shape), geometry.cut_out(*tf.unstack(part), size, mirrored)
+    row, column, height, width = tf.unstack(part)
+    return tf.ensure_shape(image, shape), geometry.cut_out(row, column, height, width, size, mirrored)
 
 
 def load(path: str | os.PathLike, shape: tuple[int, int, int], keep: float = 1.0) -> np.ndarray:
@@ -199,4 +200,4 @@ def resized(examples: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
     size = tuple(shape[:2])
     if None in size or examples.shape[1:3] == size:
         return examples
-    return np.uint8(np.clip(np.round(tf.image.resize(examples, size).numpy()), 0, 255))
+    return np.clip(np.round(tf.image.resize(examples, size).numpy()), 0, 255).astype(np.uint8)
