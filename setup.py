@@ -38,7 +38,9 @@ CORE = [
     "scipy>=1.13,<2",  # blur, and the search for a temperature
     "pillow>=10.3,<13",
     "matplotlib>=3.9,<4",  # curves.png
+    "lazy_loader>=0.4,<1",  # public names on first use, which editors see all the same
     "rich>=13.7,<16",  # tables in the terminal; Keras needs it as well
+    "jinja2>=3.1,<4",  # reports
 ]
 EXPORT = [
     "tf2onnx>=1.17,<1.18",
@@ -61,6 +63,8 @@ TEST = [
     "filelock>=3.16,<5",
     "build>=1.2,<2",  # the wheel that is tested
     "ruff>=0.12,<0.18",
+    "mypy>=1.18,<3",
+    "import-linter>=2.17,<3",  # layers of the packages
     "jax>=0.7,<1",
 ]
 GPU = ["tensorflow[and-cuda]>=2.21,<2.22"]
@@ -76,6 +80,7 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["keras_resnet", "keras_resnet.*", "export", "export.*"]),
     package_data={
+        "": ["*.pyi", "py.typed"],
         "keras_resnet.weights": ["files/*.safetensors"],
         "export.targets": ["steps/*.md", "tflm_files/*"],
     },

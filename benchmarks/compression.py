@@ -204,7 +204,7 @@ def in_order(found: list[dict]) -> list[dict]:
 def measure_again(found: list[dict], args: argparse.Namespace) -> None:
     """Latencies of all files, interleaved with those of the originals, while nothing else runs; changes the rows."""
     from export import artifact, export, load_source
-    from export.verify import latency_ms
+    from export.proof.gates import latency_ms
 
     nets = {_NAMES[net]: net for net in NETS}
     for row in found:

@@ -76,8 +76,8 @@ def measured(command: list[str]) -> tuple[float, float]:
 
 def conversions(folder: Path, rounds: int) -> dict[str, tuple[float, float]]:
     """Medians by name; the files are left in the folder."""
-    from export import graph
-    from export.formats import artifact
+    from export.formats.table import artifact
+    from export.model import graph
     from keras_resnet import build, save_model
 
     model = build("resnet50")
@@ -107,7 +107,7 @@ def conversions(folder: Path, rounds: int) -> dict[str, tuple[float, float]]:
             "samples": str(folder / "samples.npy"),
             "path": str(folder / f"ours-{name.replace(':', '-')}{made.format.suffix}"),
         }
-        commands[name] = [sys.executable, "-m", "export.worker", json.dumps(job)]
+        commands[name] = [sys.executable, "-m", "export.making.worker", json.dumps(job)]
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
     for number in range(rounds):
         for name, command in commands.items():

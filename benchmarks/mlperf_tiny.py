@@ -29,8 +29,8 @@ ROUNDS = 400
 def ours(folder: Path, data_dir: Path) -> dict[str, Path]:
     """Our files by name."""
     from export import artifact
-    from export.pipeline import export
-    from export.source import load_source
+    from export.making.pipeline import export
+    from export.model.source import load_source
 
     source = load_source("resnet8", weights="cifar10", dataset="cifar10", data_dir=data_dir)
     made = {
@@ -44,7 +44,7 @@ def ours(folder: Path, data_dir: Path) -> dict[str, Path]:
 
 def answers(file: Path, engine: str, pixels: np.ndarray) -> tuple[np.ndarray, int | None]:
     """Classes of all images, and the arena where the engine knows it."""
-    from export.source import Evidence
+    from export.model.source import Evidence
     from keras_resnet.runtime.opening import open_runner
 
     runner = open_runner(file, engine=engine, trusted=True)

@@ -8,7 +8,7 @@ import numpy as np
 import keras_resnet
 from keras_resnet.explain import Net, cam, explain, overlay
 from keras_resnet.nets.specs import get_spec
-from keras_resnet.runtime.runners import KerasRunner
+from keras_resnet.runtime.keras import KerasRunner
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ def main(model: str | None) -> None:
     # The file alone is enough from here on: its labels and its input convention are inside.
     runner = keras_resnet.open_runner(report.rows[0].file)
     digits = keras_resnet.load_dataset("digits").test
-    answers = runner(runner.card.preprocess(digits.images[:8])).argmax(axis=1)
+    answers = runner(runner.card.preprocess(digits.images[:8]))["probabilities"].argmax(axis=1)
     print("answers:", [runner.card.labels[answer] for answer in answers], "labels:", digits.labels[:8].tolist())
 
 

@@ -1,20 +1,26 @@
 """Files for phones, microcontrollers and servers from Keras image models, each proven to compute the same thing."""
 
-from keras_resnet.lazy import attach
+import lazy_loader
 
-# `verify` is the module; its function for files is `export.pipeline.verify`.
-_HOMES = {
-    "FORMATS": "formats",
-    "TARGETS": "targets.table",
-    "Report": "report",
-    "Source": "source",
-    "all_artifacts": "formats",
-    "artifact": "formats",
-    "auto_float": "autofloat",
-    "export": "pipeline",
-    "layer_errors": "debug",
-    "load_source": "source",
-    "make_bundle": "targets.making",
-}
-__all__ = sorted(_HOMES)
-__getattr__, __dir__ = attach(__name__, _HOMES)
+from keras_resnet import moved
+
+# `verify` is a command; its function for files is `export.making.pipeline.verify`.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+moved.register(
+    {
+        "export.autofloat": "export.making.autofloat",
+        "export.calibration": "export.making.representative",
+        "export.compression": "export.smaller.compression",
+        "export.engines": "export.smaller.trainers",
+        "export.golden": "export.proof.golden",
+        "export.graph": "export.model.graph",
+        "export.litert": "export.formats.litert",
+        "export.manifest": "export.making.manifest",
+        "export.metadata": "export.making.metadata",
+        "export.pipeline": "export.making.pipeline",
+        "export.placing": "export.making.placement",
+        "export.report": "export.proof.report",
+        "export.source": "export.model.source",
+        "export.worker": "export.making.worker",
+    }
+)

@@ -2,6 +2,6 @@
 
 import sys
 
-from export.cli import main
+from export.commands.many_files import main
 
 sys.exit(main())

@@ -14,6 +14,7 @@ from keras_resnet import weights as weights_lib
 from keras_resnet.errors import InputError
 from keras_resnet.nets.blocks import STEM_PARTS, Primitives, residual_block
 from keras_resnet.nets.graph import deep_graphs, multiply_adds, stage_taps, without_values
+from keras_resnet.nets.heads import classifier
 from keras_resnet.nets.options import AXES, Options
 from keras_resnet.nets.specs import CONVENTIONS, STEMS, ResNetSpec, get_spec
 
@@ -160,11 +161,7 @@ def _backbone(p: Primitives, x, spec: ResNetSpec):
 
 
 def _head(p: Primitives, x, classes: int, activation: str | None):
-    x = p.layer("GlobalAveragePoolingND", "avg_pool")(x)
-    if p.options.dropout:
-        x = p.layer("Dropout", "dropout", p.options.dropout)(x)
-    # Under a mixed policy the softmax stays in float32: float16 probabilities lose the small ones.
-    return p.layer("Dense", "predictions", classes, activation=activation, dtype="float32")(x)
+    return classifier(p.layer, x, classes, activation=activation, dropout=p.options.dropout)
 
 
 def _pool(p: Primitives, x, pooling: str | None):

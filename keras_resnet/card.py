@@ -1,4 +1,4 @@
-"""What travels inside a model file besides the network: labels, input convention, origin.
+"""What travels inside a model file besides the network: task, class names, input convention, origin.
 
 The card is the member `keras_resnet.json` of the zip archive that a `.keras` file is; of a small archive appended to a
 `.tflite` file (runtimes read past it); and the `keras_resnet` entry of an `.onnx` or `.safetensors` file's metadata.
@@ -7,16 +7,21 @@ None of these needs this package to open the model.
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import sys
 import zipfile
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from keras_resnet.errors import InputError
 from keras_resnet.signals.conventions import PREPROCESS, Preprocess
 
 MEMBER = "keras_resnet.json"
 KEY = "keras_resnet"  # in the metadata of .onnx and .safetensors files
+VERSION = 2  # 1 had no task, signal, facts and version
 _MAX_BYTES = 4_000_000  # a card of 21,000 labels has 0.5 MB; anything beyond is no card of ours
 
 
@@ -25,14 +30,21 @@ class ModelCard:
     """Facts that a user of a model file needs and the network does not hold.
 
     Attributes:
-        labels: one per output, in order; empty if unknown.
+        task: row of `tasks.TASKS`: what the outputs mean.
+        signal: row of `signals.SIGNALS`: what the input is.
+        facts: what the task must know to decode the outputs (`TaskCode.Facts`), JSON types by name.
+        labels: class names in the order of the labels; empty if unknown.
         preprocess: from RGB pixels 0..255 to the network's input.
         spec: name of the variant, None for a model from elsewhere.
         dataset: name of the data source it was trained on, None if unknown.
         recipe: name of the recipe, None if unknown.
         crop: share of an image's central part, in height and width, that evaluation and prediction use.
-        sha256: of the network in an exported file, None elsewhere.
+        sha256: hash of the network in an exported file, None elsewhere.
     """
+
+    task: str = "classification"
+    signal: str = "image"
+    facts: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     labels: tuple[str, ...] = ()
     preprocess: Preprocess = PREPROCESS["none"]
@@ -44,7 +56,7 @@ class ModelCard:
 
     def dumps(self) -> str:
         """The card as JSON text."""
-        return json.dumps({**asdict(self), "preprocess": self.preprocess.to_json()})
+        return json.dumps({"version": VERSION, **asdict(self), "preprocess": self.preprocess.to_json()})
 
     @classmethod
     def loads(cls, text: str | bytes, origin: object) -> ModelCard:
@@ -59,14 +71,39 @@ class ModelCard:
         """
         try:
             fields = json.loads(text)
+            version = fields.pop("version", 1)
+            if not isinstance(version, int) or version < 1:
+                raise ValueError(f"version={version!r}, expected a whole number from 1")
+            if version > VERSION:
+                _drop_unknown(fields, version, origin)
             preprocess = Preprocess(**fields.pop("preprocess", {}))
             labels = tuple(str(label) for label in fields.pop("labels", ()))
             card = cls(labels=labels, preprocess=preprocess, **fields)
-            if not 0 < card.crop <= 1:
-                raise ValueError(f"crop={card.crop}, expected above 0 and at most 1")
+            card._check()
             return card
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise InputError(f"{origin}: its {MEMBER} is damaged ({error}); export or save the model again") from error
+
+    def _check(self) -> None:
+        if not 0 < self.crop <= 1:
+            raise ValueError(f"crop={self.crop}, expected above 0 and at most 1")
+        for name in ("task", "signal"):
+            if not isinstance(getattr(self, name), str):
+                raise TypeError(f"{name}={getattr(self, name)!r}, expected a name")
+        if not isinstance(self.facts, dict):
+            raise TypeError(f"facts={self.facts!r}, expected an object")
+
+
+def _drop_unknown(fields: dict[str, Any], version: int, origin: object) -> None:
+    """Leaves out what only a newer package understands, and says so on stderr."""
+    known = {each.name for each in dataclasses.fields(ModelCard)}
+    unknown = sorted(set(fields) - known)
+    for name in unknown:
+        del fields[name]
+    ignored = f"; ignored: {', '.join(map(ascii, unknown))}" if unknown else ""
+    print(
+        f"note: {origin} has a card of version {version}, newer than this package's {VERSION}{ignored}", file=sys.stderr
+    )
 
 
 def append(path: Path, card: ModelCard) -> None:

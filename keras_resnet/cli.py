@@ -22,11 +22,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"keras-resnet-toolkit {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
+    _add_train(commands)
+    _add_finetune(commands)
+    _add_prepare(commands)
+    evaluation.add(commands)
+    _add_predict(commands)
+    explain.add(commands)
+    lab.add(commands)
+    _add_report(commands)
+    _add_models(commands)
+    _add_weights(commands)
+    return parser
+
+
+def _add_train(commands) -> None:
     train = commands.add_parser("train", help="train a recipe into a run directory")
     train.add_argument("--recipe", help=" or ".join(RECIPES))
     _add_training(train)
     train.set_defaults(work=_train)
 
+
+def _add_finetune(commands) -> None:
     finetune = commands.add_parser("finetune", help="move pretrained weights to another data set")
     finetune.add_argument("--weights", help="a .keras file, or with --model a registered name, a weight file, hf://...")
     finetune.add_argument("--model", help="name of the variant, where the weights do not tell")
@@ -40,6 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_training(finetune)
     finetune.set_defaults(work=_finetune)
 
+
+def _add_prepare(commands) -> None:
     prepare = commands.add_parser("prepare", help="write a data source as TFRecord files, for large sets")
     prepare.add_argument(
         "dataset", metavar="DATASET", help="a folder of class folders, imagenet, tfds:NAME, cifar10, ..."
@@ -57,8 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     prepare.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     prepare.set_defaults(work=_prepare)
 
-    evaluation.add(commands)
 
+def _add_predict(commands) -> None:
     predict = commands.add_parser("predict", help="the five likeliest classes of images")
     _add_model(predict)
     predict.add_argument("images", nargs="+", metavar="IMAGE", help="PNG or JPEG files")
@@ -66,9 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--json", type=Path, metavar="FILE", help="write the classes there too")
     predict.set_defaults(work=_predict)
 
-    explain.add(commands)
-    lab.add(commands)
 
+def _add_report(commands) -> None:
     report = commands.add_parser("report", help="compare training runs in one HTML page")
     report.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run directories")
     report.add_argument("-o", "--output", type=Path, default=Path("report.html"), metavar="FILE", help="%(default)s")
@@ -76,15 +93,18 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--json", type=Path, metavar="FILE", help="write the table there too")
     report.set_defaults(work=_report)
 
+
+def _add_models(commands) -> None:
     models = commands.add_parser("models", help="list the variants, or the exact size of some")
     models.add_argument("names", nargs="*", metavar="NAME", help="variants to measure")
     models.set_defaults(work=_models)
 
+
+def _add_weights(commands) -> None:
     weights = commands.add_parser("weights", help="list the registered weight sets")
     weights.add_argument("model", nargs="?", metavar="NAME", help="only those of this variant")
     weights.add_argument("--json", type=Path, metavar="FILE", help="write all their facts there too")
     weights.set_defaults(work=_weights)
-    return parser
 
 
 def add_devices(parser: argparse.ArgumentParser) -> None:
@@ -177,11 +197,12 @@ def _run(args: argparse.Namespace, recipe: Recipe) -> int:
         checkpoint_minutes=args.checkpoint_minutes,
         strategy=devices_of(args),
     )
-    accuracy = result.validation_accuracy
+    found = result.validation
+    figure = None if found is None else f"{found:.2%}" if result.metric == "accuracy" else f"{found:.4f}"
     rows = [
         ("run directory", result.run_dir),
         ("weights of epoch", f"{result.best_epoch} of {recipe.epochs}"),
-        ("validation accuracy", "all trained on" if accuracy is None else f"{accuracy:.2%}"),
+        (f"validation {result.metric}", figure or "all trained on"),
         ("training time", f"{result.seconds:.0f} s"),
         ("training steps", f"{result.images_per_second:,.0f} images/s ({result.precision})"),
         ("waiting for data", f"{result.waiting_share:.1%} of the steps' time"),
@@ -243,8 +264,7 @@ def _predict(args: argparse.Namespace) -> int:
     answers = predict(runner, args.images, labels=names)
     console.write_json(args.json, [answer.to_json() for answer in answers])
     for answer in answers:
-        rows = [(name, f"{probability:.2%}") for name, probability in answer.top]
-        console.print_table(answer.image, ("class", "probability"), rows)
+        console.print_table(answer.image, *answer.rows())
     return console.OK
 
 

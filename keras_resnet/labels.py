@@ -40,6 +40,7 @@ def read_labels(path: str | os.PathLike, classes: int) -> tuple[str, ...]:
 
     Example:
         >>> from pathlib import Path
+    from typing import Any
         >>> from keras_resnet.labels import read_labels
         >>> _ = Path("names.txt").write_text("cat\ndog\n")
         >>> read_labels("names.txt", 2)
@@ -50,12 +51,12 @@ def read_labels(path: str | os.PathLike, classes: int) -> tuple[str, ...]:
         if path.stat().st_size > _MOST_BYTES:
             raise ValueError(f"it has {path.stat().st_size:,} bytes")
         text = path.read_text(encoding="utf-8-sig")
-        found = _names_in_json(json.loads(text)) if path.suffix == ".json" else text.strip().splitlines()
+        lines = _names_in_json(json.loads(text)) if path.suffix == ".json" else text.strip().splitlines()
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise InputError(
             f"{path}: expected a name per line, or JSON like Keras' imagenet_class_index.json ({error})"
         ) from error
-    names = tuple(str(name).strip() for name in found)
+    names = tuple(str(name).strip() for name in lines)
     if len(names) != classes or not all(names):
         raise InputError(
             f"{path}: expected {classes} names, one for every class, received {len([n for n in names if n])}"

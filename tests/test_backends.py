@@ -12,7 +12,7 @@ from tiers import in_proof
 
 import keras_resnet
 from keras_resnet.evaluation import evaluate
-from keras_resnet.runtime.runners import KerasRunner
+from keras_resnet.runtime.keras import KerasRunner
 from keras_resnet.training import run
 
 TINY = {"block": "basic", "stem": "cifar", "width": 4, "classes": 3}

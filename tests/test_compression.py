@@ -24,6 +24,7 @@ from keras_resnet.nets.compressed import (
     RoundedKernel,
     kernels,
 )
+from keras_resnet.nets.fusion import consumers, unfolded_norms
 from keras_resnet.nets.graph import multiply_adds, without_values
 from keras_resnet.training import RECIPES, strategy
 
@@ -174,7 +175,7 @@ def test_pre_activation_norms_become_depthwise_convolutions():
     net = rewriting.compressed(model, lambda layer: [], bits=8)
     loose = [layer.name for layer in net.layers if isinstance(layer, ChannelwiseNormalization)]
     assert len(loose) == 10
-    assert set(loose) == rewriting.loose_norms(model)
+    assert set(loose) == set(unfolded_norms(model, "keras"))
     norm, plain = net.get_layer(loose[3]), model.get_layer(loose[3])
     x = pixels(2, 8)[..., :1] * np.ones(norm.gamma.shape, "float32")
     np.testing.assert_allclose(norm(x), plain(x), atol=1e-5)
@@ -388,7 +389,7 @@ def test_reconstruction_is_least_squares(mini_spec):
 
     def error(net):
         """Of the span's normalised output."""
-        norm = rewriting.consumers(net)[span.last][0].name
+        norm = consumers(net)[span.last][0].name
         out = [keras.Model(x.input, x.get_layer(norm).output)(images) for x in (net, model)]
         return float(np.square(np.asarray(out[0]) - np.asarray(out[1])).mean())
 
@@ -463,7 +464,7 @@ def test_compressed_nets_are_plain_models(trained, recipe, digits, how, tmp_path
     if how.channels:
         assert multiply_adds(model) <= 0.5 * multiply_adds(trained[0])
     elif is_shipped(trained):
-        assert keras_resnet.evaluate(keras_resnet.runtime.runners.KerasRunner(model, card), digits.test).top1 > 0.9
+        assert keras_resnet.evaluate(keras_resnet.runtime.KerasRunner(model, card), digits.test).top1 > 0.9
 
 
 @pytest.mark.proof
@@ -525,7 +526,7 @@ def test_recipes_work_with_compressed_nets(trained, recipe, digits, how, changes
     model, card = run(trained, dataclasses.replace(recipe, **changes), tmp_path / "run", how)
     assert (
         not is_shipped(trained)
-        or keras_resnet.evaluate(keras_resnet.runtime.runners.KerasRunner(model, card), digits.test).top1 > 0.9
+        or keras_resnet.evaluate(keras_resnet.runtime.KerasRunner(model, card), digits.test).top1 > 0.9
     )
 
 
@@ -555,7 +556,7 @@ def test_strategies_work_with_compressed_nets(method, digits, tmp_path):
     child = subprocess.run([sys.executable, "-c", MIRRORED, method], capture_output=True, text=True, check=False)
     assert child.returncode == 0, child.stderr[-2000:]
     model, card = load_model(tmp_path / "run" / "model.keras")
-    assert keras_resnet.evaluate(keras_resnet.runtime.runners.KerasRunner(model, card), digits.test).top1 > 0.9
+    assert keras_resnet.evaluate(keras_resnet.runtime.KerasRunner(model, card), digits.test).top1 > 0.9
     if method == "prune":
         assert pruning.sparsity_of(model) == pytest.approx(0.5, abs=0.01)
     if method == "cluster":

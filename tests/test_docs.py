@@ -29,6 +29,7 @@ def test_the_map_names_every_module():
 
 MODULES = [
     "builder",
+    "processes",
     "errors",
     "files",
     "signals.conventions",
@@ -48,10 +49,10 @@ MODULES += [
     "compression.rewriting",
     "compression.settings",
     "data.preparation",
-    "evaluation.assessment",
-    "evaluation.calibration",
     "evaluation.corruptions",
-    "evaluation.ensembles",
+    "tasks.classification.ensembles",
+    "tasks.classification.reliability",
+    "tasks.classification.summaries",
     "explain.drawing",
     "explain.embeddings",
     "explain.maps",

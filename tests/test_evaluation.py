@@ -11,14 +11,20 @@ from scipy import stats
 from sklearn import metrics
 
 import keras_resnet
-from keras_resnet import InputError, cli, evaluate
+from keras_resnet import InputError, cli, evaluate, evaluation
 from keras_resnet.data.dataset import ArraySplit, sampled
-from keras_resnet.evaluation import Member, Views, assess, combine, outputs
-from keras_resnet.evaluation.assessment import confusions, wilson
-from keras_resnet.evaluation.calibration import fit_temperature, reliability, tempered
+from keras_resnet.evaluation import Member, Views, assess
 from keras_resnet.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from keras_resnet.evaluation.views import ten_crops
-from keras_resnet.runtime.runners import KerasRunner
+from keras_resnet.runtime.keras import KerasRunner
+from keras_resnet.tasks import sole
+from keras_resnet.tasks.classification.ensembles import combine
+from keras_resnet.tasks.classification.reliability import fit_temperature, reliability, tempered
+from keras_resnet.tasks.classification.summaries import confusions, wilson
+
+
+def outputs(*args, **how):
+    return sole(evaluation.outputs(*args, **how), "probabilities")
 
 
 @pytest.fixture(scope="module")
@@ -275,7 +281,8 @@ def test_mistakes_are_one_line(arguments, message, capsys):
 
 
 def test_a_file_for_phones_takes_no_scales(tmp_path):
-    runner = object.__new__(type("Fixed", (keras_resnet.runtime.runners.Runner,), {}))
-    runner.input = keras_resnet.runtime.runners.Tensor("image", (1, 32, 32, 3), "float32")
+    runner = object.__new__(type("Fixed", (keras_resnet.runtime.Runner,), {}))
+    runner.card = keras_resnet.ModelCard()
+    runner.input = keras_resnet.runtime.Tensor("image", (1, 32, 32, 3), "float32")
     with pytest.raises(InputError, match=r"give the \.keras model"):
         outputs(runner, None, views=Views(scales=(32,)))

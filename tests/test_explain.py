@@ -14,7 +14,8 @@ from keras_resnet.explain import METHODS, Net, cam, explain, grad_cam, integrate
 from keras_resnet.explain.drawing import overlay
 from keras_resnet.explain.grids import feature_maps, first_filters
 from keras_resnet.explain.pixels import _slopes
-from keras_resnet.runtime.runners import KerasRunner
+from keras_resnet.runtime.keras import KerasRunner
+from keras_resnet.tasks import sole
 
 KINDS = {"resnet18": 64, "resnetv2_18": 64, "resnet50": 64, "seresnet50": 64, "resnet20_cifar": 32}  # pixels
 
@@ -124,11 +125,11 @@ def test_methods_find_the_part_that_decides(method):
 
 def test_occlusion_against_a_loop(digits_runner, images):
     found = occlusion(digits_runner, images[:1], np.array([3]), window=8, stride=8)
-    whole = digits_runner(digits_runner.card.preprocess(images[:1]))[0, 3]
+    whole = sole(digits_runner(digits_runner.card.preprocess(images[:1])), "probabilities")[0, 3]
     for top in (0, 8, 24):
         covered = images[:1].copy()
         covered[:, top : top + 8, 16:24] = 127
-        fall = whole - digits_runner(digits_runner.card.preprocess(covered))[0, 3]
+        fall = whole - sole(digits_runner(digits_runner.card.preprocess(covered)), "probabilities")[0, 3]
         np.testing.assert_allclose(found[0, top : top + 8, 16:24], fall, atol=1e-5)
 
 
@@ -146,7 +147,7 @@ def test_a_randomised_net_gives_another_map(method, digits_runner, images):
     twin = keras.models.clone_model(digits_runner.model)
     random = KerasRunner(twin, digits_runner.card)
     images = images[:2] if method == "integrated-gradients" else images
-    classes = list(digits_runner(digits_runner.card.preprocess(images)).argmax(1))
+    classes = list(sole(digits_runner(digits_runner.card.preprocess(images)), "probabilities").argmax(1))
     a, b = (explain(r, images, method=method, classes=classes).heat for r in (digits_runner, random))
     again = explain(digits_runner, images, method=method, classes=classes).heat
     same = np.mean([np.corrcoef(x.ravel(), y.ravel())[0, 1] for x, y in zip(a, again, strict=True)])

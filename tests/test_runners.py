@@ -10,8 +10,10 @@ from sklearn import metrics
 import keras_resnet
 from keras_resnet import InputError, ModelCard, build, evaluate, load_model, open_runner, predict, save_model
 from keras_resnet.evaluation import score
+from keras_resnet.runtime.keras import KerasRunner
 from keras_resnet.runtime.opening import open_named
-from keras_resnet.runtime.runners import KerasRunner, dequantize, quantize
+from keras_resnet.runtime.tflite import dequantize, quantize
+from keras_resnet.tasks import sole
 
 
 def test_scores_against_scikit_learn():
@@ -48,7 +50,45 @@ def test_quantization_rounds_and_clips():
 def test_keras_runner_equals_the_model_over_several_batches(mini_spec):
     model = build(mini_spec)
     images = np.random.default_rng(0).standard_normal((130, 32, 32, 3)).astype("f")
-    np.testing.assert_allclose(KerasRunner(model)(images), model.predict(images, verbose=0), atol=1e-6)
+    found = sole(KerasRunner(model)(images), "probabilities")
+    np.testing.assert_allclose(found, model.predict(images, verbose=0), atol=1e-6)
+
+
+def _several(kind):
+    """A net with a mask, a number that two layers make, and what `kind` puts around them."""
+    image = keras.Input((8, 8, 3))
+    mask = keras.layers.Conv2D(2, 1, name="mask")(image)
+    mean = keras.layers.GlobalAveragePooling2D(name="mean")(mask)
+    return keras.Model(image, kind(mask, mean))
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        (lambda mask, mean: {"probabilities": mean, "area": mask}, ["probabilities", "area"]),
+        (lambda mask, mean: {"z": mean, "area": mask}, ["area", "z"]),
+        (lambda mask, mean: [mask, mean], ["mask", "mean"]),
+        (lambda mask, mean: (mask, mean, mean), ["mask", "mean", "mean:1"]),
+    ],
+)
+def test_any_set_of_outputs_has_names(kind, names):
+    model = _several(kind)
+    images = np.random.default_rng(0).standard_normal((70, 8, 8, 3)).astype("f")
+    runner = KerasRunner(model)
+    found = runner(images)
+    assert [tensor.name for tensor in runner.outputs] == list(found) == names
+    expected = model(images, training=False)
+    expected = expected if isinstance(expected, dict) else dict(zip(names, expected, strict=True))
+    for name, tensor in zip(names, runner.outputs, strict=True):
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-6)
+        assert (found[name].dtype, found[name].shape[1:]) == (np.float32, tensor.shape[1:])
+
+
+def test_one_answer_is_asked_for_by_name():
+    found = KerasRunner(_several(lambda mask, mean: [mask, mean]))(np.zeros((1, 8, 8, 3), "f"))
+    assert sole(found, "mean").shape == (1, 2)
+    with pytest.raises(InputError, match="the outputs mask, mean: expected one, or one that is called probabilities"):
+        sole(found, "probabilities")
 
 
 def test_card_travels_with_the_model(mini_spec, tmp_path):

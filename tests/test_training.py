@@ -14,8 +14,8 @@ from tiers import in_proof
 
 from keras_resnet import InputError, load_model, train
 from keras_resnet.training import RECIPES, get_recipe, override, precision, run
+from keras_resnet.training.groups import OPTIMIZERS
 from keras_resnet.training.optimization import make_optimizer, make_schedule
-from keras_resnet.training.recipe import OPTIMIZERS
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda r: r.name)
@@ -238,11 +238,18 @@ def test_digits_recipe_reaches_its_accuracy(digits, tmp_path):
 
 def test_the_best_epoch_is_kept_and_ties_go_to_the_lower_loss(mini_spec, tmp_path):
     from keras_resnet import ModelCard, build
+    from keras_resnet.tasks import Objectives
     from keras_resnet.training.callbacks import Keep
     from keras_resnet.training.nets import Nets
 
     net = build(mini_spec)
-    keep = Keep(Nets(net, net), tmp_path / "model.keras", ModelCard(), best=True)
+    keep = Keep(
+        Nets(net, net),
+        tmp_path / "model.keras",
+        ModelCard(),
+        Objectives(loss=None, watch="accuracy", larger_is_better=True),
+        best=True,
+    )
     keep.set_model(build(mini_spec))
     saved = []
     keep.save = lambda: saved.append(keep.epoch)
@@ -398,15 +405,17 @@ def test_all_data_means_training_and_validation(digits):
 
 
 def test_targets_above_the_threshold_count_in_full():
-    from keras_resnet.training.loop import _LOSSES
+    from keras_resnet.tasks import classification
+    from keras_resnet.tasks.classification import Facts, Settings
 
-    recipe = dataclasses.replace(RECIPES["fast"], loss="binary", target_threshold=0.2)
+    def loss(**settings):
+        return classification.objectives(Facts(classes=4), Settings(loss="binary", **settings)).loss
+
     targets, logits = np.float32([[0.7, 0.3, 0.0, 0.1]]), np.float32([[1, -2, 3, 0.5]])
     wanted = np.array([[1, 1, 0, 0]])
     expected = np.mean(np.log1p(np.exp(-logits * (2 * wanted - 1))))
-    assert float(_LOSSES["binary"](recipe)(targets, logits)) == pytest.approx(expected, rel=1e-5)
-    plain = _LOSSES["binary"](dataclasses.replace(recipe, target_threshold=0.0))
-    assert float(plain(targets, logits)) != pytest.approx(expected, rel=1e-2)
+    assert float(loss(target_threshold=0.2)(targets, logits)) == pytest.approx(expected, rel=1e-5)
+    assert float(loss()(targets, logits)) != pytest.approx(expected, rel=1e-2)
 
 
 @pytest.mark.proof
@@ -456,7 +465,7 @@ def test_precise_statistics_are_means_over_the_training_images(digits, short_rec
     from keras_resnet import build
     from keras_resnet.data import training_batches
     from keras_resnet.signals.conventions import PREPROCESS
-    from keras_resnet.training.session import estimate_statistics
+    from keras_resnet.training.inputs import estimate_statistics
 
     model = build("resnet8")
     recipe = dataclasses.replace(short_recipe, precise_bn=384, batch_size=128, augmentation="none", hold_out=True)

@@ -55,8 +55,8 @@ def recipes() -> str:
 
 def formats() -> str:
     """The formats and their tolerances."""
-    from export.formats import QUANTIZERS, all_artifacts, artifact
-    from export.verify import TOLERANCES
+    from export.formats.table import QUANTIZERS, all_artifacts, artifact
+    from export.proof.gates import TOLERANCES
 
     rows = []
     for name in dict.fromkeys(each.partition("@")[0] for each in all_artifacts(QUANTIZERS)):

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
-from export import manifest
+from export.making import manifest
 from export.targets import assets
 from export.targets.bundle import Bundle, Check, Request, not_run, refused
 from export.targets.mediapipe import require_labels
+from keras_resnet import processes
 from keras_resnet.errors import InputError
 from keras_resnet.runtime.outside import OUTSIDE, ROOTS
 from keras_resnet.signals import image as images
@@ -114,13 +114,11 @@ def compiled(sources: list[Path], target: Path) -> str:
     """
     path = ":".join(map(str, jars()))
     options = ["-no-stdlib", "-no-reflect", "-Werror", "-classpath", path, "-d", str(target)]
-    child = subprocess.run(
-        ["java", "-cp", path, _COMPILER, *options, *map(str, sources)],
-        capture_output=True,
-        text=True,
-        timeout=_SECONDS,
-    )
-    return (child.stderr.strip() or f"exit status {child.returncode}") if child.returncode else ""
+    try:
+        child = processes.run(["java", "-cp", path, _COMPILER, *options, *sources], seconds=_SECONDS)
+    except TimeoutError as error:
+        return str(error)
+    return (child.err.strip() or f"exit status {child.status}") if child.status else ""
 
 
 def _on_jvm(bundle: Bundle) -> list[Check]:
@@ -136,15 +134,13 @@ def _on_jvm(bundle: Bundle) -> list[Check]:
             return [Check(name=name, wanted="compiles", found=complaints[:300], passed=False)]
         path = ":".join(map(str, [classes, *jars()]))
         photo = _photo(Path(folder), bundle)
-        child = subprocess.run(
-            ["java", "-cp", path, "CheckKt", str(bundle.file.parent), *photo],
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS,
-        )
-    lines = child.stdout.splitlines()
+        try:
+            child = processes.run(["java", "-cp", path, "CheckKt", bundle.file.parent, *photo], seconds=_SECONDS)
+        except TimeoutError as error:
+            return [Check(name=name, wanted="answers", found=str(error), passed=False)]
+    lines = child.out.splitlines()
     failed = [line.removeprefix("FAILED").strip() for line in lines if line.startswith("FAILED")]
-    lost = [] if lines else child.stderr.strip().splitlines()[:1] or ["no answer"]
+    lost = [] if lines else child.lines[:1] or ["no answer"]
     held = sum(line.startswith("held") for line in lines)
     found = "; ".join(failed or lost) or f"{held} things tried, all held"
     return [
@@ -152,7 +148,7 @@ def _on_jvm(bundle: Bundle) -> list[Check]:
             name=name,
             wanted="labels, golden input and probabilities, a photo resized as in Python",
             found=found[:300],
-            passed=child.returncode == 0 and not failed and held > 0,
+            passed=child.status == 0 and not failed and held > 0,
         )
     ]
 

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from export import golden
-from export.formats import Artifact
-from export.proof import FEW
-from export.source import Evidence, Source
+from export.formats.table import Artifact
+from export.model.source import Evidence, Source
+from export.proof import golden
+from export.proof.verification import FEW
 from export.targets.table import Target
 from keras_resnet.errors import InputError
 from keras_resnet.nets.graph import multiply_adds
+from keras_resnet.runtime.interface import Runner
 from keras_resnet.runtime.opening import open_runner
 from keras_resnet.runtime.outside import OUTSIDE
-from keras_resnet.runtime.runners import Runner
 
 _BUDGET = 60.0  # seconds of a slow engine
 AGREEMENT = 0.995  # of another engine's top-1 with our own runner's

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from export import golden
-from export.formats import LABELS, Artifact, Contents
-from export.metadata import labels_text
+from export.formats.table import LABELS, Artifact, Contents
+from export.making.metadata import labels_text
+from export.proof import golden
 from keras_resnet import files
 from keras_resnet.card import ModelCard
-from keras_resnet.runtime.runners import Runner, Tensor
+from keras_resnet.runtime.interface import Runner, Tensor
 
 MODEL, GOLDEN = "model.json", "golden.json"
 _SMALL = 64  # pixels: larger images are given in smaller numbers

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from export.formats import SAMPLES
-from export.pipeline import export, failures, refuse_flex
-from export.proof import FEW
-from export.report import Report
-from export.source import Source
+from export.formats.table import SAMPLES
+from export.making.pipeline import export, failures, refuse_flex
+from export.model.source import Source
+from export.proof.report import Report
+from export.proof.verification import FEW
 from export.targets import description, readme
 from export.targets.bundle import Bundle, Check, Request
 from export.targets.readme import README, REPORT

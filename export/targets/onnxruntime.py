@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from string import Template
 
 from export.targets.bundle import Bundle, Check, Request
 from export.targets.description import MODEL
+from keras_resnet import processes
 
 FILES = {"classify.py": "classifies images, as a command or a function; needs onnxruntime, numpy and pillow"}
 _COUNT = 8
@@ -32,19 +32,18 @@ def write(bundle: Bundle) -> list[Check]:
     for file, pixels in zip(files, bundle.evidence.pixels, strict=False):
         Image.fromarray(pixels).save(file)
     files = [file for file in files if Path(file).exists()]
-    command = [sys.executable, "-I", str(bundle.folder / "classify.py"), "--json", *files]
+    command = [sys.executable, "-I", bundle.folder / "classify.py", "--json", *files]
     try:
-        child = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS)
-    except subprocess.TimeoutExpired:
-        return [Check(name="classify.py", wanted="answers", found=f"nothing within {_SECONDS} s", passed=False)]
+        child = processes.run(command, seconds=_SECONDS)
+    except TimeoutError as error:
+        return [Check(name="classify.py", wanted="answers", found=str(error), passed=False)]
     for file in files:
         Path(file).unlink()
     images.rmdir()
-    if child.returncode:
-        lines = child.stderr.strip().splitlines() or ["no message"]
-        return [Check(name="classify.py", wanted="answers", found=lines[-1][:300], passed=False)]
+    if child.status:
+        return [Check(name="classify.py", wanted="answers", found=child.last_words(), passed=False)]
     own = bundle.probabilities[: len(files)]
-    found = json.loads(child.stdout)
+    found = json.loads(child.out)
     apart = max(abs(answer[0]["probability"] - float(row.max())) for answer, row in zip(found, own, strict=True))
     same = sum(answer[0]["index"] == int(row.argmax()) for answer, row in zip(found, own, strict=True))
     return [

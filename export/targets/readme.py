@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from string import Template
 
-from export import manifest
-from export.formats import LABELS
-from export.report import Report, Row
+from export.formats.table import LABELS
+from export.making import manifest
+from export.proof.report import Report, Row
 from export.targets import description
 from export.targets.bundle import Bundle, Check
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
-from export.formats import FORMATS, LABELS, Artifact, artifact
+from export.formats.table import FORMATS, LABELS, Artifact, artifact
 from keras_resnet.errors import InputError, unknown_name
 
 _FLOAT = ("float32",)

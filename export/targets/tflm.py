@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 from string import Template
 
 import numpy as np
 
-from export import fit, golden
+from export import memory
+from export.proof import golden
 from export.targets.bundle import FEW, Bundle, Check, Request, not_run, refused
+from keras_resnet import processes
 from keras_resnet.errors import InputError
 from keras_resnet.runtime.opening import open_runner
 from keras_resnet.runtime.outside import OUTSIDE
@@ -109,7 +110,7 @@ def refuse(request: Request) -> None:
         return
     try:
         bits = 4 if request.made.precision == "int8x4" else 8
-        found = fit.of_model(request.source.model, raw=_has_front(request), bits=bits)
+        found = memory.of_model(request.source.model, raw=_has_front(request), bits=bits)
     except InputError:
         return  # it is read off the file, after the conversion
     lacking = _lacking(found, flash, ram)
@@ -122,7 +123,7 @@ def _has_front(request: Request) -> bool:
     return request.made.convention(request.source.card.preprocess) != request.source.card.preprocess
 
 
-def _lacking(found: fit.Fit, flash: int | None, ram: int | None) -> str:
+def _lacking(found: memory.Fit, flash: int | None, ram: int | None) -> str:
     parts = [("flash", found.flash, flash), ("RAM", found.arena, ram)]
     return " and ".join(f"{n:,} bytes of {what} (--{what.lower()} {m:,})" for what, n, m in parts if m and n > m)
 
@@ -130,7 +131,7 @@ def _lacking(found: fit.Fit, flash: int | None, ram: int | None) -> str:
 def _largest(request: Request, flash: int | None, ram: int | None) -> tuple[str, str]:
     """The largest net that fits, in words, and the command that trains it."""
     classes = request.source.model.output_shape[-1]
-    best = fit.largest(flash or fit.MOST_FLASH, ram or fit.MOST_RAM, request.source.image_shape, classes)
+    best = memory.largest(flash or memory.MOST_FLASH, ram or memory.MOST_RAM, request.source.image_shape, classes)
     if best is None:
         height, width, _ = request.source.image_shape
         return f"No variant of the table fits at {height} x {width}", "use a smaller image"
@@ -146,7 +147,7 @@ def write(bundle: Bundle) -> list[Check]:
     """Writes the sources; compiles the plain C part, runs it, and runs the file on TFLite Micro where these are."""
     arrays, about = golden.read(bundle.golden)
     operators = bundle.request.made.format.module.describe(bundle.file).operators
-    found = fit.of_file(bundle.file)
+    found = memory.of_file(bundle.file)
     unknown = sorted(set(operators) - set(OPERATORS))
     checks = [
         Check(
@@ -165,7 +166,7 @@ def write(bundle: Bundle) -> list[Check]:
     return [*checks, *micro, *_board(bundle.request, found), _example(bundle)]
 
 
-def _board(request: Request, found: fit.Fit) -> list[Check]:
+def _board(request: Request, found: memory.Fit) -> list[Check]:
     """The file beside what the board has, if that was said."""
     flash, ram = request.options.get("flash"), request.options.get("ram")
     if not (flash or ram):
@@ -179,7 +180,7 @@ def _board(request: Request, found: fit.Fit) -> list[Check]:
     ]
 
 
-def _micro(bundle: Bundle, found: fit.Fit, arrays, tolerance: float) -> tuple[list[Check], int | None]:
+def _micro(bundle: Bundle, found: memory.Fit, arrays, tolerance: float) -> tuple[list[Check], int | None]:
     """The file on TFLite Micro itself, and the arena that it takes there."""
     environment = OUTSIDE["tflm"]
     if environment.find() is None:
@@ -217,8 +218,8 @@ def _micro(bundle: Bundle, found: fit.Fit, arrays, tolerance: float) -> tuple[li
     ], total
 
 
-def _report(bundle: Bundle, found: fit.Fit, operators, arena: int | None) -> None:
-    """`fit.json`."""
+def _report(bundle: Bundle, found: memory.Fit, operators, arena: int | None) -> None:
+    """Writes `fit.json`."""
     value = {
         "flash": found.flash,
         "activations": found.activations,
@@ -230,7 +231,7 @@ def _report(bundle: Bundle, found: fit.Fit, operators, arena: int | None) -> Non
     bundle.add("fit.json", json.dumps(value, indent=1) + "\n")
 
 
-def _write_sources(bundle: Bundle, operators, found: fit.Fit, arrays, about) -> None:
+def _write_sources(bundle: Bundle, operators, found: memory.Fit, arrays, about) -> None:
     image, output = bundle.model["input"], bundle.model["output"]
     labels = bundle.runner.card.labels or tuple(map(str, range(output["shape"][-1])))
     count = 4 if image["height"] <= 64 else 1
@@ -300,16 +301,14 @@ def _compiled(folder: Path) -> list[Check]:
     if compiler is None:
         return [not_run(name, "no C compiler here (Debian: apt-get install gcc)")]
     program = folder / "check_io"
-    sources = [str(folder / each) for each in _C]
-    built = subprocess.run(
-        [compiler, "-std=c11", *_STRICT, *sources, "-o", str(program), "-lm"], capture_output=True, text=True
-    )
-    if built.returncode:
-        return [Check(name=name, wanted="compiles", found=built.stderr.strip()[:300], passed=False)]
-    ran = subprocess.run([str(program)], capture_output=True, text=True)
+    sources = [folder / each for each in _C]
+    built = processes.run([compiler, "-std=c11", *_STRICT, *sources, "-o", program, "-lm"])
+    if built.status:
+        return [Check(name=name, wanted="compiles", found=built.err.strip()[:300], passed=False)]
+    ran = processes.run([program])
     program.unlink()
-    said = (ran.stdout.strip().splitlines() or [f"exit status {ran.returncode}"])[-1]
-    return [Check(name=name, wanted="pixels become the golden input", found=said, passed=ran.returncode == 0)]
+    said = (ran.out.strip().splitlines() or [f"exit status {ran.status}"])[-1]
+    return [Check(name=name, wanted="pixels become the golden input", found=said, passed=ran.status == 0)]
 
 
 def _example(bundle: Bundle) -> Check:
@@ -328,12 +327,10 @@ def _example(bundle: Bundle) -> Check:
             [str(build / "classify")],
         ):
             bundle.say(f"tflm: {' '.join(command[:2])} ...")
-            done = subprocess.run(command, capture_output=True, text=True)
-            if done.returncode:
-                lines = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
+            done = processes.run(command)
+            if done.status:
+                lines = (done.err.strip() or done.out.strip() or "no message").splitlines()
                 return Check(name=name, wanted="all golden vectors held", found=lines[-1][:300], passed=False)
-        return Check(
-            name=name, wanted="all golden vectors held", found=done.stdout.strip().splitlines()[-1], passed=True
-        )
+        return Check(name=name, wanted="all golden vectors held", found=done.out.strip().splitlines()[-1], passed=True)
     finally:
         shutil.rmtree(build, ignore_errors=True)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
-from export.source import resized
+from export.model.source import resized
 from export.targets import assets
 from export.targets.bundle import FEW, Bundle, Check, Request, not_run
+from keras_resnet import processes
 
 _PAGE = ("index.html", "style.css", "app.js", "engines.js", "pixels.js", "serve.js")
 _RUNTIMES = {"onnx": "onnxruntime-web", "tflite": "@litertjs/core"}
@@ -72,15 +72,13 @@ def _tried(bundle: Bundle) -> list[Check]:
         command = ["node", str(assets.folder("web") / "test.js"), str(bundle.folder)]
         command += ["--pixels", str(pixels), "--answer", str(answer)]
         try:
-            child = subprocess.run(
-                command, capture_output=True, text=True, timeout=_SECONDS, env={**os.environ, "CHROMIUM": browser()}
-            )
-        except subprocess.TimeoutExpired:
-            return [Check(name=name, wanted="works", found=f"nothing within {_SECONDS} s", passed=False)]
-        lines = child.stdout.splitlines()
+            child = processes.run(command, seconds=_SECONDS, environment={"CHROMIUM": browser()})
+        except TimeoutError as error:
+            return [Check(name=name, wanted="works", found=str(error), passed=False)]
+        lines = child.out.splitlines()
         failed = [line.removeprefix("FAILED").strip() for line in lines if line.startswith("FAILED")]
-        if child.returncode:
-            found = "; ".join(failed) or (child.stderr.strip().splitlines() or ["no message"])[-1]
+        if child.status:
+            found = "; ".join(failed) or child.last_words()
             return [Check(name=name, wanted="works", found=found[:300], passed=False)]
         held = [line.removeprefix("held").strip() for line in lines if line.startswith("held")]
         probabilities = np.frombuffer(answer.read_bytes(), np.float32).reshape(len(few), -1)

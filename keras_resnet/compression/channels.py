@@ -14,6 +14,7 @@ import numpy as np
 
 from keras_resnet.compression import rewriting
 from keras_resnet.errors import InputError
+from keras_resnet.nets.fusion import Fusion, consumers, producer
 from keras_resnet.nets.graph import multiply_adds
 
 _CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
@@ -58,10 +59,10 @@ def spans(model: keras.Model) -> list[Span]:
         >>> spans(keras_resnet.build("resnet8"))[0]
         Span(first='conv2_block1_1_conv', norm='conv2_block1_1_bn', last='conv2_block1_2_conv')
     """
-    followers_of = rewriting.consumers(model)
+    followers_of = consumers(model)
     found = []
-    for norm in rewriting.folded_norms(model):
-        first = rewriting.producer(norm)
+    for norm in Fusion(model, "keras").norms(folded=True):
+        first = producer(norm)
         if not isinstance(first, _CONVOLUTIONS) or first.groups > 1:
             continue
         followers = followers_of[norm.name]
@@ -232,7 +233,7 @@ def _sampled(model: keras.Model, name: str, images: np.ndarray, positions: int, 
 
 def _fit(model: keras.Model, layer: keras.layers.Conv2D, inputs: np.ndarray, outputs: np.ndarray) -> None:
     """Least squares, with a constant where bias or norm can take it."""
-    follower = next(iter(rewriting.consumers(model)[layer.name]))
+    follower = next(iter(consumers(model)[layer.name]))
     norm = follower if isinstance(follower, keras.layers.BatchNormalization) else None
     constant = layer.use_bias or norm is not None
     rows = np.concatenate([inputs, np.ones((len(inputs), 1))], axis=1) if constant else inputs

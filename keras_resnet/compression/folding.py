@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_resnet.compression import rewriting
 from keras_resnet.errors import InputError
+from keras_resnet.nets.fusion import Fusion, producer
 
 
 def folded(model: keras.Model) -> keras.Model:
@@ -30,8 +31,8 @@ def folded(model: keras.Model) -> keras.Model:
         77706
     """
     rewriting.check(model, quantized=False)
-    norms = rewriting.folded_norms(model)
-    before = {rewriting.producer(norm).name: norm for norm in norms}
+    norms = Fusion(model, "keras").norms(folded=True)
+    before = {producer(norm).name: norm for norm in norms}
     gone = {norm.name for norm in norms}
 
     def clone(layer):

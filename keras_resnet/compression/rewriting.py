@@ -10,6 +10,7 @@ import keras
 
 from keras_resnet.errors import InputError
 from keras_resnet.nets.compressed import COMPRESSED, ChannelwiseNormalization, FakeQuantize
+from keras_resnet.nets.fusion import activation_of, consumers, is_relu, nodes, unfolded_norms
 from keras_resnet.nets.graph import deep_graphs
 
 _L = keras.layers
@@ -78,7 +79,7 @@ def compressed(
     """
     check(model, quantized=bool(bits))
     places = _places(model) if bits else {}
-    loose = loose_norms(model) if bits else set()
+    unfolded = set(unfolded_norms(model, "keras")) if bits else set()
 
     def clone(layer):
         config = layer.get_config()
@@ -87,7 +88,7 @@ def compressed(
                 config["activation"] = "linear"
             if chosen := list(transforms(layer)):
                 return COMPRESSED[type(layer)].from_config({**config, "transforms": chosen})
-        kind = ChannelwiseNormalization if layer.name in loose else type(layer)
+        kind = ChannelwiseNormalization if layer.name in unfolded else type(layer)
         return kind.from_config(config)
 
     def begin(image):
@@ -164,7 +165,7 @@ def check(model: keras.Model, *, quantized: bool) -> None:
     nested = [layer.name for layer in model.layers if isinstance(layer, keras.Model)]
     if nested:
         raise InputError(f"models inside the model cannot be rewritten: {', '.join(nested)}; build it flat")
-    calls = Counter(node.operation.name for node in _nodes(model))
+    calls = Counter(node.operation.name for node in nodes(model))
     shared = [name for name, count in calls.items() if count > 1]
     if shared:
         raise InputError(f"layers used more than once cannot be rewritten: {', '.join(shared)}")
@@ -178,67 +179,12 @@ def check(model: keras.Model, *, quantized: bool) -> None:
         )
 
 
-def _nodes(model: keras.Model) -> list:
-    """The calls that the graph is made of; a layer may have others, in other models."""
-    return [node for nodes in model._nodes_by_depth.values() for node in nodes]
-
-
 def _has_integer_form(op) -> bool:
     if isinstance(op, _L.InputLayer | _L.BatchNormalization | _L.ReLU) or type(op).__name__ == _PAD:
-        return not isinstance(op, _L.ReLU) or _activation(op) in _RELU
+        return not isinstance(op, _L.ReLU) or activation_of(op) in _RELU
     if isinstance(op, _LINEAR + (_L.Activation,)):
-        return _activation(op) in _ACTIVATIONS and (not isinstance(op, _LINEAR) or type(op) in COMPRESSED)
+        return activation_of(op) in _ACTIVATIONS and (not isinstance(op, _LINEAR) or type(op) in COMPRESSED)
     return isinstance(op, _SAME_RANGE + _MEASURED)
-
-
-def _activation(op) -> str:
-    if isinstance(op, _L.ReLU):
-        plain = op.negative_slope == 0 and op.threshold == 0 and op.max_value in (None, 6)
-        return "relu" if plain else "relu with a slope, a threshold or a limit"
-    return keras.activations.serialize(op.activation) if op.activation else "linear"
-
-
-def consumers(model: keras.Model) -> dict[str, list]:
-    """Operations that take an operation's output, by its name.
-
-    Args:
-        model: functional.
-    """
-    found: dict[str, list] = {op.name: [] for op in model.operations}
-    for node in _nodes(model):
-        for tensor in node.input_tensors:
-            found[tensor._keras_history.operation.name].append(node.operation)
-    return found
-
-
-def producer(op):
-    """The operation whose output an operation of one input takes."""
-    return op.input._keras_history.operation
-
-
-def folded_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
-    """Batch normalisations that a converter folds into the convolution before them.
-
-    Args:
-        model: functional.
-    """
-    followers_of = consumers(model)
-
-    def is_folded(norm) -> bool:
-        source = producer(norm)
-        return isinstance(source, _LINEAR) and len(followers_of[source.name]) == 1 and _activation(source) == "linear"
-
-    return [op for op in model.operations if isinstance(op, _L.BatchNormalization) and is_folded(op)]
-
-
-def loose_norms(model: keras.Model) -> set[str]:
-    """Names of the batch normalisations that no converter folds.
-
-    Args:
-        model: functional.
-    """
-    norms = {op.name for op in model.operations if isinstance(op, _L.BatchNormalization)}
-    return norms - {norm.name for norm in folded_norms(model)}
 
 
 def _places(model: keras.Model) -> dict[str, _Place]:
@@ -249,12 +195,12 @@ def _places(model: keras.Model) -> dict[str, _Place]:
     for op in model.operations:
         followers = followers_of[op.name]
         alone = len(followers) == 1 and op.name not in outputs
-        before_relu = alone and isinstance(followers[0], _L.Activation | _L.ReLU) and _activation(followers[0]) in _RELU
+        before_relu = alone and is_relu(followers[0])
         before_norm = alone and isinstance(followers[0], _L.BatchNormalization) and isinstance(op, _LINEAR)
-        if isinstance(op, _LINEAR) and _activation(op) not in (*_RELU, "linear"):
-            places[op.name] = _Place(ranged=True, activation=_activation(op))
+        if isinstance(op, _LINEAR) and activation_of(op) not in (*_RELU, "linear"):
+            places[op.name] = _Place(ranged=True, activation=activation_of(op))
         elif isinstance(op, (*_LINEAR, _L.BatchNormalization, *_MEASURED)):
             places[op.name] = _Place(ranged=not (before_relu or before_norm))
         elif isinstance(op, _L.Activation | _L.ReLU):  # the others have fixed ranges
-            places[op.name] = _Place(ranged=_activation(op) in _RELU)
+            places[op.name] = _Place(ranged=activation_of(op) in _RELU)
     return places

@@ -3,19 +3,6 @@
 The names are imported on first use: sources and splits need no TensorFlow, batches do.
 """
 
-from keras_resnet.lazy import attach
+import lazy_loader
 
-_HOMES = {
-    "Dataset": "dataset",
-    "SOURCES": "sources",
-    "Source": "sources",
-    "Split": "dataset",
-    "batches": "pipeline",
-    "joined": "dataset",
-    "load_dataset": "sources",
-    "prepare": "preparation",
-    "sampled": "dataset",
-    "training_batches": "pipeline",
-}
-__all__ = sorted(_HOMES)
-__getattr__, __dir__ = attach(__name__, _HOMES)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -27,7 +27,7 @@ class Split(Protocol):
     def truth(self) -> Mapping[str, np.ndarray]:
         """Arrays `(N, ...)` by kind of truth (`data.truth.KINDS`), those that are known without decoding.
 
-        `{"label": int64 (N,)}` for labels; empty for masks in files.
+        `{"label": int64 (N,)}` for classes; empty for masks in files.
         """
 
     def __len__(self) -> int:

@@ -1,21 +1,5 @@
 """How good a model is: accuracy as the papers measured it, its uncertainty, calibration and robustness."""
 
-from keras_resnet.lazy import attach
+import lazy_loader
 
-_HOMES = {
-    "Answer": "answers",
-    "Assessment": "assessment",
-    "Member": "assessment",
-    "Scores": "scores",
-    "Views": "views",
-    "assess": "assessment",
-    "check_fit": "scores",
-    "combine": "ensembles",
-    "evaluate": "scores",
-    "image_shape": "scores",
-    "outputs": "scores",
-    "predict": "answers",
-    "score": "scores",
-}
-__all__ = sorted(_HOMES)
-__getattr__, __dir__ = attach(__name__, _HOMES)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

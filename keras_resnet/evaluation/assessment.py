@@ -1,11 +1,11 @@
-"""Everything that a test split says about a model: intervals, classes, confusions, calibration, robustness, speed."""
+"""Everything that a test split says about a model, or an ensemble: figures of the task, robustness, speed."""
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -13,97 +13,65 @@ from keras_resnet import console
 from keras_resnet.data import Split, batches, sampled
 from keras_resnet.data.dataset import ArraySplit
 from keras_resnet.errors import InputError
-from keras_resnet.evaluation import calibration, corruptions
-from keras_resnet.evaluation.answers import label
-from keras_resnet.evaluation.ensembles import as_probabilities, combine, shares
-from keras_resnet.evaluation.scores import Scores, outputs, score
+from keras_resnet.evaluation import corruptions
+from keras_resnet.evaluation.running import chunks, outputs
+from keras_resnet.evaluation.scores import evaluate
 from keras_resnet.evaluation.views import ONE, Views
-from keras_resnet.runtime.runners import Runner
+from keras_resnet.runtime.interface import Runner
+from keras_resnet.tasks import Task, get_task
+from keras_resnet.tasks.interface import Scores, Summary
+from keras_resnet.tasks.plain import PlainSummary
 
-_Z = 1.959964  # of 95 % of a normal distribution
-_WARM_UP = 64  # images
-
-
-@dataclass(frozen=True)
-class ClassFigures:
-    """One class.
-
-    Attributes:
-        name: of the class.
-        count: its images.
-        accuracy: share of them that were recognised; None without images.
-        interval: of 95 %.
-        taken_for: name of the class that they were most often taken for by mistake; None without mistakes.
-    """
-
-    name: str
-    count: int
-    accuracy: float | None
-    interval: tuple[float, float] | None
-    taken_for: str | None
+_WARM_UP = 64  # examples
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """What was found.
+    """What was found; figures of the task (`interval`, `confusion`, ...) can be read here too.
 
     Attributes:
-        scores: of all images.
-        interval: of top-1, 95 % (Wilson).
-        classes: one per class.
-        confusion: images of class `row` that were called `column`.
-        reliability: of the probabilities.
-        temperature: that calibrates best on the validation images; None without any, or without an error.
-        tempered: reliability with that temperature.
-        images_per_second: of the engine, with decoding and preprocessing.
-        robustness: top-1 by corruption, at the five strengths; empty if it was not asked for.
-        members: of an ensemble: names and scores.
-        views: of each image.
-        logits: the model's outputs were no probabilities and went through a softmax.
+        task: task of the models.
+        summary: figures of the task.
+        images_per_second: examples per second, with decoding and preprocessing.
+        robustness: headline score by corruption, at the five strengths; empty if it was not asked for.
+        members: names and scores of an ensemble's members; empty for one model.
+        views: views of each example.
     """
 
-    scores: Scores
-    interval: tuple[float, float]
-    classes: tuple[ClassFigures, ...]
-    confusion: tuple[tuple[int, ...], ...]
-    reliability: calibration.Reliability
-    temperature: float | None
-    tempered: calibration.Reliability | None
+    task: Task
+    summary: Summary
     images_per_second: float
     robustness: dict[str, tuple[float, ...]] = field(default_factory=dict)
     members: tuple[tuple[str, Scores], ...] = ()
     views: Views = ONE
-    logits: bool = False
 
-    def to_json(self) -> dict[str, object]:
-        """The figures as JSON types; `scores` at the top."""
+    def __getattr__(self, name: str) -> Any:
+        """A figure of the task."""
+        if name.startswith("_") or "summary" not in vars(self):
+            raise AttributeError(name)
+        return getattr(self.summary, name)
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures as JSON types; the scores at the top."""
         return {
-            **self.scores.to_json(),
-            "top1_interval": list(self.interval),
+            **self.summary.to_json(),
             "views": str(self.views),
             "average": self.views.average,
-            "ece": self.reliability.ece,
-            "reliability": self.reliability.to_json(),
-            "temperature": self.temperature,
-            "ece_with_temperature": self.tempered.ece if self.tempered else None,
             "images_per_second": self.images_per_second,
-            "classes": [vars(each) for each in self.classes],
-            "confusion": [list(row) for row in self.confusion],
             "robustness": {kind: list(values) for kind, values in self.robustness.items()},
             "members": [{"model": name, **scores.to_json()} for name, scores in self.members],
-            "outputs_are_logits": self.logits,
         }
 
 
 @dataclass(frozen=True)
 class Member:
-    """One model with the images that it takes.
+    """One model with the examples that it takes.
 
     Attributes:
-        name: for people.
-        runner: gives probabilities or logits.
-        test: images to judge on.
-        validation: images to fit the temperature on; None for none.
+        name: words for people.
+        runner: model of any file.
+        test: examples to judge on.
+        validation: examples to fit a temperature on, where the task has one; None for none.
     """
 
     name: str
@@ -124,18 +92,18 @@ def assess(
     """Judges a model, or several as an ensemble.
 
     Args:
-        members: one model, or those of an ensemble; the same test images in the same order.
-        labels: names of the classes.
-        views: of each image; their answers are averaged, as are those of the members, by `views.average`.
-        weights: of the members.
-        corrupted: of `corruptions.CORRUPTIONS`, each in five strengths; one view then.
+        members: one model, or those of an ensemble; the same test examples in the same order.
+        labels: class names.
+        views: views of each example; their answers are averaged, as are those of the members, by `views.average`.
+        weights: one weight per member; by default all alike.
+        corrupted: rows of `corruptions.CORRUPTIONS`, each in five strengths; one view then.
         progress: show bars on stderr.
 
     Returns:
         The figures.
 
     Raises:
-        InputError: models that do not fit each other or the images.
+        InputError: models that do not fit each other or the examples, or what their task does not support.
 
     Example:
         >>> import keras_resnet
@@ -145,99 +113,86 @@ def assess(
         >>> assess([Member("mine", runner, digits.test, digits.validation)]).interval  # doctest: +SKIP
         (0.967, 0.995)
     """
-    shares(len(members), weights)  # refused before any work
-    truth = members[0].test.labels
-    if any(not np.array_equal(member.test.labels, truth) for member in members):
+    task = _task(members, views, corrupted)
+    if not hasattr(task.code, "merge"):
+        return _plainly(members[0], task, progress)
+    task.capable.check_weights(len(members), weights)  # refused before any work
+    truth = members[0].test.truth
+    if any(not _same(member.test.truth, truth) for member in members):
         raise InputError("the members of an ensemble need the same test images")
 
-    def answers(splits: Sequence[Split], seen: Views) -> list[np.ndarray]:
-        found = [
-            as_probabilities(outputs(member.runner, split, views=seen, progress=progress))[0]
-            for member, split in zip(members, splits, strict=True)
-        ]
-        widths = {each.shape[1] for each in found}
-        if len(widths) > 1:
-            raise InputError(f"the members have {' and '.join(map(str, sorted(widths)))} classes: expected the same")
-        return found
+    def answers(splits: Sequence[Split], seen: Views) -> list[dict[str, np.ndarray]]:
+        pairs = zip(members, splits, strict=True)
+        return [outputs(member.runner, split, views=seen, progress=progress) for member, split in pairs]
 
-    # An engine's first call prepares it, and shows what it gives.
+    def merged(found: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        return task.capable.merge(found, weights, views.average)
+
+    # A runtime's first call prepares it, and shows what it gives.
     first = [outputs(member.runner, sampled(member.test, _WARM_UP)) for member in members]
-    logits = any(as_probabilities(values)[1] for values in first)
     begin = time.perf_counter()
     each = answers([member.test for member in members], views)
     seconds = time.perf_counter() - begin
-    together = combine(each, weights, views.average)
-    scores = score(together, truth)
-    temperature, tempered = None, None
-    if all(member.validation is not None and len(member.validation.labels) for member in members):
-        fitted_on = combine(answers([member.validation for member in members], views), weights, views.average)
-        temperature = calibration.fit_temperature(fitted_on, members[0].validation.labels)
-        if temperature is not None:
-            tempered = calibration.reliability(calibration.tempered(together, temperature), truth)
+    together = merged(each)
+    fitted_on = None
+    held_out = [member.validation for member in members if member.validation is not None and len(member.validation)]
+    if len(held_out) == len(members):
+        fitted_on = merged(answers(held_out, views)), held_out[0].truth
 
-    def accuracy(kind: str, strength: int) -> float:
+    def score(kind: str, strength: int) -> float:
         found = answers([_corrupted(member.test, kind, strength) for member in members], ONE)
-        return score(combine(found, weights, views.average), truth).top1
+        return _scores(task, merged(found), truth, members[0]).value
 
-    robustness = {kind: tuple(accuracy(kind, s) for s in corruptions.STRENGTHS) for kind in corrupted}
-    confusion = confusions(together, truth)
     return Assessment(
-        scores=scores,
-        interval=wilson(round(scores.top1 * scores.count), scores.count),
-        classes=tuple(_class(confusion, i, labels) for i in range(len(confusion))),
-        confusion=tuple(map(tuple, confusion.tolist())),
-        reliability=calibration.reliability(together, truth),
-        temperature=temperature,
-        tempered=tempered,
-        images_per_second=len(truth) / seconds,
-        robustness=robustness,
-        members=tuple((m.name, score(a, truth)) for m, a in zip(members, each, strict=True)) if members[1:] else (),
+        task=task,
+        summary=task.capable.summary(
+            together, truth, labels=labels, fitted_on=fitted_on, logits=any(map(task.capable.gives_logits, first))
+        ),
+        images_per_second=len(members[0].test) / seconds,
+        robustness={kind: tuple(score(kind, s) for s in corruptions.STRENGTHS) for kind in corrupted},
+        members=_alone(task, members, each, truth),
         views=views,
-        logits=logits,
     )
 
 
-def wilson(right: int, count: int) -> tuple[float, float]:
-    """Interval of 95 % of a share (Wilson 1927): sound near 0 and 1 and for few images too.
-
-    Args:
-        right: how many.
-        count: of how many, from 1.
-
-    Example:
-        >>> [round(limit, 3) for limit in wilson(9, 10)]
-        [0.596, 0.982]
-    """
-    share, z2 = right / count, _Z * _Z
-    centre = (share + z2 / (2 * count)) / (1 + z2 / count)
-    half = _Z * math.sqrt(share * (1 - share) / count + z2 / (4 * count * count)) / (1 + z2 / count)
-    return max(0.0, centre - half), min(1.0, centre + half)
+def _task(members: Sequence[Member], views: Views, corrupted: Sequence[str]) -> Task:
+    """The task of all members, which must support what was asked for."""
+    names = {member.runner.card.task for member in members}
+    if len(names) > 1:
+        raise InputError(f"the members have the tasks {' and '.join(sorted(names))}: expected one")
+    task = get_task(names.pop())
+    asked = {"ensemble": len(members) > 1, "views": views != ONE, "corruptions": bool(corrupted)}
+    for capability, wanted in asked.items():
+        if wanted:
+            task.require(capability)
+    return task
 
 
-def confusions(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Images of class `row` that were called `column`: int `(classes, classes)`.
-
-    Args:
-        probabilities: `(N, classes)`.
-        labels: `(N,)`.
-    """
-    classes = probabilities.shape[1]
-    called = probabilities.argmax(axis=1)
-    return np.bincount(labels * classes + called, minlength=classes * classes).reshape(classes, classes)
+def _plainly(member: Member, task: Task, progress: bool) -> Assessment:
+    """Scores chunk by chunk: outputs may be too large to be kept."""
+    next(iter(chunks(member.runner, sampled(member.test, _WARM_UP))))
+    begin = time.perf_counter()
+    scores = evaluate(member.runner, member.test, progress=progress)
+    seconds = time.perf_counter() - begin
+    return Assessment(task, PlainSummary(scores, task.score), len(member.test) / seconds)
 
 
-def _class(confusion: np.ndarray, index: int, labels: Sequence[str]) -> ClassFigures:
-    row = confusion[index]
-    count, right = int(row.sum()), int(row[index])
-    wrong = row.copy()
-    wrong[index] = 0
-    return ClassFigures(
-        label(labels, index),
-        count,
-        right / count if count else None,
-        wilson(right, count) if count else None,
-        label(labels, int(wrong.argmax())) if wrong.any() else None,
-    )
+def _same(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> bool:
+    return one.keys() == other.keys() and all(np.array_equal(values, other[kind]) for kind, values in one.items())
+
+
+def _scores(task: Task, found: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray], member: Member) -> Scores:
+    scorer = task.code.scorer(member.runner.card)
+    scorer.update(found, truth)
+    return scorer.result()
+
+
+def _alone(task: Task, members: Sequence[Member], each, truth) -> tuple[tuple[str, Scores], ...]:
+    """Every member's own scores; none for a single model."""
+    if len(members) == 1:
+        return ()
+    pairs = zip(members, each, strict=True)
+    return tuple((member.name, _scores(task, task.capable.merge([a]), truth, member)) for member, a in pairs)
 
 
 def _corrupted(split: Split, kind: str, strength: int) -> ArraySplit:
@@ -246,14 +201,14 @@ def _corrupted(split: Split, kind: str, strength: int) -> ArraySplit:
     for batch in batches(split, 256):
         parts.append(corruptions.corrupt(batch[split.key].numpy(), kind, strength, first=first))
         first += len(parts[-1])
-    return ArraySplit(np.concatenate(parts), split.labels)
+    return ArraySplit({split.key: np.concatenate(parts), **split.truth})
 
 
-def mean_top1(robustness: dict[str, tuple[float, ...]]) -> float:
-    """Mean over corruptions and strengths.
+def mean_score(robustness: dict[str, tuple[float, ...]]) -> float:
+    """Mean headline score over corruptions and strengths.
 
     Args:
-        robustness: of an `Assessment`; not empty.
+        robustness: scores of an `Assessment`; not empty.
     """
     return float(np.mean([value for values in robustness.values() for value in values]))
 
@@ -262,46 +217,28 @@ def show(assessment: Assessment, title: str, *, per_class: bool = False) -> None
     """Prints the tables.
 
     Args:
-        assessment: to show.
-        title: of the first one.
-        per_class: a table of the classes too.
+        assessment: figures to show.
+        title: words above the first table.
+        per_class: whether tables of details are shown too.
     """
-    scores, (low, high) = assessment.scores, assessment.interval
-    columns = ("top-1", "95 % interval", "top-5", "loss", "ECE", "images", "images/s")
-    row = (
-        f"{scores.top1:.2%}",
-        f"{low:.2%} .. {high:.2%}",
-        f"{scores.top5:.2%}",
-        f"{scores.loss:.4f}",
-        f"{assessment.reliability.ece:.2%}",
-        scores.count,
-        f"{assessment.images_per_second:,.0f}",
-    )
+    summary, score = assessment.summary, assessment.task.score
+    figures = summary.figures()
     if assessment.members:
-        rows = [(name, f"{each.top1:.2%}", f"{each.top5:.2%}", f"{each.loss:.4f}") for name, each in assessment.members]
-        rows.append(("together", row[0], row[2], row[3]))
-        console.print_table("Members", ("model", "top-1", "top-5", "loss"), rows)
-    console.print_table(title, columns, [row])
-    if per_class:
-        rows = [
-            (
-                each.name,
-                each.count,
-                None if each.accuracy is None else f"{each.accuracy:.2%}",
-                None if each.interval is None else f"{each.interval[0]:.1%} .. {each.interval[1]:.1%}",
-                each.taken_for,
-            )
-            for each in assessment.classes
-        ]
-        console.print_table("Classes", ("class", "images", "top-1", "95 % interval", "most often taken for"), rows)
-    if assessment.tempered:
-        print(
-            f"calibration: ECE {assessment.reliability.ece:.2%}, {assessment.tempered.ece:.2%} with temperature "
-            f"{assessment.temperature:.2f}, fitted on validation images (too low if the model was trained on them)"
-        )
+        rows = [(name, *each.figures().values()) for name, each in assessment.members]
+        rows.append(("together", *summary.scores.figures().values()))
+        console.print_table("Members", ("model", *summary.scores.figures()), rows)
+    columns = (*figures, "images", "images/s")
+    speed = f"{assessment.images_per_second:,.0f}"
+    console.print_table(title, columns, [(*figures.values(), summary.scores.count, speed)])
+    for table in summary.tables():
+        if per_class or not table.detail:
+            console.print_table(table.title, table.columns, table.rows)
+    for note in summary.notes():
+        print(note)
     if assessment.robustness:
-        rows = [(kind, *(f"{value:.2%}" for value in values)) for kind, values in assessment.robustness.items()]
+        rows = [(kind, *map(str, map(score.text, values))) for kind, values in assessment.robustness.items()]
         header = ("corruption", *(f"strength {s}" for s in corruptions.STRENGTHS))
-        console.print_table(f"Top-1 on corrupted images, mean {mean_top1(assessment.robustness):.2%}", header, rows)
-    if assessment.logits:
-        print("note: the outputs are no probabilities; they went through a softmax")
+        mean = score.text(mean_score(assessment.robustness))
+        console.print_table(f"{score.name.capitalize()} on corrupted images, mean {mean}", header, rows)
+    for warning in summary.warnings():
+        print(warning)

@@ -121,7 +121,8 @@ def _open(named: list[tuple[str, str | None]], args: argparse.Namespace) -> tupl
     from keras_resnet.evaluation import assessment, image_shape
     from keras_resnet.runtime.opening import open_named
 
-    members, labels = [], ()
+    members: list[assessment.Member] = []
+    labels: tuple[str, ...] = ()
     for model, weights in named:
         runner = open_named(model, weights)
         note_missing_card(model, runner)

@@ -5,16 +5,11 @@ from __future__ import annotations
 import html
 from pathlib import Path
 
-import numpy as np
-
 from keras_resnet import files, pictures
 from keras_resnet.evaluation import corruptions
-from keras_resnet.evaluation.assessment import Assessment, mean_top1
-from keras_resnet.evaluation.calibration import Reliability
+from keras_resnet.evaluation.assessment import Assessment, mean_score
 from keras_resnet.page import page, table
-
-_MANY = 40  # classes from which on the confusions are a list, not a matrix
-_LISTED = 15
+from keras_resnet.tasks.interface import Summary
 
 
 def write_html(assessment: Assessment, title: str, command: str, path: Path, *, overwrite: bool = False) -> None:
@@ -30,131 +25,59 @@ def write_html(assessment: Assessment, title: str, command: str, path: Path, *, 
     Raises:
         InputError: the file exists, or cannot be written.
     """
-    parts = [f"<h1>{html.escape(title)}</h1>", _figures(assessment), _members(assessment), _classes(assessment)]
-    parts += [_confusion(assessment), _calibration(assessment), _robustness(assessment)]
+    parts = [f"<h1>{html.escape(title)}</h1>", _figures(assessment), _members(assessment)]
+    parts += getattr(assessment.task.code, "sections", _plain_sections)(assessment.summary)
+    parts.append(_robustness(assessment))
     parts.append(f"<section><h2>Command</h2><p><code>{html.escape(command)}</code></p></section>")
     with files.writing(path, overwrite=overwrite) as temporary:
         temporary.write_text(page(title, "\n".join(filter(None, parts)) + "\n"), encoding="utf-8")
 
 
-def _percent(value: float | None) -> str | None:
-    return None if value is None else f"{value:.2%}"
-
-
 def _figures(found: Assessment) -> str:
-    scores, (low, high) = found.scores, found.interval
-    rows = [
-        ("top-1", f"{scores.top1:.2%}"),
-        ("95 % interval", f"{low:.2%} to {high:.2%}"),
-        ("top-5", f"{scores.top5:.2%}"),
-        ("cross-entropy", f"{scores.loss:.4f}"),
-        ("images", scores.count),
+    figures = {
+        name: text for name, text in found.summary.figures().items() if name != "ECE"
+    }  # has a section of its own
+    rows: list[tuple[str, object]] = [
+        (_NAMES.get(name, name), text.replace(" .. ", " to ")) for name, text in figures.items()
+    ]
+    rows += [
+        ("images", found.summary.scores.count),
         ("views of an image", str(found.views)),
         ("images per second", f"{found.images_per_second:,.0f}"),
     ]
     return table("All test images", ("figure", "value"), rows)
 
 
+_NAMES = {"loss": "cross-entropy"}
+
+
 def _members(found: Assessment) -> str:
     if not found.members:
         return ""
-    rows = [(name, _percent(each.top1), _percent(each.top5), f"{each.loss:.4f}") for name, each in found.members]
-    rows.append(("together", _percent(found.scores.top1), _percent(found.scores.top5), f"{found.scores.loss:.4f}"))
-    return "<h2>Ensemble</h2>" + table("Its members alone", ("model", "top-1", "top-5", "loss"), rows)
+    rows = [(name, *each.figures().values()) for name, each in found.members]
+    rows.append(("together", *found.summary.scores.figures().values()))
+    header = ("model", *found.summary.scores.figures())
+    return "<h2>Ensemble</h2>" + table("Its members alone", header, rows)
 
 
-def _classes(found: Assessment) -> str:
-    rows = [
-        (
-            each.name,
-            each.count,
-            _percent(each.accuracy),
-            None if each.interval is None else f"{each.interval[0]:.1%} to {each.interval[1]:.1%}",
-            each.taken_for,
-        )
-        for each in found.classes
+def _plain_sections(found: Summary) -> list[str]:
+    return [
+        f"<h2>{html.escape(each.title)}</h2>" + table(each.title, each.columns, each.rows) for each in found.tables()
     ]
-    header = ("class", "images", "top-1", "95 % interval", "most often taken for")
-    return "<h2>Classes</h2>" + table("Accuracy by class", header, rows)
-
-
-def _confusion(found: Assessment) -> str:
-    counts, names = np.array(found.confusion), [each.name for each in found.classes]
-    wrong = counts * (1 - np.eye(len(counts), dtype=int))
-    worst = np.argsort(-wrong, axis=None, kind="stable")[:_LISTED]
-    pairs = [divmod(int(place), len(counts)) for place in worst if wrong.flat[place]]
-    rows = [(names[a], names[b], int(wrong[a, b]), _percent(wrong[a, b] / counts[a].sum())) for a, b in pairs]
-    header = ("class", "taken for", "images", "share of the class")
-    listed = table("The most frequent confusions", header, rows) if rows else "<p>No image was taken for another.</p>"
-    if len(counts) > _MANY:
-        return "<h2>Confusions</h2>" + listed
-    size = 3 + 0.45 * len(counts)
-    made = pictures.figure(size + 0.8, size)
-    axes = made.subplots()
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set(xlabel="called", ylabel="class", xticks=range(len(names)), yticks=range(len(names)))
-    axes.set_xticklabels(names, rotation=60, ha="right", rotation_mode="anchor")
-    axes.set_yticklabels(names)
-    for row, column in np.argwhere(counts):
-        colour = "white" if shares[row, column] > 0.5 else "black"
-        axes.text(column, row, counts[row, column], ha="center", va="center", color=colour, fontsize=7)
-    matrix = table(
-        "Images of a class (row) that were called (column)",
-        ("class", *names),
-        [(name, *map(int, row)) for name, row in zip(names, counts, strict=True)],
-    )
-    chart = pictures.svg(made, f"Confusion matrix of {len(names)} classes; the table below has its numbers.")
-    return f"<h2>Confusions</h2>{listed}{chart}<details><summary>The matrix as a table</summary>{matrix}</details>"
-
-
-def _calibration(found: Assessment) -> str:
-    made = pictures.figure(8.5, 4)
-    shown = [("as it is", found.reliability)]
-    shown += [(f"temperature {found.temperature:.2f}", found.tempered)] if found.tempered else []
-    for axes, (name, each) in zip(np.atleast_1d(made.subplots(1, len(shown), sharey=True)), shown, strict=True):
-        _diagram(axes, name, each)
-    chart = pictures.svg(made, f"Reliability diagram: accuracy over confidence. ECE {found.reliability.ece:.2%}.")
-    header = ("confidence", "images", "mean confidence", "accuracy")
-    bins = len(found.reliability.counts)
-    rows = [
-        (f"{i / bins:.2f} to {(i + 1) / bins:.2f}", n, _percent(c) if n else None, _percent(a) if n else None)
-        for i, (n, c, a) in enumerate(
-            zip(found.reliability.counts, found.reliability.confidence, found.reliability.accuracy, strict=True)
-        )
-    ]
-    text = f"<p>Expected calibration error: {found.reliability.ece:.2%}"
-    if found.tempered:
-        text += (
-            f"; {found.tempered.ece:.2%} with temperature {found.temperature:.2f}, fitted on the validation images "
-            "(which says little if the model was trained on them)"
-        )
-    numbers = f"<details><summary>The diagram as a table</summary>{table('Bins, as it is', header, rows)}</details>"
-    return f"<h2>Calibration</h2>{text}.</p>{chart}{numbers}"
-
-
-def _diagram(axes, name: str, found: Reliability) -> None:
-    bins = len(found.counts)
-    filled = [i for i in range(bins) if found.counts[i]]
-    left = [i / bins for i in filled]
-    axes.bar(left, [found.accuracy[i] for i in filled], 1 / bins, align="edge", color="#5598d3", edgecolor="white")
-    places = [found.confidence[i] for i in filled]
-    axes.plot(places, [found.accuracy[i] for i in filled], "o", color="#1b1f24", markersize=3)
-    axes.plot((0, 1), (0, 1), "--", color="#d55e00", linewidth=1)
-    axes.set(title=f"{name}: ECE {found.ece:.2%}", xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
 
 
 def _robustness(found: Assessment) -> str:
     if not found.robustness:
         return ""
-    clean = found.scores.top1
+    score, clean = found.task.score, found.summary.scores.value
     curves = {
         kind: ((0, *corruptions.STRENGTHS), [100 * value for value in (clean, *values)])
         for kind, values in found.robustness.items()
     }
-    chart = pictures.lines("Top-1 on corrupted images", curves, "strength (0: none)", "top-1 in %")
-    rows = [(kind, *map(_percent, values)) for kind, values in found.robustness.items()]
+    name = score.name.capitalize()
+    chart = pictures.lines(f"{name} on corrupted images", curves, "strength (0: none)", f"{score.name} in %")
+    rows = [(kind, *map(score.text, values)) for kind, values in found.robustness.items()]
     header = ("corruption", *(f"strength {s}" for s in corruptions.STRENGTHS))
-    text = f"<p>Mean over all: {mean_top1(found.robustness):.2%}, without corruption {clean:.2%}.</p>"
-    picture = pictures.svg(chart, "Top-1 over the strength of each corruption; the table below has its numbers.")
-    return "<h2>Robustness</h2>" + text + picture + table("Top-1 by corruption and strength", header, rows)
+    text = f"<p>Mean over all: {score.text(mean_score(found.robustness))}, without corruption {score.text(clean)}.</p>"
+    picture = pictures.svg(chart, f"{name} over the strength of each corruption; the table below has its numbers.")
+    return "<h2>Robustness</h2>" + text + picture + table(f"{name} by corruption and strength", header, rows)

@@ -15,10 +15,11 @@ from keras_resnet.data.dataset import EncodedSplit
 from keras_resnet.data.pipeline import ahead
 from keras_resnet.data.reading import read
 from keras_resnet.errors import InputError, unknown_name
-from keras_resnet.evaluation.ensembles import AVERAGES
 from keras_resnet.nets.graph import deep_graphs
-from keras_resnet.runtime.runners import KerasRunner, Runner
+from keras_resnet.runtime.interface import Runner
+from keras_resnet.runtime.keras import KerasRunner
 from keras_resnet.signals import image as image_lib
+from keras_resnet.tasks.classification.ensembles import AVERAGES
 
 _BATCH = 256
 _KEEP = 0.875  # of the image that ten crops come from: 224 of 256, as in Krizhevsky et al. 2012
@@ -71,7 +72,7 @@ class Views:
 ONE = Views()
 
 
-def ten_crops(images: np.ndarray, size: tuple[int, int]) -> list[np.ndarray]:
+def ten_crops(images: np.ndarray, size: tuple[int, ...]) -> list[np.ndarray]:
     """Corners and centre, then the mirror images of these five.
 
     Args:
@@ -87,18 +88,21 @@ def ten_crops(images: np.ndarray, size: tuple[int, int]) -> list[np.ndarray]:
     return parts + [part[:, :, ::-1] for part in parts]
 
 
-def batches_of_views(
-    split: Split, views: Views, size: tuple[int, int] | None
-) -> tuple[Iterable[list[np.ndarray]], int]:
-    """All images once, in order.
+# Views of a batch of images, each uint8 (n, h, w, C), and the truth of these images by kind.
+Seen = tuple[list[np.ndarray], dict[str, np.ndarray]]
+
+
+def batches_of_views(split: Split, views: Views, size: tuple[int, ...] | None) -> tuple[Iterable[Seen], int]:
+    """All examples once, in order.
 
     Args:
-        split: where from.
-        views: of each image.
-        size: height and width of the model's input; None: it takes any.
+        split: examples.
+        views: crops, scales and mirror images of each example.
+        size: spatial size of the model's input; None: it takes any.
 
     Returns:
-        An iterator over batches, each of them a list of uint8 `(n, h, w, C)`, one per view; and their number.
+        An iterator over batches, each of them a list of arrays `(n, ..., C)`, one per view, and the truth; and the
+        number of batches.
     """
     count = len(split)
     if views.scales and isinstance(split, EncodedSplit):  # every image has its own shape
@@ -107,45 +111,54 @@ def batches_of_views(
     if views.scales:
         return _mirrored(_scaled(split, views.scales), views.flip), steps
     if views.crops == 10:
+        if size is None:
+            raise InputError("ten crops are cut to a model's size, and this one takes any: give scales")
         return _ten(split, size), steps
-    return _mirrored(([batch[split.key].numpy()] for batch in batches(split, _BATCH)), views.flip), steps
+    return _mirrored((([pixels], truth) for pixels, truth in _batches(split)), views.flip), steps
 
 
-def _mirrored(steps: Iterable[list[np.ndarray]], flip: bool) -> Iterator[list[np.ndarray]]:
-    for pixels in steps:
-        yield pixels + [each[:, :, ::-1] for each in pixels] if flip else pixels
+def _batches(split: Split) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+    """Examples and their truth."""
+    for batch in batches(split, _BATCH):
+        arrays = {name: values.numpy() for name, values in batch.items()}
+        yield arrays.pop(split.key), arrays
 
 
-def _ten(split: Split, size: tuple[int, int]) -> Iterator[list[np.ndarray]]:
+def _mirrored(steps: Iterable[Seen], flip: bool) -> Iterator[Seen]:
+    for pixels, truth in steps:
+        yield pixels + [each[:, :, ::-1] for each in pixels] if flip else pixels, truth
+
+
+def _ten(split: Split, size: tuple[int, ...]) -> Iterator[Seen]:
     if isinstance(split, EncodedSplit):
         shape = (*(round(length / _KEEP) for length in size), split.shape[-1])
         split = replace(split, shape=shape, keep=1.0)
-    for batch in batches(split, _BATCH):
-        images = batch[split.key].numpy()
+    for images, truth in _batches(split):
         if images.shape[1:3] == tuple(size):
             margin = [(length // 8, length // 8) for length in size]
             images = np.pad(images, ((0, 0), *margin, (0, 0)))
         if images.shape[1] < size[0] or images.shape[2] < size[1]:
             raise InputError(f"the model takes images of {size}, the dataset has {images.shape[1:3]}")
-        yield ten_crops(images, size)
+        yield ten_crops(images, size), truth
 
 
-def _scaled(split: Split, scales: tuple[int, ...]) -> Iterator[list[np.ndarray]]:
-    for pixels in (batch[split.key] for batch in batches(split, _BATCH)):
-        yield [image_lib.scaled(pixels, _shorter_side(pixels.shape[1:3], s)).numpy() for s in scales]
+def _scaled(split: Split, scales: tuple[int, ...]) -> Iterator[Seen]:
+    for pixels, truth in _batches(split):
+        yield [image_lib.scaled(pixels, _shorter_side(pixels.shape[1:3], s)).numpy() for s in scales], truth
 
 
-def _whole_images(split: EncodedSplit, scales: tuple[int, ...]) -> Iterator[list[np.ndarray]]:
+def _whole_images(split: EncodedSplit, scales: tuple[int, ...]) -> Iterator[Seen]:
     def decoded(index: tf.Tensor) -> tf.Tensor:
         return image_lib.decode(read(split.contents, index[None])[0], split.shape[-1])
 
-    for image in ahead(tf.data.Dataset.range(len(split)), decoded):
-        yield [image_lib.scaled(image[None], _shorter_side(image.shape[:2], s)).numpy() for s in scales]
+    for number, image in enumerate(ahead(tf.data.Dataset.range(len(split)), decoded)):
+        truth = {kind: values[number : number + 1] for kind, values in split.truth.items()}
+        yield [image_lib.scaled(image[None], _shorter_side(image.shape[:2], s)).numpy() for s in scales], truth
 
 
-def _shorter_side(shape: tuple[int, int], length: int) -> tuple[int, int]:
-    shorter = min(shape)
-    return tuple(max(length, round(side * length / shorter)) for side in shape)
+def _shorter_side(shape: tuple[int, ...], length: int) -> tuple[int, int]:
+    height, width = (max(length, round(side * length / min(shape))) for side in shape)
+    return height, width
 
 
 def of_any_size(runner: Runner) -> Runner:

@@ -68,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
     console.import_tensorflow()
     from keras_resnet.evaluation.command import note_missing_card
     from keras_resnet.explain.drawing import check_suffix
+    from keras_resnet.explain.support import check_support
     from keras_resnet.files import refuse_existing
     from keras_resnet.runtime.opening import open_named
 
@@ -75,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
     refuse_existing(args.output, args.overwrite)
     runner = open_named(args.model, args.weights)
     note_missing_card(args.model, runner)
+    check_support(runner.card)
     work(args, runner, " ".join(["python -m keras_resnet", *sys.argv[1:]]))
     print(f"written: {args.output}")
     return console.OK
@@ -112,13 +114,13 @@ def _load(args: argparse.Namespace, runner) -> np.ndarray:
 
 
 def _heat(args: argparse.Namespace, runner, command: str) -> None:
-    from keras_resnet.evaluation.answers import label
     from keras_resnet.explain import METHODS, drawing, explain
+    from keras_resnet.tasks import get_task
 
     if args.method not in METHODS:
         raise unknown_name("method", args.method, METHODS)
-    pixels = _load(args, runner)
-    classes = _class_lists(args, runner, pixels)
+    pixels, code = _load(args, runner), get_task(runner.card.task).capable
+    classes = code.questions_named(runner(runner.card.preprocess(pixels)), args.cls, args.top, runner.card)
     rows: list[list[drawing.Panel]] = [[] for _ in args.images]
     ranks = range(len(classes[0]))
     for rank in console.progress(ranks, args.method, len(ranks)):
@@ -131,10 +133,9 @@ def _heat(args: argparse.Namespace, runner, command: str) -> None:
             seed=args.seed,
         )
         for place, panels in enumerate(rows):
-            cls = int(found.classes[place])
             error = None if found.errors is None else float(found.errors[place])
-            name, probability = label(runner.card.labels, cls), float(found.probabilities[place, cls])
-            panels.append(drawing.Panel(name, probability, found.heat[place], error))
+            name = code.question_name(int(found.classes[place]), runner.card)
+            panels.append(drawing.Panel(name, float(found.values[place]), found.heat[place], error))
     shown = [
         drawing.Row(Path(path).name, image, tuple(panels))
         for path, image, panels in zip(args.images, pixels, rows, strict=True)
@@ -150,24 +151,6 @@ def _heat(args: argparse.Namespace, runner, command: str) -> None:
         for row in shown
     ]
     console.write_json(args.json, listed)
-
-
-def _class_lists(args: argparse.Namespace, runner, pixels: np.ndarray) -> list[list[int]]:
-    """For every image the classes to show, best first."""
-    import numpy as np
-
-    probabilities = runner(runner.card.preprocess(pixels))
-    count = probabilities.shape[1]
-    if args.cls is None:
-        return np.argsort(-probabilities, axis=1, kind="stable")[:, : args.top].tolist()
-    labels = runner.card.labels
-    if args.cls in labels:
-        return [[labels.index(args.cls)]] * len(pixels)
-    if not args.cls.isdecimal():
-        raise unknown_name("class", args.cls, labels or map(str, range(min(count, 10))))
-    if int(args.cls) >= count:
-        raise InputError(f"--class {args.cls}: the model has the classes 0 to {count - 1}")
-    return [[int(args.cls)]] * len(pixels)
 
 
 def _filters(args: argparse.Namespace, runner, command: str) -> None:
@@ -209,12 +192,13 @@ def _embeddings(args: argparse.Namespace, runner, command: str) -> None:
     from keras_resnet.data import batches, load_dataset, sampled
     from keras_resnet.evaluation import image_shape
     from keras_resnet.explain import embeddings
+    from keras_resnet.tasks import get_task
 
     dataset = load_dataset(args.dataset, args.data_dir, image_shape(runner), runner.card.crop)
     test = sampled(dataset.test, args.limit)
     pixels = np.concatenate([batch[test.key].numpy() for batch in batches(test, 256)])
     name, features = embeddings.pooled_features(runner, pixels, args.layer)
-    called = runner(runner.card.preprocess(pixels)).argmax(axis=1)
+    called = get_task(runner.card.task).capable.called(runner(runner.card.preprocess(pixels)))
     places = embeddings.project(features, args.projection, args.seed)
     title = f"{Path(args.model).name}: {name} of {len(pixels):,} test images of {dataset.name}, {args.projection}"
     embeddings.write_html(

@@ -13,7 +13,7 @@ from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.explain.drawing import save
 from keras_resnet.explain.net import Net
 from keras_resnet.page import page, table
-from keras_resnet.runtime.runners import Runner
+from keras_resnet.runtime.interface import Runner
 
 _BATCH = 64
 PROJECTIONS = ("pca", "tsne")
@@ -38,7 +38,7 @@ def pooled_features(runner: Runner, images: np.ndarray, layer: str | None = None
 
     Example:
         >>> import keras_resnet
-        >>> from keras_resnet.runtime.runners import KerasRunner
+        >>> from keras_resnet.runtime.keras import KerasRunner
         >>> runner = KerasRunner(keras_resnet.build("resnet8", weights="digits"))
         >>> pooled_features(runner, keras_resnet.load_dataset("digits").test.images[:10])[1].shape
         (10, 64)

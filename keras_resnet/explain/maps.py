@@ -67,7 +67,7 @@ def _gradients(net: Net, images: np.ndarray, classes: np.ndarray, layer: str | N
     """A layer's maps and the gradients of the classes' logits there."""
     with tf.GradientTape() as tape:
         scores, maps = net.logits(images, layer=net.map_step(layer).name, tape=tape)
-        chosen = tf.reduce_sum(tf.gather(scores, classes[:, None], batch_dims=1))
+        chosen = tf.reduce_sum(net.task.capable.scalar(scores, classes))
     slopes = tape.gradient(chosen, maps)
     if slopes is None:
         raise InputError(f"the scores do not depend on layer {net.map_step(layer).name}: choose another")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -11,9 +11,12 @@ import tensorflow as tf
 
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.explain import maps, pixels
-from keras_resnet.explain.covering import occlusion
 from keras_resnet.explain.net import Net
-from keras_resnet.runtime.runners import KerasRunner, Runner
+from keras_resnet.explain.occlusions import occlusion
+from keras_resnet.explain.support import check_support
+from keras_resnet.runtime.interface import Runner
+from keras_resnet.runtime.keras import KerasRunner
+from keras_resnet.tasks import get_task, sole
 
 
 @dataclass(frozen=True)
@@ -22,17 +25,24 @@ class Explanation:
 
     Attributes:
         heat: float32 `(N, height, width)`, of the images' size.
-        classes: int `(N,)`: whose evidence it is.
-        probabilities: float32 `(N, classes)`: of the model.
-        signed: negative values speak against the class.
-        errors: of integrated gradients: relative error of the sum, `(N,)`; None for other methods.
+        classes: int `(N,)`: class of each image whose evidence it is, or another question of the task.
+        outputs: the model's outputs by name, float32, one row per image.
+        values: float32 `(N,)`: probability of these classes.
+        signed: whether negative values speak against the class.
+        errors: relative errors of the sums of integrated gradients, `(N,)`; None for other methods.
     """
 
     heat: np.ndarray
     classes: np.ndarray
-    probabilities: np.ndarray
+    outputs: Mapping[str, np.ndarray]
+    values: np.ndarray
     signed: bool
     errors: np.ndarray | None = None
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """The first output: for a classifier float32 `(N, classes)`."""
+        return sole(self.outputs, "probabilities")
 
 
 @dataclass(frozen=True)
@@ -148,6 +158,8 @@ def explain(
     runner = model if isinstance(model, Runner) else KerasRunner(model)
     from keras_resnet.evaluation import check_fit
 
+    check_support(runner.card)
+    task = get_task(runner.card.task)
     if images.ndim != 4:
         raise InputError(f"images of shape {images.shape}: expected (N, height, width, channels)")
     check_fit(runner, images.shape[1:])
@@ -156,21 +168,10 @@ def explain(
         raise InputError(f"{method} needs gradients, which this file does not have: use {able}")
     prepared = np.asarray(runner.card.preprocess(images), np.float32)
     net = None if row.any_file else Net(runner, images.shape[1:3])
-    probabilities = runner(prepared)
-    chosen = _classes(classes, probabilities)
+    outputs = runner(prepared)
+    chosen = task.capable.questions(outputs, classes)
     heat, errors = row.apply(_Asked(runner, net, images, prepared, chosen, layer, seed))
     if heat.shape[1:] != images.shape[1:3]:
         heat = tf.image.resize(heat[..., None], images.shape[1:3], "bilinear").numpy()[..., 0]
-    return Explanation(heat.astype(np.float32), chosen, probabilities, row.signed, errors)
-
-
-def _classes(classes: Sequence[int] | int | None, probabilities: np.ndarray) -> np.ndarray:
-    count, width = probabilities.shape
-    if classes is None:
-        return probabilities.argmax(axis=1)
-    chosen = np.broadcast_to(np.asarray(classes), (count,)) if np.ndim(classes) == 0 else np.asarray(classes)
-    if chosen.shape != (count,) or not np.issubdtype(chosen.dtype, np.integer):
-        raise InputError(f"classes={classes}: expected one whole number, or one for each of the {count} images")
-    if chosen.min() < 0 or chosen.max() >= width:
-        raise InputError(f"class {chosen.max() if chosen.max() >= width else chosen.min()}: expected 0 to {width - 1}")
-    return chosen
+    values = task.capable.evidence(outputs, chosen)
+    return Explanation(heat.astype(np.float32), chosen, outputs, values, row.signed, errors)

@@ -15,7 +15,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resnet.errors import InputError, unknown_name
-from keras_resnet.runtime.runners import KerasRunner, Runner
+from keras_resnet.runtime.interface import Runner
+from keras_resnet.runtime.keras import KerasRunner
+from keras_resnet.tasks.table import DEFAULT, get_task
 
 _ENDS = ("softmax", "sigmoid")  # activations behind the scores
 
@@ -43,7 +45,8 @@ class Net:
         size: `(height, width)` to try it with, where its input is open.
 
     Attributes:
-        model: itself.
+        model: the Keras model.
+        task: task of the runner's card; classification for a bare model.
         steps: one per call of a layer.
         scores: name of the activation behind its scores: `"softmax"`, `"sigmoid"`, or None where the outputs are the
             scores already.
@@ -54,6 +57,7 @@ class Net:
 
     def __init__(self, model: keras.Model | Runner, size: tuple[int, int] | None = None):
         """Runs a grey image through."""
+        self.task = get_task(model.card.task if isinstance(model, Runner) else DEFAULT)
         if isinstance(model, Runner):
             if not isinstance(model, KerasRunner):
                 raise InputError("this needs gradients or layers, which a file for phones does not have: use occlusion")

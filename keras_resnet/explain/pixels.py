@@ -20,7 +20,7 @@ def _slopes(net: Net, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
         with tf.GradientTape() as tape:
             tape.watch(part)
             scores = net.logits(part)
-            chosen = tf.reduce_sum(tf.gather(scores, classes[start : start + _BATCH, None], batch_dims=1))
+            chosen = tf.reduce_sum(net.task.capable.scalar(scores, classes[start : start + _BATCH]))
         parts.append(tape.gradient(chosen, part).numpy())
     return np.concatenate(parts)
 

@@ -9,11 +9,10 @@ import json
 import math
 import re
 import resource
-import subprocess
 import sys
 import time
 
-from keras_resnet import files, pictures
+from keras_resnet import files, pictures, processes
 from keras_resnet.errors import GateError
 from keras_resnet.lab.published import DEPTHS_3, TABLE_6
 from keras_resnet.lab.results import Chart, Findings, Table, error_charts, error_table
@@ -138,13 +137,11 @@ def _layers(name: str) -> int:
 
 def _in_child(name: str) -> dict:
     """A process for each: the peak of its memory is its own, and what runs out of memory takes nothing along."""
-    child = subprocess.run(
-        [sys.executable, "-m", "keras_resnet.lab.depth", name], capture_output=True, text=True, timeout=_SECONDS
-    )
-    if child.returncode:
-        reason = child.stderr.strip().splitlines()[-1:] or [f"signal {-child.returncode}, perhaps out of memory"]
-        raise GateError(f"{name} could not be run: {reason[0]}")
-    return json.loads(child.stdout.strip().splitlines()[-1])
+    child = processes.run_python("keras_resnet.lab.depth", name, seconds=_SECONDS)
+    if child.status:
+        reason = child.last_words(f"signal {-child.status}, perhaps out of memory")
+        raise GateError(f"{name} could not be run: {reason}")
+    return json.loads(child.out.strip().splitlines()[-1])
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ it, and every strategy and optimizer works as with any other net.
 from __future__ import annotations
 
 import functools
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -16,6 +17,10 @@ from keras import ops
 from keras_resnet.errors import InputError
 from keras_resnet.nets import fused
 
+if TYPE_CHECKING:  # what a layer with a kernel has; at run time the class that it is mixed into
+    _Layer: Any = object
+else:
+    _Layer = object
 _PACKAGE = "keras_resnet"
 _LEAST = 1e-8  # half of a range: an empty channel has one too
 
@@ -198,7 +203,7 @@ class Clusters(keras.layers.Layer):
         return {**super().get_config(), "clusters": self.clusters}
 
 
-class WithKernel:
+class WithKernel(_Layer):
     """What a layer with a kernel gets: transforms that its kernel passes before it is used.
 
     Args:

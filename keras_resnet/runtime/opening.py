@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from keras_resnet import processes
 from keras_resnet.errors import InputError
 from keras_resnet.files import existing_file
+from keras_resnet.runtime.interface import Runner, unusable
+from keras_resnet.runtime.keras import KerasRunner
+from keras_resnet.runtime.onnx import OnnxRunner
 from keras_resnet.runtime.outside import OUTSIDE, OutsideRunner
-from keras_resnet.runtime.runners import KerasRunner, OnnxRunner, Runner, SavedModelRunner, TFLiteRunner, unusable
+from keras_resnet.runtime.saved_model import SavedModelRunner
+from keras_resnet.runtime.tflite import TFLiteRunner
 
 
 def _keras_file(path: Path, threads: int | None = None, engine: str | None = None) -> KerasRunner:
@@ -55,7 +59,7 @@ def open_runner(
     Example:
         >>> import keras_resnet
         >>> runner = keras_resnet.open_runner("model.tflite")  # doctest: +SKIP
-        >>> probabilities = runner(runner.card.preprocess(pixels))  # doctest: +SKIP
+        >>> probabilities = runner(runner.card.preprocess(pixels))["probabilities"]  # doctest: +SKIP
     """
     path = Path(path)
     if not (path.suffix == ".savedmodel" and path.is_dir()):
@@ -90,20 +94,13 @@ _CHILD_SECONDS = 300
 def _try_in_child(path: Path) -> None:
     """Opens the file and runs one image in a process of its own."""
     try:
-        child = subprocess.run(
-            [sys.executable, "-m", "keras_resnet.runtime.opening", str(path)],
-            capture_output=True,
-            text=True,
-            timeout=_CHILD_SECONDS,
-        )
-    except subprocess.TimeoutExpired as error:
+        child = processes.run_python("keras_resnet.runtime.opening", path, seconds=_CHILD_SECONDS)
+    except TimeoutError as error:
         raise InputError(f"{path} did not answer within {_CHILD_SECONDS} s; it is damaged") from error
-    if child.returncode == 0:
-        return
-    if child.returncode < 0:
-        raise InputError(f"{path} crashes its engine (signal {-child.returncode}); it is damaged: export it again")
-    lines = child.stderr.strip().splitlines() or [f"exit status {child.returncode}"]
-    raise InputError(lines[-1].removeprefix("error: "))
+    if child.status < 0:
+        raise InputError(f"{path} crashes its engine{child.signal_text}; it is damaged: export it again")
+    if child.status:
+        raise InputError((child.lines or [f"exit status {child.status}"])[-1].removeprefix("error: "))
 
 
 def _main(path: Path) -> int:

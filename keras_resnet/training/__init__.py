@@ -1,15 +1,5 @@
 """Training: recipes, optimization, the run directory, and the loop."""
 
-from keras_resnet.lazy import attach
+import lazy_loader
 
-_HOMES = {
-    "RECIPES": "recipes",
-    "Recipe": "recipes",
-    "Result": "session",
-    "finetune_recipe": "transfer",
-    "get_recipe": "recipes",
-    "override": "recipes",
-    "train": "loop",
-}
-__all__ = sorted(_HOMES)
-__getattr__, __dir__ = attach(__name__, _HOMES)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 
@@ -10,27 +11,42 @@ import keras
 from keras_resnet import saving
 from keras_resnet.card import ModelCard
 from keras_resnet.data.timing import Clock
+from keras_resnet.tasks import Objectives
 from keras_resnet.training.nets import Nets
 
 
 class Keep(keras.callbacks.Callback):
-    """Saves model.keras whenever validation improves (equal accuracy is decided by the loss), or after every epoch.
+    """Saves model.keras whenever validation improves (equal values are decided by the loss), or after every epoch.
 
     What is saved is the twin, a float32 model without the training's regularisation, with the weights of that moment.
     """
 
-    def __init__(self, nets: Nets, path: Path | None, card: ModelCard, best: bool):
-        """Takes whose twin is saved, where (None: nowhere), with which card, and whether only improvements are."""
+    def __init__(self, nets: Nets, path: Path | None, card: ModelCard, objectives: Objectives, best: bool):
+        """Takes what is saved, and when.
+
+        Args:
+            nets: nets of the run; the twin is saved.
+            path: file to write; None: nowhere.
+            card: card that goes into the file.
+            objectives: metric that is watched, and its direction.
+            best: save improvements only.
+        """
         super().__init__()
         self.nets, self.path, self.card, self.only_best = nets, path, card, best
-        self.best, self.epoch = (-1.0, 0.0), 0
+        self.metric, self.sign = objectives.watch, 1 if objectives.larger_is_better else -1
+        self.best, self.epoch = (-math.inf, 0.0), 0
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Compares with the best so far."""
-        score = (logs.get("val_accuracy", 0.0), -logs.get("val_loss", 0.0))
+        score = (self.sign * logs.get(f"val_{self.metric}", 0.0), -logs.get("val_loss", 0.0))
         if score > self.best or not self.only_best:
             self.best, self.epoch = score, epoch + 1
             self.save()
+
+    @property
+    def value(self) -> float:
+        """The watched metric of the best epoch; 0 where no epoch was finished."""
+        return self.sign * self.best[0] if self.epoch else 0.0
 
     def save(self) -> None:
         """Writes the model as it is now."""

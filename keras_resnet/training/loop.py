@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
 from keras_resnet.card import ModelCard
-from keras_resnet.data import load_dataset, sampled
-from keras_resnet.data.augment import get_augmentation
-from keras_resnet.data.dataset import EncodedSplit
-from keras_resnet.data.folder import check_unreadable
+from keras_resnet.data import Dataset
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.signals.conventions import PREPROCESS
+from keras_resnet.tasks import Objectives, get_task
 from keras_resnet.training import checkpoints, precision, run, summary, transfer
+from keras_resnet.training import inputs as inputs_lib
 from keras_resnet.training import strategy as strategies
-from keras_resnet.training.nets import FromRecipe
+from keras_resnet.training.inputs import Inputs
+from keras_resnet.training.nets import FromRecipe, Nets
 from keras_resnet.training.optimization import make_optimizer
 from keras_resnet.training.recipes import Recipe
-from keras_resnet.training.session import Result, Session, read_result
+from keras_resnet.training.result import Result, read_result
+from keras_resnet.training.session import Session
 
 
 def train(
@@ -76,33 +78,8 @@ def train(
     devices = strategy if isinstance(strategy, strategies.Devices) else strategies.make(strategy, workers, worker_index)
     devices.check_batch(recipe.batch_size)
     nets = nets or FromRecipe()
-    spec = nets.spec(recipe)
-    if recipe.preprocess not in PREPROCESS:
-        raise unknown_name("input convention", recipe.preprocess, PREPROCESS)
-    augment = get_augmentation(recipe.augmentation)
-    size = recipe.image_size or nets.image_size(recipe)
-    test_size = recipe.test_size or size
-    dataset = load_dataset(recipe.dataset, data_dir, (test_size, test_size, 3), recipe.crop)
-    check_unreadable(dataset, recipe.max_unreadable)
-    if augment.box and not isinstance(dataset.train, EncodedSplit):
-        raise InputError(
-            f"augmentation={recipe.augmentation} cuts out of encoded images; {recipe.dataset} is in memory at its own "
-            "size: use crop-flip"
-        )
-    if recipe.subset:
-        fewer = sampled(dataset.validation, -(-recipe.subset // 4))  # or short epochs would mostly be validation
-        dataset = replace(dataset, train=sampled(dataset.train, recipe.subset), validation=fewer)
-    if size != test_size:
-        if not isinstance(dataset.train, EncodedSplit):
-            raise InputError(f"test_size={test_size}: the images of {recipe.dataset} have one size; set test_size=0")
-        dataset = replace(dataset, train=replace(dataset.train, shape=(size, size, 3)))
-    count = len(dataset.train) + (0 if recipe.hold_out else len(dataset.validation))
-    steps = count // recipe.batch_size
-    if steps == 0:
-        raise InputError(
-            f"batch_size={recipe.batch_size}: {recipe.dataset} has only {len(dataset.train)} training images; "
-            f"pass --set batch_size={max(1, len(dataset.train) // 4)}"
-        )
+    _check(recipe)
+    inputs = inputs_lib.load(recipe, nets, data_dir)
     path = _open(recipe, nets, run_dir, resume, devices)
     if resume and (finished := read_result(path)) is not None:
         return finished
@@ -111,24 +88,72 @@ def train(
     keras.utils.set_random_seed(recipe.seed)
     tf.config.experimental.enable_op_determinism()
     policy = precision.resolve(recipe.precision)
-    made = nets.make(recipe, dataset, policy, devices)
-    model = made.model
+    made = nets.make(recipe, inputs.dataset, policy, devices)
+    objectives = _compile(made, recipe, inputs, devices)
+    shown = verbose and devices.is_chief
+    if shown:
+        print(summary.describe(made.model, made.twin, recipe, inputs.steps, policy, devices.replicas))
+    done = start.epoch * inputs.steps + start.step if start else 0
+    session = Session(
+        nets=made,
+        recipe=recipe,
+        inputs=inputs,
+        objectives=objectives,
+        path=path,
+        card=_card(recipe, nets, inputs.dataset),
+        start=start,
+        checkpoint_minutes=checkpoint_minutes,
+        devices=devices,
+        policy=policy,
+        also=tuple(nets.callbacks(made, recipe, inputs.steps, done)),
+    )
+    return session.fit(shown)
+
+
+def _check(recipe: Recipe) -> None:
+    """Refuses names that are in no table, and what the task does not support."""
+    if recipe.preprocess not in PREPROCESS:
+        raise unknown_name("input convention", recipe.preprocess, PREPROCESS)
+    task = get_task(recipe.task)
+    if recipe.mixup or recipe.cutmix:
+        task.require("mixing")
+    if recipe.distillation:
+        task.require("distillation")
+
+
+def _compile(made: Nets, recipe: Recipe, inputs: Inputs, devices: strategies.Devices) -> Objectives:
+    """Gives the model its optimizer, and the task's losses and metrics.
+
+    Raises:
+        InputError: a share of the targets is a teacher's, and there is none.
+    """
     if recipe.distillation and made.teacher is None:
         raise InputError(
             f"recipe {recipe.name}: distillation={recipe.distillation} needs a teacher, which a compression has "
             "(python -m export.compress); set distillation=0"
         )
+    code = get_task(recipe.task).code
     with devices.scope():
-        model.compile(
-            optimizer=make_optimizer(recipe, steps, transfer.factors(model, recipe)),
-            loss=_LOSSES[recipe.loss](recipe),
-            weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+        objectives = code.objectives(code.facts(inputs.dataset, recipe.head), recipe.head)
+        made.model.compile(
+            optimizer=make_optimizer(recipe, inputs.steps, transfer.factors(made.model, recipe)),
+            loss=objectives.loss,
+            loss_weights=objectives.loss_weights,
+            weighted_metrics=objectives.metrics,
             steps_per_execution=recipe.steps_per_execution,
             jit_compile="auto" if keras.backend.backend() == "jax" else recipe.jit_compile,  # JAX is slow without
         )
-    if verbose and devices.is_chief:
-        print(summary.describe(model, made.twin, recipe, steps, policy, devices.replicas))
-    card = ModelCard(
+    return objectives
+
+
+def _card(recipe: Recipe, nets: FromRecipe, dataset: Dataset) -> ModelCard:
+    """What the model file says beside the network."""
+    spec = nets.spec(recipe)
+    facts = asdict(get_task(recipe.task).code.facts(dataset, recipe.head))
+    return ModelCard(
+        task=recipe.task,
+        signal=dataset.signal,
+        facts=json.loads(json.dumps(facts)),  # lists for tuples, as they come back from a file
         labels=dataset.classes,
         preprocess=PREPROCESS[recipe.preprocess],
         spec=spec.name if spec else None,
@@ -136,18 +161,13 @@ def train(
         recipe=nets.origin(recipe),
         crop=recipe.crop,
     )
-    also = tuple(nets.callbacks(made, recipe, steps, start.epoch * steps + start.step if start else 0))
-    session = Session(
-        made, recipe, dataset, steps, path, card, augment, start, checkpoint_minutes, devices, policy, also
-    )
-    return session.fit(verbose and devices.is_chief)
 
 
 def _open(recipe: Recipe, nets: FromRecipe, run_dir, resume: bool, devices: strategies.Devices) -> Path:
     """The run directory, made or checked by the chief once all workers agree on the run."""
     if run_dir is None and (resume or devices.workers):
         raise InputError("expected a run_dir: the directory of the run to resume, or the one that all workers share")
-    devices.agree({**asdict(recipe), **nets.facts(), **run.versions()})
+    devices.agree({**recipe.to_json(), **nets.facts(), **run.versions()})
     path = Path(run_dir) if run_dir else None
     if resume and run.is_one(path):
         if devices.is_chief:
@@ -156,18 +176,3 @@ def _open(recipe: Recipe, nets: FromRecipe, run_dir, resume: bool, devices: stra
         path = run.create(recipe, run_dir)
     devices.agree({})  # the others wait until it is there
     return path
-
-
-def _crossentropy(recipe: Recipe):
-    return keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
-
-
-def _binary(recipe: Recipe):
-    """Every class is a question of its own; on logits, since the sum of probabilities is free."""
-    loss = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
-    if not recipe.target_threshold:
-        return loss
-    return lambda targets, logits: loss(keras.ops.cast(targets > recipe.target_threshold, "float32"), logits)
-
-
-_LOSSES = {"cross-entropy": _crossentropy, "binary": _binary}

@@ -12,6 +12,7 @@ from keras_resnet.builder import build
 from keras_resnet.data import Dataset
 from keras_resnet.nets.fused import fuse
 from keras_resnet.nets.specs import ResNetSpec, get_spec
+from keras_resnet.tasks import get_task
 from keras_resnet.training import precision, transfer
 from keras_resnet.training.recipes import Recipe
 from keras_resnet.training.remat import rematerialise
@@ -101,28 +102,30 @@ def build_pair(
     Args:
         spec: of both.
         recipe: of the run.
-        dataset: says input size and classes.
+        dataset: training set, which has the input size and the facts of the task.
         policy: dtype policy of the first.
         devices: that it runs on.
     """
-    common = {"classes": len(dataset.classes)}
-    height, width, channels = dataset.image_shape
+    code = get_task(recipe.task).code
+    facts = code.facts(dataset, recipe.head)
+    *spatial, channels = dataset.image_shape
+    common = {"include_top": False, "rank": len(spatial)}
     if recipe.test_size:  # training and validation images of two sizes pass through a net of no fixed one
-        height = width = None
+        spatial = [None] * len(spatial)
     with precision.policy(policy), devices.scope():
-        model = build(
+        backbone = build(
             spec,
             **common,
-            input_tensor=keras.Input((height, width, channels)),
-            classifier_activation=None if recipe.loss == "binary" else "softmax",
-            dropout=recipe.dropout,
+            input_tensor=keras.Input((*spatial, channels)),
             stochastic_depth=recipe.stochastic_depth,
             zero_init_residual=recipe.zero_init_residual,
             norm=devices.norm(recipe.sync_bn),
             freeze_bn=recipe.freeze_bn,
         )
+        model = code.attach(backbone, facts, recipe.head, training=True)
     with precision.policy("float32"):
-        twin = build(spec, **common, input_shape=dataset.image_shape)
+        backbone = build(spec, **common, input_shape=dataset.image_shape)
+        twin = code.attach(backbone, facts, recipe.head, training=False)
     return model, twin
 
 

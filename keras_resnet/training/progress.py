@@ -1,4 +1,4 @@
-"""What a person sees while a training runs: rate, accuracy and the time that is left of the whole run.
+"""What a person sees while a training runs: speed, the watched metric and the time that is left of the whole run.
 
 Keras' own bar starts anew with every epoch and tells the time to its end only.
 """
@@ -10,26 +10,32 @@ import time
 
 import keras
 
-_SHOWN = ("accuracy", "loss", "val_accuracy", "val_loss")
-
 
 class Progress(keras.callbacks.Callback):
     """A bar for the run on a terminal, a line after every epoch everywhere."""
 
     def __init__(
-        self, epochs: int, steps: int, batch_size: int, first: tuple[int, int] = (0, 0), live: bool | None = None
+        self,
+        epochs: int,
+        steps: int,
+        batch_size: int,
+        first: tuple[int, int] = (0, 0),
+        live: bool | None = None,
+        metric: str = "accuracy",
     ):
         """Takes the size of the run.
 
         Args:
-            epochs: in all.
-            steps: per epoch.
-            batch_size: images per step.
+            epochs: number of epochs in all.
+            steps: number of steps per epoch.
+            batch_size: number of examples per step.
             first: epoch and step where a resumed run goes on.
             live: show the bar; by default where a terminal watches.
+            metric: name of the metric that is shown beside the loss.
         """
         super().__init__()
         self.epochs, self.steps, self.batch_size = epochs, steps, batch_size
+        self.metric, self.shown = metric, dict.fromkeys((metric, "loss", f"val_{metric}", "val_loss"))
         self.live = sys.stdout.isatty() if live is None else live
         self.epoch, self.first = first[0], first[0] * steps + first[1]
         self.done = self.first
@@ -62,15 +68,15 @@ class Progress(keras.callbacks.Callback):
         """Moves the bar; `batch` is the last of those that one call executed."""
         self.done = max(self.first, self.epoch * self.steps + batch + 1)
         if self._bar:
-            accuracy = f"accuracy {logs['accuracy']:.4f}  " if logs and "accuracy" in logs else ""
+            metric = f"{self.metric} {logs[self.metric]:.4f}  " if logs and self.metric in logs else ""
             seconds = time.monotonic() - self._epoch_start
-            state = f"{self.batch_size * (batch + 1) / seconds:,.0f} images/s  {accuracy}{self._left()} left"
+            state = f"{self.batch_size * (batch + 1) / seconds:,.0f} images/s  {metric}{self._left()} left"
             self._bar.update(self._task, completed=self.done, epoch=self.epoch + 1, state=state)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Prints the epoch's line."""
         seconds = time.monotonic() - self._epoch_start
-        values = "  ".join(f"{name} {logs[name]:.4f}" for name in _SHOWN if name in (logs or {}))
+        values = "  ".join(f"{name} {logs[name]:.4f}" for name in self.shown if name in (logs or {}))
         line = f"Epoch {epoch + 1}/{self.epochs}  {seconds:.0f} s  {values}"
         if epoch + 1 < self.epochs:
             line += f"  {self._left()} left"
@@ -81,7 +87,7 @@ class Progress(keras.callbacks.Callback):
         self.close()
 
     def close(self) -> None:
-        """Likewise, when the run ends early."""
+        """Takes the bar away when the run ends early."""
         if self._bar:
             self._bar.stop()
             self._bar = None

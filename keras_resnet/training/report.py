@@ -13,6 +13,7 @@ from keras_resnet.errors import InputError
 from keras_resnet.page import page, table
 from keras_resnet.training import run
 from keras_resnet.training.recipe import DESCRIPTION
+from keras_resnet.training.result import validation_of
 
 COLUMNS = ("run", "model", "data", "epochs", "best epoch", "validation", "seconds", "images/s", "waiting", "precision")
 
@@ -37,8 +38,9 @@ class Run:
 
     def cells(self) -> list[object]:
         """The figures in the order of `COLUMNS`."""
-        accuracy = self.result.get("validation_accuracy")
-        best = max(self.metrics.get("val_accuracy", ()), default=None) if accuracy is None else accuracy
+        metric, best = validation_of(dict(self.result)) if self.result else (run.metric_of(self.metrics), None)
+        if best is None:
+            best = max(self.metrics.get(f"val_{metric}", ()), default=None)
 
         def figure(key: str, form: str) -> str | None:
             return format(self.result[key], form) if key in self.result else None
@@ -49,7 +51,7 @@ class Run:
             self.recipe.get("dataset"),
             f"{len(self.metrics.get('loss', ()))} of {self.recipe.get('epochs')}",
             self.result.get("best_epoch"),
-            None if best is None else f"{best:.2%}",
+            None if best is None else f"{best:.2%}" if metric == "accuracy" else f"{metric} {best:.4g}",
             figure("seconds", ",.0f"),
             figure("images_per_second", ",.0f"),
             figure("waiting_share", ".1%"),
@@ -129,13 +131,16 @@ def _colour(number: int) -> str:
 
 
 def _curves(runs: Sequence[Run]) -> str:
-    """Loss and error over the epochs as SVG: training dashed, validation solid, one colour per run."""
+    """Loss and error, or another metric, over the epochs: training dashed, validation solid, a colour per run."""
     figure = pictures.figure(11, 4.2)
-    for axes, metric, title in zip(figure.subplots(1, 2), ("loss", "accuracy"), ("Loss", "Error"), strict=True):
+    beside = run.metric_of([name for each in runs for name in each.metrics])
+    second = "Error" if beside == "accuracy" else beside.capitalize()
+    for axes, metric, title in zip(figure.subplots(1, 2), ("loss", beside), ("Loss", second), strict=True):
         for number, each in enumerate(runs):
             for key, style in ((metric, "--"), (f"val_{metric}", "-")):
                 if key in each.metrics:
-                    values = each.metrics[key] if metric == "loss" else [100 * (1 - v) for v in each.metrics[key]]
+                    own = each.metrics[key]
+                    values = [100 * (1 - v) for v in own] if metric == "accuracy" else own
                     epochs = [epoch + 1 for epoch in each.metrics["epoch"]]
                     axes.plot(
                         epochs, values, style, color=pictures.COLOURS[number % len(pictures.COLOURS)], linewidth=1.4

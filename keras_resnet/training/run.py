@@ -9,7 +9,7 @@ import os
 import platform
 import subprocess
 import time
-from dataclasses import asdict
+from collections.abc import Iterable
 from pathlib import Path
 
 from keras_resnet import files
@@ -68,7 +68,7 @@ def reopen(recipe: Recipe | None, path: Path) -> Recipe:
         raise InputError(f"{path} has no {RECIPE}: expected the directory of a run to resume")
     known = recipes.loads((path / RECIPE).read_text(encoding="utf-8"), str(path / RECIPE))
     if recipe is not None:
-        there, here = ({k: v for k, v in asdict(r).items() if k not in DESCRIPTION} for r in (known, recipe))
+        there, here = ({k: v for k, v in r.to_json().items() if k not in DESCRIPTION} for r in (known, recipe))
         if there != here:
             differing = [key for key in here if there[key] != here[key]]
             apart = "; ".join(f"{key} is {there[key]} there, {here[key]} here" for key in differing)
@@ -160,20 +160,30 @@ def read_metrics(path: Path) -> dict[str, list[float]]:
     return {key: [float(row[key]) for row in rows] for key in known}
 
 
+def metric_of(columns: Iterable[str]) -> str:
+    """Name of the metric beside the loss in metrics.csv, like `"accuracy"`; the loss where there is none.
+
+    Args:
+        columns: names of the columns.
+    """
+    others = [name for name in columns if name not in ("epoch", "loss", "learning_rate") and name[:4] != "val_"]
+    return next((name for name in ("accuracy", *others) if name in others), "loss")
+
+
 def draw_curves(run_dir: Path) -> None:
-    """Draws loss and accuracy over the epochs of metrics.csv into curves.png."""
+    """Draws loss and metric over the epochs of metrics.csv into curves.png."""
     from matplotlib.figure import Figure  # without pyplot: no display, no global state
 
     columns = read_metrics(run_dir / METRICS)
     if not columns:
         return
     figure = Figure(figsize=(9, 3.6), layout="constrained")
-    for axes, metric, title in zip(figure.subplots(1, 2), ("loss", "accuracy"), ("Loss", "Accuracy"), strict=True):
+    for axes, metric in zip(figure.subplots(1, 2), ("loss", metric_of(columns)), strict=True):
         epochs = [epoch + 1 for epoch in columns["epoch"]]
         axes.plot(epochs, columns[metric], label="training (augmented)", color="#1f77b4", marker=".")
         if f"val_{metric}" in columns:
             axes.plot(epochs, columns[f"val_{metric}"], label="validation", color="#d95f02", marker=".")
-        axes.set(title=title, xlabel="epoch", yscale="log" if metric == "loss" else "linear")
+        axes.set(title=metric.capitalize(), xlabel="epoch", yscale="log" if metric == "loss" else "linear")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.legend(loc="upper right" if metric == "loss" else "lower right")

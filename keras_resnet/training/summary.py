@@ -30,7 +30,7 @@ def describe(model: keras.Model, twin: keras.Model, recipe: Recipe, steps: int, 
     memory = estimated_memory(twin, recipe, policy, replicas) / 1e9
     share = f"{recipe.batch_size // replicas} on each of {replicas} replicas, " if replicas > 1 else ""
     each = " each" if replicas > 1 else ""
-    size = " x ".join(map(str, twin.input_shape[1:3]))
+    size = " x ".join(map(str, twin.input_shape[1:-1]))
     return "\n".join(
         (
             f"{model.name}: {model.count_params():,} parameters, {multiply_adds(twin):,} multiply-adds at {size}, "

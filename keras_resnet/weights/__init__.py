@@ -4,17 +4,6 @@ Our own files are safetensors keyed by layer name (`conv1_conv/kernel`), because
 class and index and shifts when a layer is inserted. Pickles are never opened.
 """
 
-from keras_resnet.lazy import attach
+import lazy_loader
 
-_HOMES = {
-    "LoadReport": "matching",
-    "WEIGHT_SETS": "registry",
-    "WeightSet": "registry",
-    "export_weights": "pytorch",
-    "list_weights": "registry",
-    "load_weights": "loading",
-    "save_weights": "files",
-    "weights_card": "loading",
-}
-__all__ = sorted(_HOMES)
-__getattr__, __dir__ = attach(__name__, _HOMES)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

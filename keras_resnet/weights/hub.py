@@ -89,12 +89,12 @@ def _check_architecture(address: str, architecture: str, spec: ResNetSpec) -> No
 def _card(fields: dict, spec: ResNetSpec) -> ModelCard:
     """Makes a card of timm's mean and standard deviation, which are of RGB pixels from 0 to 1."""
     config = fields.get("pretrained_cfg", fields)
-    scale = {key: tuple(255 * float(value) for value in config[key]) for key in ("mean", "std")}
+    mean, std = (tuple(255 * float(value) for value in config[key]) for key in ("mean", "std"))
     labels = tuple(str(label) for label in fields.get("label_names", ()))
     classes = int(fields.get("num_classes", 0))
     return ModelCard(
         labels=labels if len(labels) == classes else (),
-        preprocess=Preprocess(**scale),
+        preprocess=Preprocess(mean=mean, std=std),
         spec=spec.name,
         dataset="imagenet" if classes == 1000 else None,
         crop=float(config.get("crop_pct") or 1.0),

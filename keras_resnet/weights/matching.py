@@ -105,9 +105,7 @@ def match_tensors(
         parts = [f"{title}: {_listed(names, 4)}" for title, names in refused.items() if names] or ["no name in common"]
         remedy = _remedy(match, [*missing, *left_over, *wrong], first_conv)
         raise InputError(f"{source} does not fit {model}: {'; '.join(parts)}{remedy}{looks_like}")
-    bad = [name for name, value in taken.items() if not np.isfinite(value).all()]
-    if bad:
-        raise InputError(f"{source} holds NaN or infinity in {_listed(bad, 4)}; the file is damaged")
+    _check_finite(taken, source)
     report = LoadReport(
         source=source,
         loaded=len(taken),
@@ -118,6 +116,12 @@ def match_tensors(
     if not report.exact:
         _log.warning("%s", report)
     return taken, report
+
+
+def _check_finite(values: Mapping[str, np.ndarray], source: str) -> None:
+    bad = [name for name, value in values.items() if not np.isfinite(value).all()]
+    if bad:
+        raise InputError(f"{source} holds NaN or infinity in {_listed(bad, 4)}; the file is damaged")
 
 
 def _differs_in_channels(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:

@@ -8,16 +8,16 @@ import pytest
 @pytest.fixture(autouse=True)
 def _latency_of_one_run(monkeypatch):
     """Nothing here is about how fast this machine is; `test_verify.py` tests the loop with a clock of its own."""
-    from export import verify
+    from export.proof import gates
 
     for name, value in (("_WARM_UP", 0), ("_LEAST", 1), ("_SECONDS", 0.0)):
-        monkeypatch.setattr(verify, name, value)
+        monkeypatch.setattr(gates, name, value)
 
 
 @pytest.fixture(scope="session")
 def source():
     """The shipped model; sessions have no runs/."""
-    from export.source import load_source
+    from export.model.source import load_source
 
     return load_source("resnet8", weights="digits")
 
@@ -29,12 +29,13 @@ def everything(made_once):
 
 
 def _export_everything(folder):
-    from export import cli, verify
+    from export.commands import many_files
+    from export.proof import gates
 
     arguments = ["--model", "resnet8", "--weights", "digits", "--all", "-o", str(folder)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(verify, "_SECONDS", 0.0)
-        assert cli.main([*arguments, "--json", str(folder / "j.json")]) == 0
+        patch.setattr(gates, "_SECONDS", 0.0)
+        assert many_files.main([*arguments, "--json", str(folder / "j.json")]) == 0
 
 
 @pytest.fixture(scope="session")

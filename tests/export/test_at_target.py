@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from export import artifact
-from export.pipeline import export
-from export.source import load_source
+from export.making.pipeline import export
+from export.model.source import load_source
 from export.targets import android, web
 from export.targets.making import make_bundle
 from export.targets.table import TARGETS
@@ -105,12 +105,12 @@ def test_tflm_answers_something_else_for_a_damaged_file(trained, tmp_path):
     export(trained, [(artifact("tflite:int8"), path)], limit=20, samples=20)
     runner = open_runner(path, engine="tflm")
     pixels = trained.evidence(20).pixels
-    right = runner(runner.card.preprocess(pixels))
+    right = runner(runner.card.preprocess(pixels))["probabilities"]
     lite = flatbuffer_utils.read_model(str(path))
     largest = max((buffer for buffer in lite.buffers if buffer.data is not None), key=lambda buffer: len(buffer.data))
     largest.data = largest.data[::-1].copy()
     flatbuffer_utils.write_model(lite, str(path))
-    wrong = open_runner(path, engine="tflm")(pixels.astype(np.float32))
+    wrong = open_runner(path, engine="tflm")(pixels.astype(np.float32))["probabilities"]
     assert np.abs(wrong - right).max() > 0.2
 
 
@@ -123,8 +123,8 @@ def test_arm64_agrees_with_this_processor(trained, tmp_path, precision):
     path = tmp_path / "m.tflite"
     export(trained, [(artifact(f"tflite:{precision}", input="raw"), path)], limit=100, samples=100)
     pixels = trained.evidence(100).pixels.astype(np.float32)
-    own, other = open_runner(path)(pixels), open_runner(path, engine="arm64")
-    found = other(pixels)
+    own, other = open_runner(path)(pixels)["probabilities"], open_runner(path, engine="arm64")
+    found = other(pixels)["probabilities"]
     assert str(other.facts["machine"]) == "aarch64"
     print(android.difference(own, found, 1 / 256 if precision == "int8" else None))
     assert (own.argmax(axis=1) == found.argmax(axis=1)).mean() >= 0.99

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from tiers import in_proof
 
-from export import cli, pipeline
-from export.formats import artifact, format_of
-from export.source import float32_twin, load_source
+from export.commands import many_files, one_file, verify
+from export.formats.table import artifact, format_of
+from export.making import pipeline
+from export.model.source import float32_twin, load_source
 from keras_resnet import InputError, ModelCard, build, card, open_runner, save_model
 from keras_resnet import cli as main_cli
 
@@ -46,7 +47,7 @@ def test_int8_in_a_folder_without_runs_uses_the_shipped_model_and_says_so(tmp_pa
 @pytest.mark.slow
 def test_the_newest_run_is_taken_and_said(short_run, tmp_path, capfd):
     shutil.copytree(short_run, tmp_path / "runs" / "mine")
-    status = cli.main_of_format("onnx", ["--float32"])
+    status = one_file.main("onnx", ["--float32"])
     assert "runs/mine/model.keras (the newest run)" in capfd.readouterr().out
     assert status == 0
     assert (tmp_path / "exports" / "mine-float32.onnx").exists()
@@ -55,7 +56,7 @@ def test_the_newest_run_is_taken_and_said(short_run, tmp_path, capfd):
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["tflite", "onnx"])
 def test_verify_accepts_what_export_wrote(rows, form, capfd):
-    assert cli.main_of_verify([rows[form, "int8"]["file"], *SHIPPED, "--json", "v.json"]) == 0
+    assert verify.main([rows[form, "int8"]["file"], *SHIPPED, "--json", "v.json"]) == 0
     (row,) = json.loads(Path("v.json").read_text())
     assert row["agreement"] == rows[form, "int8"]["agreement"]
     assert "passed" in capfd.readouterr().out
@@ -81,7 +82,7 @@ def test_golden_vectors_of_another_moment_fail_verification(rows, source, tmp_pa
 
 @pytest.mark.slow
 def test_a_file_of_another_precision_than_asked_for_fails(source, tmp_path, monkeypatch):
-    from export import worker
+    from export.making import worker
 
     original = worker.convert_in_child
 
@@ -116,9 +117,9 @@ def test_any_scrambled_weight_buffer_fails_verification(rows, source, tmp_path, 
     """Written again by a tool, which drops the card, or changed in place, which leaves the old checksum."""
     from ai_edge_litert.tools import flatbuffer_utils
 
-    from export import verify
+    from export.proof import gates
 
-    monkeypatch.setattr(verify, "_SECONDS", 0.0)
+    monkeypatch.setattr(gates, "_SECONDS", 0.0)
 
     original = bytearray(Path(rows["tflite", precision]["file"]).read_bytes())
     buffers = _weight_buffers(flatbuffer_utils.convert_bytearray_to_object(original))
@@ -144,7 +145,7 @@ def test_verify_of_a_corrupted_copy_ends_with_one(rows, tmp_path, capfd):
     largest = max((b for b in model.buffers if b.data is not None), key=lambda b: len(b.data))
     largest.data = np.random.default_rng(0).permutation(largest.data)
     flatbuffer_utils.write_model(model, tmp_path / "bad.tflite")
-    assert cli.main_of_verify([str(tmp_path / "bad.tflite"), *SHIPPED]) == 1
+    assert verify.main([str(tmp_path / "bad.tflite"), *SHIPPED]) == 1
     captured = capfd.readouterr()
     assert "FAILED" in captured.out
     assert "failed verification" in captured.err
@@ -154,10 +155,10 @@ def test_verify_of_a_corrupted_copy_ends_with_one(rows, tmp_path, capfd):
 def test_a_file_that_fails_keeps_a_name_that_says_so(source, tmp_path, monkeypatch):
     import dataclasses
 
-    from export import verify
+    from export.proof import gates
 
-    strict = dataclasses.replace(verify.TOLERANCES["float16"], max_abs=0.0)
-    monkeypatch.setitem(verify.TOLERANCES, "float16", strict)
+    strict = dataclasses.replace(gates.TOLERANCES["float16"], max_abs=0.0)
+    monkeypatch.setitem(gates.TOLERANCES, "float16", strict)
     target = tmp_path / "m.tflite"
     target.write_text("what was there before")
     report = pipeline.export(source, [(artifact("tflite:float16"), target)], overwrite=True)
@@ -177,7 +178,7 @@ def test_mixed_precision_models_are_exported_in_float32(tmp_path, capfd):
         keras.config.set_dtype_policy("float32")
     save_model(model, tmp_path / "mixed.keras", ModelCard())
     arguments = ["--model", str(tmp_path / "mixed.keras"), "--json", "r.json"]
-    assert cli.main_of_format("tflite", arguments) == 0
+    assert one_file.main("tflite", arguments) == 0
     assert "noise (accuracy unknown: no data)" in capfd.readouterr().out
     (row,) = json.loads(Path("r.json").read_text())
     assert row["precision"] == "float32"
@@ -241,7 +242,7 @@ def model_without_data(mini_spec, tmp_path):
 
 
 def test_int8_without_data_to_calibrate_on(model_without_data, capfd):
-    assert cli.main_of_format("tflite", ["--int8", "--model", str(model_without_data)]) == 2
+    assert one_file.main("tflite", ["--int8", "--model", str(model_without_data)]) == 2
     assert "needs images to calibrate with" in _error(capfd)
     assert not Path("exports").exists()
 
@@ -256,7 +257,7 @@ def test_files_that_are_none(tmp_path, capfd, suffix, content, said):
     if content is not None:
         path.write_bytes(content)
     for command in (
-        lambda: cli.main_of_verify([str(path), *SHIPPED]),
+        lambda: verify.main([str(path), *SHIPPED]),
         lambda: main_cli.main(["evaluate", "--model", str(path), "--dataset", "digits"]),
         lambda: main_cli.main(["predict", "--model", str(path), "x.png"]),
     ):
@@ -271,7 +272,7 @@ def test_truncated_files(rows, tmp_path, capfd, key):
     path = tmp_path / f"m{Path(rows[key]['file']).suffix}"
     for keep in (0.2, 0.6):
         path.write_bytes(content[: int(keep * len(content))])
-        assert cli.main_of_verify([str(path), *SHIPPED]) == 2
+        assert verify.main([str(path), *SHIPPED]) == 2
         assert str(path) in _error(capfd)
 
 
@@ -288,7 +289,7 @@ def test_truncated_files(rows, tmp_path, capfd, key):
     ],
 )
 def test_wrong_usage(arguments, said, capfd):
-    assert cli.main_of_format("tflite", arguments) == 2
+    assert one_file.main("tflite", arguments) == 2
     assert said in _error(capfd)
     assert os.listdir() == []
 
@@ -308,7 +309,7 @@ def test_wrong_usage(arguments, said, capfd):
     ],
 )
 def test_wrong_artifacts(arguments, said, capfd):
-    assert cli.main([*SHIPPED, "--artifact", *arguments]) == 2
+    assert many_files.main([*SHIPPED, "--artifact", *arguments]) == 2
     assert said in _error(capfd)
     assert not list(Path().rglob("*.tflite"))
 
@@ -320,7 +321,7 @@ def test_files_of_no_format():
 
 def test_contradictory_precisions_are_refused(capfd):
     with pytest.raises(SystemExit) as stop:
-        cli.main_of_format("tflite", ["--int8", "--float16"])
+        one_file.main("tflite", ["--int8", "--float16"])
     assert stop.value.code == 2
     assert "not allowed with" in capfd.readouterr().err
 
@@ -328,7 +329,7 @@ def test_contradictory_precisions_are_refused(capfd):
 def test_a_report_that_exists_is_not_overwritten(capfd):
     Path("out").mkdir()
     Path("out/report.html").write_text("mine")
-    assert cli.main([*SHIPPED, "--all", "-o", "out"]) == 2
+    assert many_files.main([*SHIPPED, "--all", "-o", "out"]) == 2
     assert "report.html exists" in _error(capfd)
     assert Path("out/report.html").read_text() == "mine"
 
@@ -339,7 +340,7 @@ def test_a_model_that_cannot_be_converted_is_said_and_leaves_nothing(tmp_path, c
     x = keras.ops.erfinv(image * 1e-4)  # TFLite has no such operator
     x = keras.layers.GlobalAveragePooling2D()(x)
     keras.Model(image, keras.layers.Dense(3, "softmax")(x)).save(tmp_path / "m.keras")
-    assert cli.main_of_format("tflite", ["--model", "m.keras", "-o", "m.tflite"]) == 2
+    assert one_file.main("tflite", ["--model", "m.keras", "-o", "m.tflite"]) == 2
     assert "the conversion to tflite:float32 failed" in _error(capfd)
     assert os.listdir() == ["m.keras"]
 
@@ -360,8 +361,8 @@ def test_evidence_is_spread_over_the_test_split(source, digits):
 
 @pytest.mark.parametrize("found", [True, False])
 def test_exports_without_a_model_start_from_the_best_shipped_net_that_has_data(monkeypatch, found):
-    from export import source
+    from export.model import source
 
-    monkeypatch.setattr(source.cifar, "find", lambda *_: Path("somewhere") if found else None)
+    monkeypatch.setattr("keras_resnet.data.cifar.find", lambda *_: Path("somewhere") if found else None)
     best = ("resnet20_cifar", "cifar10") if found else ("resnet8", "digits")
     assert source.shipped("somewhere") == best

@@ -14,11 +14,14 @@ import numpy as np
 import pytest
 from tiers import in_proof
 
-from export import artifact, auto_float, cli, compress, formats, load_source, pipeline, placing
-from export.compression import adapted, limits
-from export.compression import compress as compress_model
-from export.engines import ENGINES, get_engine
-from export.fit import of_file, of_model
+from export import artifact, auto_float, load_source
+from export.commands import compress, many_files, one_file
+from export.formats import table as formats
+from export.making import pipeline, placement
+from export.memory import of_file, of_model
+from export.smaller.compression import adapted, limits
+from export.smaller.compression import compress as compress_model
+from export.smaller.trainers import TRAINERS, get_trainer
 from keras_resnet import PREPROCESS, InputError, build, card, load_model, save_model
 from keras_resnet.compression import methods, pruning
 from keras_resnet.compression.settings import settings
@@ -59,7 +62,7 @@ def integers(source):
 @pytest.mark.slow
 @pytest.mark.parametrize("io", ["int8", in_proof("float32")])
 def test_ranges_take_the_place_of_calibration_images(integers, io, tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline.calibration, "sample", lambda *_: pytest.fail("images were asked for"))
+    monkeypatch.setattr(pipeline.representative, "draw", lambda *_: pytest.fail("images were asked for"))
     path = tmp_path / "q.tflite"
     report = pipeline.export(integers, [(artifact("tflite:int8", io=io), path)], engine="reference")
     (row,) = report.rows
@@ -150,7 +153,7 @@ def test_a_person_compresses_evaluates_and_exports(tmp_path, capsys):
     assert runner.input.dtype == "int8"
     assert of_file(tmp_path / "small" / "model-int8.tflite").arena < 60_000
     # Its own file again, from the Keras model alone.
-    assert cli.main_of_format("tflite", ["--int8", "--model", "small/model.keras", "-o", "again.tflite"]) == 0
+    assert one_file.main("tflite", ["--int8", "--model", "small/model.keras", "-o", "again.tflite"]) == 0
     # Once more into the same folder: nothing is lost, and --resume has nothing left to train.
     assert compress.main([*FEW, "--method", "qat", "-o", "small"]) == 2
     assert "exists and is not empty" in capsys.readouterr().err
@@ -183,8 +186,8 @@ def _pruned_without_training(source, settings, recipe, folder, **_):
 
 @pytest.mark.slow
 def test_a_net_that_became_worse_is_kept_under_a_name_that_says_so(tmp_path, capsys, monkeypatch):
-    untrained = dataclasses.replace(ENGINES["native"], train=_pruned_without_training)
-    monkeypatch.setitem(ENGINES, "native", untrained)
+    untrained = dataclasses.replace(TRAINERS["native"], train=_pruned_without_training)
+    monkeypatch.setitem(TRAINERS, "native", untrained)
     assert compress.main([*WORSE, "--limit", "100"]) == 1
     assert "kept as small/model.failed.keras" in capsys.readouterr().err
     assert (tmp_path / "small" / "model.failed.keras").exists()
@@ -258,7 +261,7 @@ def test_the_twin_of_tfmot(method, how, tmp_path, capfd):
 
 TWINS = """
 import numpy as np, tf_keras
-from export import tfmot_child
+from export.smaller import tfmot_child
 from keras_resnet.compression.settings import settings
 
 for how in (settings("cluster"), settings("prune", sparsity="2:4"), settings("prune", sparsity="0.75")):
@@ -432,7 +435,7 @@ def test_a_file_that_passes_takes_the_place_of_one_that_failed(tmp_path):
     ]
     for name in names:
         (tmp_path / name).touch()
-    placing.forget_failed(tmp_path / "m.tflite")
+    placement.forget_failed(tmp_path / "m.tflite")
     assert sorted(path.name for path in tmp_path.iterdir()) == names[3:]
 
 
@@ -458,8 +461,8 @@ def test_the_rate_follows_the_training_that_made_the_model(source):
 def test_every_method_has_a_limit_and_every_engine_a_row():
     for how in (settings("qat"), settings("qat", weight_bits=4), settings("prune"), settings("prune", channels=0.5)):
         assert 0 < limits(how)["drop"] < 2
-    assert set(ENGINES) == {"native", "tfmot"}
-    assert get_engine("native").name == "native"
+    assert set(TRAINERS) == {"native", "tfmot"}
+    assert get_trainer("native").name == "native"
     assert formats.FORMATS["tflite"].offers["weight_only_int4"].quantizers == ("litert",)
 
 
@@ -469,5 +472,7 @@ def test_what_else_an_integer_net_does_not_go_with(integers, tmp_path):
         pipeline.export(integers, [(made, made.file(tmp_path, "x"))], calibrate_with=tmp_path)
     with pytest.raises(InputError, match="--auto-float is for models"):
         auto_float(integers, tmp_path / "x.tflite")
-    possible = cli._possible([artifact(name) for name in formats.all_artifacts(("tensorflow", "litert"))], integers)
+    possible = many_files._possible(
+        [artifact(name) for name in formats.all_artifacts(("tensorflow", "litert"))], integers
+    )
     assert [each.name for each in possible] == ["tflite:int8", "saved_model:float32", "keras:float32"]

@@ -10,8 +10,11 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ai_edge_litert.tools import flatbuffer_utils
 
-from export import autofloat, cli, debug, litert, pipeline
-from export.formats import artifact
+from export.commands import debug
+from export.formats import litert
+from export.formats.table import artifact
+from export.making import autofloat, pipeline
+from export.proof import layer_errors
 from keras_resnet import GateError, InputError, card
 from keras_resnet.runtime.opening import open_runner
 
@@ -20,7 +23,7 @@ SHIPPED = ["--model", "resnet8", "--weights", "digits"]
 
 @pytest.mark.slow
 def test_every_layer_of_a_float_file_equals_keras(rows, source):
-    entries = debug.layer_errors(Path(rows["tflite", "float32"]["file"]), source, source.evidence(10))
+    entries = layer_errors.layer_errors(Path(rows["tflite", "float32"]["file"]), source, source.evidence(10))
     # Stem, 3 blocks of 2 convolutions and an addition, 2 projections, pooling, answer; the logits are no Keras output.
     assert len(entries) == 1 + 3 * 3 + 2 + 1 + 1
     assert min(entry.sqnr for entry in entries) > 100
@@ -31,7 +34,7 @@ def test_every_layer_of_a_float_file_equals_keras(rows, source):
 def test_errors_are_the_engines_own_tensors_beside_keras(rows, source, digits):
     """One layer replayed by hand."""
     path = Path(rows["tflite", "int8"]["file"])
-    entries = {entry.layer: entry for entry in debug.layer_errors(path, source, source.evidence(4))}
+    entries = {entry.layer: entry for entry in layer_errors.layer_errors(path, source, source.evidence(4))}
     plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     engine = Interpreter(str(path), experimental_preserve_all_tensors=True, experimental_op_resolver_type=plain)
     engine.allocate_tensors()
@@ -60,13 +63,13 @@ def test_a_spoilt_layer_is_the_one_that_loses(rows, source, tmp_path):
     bad = tmp_path / "bad.tflite"
     bad.write_bytes(flatbuffer_utils.convert_object_to_bytearray(lite))
     card.append(bad, card.read(path))
-    assert cli.main_of_debug([str(bad), *SHIPPED, "--limit", "10", "--json", "e.json"]) == 0
+    assert debug.main([str(bad), *SHIPPED, "--limit", "10", "--json", "e.json"]) == 0
     entries = json.loads(Path("e.json").read_text())
     assert max(entries, key=lambda entry: entry["lost"])["layer"] == "conv3_block1_1_relu"
     page = Path(f"{bad}.layers.html").read_text()
     assert "<svg" in page
     assert "conv3_block1_1_relu" in page
-    assert cli.main_of_debug([str(bad), *SHIPPED]) == 2  # the page is not overwritten
+    assert debug.main([str(bad), *SHIPPED]) == 2  # the page is not overwritten
 
 
 @pytest.mark.proof
@@ -120,9 +123,9 @@ def test_files_without_our_names_are_refused(rows, source, tmp_path):
         tensor.name = f"t{number}".encode()
     flatbuffer_utils.write_model(lite, tmp_path / "other.tflite")
     with pytest.raises(InputError, match="no tensor bears the name of a layer"):
-        debug.layer_errors(tmp_path / "other.tflite", source, source.evidence(4))
+        layer_errors.layer_errors(tmp_path / "other.tflite", source, source.evidence(4))
     with pytest.raises(InputError, match="in .tflite files only"):
-        debug.layer_errors(Path(rows["onnx", "float32"]["file"]), source, source.evidence(4))
+        layer_errors.layer_errors(Path(rows["onnx", "float32"]["file"]), source, source.evidence(4))
 
 
 @pytest.mark.slow

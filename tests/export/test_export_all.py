@@ -12,10 +12,10 @@ import onnxruntime
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from export.formats import FORMATS, artifact
-from export.formats import all_artifacts as names
-from export.onnx import OPSET
-from export.verify import TOLERANCES
+from export.formats.onnx import OPSET
+from export.formats.table import FORMATS, artifact
+from export.formats.table import all_artifacts as names
+from export.proof.gates import TOLERANCES
 from keras_resnet.card import ModelCard
 from keras_resnet.runtime.opening import open_runner
 
@@ -85,15 +85,14 @@ def test_tflite_operators_as_the_interpreter_counts_them(rows, precision):
 
 
 def test_shares_of_many_images_are_put_together_in_order(rows, monkeypatch):
-    monkeypatch.setattr("keras_resnet.runtime.runners._cores", lambda: 3)
+    monkeypatch.setattr("keras_resnet.runtime.tflite._cores", lambda: 3)
     images = np.random.default_rng(0).integers(0, 256, (100, 32, 32, 3)).astype("float32")
     shared, alone = (open_runner(rows["tflite", "int8"]["file"], threads=threads) for threads in (None, 1))
-    np.testing.assert_array_equal(shared(images), alone(images))
+    np.testing.assert_array_equal(shared(images)["probabilities"], alone(images)["probabilities"])
     assert (len(shared._engines), len(alone._engines)) == (3, 1)
-    monkeypatch.delattr(
-        "keras_resnet.runtime.runners.ThreadPoolExecutor"
-    )  # threads would be a part of the measured latency
-    np.testing.assert_array_equal(shared(images[:1]), alone(images[:1]))
+    # Threads would be a part of the measured latency.
+    monkeypatch.delattr("keras_resnet.runtime.tflite.ThreadPoolExecutor")
+    np.testing.assert_array_equal(shared(images[:1])["probabilities"], alone(images[:1])["probabilities"])
 
 
 def test_full_integer_files_hold_no_float_tensor(rows):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import keras_resnet
-from export import fit
+from export import memory
 from export.targets import tflm
 from export.targets.bundle import Request
 from export.targets.table import get_target
@@ -26,8 +26,8 @@ def _overlap(a, b):
 def test_buffers_that_live_together_do_not_share_memory(seed):
     draw = random.Random(seed)
     starts = [draw.randint(0, 9) for _ in range(30)]
-    buffers = [fit.Buffer(draw.randint(1, 5000), start, start + draw.randint(0, 4)) for start in starts]
-    total, offsets = fit.plan(buffers)
+    buffers = [memory.Buffer(draw.randint(1, 5000), start, start + draw.randint(0, 4)) for start in starts]
+    total, offsets = memory.plan(buffers)
     for (a, x), (b, y) in itertools.combinations(zip(buffers, offsets, strict=True), 2):
         if _overlap(a, b):
             assert x + a.size <= y or y + b.size <= x
@@ -39,9 +39,9 @@ def test_buffers_that_live_together_do_not_share_memory(seed):
 def test_the_best_plan_is_no_larger_and_as_sound(seed):
     draw = random.Random(seed)
     starts = [draw.randint(0, 20) for _ in range(60)]
-    buffers = [fit.Buffer(draw.randint(1, 5) * 1000, start, start + draw.randint(0, 5)) for start in starts]
-    total, offsets = fit.best_plan(buffers)
-    assert total <= fit.plan(buffers)[0]
+    buffers = [memory.Buffer(draw.randint(1, 5) * 1000, start, start + draw.randint(0, 5)) for start in starts]
+    total, offsets = memory.best_plan(buffers)
+    assert total <= memory.plan(buffers)[0]
     for (a, x), (b, y) in itertools.combinations(zip(buffers, offsets, strict=True), 2):
         if _overlap(a, b):
             assert x + a.size <= y or y + b.size <= x
@@ -52,13 +52,13 @@ def test_a_plan_in_a_file_is_read_back_and_changes_no_output(everything, tmp_pat
     file = tmp_path / "m.tflite"
     content = (everything / "resnet8-int8.tflite").read_bytes()
     file.write_bytes(content)
-    before = fit.of_file(file)
-    fit.write_plan(file)
+    before = memory.of_file(file)
+    memory.write_plan(file)
     assert file.read_bytes() == content  # no plan is better than the planner's own here
     # One that is worse by itself: the file must say so, and engines must not mind.
-    monkeypatch.setattr(fit, "_own_plan", lambda buffers, scratch: (1, [16 * i * 4096 for i in range(len(buffers))]))
-    fit.write_plan(file)
-    after = fit.of_file(file)
+    monkeypatch.setattr(memory, "_own_plan", lambda buffers, scratch: (1, [16 * i * 4096 for i in range(len(buffers))]))
+    memory.write_plan(file)
+    after = memory.of_file(file)
     assert after.activations > before.activations and after.structures == before.structures
     pixels = np.random.default_rng(0).integers(-128, 128, (4, 32, 32, 3), np.int8)
     own, other = (open_runner(path) for path in (everything / "resnet8-int8.tflite", file))
@@ -67,20 +67,21 @@ def test_a_plan_in_a_file_is_read_back_and_changes_no_output(everything, tmp_pat
 
 def test_a_plan_by_hand():
     # Two maps and their sum: the third must find the place of nothing that lives.
-    assert fit.plan([fit.Buffer(64, 0, 2), fit.Buffer(64, 1, 2), fit.Buffer(64, 2, 3), fit.Buffer(16, 3, 3)])[0] == 192
+    lives = ((64, 0, 2), (64, 1, 2), (64, 2, 3), (16, 3, 3))
+    assert memory.plan([memory.Buffer(*each) for each in lives])[0] == 192
 
 
 def test_scratch_memory_finds_its_place_around_a_plan():
-    maps = [fit.Buffer(64, 0, 1), fit.Buffer(64, 1, 2), fit.Buffer(64, 2, 3)]
-    scratch = fit.Buffer(32, 1, 1)
-    assert fit.plan([*maps, scratch]) == (160, [0, 64, 0, 128])
-    assert fit.plan([*maps, scratch], fixed=[0, 64, 0]) == (160, [0, 64, 0, 128])
-    assert fit.plan([*maps, scratch], fixed=[96, 0, 64]) == (160, [96, 0, 64, 64])  # a gap of the plan
+    maps = [memory.Buffer(64, 0, 1), memory.Buffer(64, 1, 2), memory.Buffer(64, 2, 3)]
+    scratch = memory.Buffer(32, 1, 1)
+    assert memory.plan([*maps, scratch]) == (160, [0, 64, 0, 128])
+    assert memory.plan([*maps, scratch], fixed=[0, 64, 0]) == (160, [0, 64, 0, 128])
+    assert memory.plan([*maps, scratch], fixed=[96, 0, 64]) == (160, [96, 0, 64, 64])  # a gap of the plan
 
 
 @pytest.mark.skipif(not MLPERF.exists(), reason="no ../shared/data: MLPerf Tiny's file is there")
 def test_mlperf_tinys_file_takes_what_tflite_micro_says():
-    found = fit.of_file(MLPERF / "resnet8_int8.tflite")
+    found = memory.of_file(MLPERF / "resnet8_int8.tflite")
     # Printed by the tflite-micro wheel of 2026-10 for this file: head 49,152, all 55,984.
     assert found.flash == 98_496
     assert found.activations == 49_152
@@ -89,8 +90,8 @@ def test_mlperf_tinys_file_takes_what_tflite_micro_says():
 
 @pytest.mark.slow
 def test_the_file_takes_what_was_foretold(source, everything):
-    file = fit.of_file(everything / "resnet8-int8.tflite")
-    model = fit.of_model(source.model, raw=tflm._has_front(_request(source)))
+    file = memory.of_file(everything / "resnet8-int8.tflite")
+    model = memory.of_model(source.model, raw=tflm._has_front(_request(source)))
     assert model.activations == file.activations
     assert model.arena == pytest.approx(file.arena, rel=0.02)
     assert model.flash == pytest.approx(file.flash, rel=0.02)
@@ -102,25 +103,25 @@ def test_activations_of_deeper_nets(name, head):
     # Printed by the tflite-micro wheel of 2026-10 for the int8 files of these nets with raw input: the planner's own,
     # and with the plan in the file.
     model = keras_resnet.build(name)
-    assert fit.of_model(model, planned=False).activations == head
-    assert fit.of_model(model).activations == 49_152
+    assert memory.of_model(model, planned=False).activations == head
+    assert memory.of_model(model).activations == 49_152
 
 
 @pytest.mark.slow
 def test_the_largest_variant_for_a_board():
-    name, found = fit.largest(98_496, 56 * 1024, (32, 32, 3), 10)
+    name, found = memory.largest(98_496, 56 * 1024, (32, 32, 3), 10)
     assert name == "resnet8"
     assert found.flash <= 98_496 and found.arena <= 56 * 1024
-    bigger, more = fit.largest(1 << 20, 128 << 10, (32, 32, 3), 10)
+    bigger, more = memory.largest(1 << 20, 128 << 10, (32, 32, 3), 10)
     assert more.flash > found.flash and bigger != name
-    assert fit.largest(10_000, 1 << 20, (32, 32, 3), 10) is None
-    assert fit.largest(1 << 20, 30_000, (32, 32, 3), 10) is None
+    assert memory.largest(10_000, 1 << 20, (32, 32, 3), 10) is None
+    assert memory.largest(1 << 20, 30_000, (32, 32, 3), 10) is None
 
 
 def test_an_open_size_cannot_be_foretold():
     model = keras_resnet.build("resnet8", include_top=False, pooling="avg", input_shape=(None, None, 3))
     with pytest.raises(InputError, match="fixed input size"):
-        fit.of_model(model)
+        memory.of_model(model)
 
 
 def _request(source, **options):
@@ -139,7 +140,7 @@ def test_a_board_that_is_too_small_is_refused_before_converting(source, option, 
 def test_the_refusal_names_what_would_fit():
     import dataclasses
 
-    from export.source import load_source
+    from export.model.source import load_source
 
     twenty = dataclasses.replace(load_source("resnet8", weights="digits"), model=keras_resnet.build("resnet20_cifar"))
     with pytest.raises(InputError, match="largest variant that fits at this image size is resnet8"):

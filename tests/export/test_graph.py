@@ -9,13 +9,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export import cli, graph, load_source
-from export.formats import artifact
-from export.source import resized
+from export import load_source
+from export.commands import one_file, verify
+from export.formats.table import artifact
+from export.model import graph
+from export.model.source import resized
 from export.targets.making import make_bundle
 from keras_resnet import InputError, ModelCard, build, open_runner, save_model
-from keras_resnet.runtime.runners import KerasRunner
+from keras_resnet.nets.fusion import scales_otherwise, unfolded_norms
+from keras_resnet.runtime.keras import KerasRunner
 from keras_resnet.signals.conventions import PREPROCESS, Preprocess
+from keras_resnet.tasks import sole
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +42,7 @@ def pixels():
 @pytest.mark.parametrize("name", PREPROCESS)
 def test_raw_input_equals_the_training_pipelines_preprocessing(model, pixels, name):
     prepared = graph.prepare(model, PREPROCESS[name], artifact("tflite:float32", input="raw"))
-    received = KerasRunner(prepared)(pixels.astype("f"))
+    received = KerasRunner(prepared)(pixels.astype("f"))["probabilities"]
     np.testing.assert_allclose(received, model.predict_on_batch(PREPROCESS[name](pixels)), atol=1e-5)
 
 
@@ -49,9 +53,8 @@ def test_raw_input_of_one_and_four_channels():
         images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, channels), np.uint8)
         prepared = graph.prepare(net, PREPROCESS["caffe"], artifact("onnx:float32", input="raw"))
         convention = PREPROCESS["caffe"].for_channels(channels)
-        np.testing.assert_allclose(
-            KerasRunner(prepared)(images.astype("f")), net.predict_on_batch(convention(images)), atol=1e-5
-        )
+        received = KerasRunner(prepared)(images.astype("f"))["probabilities"]
+        np.testing.assert_allclose(received, net.predict_on_batch(convention(images)), atol=1e-5)
 
 
 def test_the_class_activation_map_is_the_classifier_at_every_position(model, pixels):
@@ -86,13 +89,13 @@ def test_nets_without_such_outputs_are_refused(model):
 
 
 def test_norms_that_cannot_be_folded_are_those_behind_additions(model):
-    assert graph.unfoldable(model) == []
-    found = graph.unfoldable(build("resnetv2_20_cifar"))
+    assert unfolded_norms(model, "tflite") == []
+    found = unfolded_norms(build("resnetv2_20_cifar"), "tflite")
     # The first norm of nine blocks and the last one; the stem's convolution has two readers, or none of its own norm.
     assert len(found) == 10
     assert not any(name.endswith("_2_bn") for name in found)
-    assert not graph.scales_otherwise(model)
-    assert graph.scales_otherwise(build("resnet8", norm="group"))
+    assert not scales_otherwise(model)
+    assert scales_otherwise(build("resnet8", norm="group"))
 
 
 @pytest.mark.proof
@@ -104,14 +107,14 @@ def test_an_ensemble_is_exported_as_one_file(mini_spec, tmp_path, capfd):
         models.append(build(mini_spec))
         save_model(models[-1], tmp_path / f"m{seed}.keras", card)
     arguments = ["--model", "m1.keras", "--model", "m2.keras", "--dataset", "digits", "-o", "m.tflite", "--int8"]
-    assert cli.main_of_format("tflite", [*arguments, "--json", "r.json"]) == 0
+    assert one_file.main("tflite", [*arguments, "--json", "r.json"]) == 0
     assert "the mean of m1.keras, m2.keras" in capfd.readouterr().out
     pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
     expected = sum(m.predict_on_batch(card.preprocess(pixels)) for m in models) / 2
     runner = open_runner("m.tflite")
-    np.testing.assert_allclose(runner(runner.card.preprocess(pixels)), expected, atol=0.03)
+    np.testing.assert_allclose(runner(runner.card.preprocess(pixels))["probabilities"], expected, atol=0.03)
     save_model(models[0], tmp_path / "m3.keras", ModelCard())
-    assert cli.main_of_format("tflite", ["--model", "m1.keras", "--model", "m3.keras", "-o", "n.tflite"]) == 2
+    assert one_file.main("tflite", ["--model", "m1.keras", "--model", "m3.keras", "-o", "n.tflite"]) == 2
     assert "no ensemble" in capfd.readouterr().err
 
 
@@ -134,12 +137,12 @@ EVERY_DAY = (OPTIONS[0], OPTIONS[3])  # one of a format; what the others have is
 )
 def test_files_take_raw_pixels_as_they_say_and_answer_like_the_training_pipeline(form, options, source, digits, capfd):
     arguments = ["--model", "resnet8", "--weights", "digits", *options, "--limit", "60", "--json", "r.json"]
-    assert cli.main_of_format(form, arguments) == 0
+    assert one_file.main(form, arguments) == 0
     (row,) = json.loads(Path("r.json").read_text())
     assert row["io"] == (options[options.index("--io") + 1] if "--io" in options else row["io"])
     runner = open_runner(row["file"])
     outputs = runner.run(runner.card.preprocess(digits.test.images))
-    reference = KerasRunner(source.model)(source.card.preprocess(digits.test.images))
+    reference = sole(KerasRunner(source.model)(source.card.preprocess(digits.test.images)), "probabilities")
     assert (outputs["probabilities"].argmax(1) == reference.argmax(1)).mean() > 0.98
     assert np.abs(outputs["probabilities"] - reference).max() < 0.5
     wanted = {"cam"} if "--with-cam" in options else set()
@@ -150,7 +153,7 @@ def test_files_take_raw_pixels_as_they_say_and_answer_like_the_training_pipeline
     )
     assert set(outputs) == {"probabilities", *wanted}
     if form in ("tflite", "onnx"):
-        assert cli.main_of_verify([row["file"], *arguments[:4], "--limit", "60"]) == 0
+        assert verify.main([row["file"], *arguments[:4], "--limit", "60"]) == 0
         assert "passed" in capfd.readouterr().out
 
 

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from export.golden import read
+from export.proof.golden import read
 from keras_resnet import InputError, build, load_model, load_weights, open_runner, save_weights
 
 TRIES = 5

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from flatbuffers.table import Table
 
-from export import artifact, metadata, tflite
-from export.pipeline import export
+from export import artifact
+from export.formats import tflite
+from export.making import metadata
+from export.making.pipeline import export
 from keras_resnet import card as card_lib
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
@@ -102,7 +104,7 @@ def test_labels_and_card_lie_uncompressed_in_the_archive(file, source):
 def test_engines_read_past_it(file, source):
     runner = open_runner(file)
     pixels = source.evidence(20).pixels
-    agree = runner(runner.card.preprocess(pixels)).argmax(axis=1) == source.model.predict(
+    agree = runner(runner.card.preprocess(pixels))["probabilities"].argmax(axis=1) == source.model.predict(
         source.card.preprocess(pixels), verbose=0
     ).argmax(axis=1)
     assert agree.mean() >= 0.95

@@ -19,14 +19,15 @@ import numpy as np
 import pytest
 from tiers import in_proof
 
-from export import TARGETS, cli
-from export.formats import LABELS, OUTSIDE
-from export.report import Report, Row
+from export import TARGETS
+from export.commands import many_files, options
+from export.formats.table import LABELS, OUTSIDE
+from export.proof.gates import Gate
+from export.proof.report import Report, Row
 from export.targets import assets, description, making, tflm, web
 from export.targets.bundle import Check
 from export.targets.making import make_bundle
 from export.targets.table import get_target
-from export.verify import Gate
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import GateError, InputError
 from keras_resnet.runtime import outside
@@ -131,19 +132,19 @@ def test_options_of_other_targets_are_refused(source, tmp_path):
     ],
 )
 def test_wrong_usage_has_one_line_and_status_2(arguments, said, capsys):
-    assert cli.main(["--target", "mediapipe", *arguments]) == 2
+    assert many_files.main(["--target", "mediapipe", *arguments]) == 2
     assert said in capsys.readouterr().err
 
 
 def test_sizes_of_boards():
     sizes = {"98496": 98_496, "512K": 524_288, "2MiB": 2 << 20, "1.5m": 1_572_864}
-    assert {text: cli._bytes(text) for text in sizes} == sizes
+    assert {text: options.size_in_bytes(text) for text in sizes} == sizes
 
 
 @pytest.mark.parametrize("text", ["", "K", "0", "-4K", "12G", "many"])
 def test_sizes_that_are_none(text):
     with pytest.raises(Exception, match="expected a size"):
-        cli._bytes(text)
+        options.size_in_bytes(text)
 
 
 @pytest.mark.parametrize(("size", "count"), [((32, 64), 8), ((200, 16), 2), ((16, 200), 2)])
@@ -490,7 +491,7 @@ def test_the_page_finds_its_runtimes_where_npm_puts_them(runtime):
 @pytest.mark.parametrize("name", ["mediapipe", in_proof("litert-sample")])
 def test_the_command_makes_a_folder(name, tmp_path, capsys):
     arguments = ["--target", name, "--model", "resnet8", "--weights", "digits", "-o", "b", "--samples", "50"]
-    assert cli.main([*arguments, "--json", "b.json"]) == 0
+    assert many_files.main([*arguments, "--json", "b.json"]) == 0
     out = capsys.readouterr().out
     assert "at the target" in out and "next: the steps are in b/README.md" in out
     checks = {check["name"]: check["passed"] for check in json.loads(Path("b.json").read_text())["checks"]}
@@ -502,5 +503,5 @@ def test_the_command_makes_a_folder(name, tmp_path, capsys):
     if name == "litert-sample":
         assert all(checks.values()) and len(checks) == 3
         assert json.loads((Path("b") / "model.json").read_text())["input"]["shape"] == [1, 224, 224, 3]
-    assert cli.main(arguments) == 2
+    assert many_files.main(arguments) == 2
     assert "b exists" in capsys.readouterr().err

@@ -6,8 +6,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from export.formats import Contents, artifact
-from export.verify import (
+from export.formats.table import Contents, artifact
+from export.proof.gates import (
     TOLERANCES,
     Comparison,
     check,
@@ -17,7 +17,7 @@ from export.verify import (
     tolerance,
 )
 from keras_resnet import InputError, ModelCard
-from keras_resnet.runtime.runners import Runner, Tensor
+from keras_resnet.runtime.interface import Runner, Tensor
 from keras_resnet.signals.conventions import PREPROCESS
 
 CLASSES = 10

@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from export import artifact, export, worker, worker_child
-from export.formats import FORMATS
+from export import artifact, export
+from export.formats.table import FORMATS
+from export.making import worker, worker_child
 
 pytestmark = pytest.mark.skipif(not worker_child.FORKS, reason="processes are not forked here: one does one job")
 

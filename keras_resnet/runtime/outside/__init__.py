@@ -7,15 +7,16 @@ A new one is a row of `OUTSIDE` and a script `run_NAME.py MODEL IMAGES.npy ANSWE
 from __future__ import annotations
 
 import os
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from keras_resnet import processes
 from keras_resnet.errors import InputError
-from keras_resnet.runtime.runners import Runner, TFLiteRunner, dequantize, quantize
+from keras_resnet.runtime.interface import Runner
+from keras_resnet.runtime.tflite import TFLiteRunner, dequantize, quantize
 from keras_resnet.signals.conventions import PREPROCESS
 
 _HERE = Path(__file__).resolve().parent
@@ -78,24 +79,15 @@ class Environment:
         with tempfile.TemporaryDirectory() as folder:
             images, answer = Path(folder, "images.npy"), Path(folder, "answer.npz")
             np.save(images, values)
-            command = [
-                str(python),
-                "-I",
-                str(_HERE / self.script),
-                str(Path(model).absolute()),
-                str(images),
-                str(answer),
-            ]
+            command = [python, "-I", _HERE / self.script, Path(model).absolute(), images, answer]
             try:
-                child = subprocess.run(command, capture_output=True, text=True, timeout=self.seconds)
-            except subprocess.TimeoutExpired as error:
+                child = processes.run(command, seconds=self.seconds)
+            except TimeoutError as error:
                 raise InputError(f"engine {self.name} did not answer within {self.seconds} s") from error
             except OSError as error:
                 raise InputError(f"engine {self.name}: {python} cannot be run ({error}); {self.missing}") from error
-            if child.returncode != 0 or not answer.exists():
-                said = [line.strip() for line in child.stderr.splitlines() if line.strip()] or ["no message"]
-                died = f" (signal {-child.returncode})" if child.returncode < 0 else ""
-                raise InputError(f"engine {self.name} refuses {model}{died}: {said[-1][:300]}")
+            if child.status != 0 or not answer.exists():
+                raise InputError(f"engine {self.name} refuses {model}{child.signal_text}: {child.last_words()}")
             with np.load(answer, allow_pickle=False) as archive:
                 return {name: archive[name] for name in archive.files}
 

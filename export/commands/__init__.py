@@ -1,0 +1,1 @@
+"""Parsers of the commands, and what they print."""

@@ -1,0 +1,150 @@
+"""`python -m export.compress`: a smaller model out of a trained one. Parse and call."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from export.commands.options import add_gate, add_source, open_source, positive
+from keras_resnet import console
+from keras_resnet.cli import add_devices, devices_of
+from keras_resnet.compression.settings import METHODS, PRESERVED, Settings, settings
+from keras_resnet.errors import InputError
+from keras_resnet.training.recipes import get_recipe, override
+
+_EPILOG = (
+    "OUT gets model.keras, TFLite files, compression.json and the run directory of the training. Exit status: 0 when "
+    "all gates hold, 1 when the compressed model is worse than allowed (it is kept as model.failed.keras), 2 for wrong "
+    "usage or input."
+)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m export.compress",
+        description="Make a trained model smaller and train it further, so that it stays as good.",
+        epilog=_EPILOG,
+    )
+    add_source(parser)
+    parser.add_argument(
+        "--method",
+        required=True,
+        help="qat: quantization-aware training for int8; prune: zeros or fewer channels; cluster: few different values",
+    )
+    parser.add_argument(
+        "--engine", default="native", help="native (Keras 3, the default) or tfmot (a tf_keras twin; extra: export)"
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--weight-bits", type=int, metavar="N", help="qat: 8 for weights and activations (default), 4 for weights alone"
+    )
+    what.add_argument("--sparsity", metavar="S", help="prune: a share of zeros like 0.5 (default), or 2:4")
+    what.add_argument(
+        "--channels",
+        type=float,
+        metavar="SHARE",
+        help="prune: whole channels, until this share of multiply-adds is left",
+    )
+    what.add_argument("--clusters", type=int, metavar="N", help="cluster: values in every kernel (default 16)")
+    parser.add_argument(
+        "--preserve", help=f"qat: keep the model's {' or '.join(PRESERVED)}; cluster: keep its sparsity"
+    )
+    parser.add_argument("--recipe", help="of the training (default: prune for that method, else compress)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a setting of the recipe (epochs=3, learning_rate=0.01, ...); repeatable",
+    )
+    parser.add_argument(
+        "--teacher",
+        metavar="MODEL",
+        help="a better model of the same images and classes to learn from (a .keras file, or a variant's name with "
+        "--teacher-weights); default: the model as it is",
+    )
+    parser.add_argument("--teacher-weights", metavar="W", help="for a variant: a registered name or a weight file")
+    parser.add_argument(
+        "--answers",
+        type=Path,
+        metavar="DIR",
+        help="keep what the teacher says there: other compressions by the same recipe need not ask it again",
+    )
+    add_devices(parser)
+    parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="a new folder; default exports/NAME-METHOD")
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted compression in OUT")
+    parser.add_argument("--limit", type=positive, metavar="N", help="measure on N test images (default: all)")
+    add_gate(parser, "another limit: drop=POINTS that the accuracy may fall")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    return parser
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    if args.method not in METHODS:
+        raise InputError(f"--method {args.method}: expected {', '.join(METHODS)}")
+    return settings(
+        args.method,
+        weight_bits=args.weight_bits,
+        sparsity=args.sparsity,
+        channels=args.channels,
+        clusters=args.clusters,
+        preserve=args.preserve,
+    )
+
+
+def _teacher(args: argparse.Namespace):
+    if not args.teacher:
+        return None
+    from export.model.source import load_source
+
+    return load_source(args.teacher, weights=args.teacher_weights, dataset=args.dataset, data_dir=args.data_dir)
+
+
+def _work(args: argparse.Namespace) -> int:
+    chosen = _settings(args)
+    name = args.recipe or ("prune" if args.method == "prune" else "compress")
+    recipe = override(get_recipe(name), args.set)
+    if bool(args.teacher_weights) != bool(args.teacher and not Path(args.teacher).suffix):
+        raise InputError(
+            f"--teacher {args.teacher}, --teacher-weights {args.teacher_weights}: a variant's name needs weights "
+            "(a registered name or a file), a .keras file has them"
+        )
+    console.import_tensorflow()
+    devices = devices_of(args)
+    source = open_source(args)
+    teacher = _teacher(args)
+    output = args.output or Path("exports", f"{source.name}-{chosen.name}")
+    from export.smaller.compression import compress
+
+    outcome = compress(
+        source,
+        chosen,
+        recipe,
+        output,
+        engine=args.engine,
+        teacher=teacher,
+        answers=args.answers,
+        data_dir=args.data_dir,
+        dataset=args.dataset,
+        limit=args.limit,
+        gates=dict(args.gate),
+        resume=args.resume,
+        strategy=devices,
+        say=lambda text: print(text, flush=True),
+    )
+    if outcome is None:
+        print(f"trained; worker 0 measures and exports in {output}")
+        return console.OK
+    outcome.print()
+    console.write_json(args.json, outcome.to_json())
+    outcome.raise_if_failed()
+    precision = " --precision int8x4" if chosen.weight_bits == 4 else ""
+    print(f"next: python -m export --target tflm{precision} --model {outcome.model} -o firmware")
+    return console.OK
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns its exit status."""
+    args = _parser().parse_args(argv)
+    return console.run(lambda: _work(args))

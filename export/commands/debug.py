@@ -1,0 +1,84 @@
+"""`python -m export.debug`: error per layer, and the fewest layers in float."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from export.commands.options import export_parser, finish, open_source
+from export.formats.table import ENGINES, OUTSIDE
+from keras_resnet import console, files
+from keras_resnet.errors import InputError
+
+_LAYERS_ON = 100  # images that layers are compared on
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = export_parser(
+        "python -m export.debug", "Compare every layer of a TFLite file with Keras, or keep the fewest layers in float."
+    )
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="a .tflite file of this package; with --auto-float: to write"
+    )
+    parser.add_argument("-o", "--output", type=Path, metavar="HTML", help="default FILE.layers.html")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    parser.add_argument(
+        "--auto-float",
+        action="store_true",
+        help="write FILE in int8 with the fewest layers in float that --gate allows",
+    )
+    parser.add_argument("--io", help="with --auto-float: int8 or float32")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns its exit status."""
+    args = _parser().parse_args(argv)
+    return console.run(lambda: _work(args))
+
+
+def _work(args: argparse.Namespace) -> int:
+    if args.engine in OUTSIDE:
+        raise InputError(f"engine {args.engine} shows no layers: use --engine {' or '.join(ENGINES)}")
+    page = args.output or args.file.with_name(f"{args.file.name}.layers.html")
+    files.refuse_existing(page, args.overwrite)
+    source = open_source(args)
+    from export.proof import layer_errors
+
+    report = _auto_float(source, args) if args.auto_float else None
+    evidence = source.evidence(args.limit or _LAYERS_ON)
+    file = Path(report.rows[0].file) if report is not None else args.file
+    entries = layer_errors.layer_errors(file, source, evidence, engine=args.engine)
+    title = f"{file} beside {source.origin} on {evidence.origin}"
+    layer_errors.write_html(entries, title, page, overwrite=args.overwrite)
+    layer_errors.print_errors(title, entries)
+    console.write_json(args.json, layer_errors.to_json(entries))
+    if report is not None:
+        return finish(report, argparse.Namespace(json=None), f"open {page}")
+    print(f"all layers and a picture: {page}")
+    print(f"next: python -m export.debug OUT.tflite --auto-float --gate drop=0.1 {_again(args)}".rstrip())
+    return console.OK
+
+
+def _auto_float(source, args: argparse.Namespace):
+    from export.making.autofloat import auto_float
+
+    report, _ = auto_float(
+        source,
+        args.file,
+        gates=dict(args.gate),
+        limit=args.limit,
+        overwrite=args.overwrite,
+        io=args.io,
+        say=lambda text: print(text, flush=True),
+    )
+    return report
+
+
+def _again(args: argparse.Namespace) -> str:
+    """The options that name model and data."""
+    known = [("--model", each) for each in args.model or ()]
+    known += [("--weights", args.weights), ("--dataset", args.dataset), ("--data-dir", args.data_dir)]
+    known += [("--labels", args.labels)]
+    return " ".join(f"{flag} {value}" for flag, value in known if value)

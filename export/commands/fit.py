@@ -1,0 +1,81 @@
+"""`python -m export.fit`: what a file takes of a microcontroller, or which nets fit one."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+from export.commands.options import EPILOG, positive, size_in_bytes
+from keras_resnet import console
+from keras_resnet.errors import GateError, InputError
+
+_FITTING = 10  # rows of a table of nets
+_COLUMNS = ("net", "flash", "activations", "structures (64-bit)", "arena")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m export.fit",
+        description="What an int8 TFLite file takes of a microcontroller; without a file, the nets that fit one.",
+        epilog=EPILOG,
+    )
+    parser.add_argument("file", type=Path, nargs="?", metavar="FILE", help="a .tflite file")
+    parser.add_argument("--flash", type=size_in_bytes, metavar="SIZE", help="what the board has, like 512K or 2M")
+    parser.add_argument("--ram", type=size_in_bytes, metavar="SIZE", help="likewise")
+    parser.add_argument(
+        "--image-size", type=positive, default=32, metavar="N", help="without a file: pixels (default %(default)s)"
+    )
+    parser.add_argument(
+        "--classes", type=positive, default=10, metavar="N", help="without a file: of the head (default %(default)s)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table there too")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns its exit status."""
+    args = _parser().parse_args(argv)
+    return console.run(lambda: _work(args))
+
+
+def _work(args: argparse.Namespace) -> int:
+    if args.file is None and args.flash is None and args.ram is None:
+        raise InputError("expected a .tflite file, or --flash SIZE and --ram SIZE of a board")
+    console.import_tensorflow()
+    found, title = _of_file(args) if args.file is not None else _of_table(args)
+    rows = [[name, f.flash, f.activations, f.structures, f.arena] for name, f in found]
+    console.print_table(title, _COLUMNS, [[name, *(f"{n:,}" for n in numbers)] for name, *numbers in rows])
+    console.write_json(args.json, [dict(zip(_COLUMNS, row, strict=True)) for row in rows])
+    if args.file is None:
+        print(f"next: python -m keras_resnet train --recipe fast --set model={found[0][0]}")
+        return console.OK
+    lacking = [
+        f"{what} {used:,} of {have:,} bytes"
+        for what, used, have in (("flash", rows[0][1], args.flash), ("RAM", rows[0][4], args.ram))
+        if have and used > have
+    ]
+    if lacking:
+        raise GateError(f"{args.file} does not fit: {', '.join(lacking)}")
+    return console.OK
+
+
+def _of_file(args: argparse.Namespace):
+    from export import memory
+    from keras_resnet.runtime.opening import open_runner
+
+    open_runner(args.file)  # a damaged file is refused by its runtime
+    return [(str(args.file), memory.of_file(args.file))], "int8 on TFLite Micro, bytes"
+
+
+def _of_table(args: argparse.Namespace):
+    from export import memory
+
+    flash, ram = args.flash or memory.MOST_FLASH, args.ram or memory.MOST_RAM
+    shape = (args.image_size, args.image_size, 3)
+    found = list(itertools.islice(memory.fitting(flash, ram, shape, args.classes), _FITTING))
+    if not found:
+        raise GateError(f"no net of the table fits {flash:,} bytes of flash and {ram:,} of RAM at {shape[0]} pixels")
+    title = f"the largest nets that fit {flash:,} bytes of flash and {ram:,} of RAM, int8, {shape[0]} pixels, bytes"
+    return found, title

@@ -1,0 +1,107 @@
+"""`python -m export`: several files and a report, or a bundle."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from export.commands import bundles
+from export.commands.options import (
+    FOLDER,
+    add_writing,
+    choices,
+    export_files,
+    export_parser,
+    finish,
+    open_source,
+    size_in_bytes,
+)
+from export.formats.table import FORMATS, QUANTIZERS, Artifact, all_artifacts, artifact
+from export.targets.table import TARGETS
+from keras_resnet import console, files
+from keras_resnet.errors import InputError
+
+
+def _quantizers(name: str, wanted: Sequence[str] | None) -> list[str | None]:
+    """Those of the wanted ones that can make an artifact; None lets it choose, or say what is wrong with its name."""
+    form, _, precision = name.partition(":")
+    offer = FORMATS[form].offers.get(precision) if form in FORMATS else None
+    if offer is None or not offer.quantizers:
+        return [None]
+    return [each for each in dict.fromkeys(wanted or ()) if each in offer.quantizers] or [None]
+
+
+def _artifacts(args: argparse.Namespace) -> list[Artifact]:
+    """What was asked for; `--all` leaves out what cannot have an option."""
+    if args.artifact:
+        wanted = [(name, each) for name in dict.fromkeys(args.artifact) for each in _quantizers(name, args.quantizer)]
+        return [artifact(name, quantizer=quantizer, **choices(args)) for name, quantizer in wanted]
+    quantizers = tuple(dict.fromkeys(args.quantizer or QUANTIZERS[:1]))
+    made = []
+    for name in all_artifacts(quantizers):
+        try:
+            made.append(artifact(name, **choices(args)))
+        except InputError:
+            continue
+    if not made:
+        raise InputError("no format has these options together: see python -m export --help")
+    return made
+
+
+def _possible(chosen: list[Artifact], source) -> list[Artifact]:
+    """Without the files that cannot hold the ranges of a model trained for integers."""
+    from export.making.placement import holds_ranges
+    from keras_resnet.compression.rewriting import is_quantized
+
+    return [made for made in chosen if holds_ranges(made)] if is_quantized(source.model) else chosen
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = export_parser("python -m export", "Export several files, verify each against Keras, and write a report.")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--all", action="store_true", help="every format in every precision")
+    what.add_argument("--target", metavar="NAME", help=f"a folder that works there unchanged: {', '.join(TARGETS)}")
+    what.add_argument(
+        "--artifact",
+        action="append",
+        metavar="FORMAT:PRECISION",
+        help=f"one file; repeatable: {', '.join(all_artifacts(QUANTIZERS))}",
+    )
+    parser.add_argument(
+        "--quantizer", choices=QUANTIZERS, action="append", help="repeat it for both (default tensorflow's)"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help=f"default {FOLDER}/NAME, with --target {FOLDER}/NAME-TARGET"
+    )
+    add_writing(parser)
+    group = parser.add_argument_group("with --target")
+    group.add_argument("--precision", help="default: the target's")
+    group.add_argument("--flash", type=size_in_bytes, metavar="SIZE", help="tflm: what the board has, like 512K or 2M")
+    group.add_argument("--ram", type=size_in_bytes, metavar="SIZE", help="tflm: likewise")
+    group.add_argument("--tflm-tree", type=Path, metavar="DIR", help="tflm: a checkout to compile the example with")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns its exit status."""
+    args = _parser().parse_args(argv)
+    return console.run(lambda: bundles.make(args) if args.target else _work(args))
+
+
+def _work(args: argparse.Namespace) -> int:
+    for name in ("precision", "flash", "ram", "tflm_tree"):
+        if getattr(args, name) is not None:
+            raise InputError(f"--{name.replace('_', '-')} goes with --target NAME")
+    chosen = _artifacts(args)
+    source = open_source(args)
+    if args.all:
+        chosen = _possible(chosen, source)
+    folder = args.output or FOLDER / source.name
+    html, json = folder / "report.html", folder / "report.json"
+    for path in (html, json):
+        files.refuse_existing(path, args.overwrite)
+    report = export_files(source, [(each, each.file(folder, source.name)) for each in chosen], args)
+    report.write_html(html, overwrite=args.overwrite)
+    console.write_json(json, report.to_json())
+    return finish(report, args, f"open {html}; python -m export.verify {report.rows[0].file}")

@@ -1,0 +1,149 @@
+"""ONNX: `convert`, `describe`, and `python -m export.onnx`."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from export.formats.table import INPUT, Artifact, Contents
+from keras_resnet.card import KEY, ModelCard
+
+OPSET = 18  # the newest that tf2onnx 1.17 writes
+
+
+def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -> None:
+    """Writes an ONNX file with an open batch.
+
+    Args:
+        model: of `graph.prepare`.
+        artifact: precision and layout of the input. `float16`: weights and arithmetic, input and output stay float32.
+            `dynamic_int8`: weights, and activations with a range of their own for every batch. `int8`: QuantizeLinear /
+            DequantizeLinear pairs, 8-bit weights per channel and unsigned 8-bit activations, which ONNX Runtime fuses
+            on x86 (signed ones leave convolutions in float); input and output stay float32.
+        samples: float32 `(n, H, W, C)` as the network takes them, for `int8`.
+        path: of the file.
+    """
+    import tensorflow as tf
+    import tf2onnx
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)
+    function = tf.function(lambda image: dict(model(image, training=False)))
+    first = {"inputs_as_nchw": [INPUT]} if artifact.layout == "nchw" else {}
+    proto, _ = tf2onnx.convert.from_function(function, input_signature=[signature], opset=OPSET, **first)
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    with tempfile.TemporaryDirectory() as folder:
+        raw, folded = Path(folder, "raw.onnx"), Path(folder, "folded.onnx")
+        raw.write_bytes(proto.SerializeToString())
+        # Folds batch normalisation into the kernels, which tf2onnx does for convolutions without bias only.
+        quant_pre_process(str(raw), str(folded), skip_symbolic_shape=True)  # symbolic shapes would need sympy
+        _WRITERS[artifact.precision](folded, samples, path, artifact.layout)
+
+
+def _as_it_is(folded: Path, samples: np.ndarray | None, path: Path, layout: str) -> None:
+    path.write_bytes(folded.read_bytes())
+
+
+def _in_half(folded: Path, samples: np.ndarray | None, path: Path, layout: str) -> None:
+    import onnx
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
+
+    half = OnnxModel(convert_float_to_float16(onnx.load(str(folded)), keep_io_types=True))
+    half.topological_sort()  # the casts of input and output were put at the end
+    onnx.save(half.model, str(path))
+
+
+def _with_dynamic_ranges(folded: Path, samples: np.ndarray | None, path: Path, layout: str) -> None:
+    from onnxruntime import quantization
+
+    # ONNX Runtime's ConvInteger takes unsigned weights only.
+    quantization.quantize_dynamic(str(folded), str(path), weight_type=quantization.QuantType.QUInt8, reduce_range=True)
+
+
+def _quantize(folded: Path, samples: np.ndarray, path: Path, layout: str) -> None:
+    from onnxruntime import quantization
+
+    if layout == "nchw":
+        samples = samples.transpose(0, 3, 1, 2)
+
+    class Reader(quantization.CalibrationDataReader):
+        def __init__(self):
+            self._images = iter(samples)
+
+        def get_next(self):
+            image = next(self._images, None)
+            return None if image is None else {INPUT: image[None]}
+
+    quantization.quantize_static(
+        str(folded),
+        str(path),
+        Reader(),
+        quant_format=quantization.QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=quantization.QuantType.QUInt8,
+        weight_type=quantization.QuantType.QInt8,
+        # x86 without VNNI adds pairs of u8 x s8 products in 16 bits, which saturates with 8-bit weights: the same
+        # file would be right on one server and wrong on the next. Seven bits are right everywhere.
+        reduce_range=True,
+    )
+
+
+_WRITERS = {"float32": _as_it_is, "float16": _in_half, "dynamic_int8": _with_dynamic_ranges, "int8": _quantize}
+
+
+def add_card(path: Path, card: ModelCard) -> None:
+    """Puts the card into the file's metadata."""
+    import onnx
+
+    proto = onnx.load(str(path))
+    onnx.helper.set_model_props(proto, {KEY: card.dumps()})
+    path.write_bytes(proto.SerializeToString())
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of the network: the graph without the metadata."""
+    import onnx
+
+    return hashlib.sha256(onnx.load(str(path)).graph.SerializeToString(deterministic=True)).hexdigest()
+
+
+def describe(path: Path) -> Contents:
+    """Counts the operators of a file that an engine has accepted, and recognises its precision.
+
+    Args:
+        path: of an ONNX file.
+
+    Returns:
+        Its contents; operators outside ONNX's own domain are `forbidden`.
+    """
+    import onnx
+
+    graph = onnx.load(str(path)).graph
+    operators = Counter(node.op_type for node in graph.node)
+    foreign = sorted({node.op_type for node in graph.node if node.domain not in ("", "ai.onnx")})
+    # What scales by a constant of one dimension per channel; the pairs around quantized tensors are others.
+    constants = {tensor.name for tensor in graph.initializer if np.prod(tensor.dims) > 1}
+    scaled = [n for n in graph.node if n.op_type == "Mul" and constants.intersection(n.input)]
+    return Contents(
+        operators,
+        _precision(graph, operators),
+        tuple(foreign),
+        unfolded=operators["BatchNormalization"] + len(scaled),
+    )
+
+
+def _precision(graph, operators: Counter[str]) -> str:
+    import onnx
+
+    if {"DynamicQuantizeLinear", "ConvInteger"} & operators.keys():
+        return "dynamic_int8"
+    if {"QuantizeLinear", "QLinearConv"} & operators.keys():
+        return "int8"
+    half = any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in graph.initializer)
+    return "float16" if half else "float32"

@@ -1,0 +1,262 @@
+"""TFLite (LiteRT): `convert`, `describe`, and `python -m export.tflite`."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zipfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from export.formats import litert
+from export.formats.table import INPUT, Artifact, Contents
+from keras_resnet.card import ModelCard, append
+
+# Operators that compute shapes at run time: the file would need a resizing runtime.
+_DYNAMIC = {"SHAPE", "PACK", "STRIDED_SLICE", "FILL", "BROADCAST_TO", "BROADCAST_ARGS", "WHERE", "WHILE", "IF"}
+
+
+def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -> None:
+    """Writes a TFLite file with a static batch of one.
+
+    Runs in a process of its own (`worker.py`): the converter leaks memory and floods stdout.
+
+    Args:
+        model: of `graph.prepare`.
+        artifact: precision, quantizer, dtype of input and output.
+        samples: float32 `(n, H, W, C)` as the network takes them, for precisions that are calibrated; None also for a
+            network with ranges of its own.
+        path: of the file.
+
+    Raises:
+        ValueError: a network with ranges leaves something in float.
+    """
+    import tensorflow as tf
+
+    function = _function(model, artifact)
+    # Not by way of a SavedModel, which takes as long as the conversion; and without `model` as second argument, which
+    # would leave the weights out of the file.
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+    if artifact.quantizer == "tensorflow":
+        _set_precision(converter, artifact, samples)
+    content = _with_plain_names(converter.convert(), model, sorted(function.structured_outputs))
+    if artifact.quantizer == "litert":
+        content = litert.quantized(content, artifact, samples)
+    if artifact.precision == "int8" and samples is None:
+        _refuse_floats(content)
+    path.write_bytes(content)
+
+
+def _function(model, artifact: Artifact):
+    """The network as TensorFlow's converter takes it."""
+    import tensorflow as tf
+
+    ranged = artifact.quantizer == "tensorflow" and artifact.precision == "int8" and artifact.input == "raw"
+
+    def serve(image):
+        if ranged:  # pixels are 0..255 whatever the samples hold: a scale of 1
+            image = tf.quantization.fake_quant_with_min_max_args(image, 0.0, 255.0)
+        return dict(model(image, training=False))
+
+    # A static batch: from_keras_model leaves it open, and Flatten or Reshape become run-time shape arithmetic.
+    image = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name=INPUT)
+    return tf.function(serve).get_concrete_function(image)
+
+
+def _set_precision(converter, artifact: Artifact, samples: np.ndarray | None) -> None:
+    """TensorFlow's quantizer."""
+    import tensorflow as tf
+
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if artifact.precision == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if artifact.precision == "int8" and samples is None:  # without samples TensorFlow refuses to promise int8
+        converter.inference_input_type = converter.inference_output_type = tf.dtypes.as_dtype(artifact.io)
+    elif artifact.precision in ("int8", "int16x8"):
+        converter.representative_dataset = lambda: ([image[None]] for image in samples)
+        operators = {
+            "int8": tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
+            "int16x8": tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
+        }
+        converter.target_spec.supported_ops = [operators[artifact.precision]]
+        converter.inference_input_type = converter.inference_output_type = tf.dtypes.as_dtype(artifact.io)
+
+
+def _refuse_floats(content: bytes) -> None:
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    lite = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    graph = lite.subgraphs[0]
+    edges = {*graph.inputs, *graph.outputs}  # these may be float32 by choice
+    floats = [
+        tensor.name.decode()
+        for index, tensor in enumerate(graph.tensors)
+        if tensor.type == schema.TensorType.FLOAT32 and index not in edges
+    ]
+    if floats:
+        raise ValueError(f"the ranges of the network do not cover {', '.join(floats[:3])}: these stayed in float32")
+
+
+def _with_plain_names(content: bytes, model, outputs: Sequence[str]) -> bytes:
+    """Adds the signature, and names every result like the Keras layer that makes it.
+
+    The converter's own names list all that was fused, 150 characters each: 5 kB in the smallest nets, and nothing that
+    an error report could use.
+
+    Args:
+        content: of a TFLite file.
+        model: that it was made from.
+        outputs: names, in the file's order.
+    """
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    lite = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    graph = lite.subgraphs[0]
+    own = {graph.inputs[0]: INPUT, **dict(zip(graph.outputs, outputs, strict=True))}
+    lite.signatureDefs = [_signature(graph, own)]
+    layers = {name: number for number, name in enumerate(_layer_names(model))}
+    taken = Counter()
+    found = {i: _layers_in(graph.tensors[i].name.decode(), layers) for op in graph.operators for i in op.outputs}
+    last = {layer: index for index, several in found.items() for layer in several}  # a norm may be MUL and then ADD
+    for operator in graph.operators:
+        for index in operator.outputs:
+            complete = [layer for layer in found[index] if last[layer] == index]
+            name = max(complete, key=layers.get) if complete else f"{min(found[index], default='t')}/part"
+            taken[name] += 1
+            graph.tensors[index].name = (name if taken[name] == 1 else f"{name}_{taken[name]}").encode()
+        result = graph.tensors[operator.outputs[0]].name.decode()
+        for position, index in enumerate(operator.inputs):
+            if index >= 0 and lite.buffers[graph.tensors[index].buffer].data is not None and index not in own:
+                graph.tensors[index].name = f"{result}/{position}".encode()
+    for index, name in own.items():
+        graph.tensors[index].name = name.encode()
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(lite))
+
+
+def _signature(graph, names: Mapping[int, str]):
+    from ai_edge_litert import schema_py_generated as schema
+
+    def entries(indices):
+        found = []
+        for index in indices:
+            entry = schema.TensorMapT()
+            entry.name, entry.tensorIndex = names[index].encode(), int(index)
+            found.append(entry)
+        return found
+
+    signature = schema.SignatureDefT()
+    signature.inputs, signature.outputs = entries(graph.inputs), entries(graph.outputs)
+    signature.signatureKey, signature.subgraphIndex = b"serving_default", 0
+    return signature
+
+
+def _layer_names(model) -> list[str]:
+    """In the order of computation, those of nested models in their place."""
+    names = []
+    for layer in model.layers:
+        names += _layer_names(layer) if hasattr(layer, "layers") else [layer.name]
+    return names
+
+
+def _layers_in(name: str, layers) -> set[str]:
+    """Keras' layers in a tensor's name: TensorFlow makes `a/conv1_relu_1/Relu;a/conv1_bn_1/...` of `conv1_relu`."""
+    parts = {part for one in name.split(";") for part in one.split("/")}
+    return {found for part in parts for found in (part, re.sub(r"_\d+$", "", part)) if found in layers}
+
+
+def add_card(path: Path, card: ModelCard) -> None:
+    """Appends the card; must come last, because tools that rewrite a TFLite file drop it."""
+    append(path, card)
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of the network: the file without what is appended to it."""
+    content = path.read_bytes()
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            content = content[: min((member.header_offset for member in archive.infolist()), default=len(content))]
+    return hashlib.sha256(content).hexdigest()
+
+
+def describe(path: Path) -> Contents:
+    """Counts the operators of a file that an engine has accepted, and recognises its precision.
+
+    Args:
+        path: of a TFLite file.
+
+    Returns:
+        Its contents; operators outside TFLite's own (Flex, custom), and run-time shapes, are `forbidden`.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    lite = flatbuffer_utils.read_model_from_bytearray(bytearray(path.read_bytes()))
+    graph = lite.subgraphs[0]
+    names = [_name(lite.operatorCodes[op.opcodeIndex], schema) for op in graph.operators]
+    operators = Counter(names)
+
+    def is_factor(index: int) -> bool:
+        """A constant per channel."""
+        tensor = graph.tensors[index]
+        several = tensor.shape is not None and np.prod(tensor.shape) > 1
+        return several and lite.buffers[tensor.buffer].data is not None
+
+    forbidden = [name for name in operators if name in _DYNAMIC or name.startswith(("Flex", "CUSTOM"))]
+    open_shapes = any(
+        -1 in (tensor.shapeSignature if tensor.shapeSignature is not None else ()) for tensor in graph.tensors
+    )
+    scaled = [
+        op for name, op in zip(names, graph.operators, strict=True) if name == "MUL" and any(map(is_factor, op.inputs))
+    ]
+    return Contents(
+        operators,
+        _precision(graph, lite.buffers, schema.TensorType),
+        tuple(forbidden + ["open shape"] * open_shapes),
+        unfolded=len(scaled),
+        scales=dict(filter(None, (_scale(graph.tensors[i]) for i in (*graph.inputs, *graph.outputs)))),
+    )
+
+
+def _precision(graph, buffers, kinds) -> str:
+    """By the dtypes of what is computed and of what is stored."""
+
+    def stored(index: int):
+        """A constant's dtype, if it has two dimensions or more: biases have others."""
+        tensor = graph.tensors[index]
+        shape = () if tensor.shape is None else tensor.shape
+        return tensor.type if buffers[tensor.buffer].data is not None and len(shape) > 1 else None
+
+    constants = {stored(index) for index in range(len(graph.tensors))}
+    computed = {graph.tensors[i].type for op in graph.operators for i in op.outputs}
+    if kinds.INT16 in computed:
+        return "int16x8"
+    if computed & {kinds.INT8, kinds.UINT8}:
+        return "int8x4" if kinds.INT4 in constants else "int8"
+    if kinds.FLOAT16 in constants:
+        return "float16"
+    if kinds.INT4 in constants:
+        return "weight_only_int4"
+    if kinds.INT8 not in constants:
+        return "float32"
+    unpacked = any(len(op.inputs) == 1 and stored(op.inputs[0]) == kinds.INT8 for op in graph.operators)  # DEQUANTIZE
+    return "weight_only_int8" if unpacked else "dynamic_int8"
+
+
+def _scale(tensor) -> tuple[str, list[float]] | None:
+    quantization = tensor.quantization
+    if quantization is None or quantization.scale is None or not len(quantization.scale):
+        return None
+    return tensor.name.decode(), [float(quantization.scale[0]), int(quantization.zeroPoint[0])]
+
+
+def _name(code, schema) -> str:
+    builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
+    if code.customCode is not None:
+        custom = code.customCode.decode()
+        return custom if custom.startswith("Flex") else f"CUSTOM {custom}"
+    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+    return names[builtin]

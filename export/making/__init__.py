@@ -1,0 +1,1 @@
+"""The steps from a Keras model to verified files."""

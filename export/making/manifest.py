@@ -1,0 +1,69 @@
+"""`NAME.tflite.manifest.json` beside an exported file: where it comes from, how it was made, and what was found out."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from export.formats.table import Artifact, Contents
+from export.making.representative import Samples
+from export.proof.report import Row
+from keras_resnet.card import ModelCard
+from keras_resnet.training import run
+
+_PACKAGES = ("tf2onnx", "onnx", "onnxruntime", "ai-edge-litert", "litert-quantizer")
+
+
+def beside(model: Path) -> Path:
+    """The file's name."""
+    return model.with_name(f"{model.name}.manifest.json")
+
+
+def write(
+    target: Path,
+    *,
+    artifact: Artifact,
+    row: Row,
+    contents: Contents,
+    card: ModelCard,
+    source: dict[str, object],
+    calibration: Samples | None,
+    sha256: str,
+) -> None:
+    """Writes the manifest.
+
+    Args:
+        target: the name.
+        artifact: what was asked for.
+        row: what was found out.
+        contents: of the file.
+        card: in the file.
+        source: of the model and the images.
+        calibration: None where nothing was calibrated.
+        sha256: of the file.
+    """
+    asked = {**asdict(artifact), "format": artifact.format.name}
+    value = {
+        "file": Path(row.file).name,
+        "sha256": sha256,
+        "artifact": asked,
+        "source": source,
+        "calibration": calibration.to_json() if calibration else None,
+        "card": json.loads(card.dumps()),
+        "scales": contents.scales,
+        "verification": row.renamed(Path(row.file).name).to_json(),
+        "environment": {**run.environment(None), "export_packages": _versions()},
+    }
+    target.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+def _versions() -> dict[str, str | None]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = None
+    return found

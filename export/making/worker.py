@@ -1,0 +1,127 @@
+"""Conversions in processes of their own: the TFLite converter leaks memory, floods stdout and may crash.
+
+This is the parent's side, `worker_child.py` the other. The child stays for the next conversion: importing TensorFlow
+takes three times as long as converting a small net.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import dataclasses
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from export.formats.table import Artifact
+from keras_resnet.errors import InputError
+
+
+class _Server:
+    """The child, started when the first conversion needs it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._child: subprocess.Popen | None = None
+
+    def run(self, job: dict[str, object]) -> int:
+        """Has a job done; gives its exit status, negative for a signal.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C; the child and its job are stopped.
+        """
+        with self._lock:
+            try:
+                status = None
+                while status is None:
+                    status = self._asked(json.dumps(job), job["log"])
+                return status
+            except BaseException:
+                self.stop()
+                raise
+
+    def _asked(self, line: str, log: str) -> int | None:
+        """None where the child, long idle, was just leaving."""
+        if self._child is None or self._child.poll() is not None:
+            self._start(log)
+        answer = ""
+        with contextlib.suppress(BrokenPipeError):
+            print(line, file=self._child.stdin, flush=True)
+            answer = self._child.stdout.readline()
+        if answer:
+            return int(answer)
+        status = self._child.wait()
+        return None if os.name == "posix" and status == -signal.SIGALRM else status
+
+    def _start(self, log: str) -> None:
+        self.stop()
+        with Path(log).open("ab") as errors:  # of the import, if it fails
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "export.making.worker_child"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+                start_new_session=True,  # Ctrl-C is for the parent to act on
+            )
+
+    def stop(self) -> None:
+        """Ends the child and the job that it may be at."""
+        if self._child is None:
+            return
+        if self._child.poll() is None:
+            if os.name == "posix":
+                os.killpg(self._child.pid, signal.SIGKILL)
+            else:
+                self._child.kill()
+            self._child.wait()
+        self._child.stdout.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._child.stdin.close()
+        self._child = None
+
+
+_SERVER = _Server()
+atexit.register(_SERVER.stop)
+
+
+def convert_in_child(model: Path, artifact: Artifact, samples: Path | None, path: Path) -> None:
+    """Converts a saved model.
+
+    Args:
+        model: a `.keras` file of what `graph.prepare` made.
+        artifact: what to make of it.
+        samples: a `.npy` file of float32 `(n, H, W, C)`, for precisions that are calibrated.
+        path: of the file to write, in a folder of this conversion, where its log will be too.
+
+    Raises:
+        InputError: the converter refused the model; its last words are in the message.
+        KeyboardInterrupt: Ctrl-C; the child is stopped.
+    """
+    log = path.absolute().with_name("conversion.log")
+    log.write_bytes(b"")
+    status = _SERVER.run(
+        {
+            "model": str(model.absolute()),
+            "artifact": {**dataclasses.asdict(artifact), "format": artifact.format.name},
+            "samples": str(samples.absolute()) if samples else None,
+            "path": str(path.absolute()),
+            "log": str(log),
+        }
+    )
+    said = log.read_text(encoding="utf-8", errors="replace")
+    log.unlink()
+    if status == 0:
+        return
+    unknown = sorted(set(re.findall(r"'tf\.(\w+)' op is neither a custom op nor a flex op", said)))
+    if unknown:
+        raise InputError(f"the conversion to {artifact.name} failed: TFLite has no operator for {', '.join(unknown)}")
+    lines = [line for line in said.strip().splitlines() if line.strip()] or ["no message"]
+    died = f"died of signal {-status}" if status < 0 else "failed"
+    raise InputError(f"the conversion to {artifact.name} {died}: {lines[-1].strip()[:500]}")

@@ -1,0 +1,86 @@
+"""The process that `worker.py` has conversions done by: `python -m export.making.worker_child`, jobs on stdin.
+
+Where processes can be forked safely it imports TensorFlow once and forks for every job, so that what a converter leaks
+or breaks ends with the job; elsewhere it does one job and leaves.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+import numpy as np
+
+from export.formats.table import FORMATS, Artifact
+from keras_resnet import console
+
+IDLE_SECONDS = 120  # after which it leaves: half a gigabyte is much to keep for an export that may never come
+FORKS = sys.platform == "linux"  # macOS' own libraries break in a fork, Windows has none
+
+
+def convert(job: dict[str, object]) -> None:
+    """Does one job.
+
+    Args:
+        job: `model`, `artifact`, `samples` and `path` of `worker.convert_in_child`.
+    """
+    from keras_resnet.saving import load_model
+
+    model, _ = load_model(job["model"])
+    samples = np.load(job["samples"], allow_pickle=False) if job["samples"] else None
+    choices = job["artifact"]
+    artifact = Artifact(**{**choices, "format": FORMATS[choices["format"]], "features": tuple(choices["features"])})
+    artifact.format.module.convert(model, artifact, samples, Path(job["path"]))
+
+
+def _logged(job: dict[str, object]) -> int:
+    """Does a job with everything that is said going to its log, by libraries in C as well; gives an exit status."""
+    log = os.open(job["log"], os.O_WRONLY | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    try:
+        convert(job)
+    except Exception:
+        traceback.print_exc()
+        return 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return 0
+
+
+def _apart(job: dict[str, object]) -> int:
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            status = _logged(job)
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def main() -> None:
+    """Answers every job, a line of JSON, by a line with its exit status, negative for a signal."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # nothing else shall be taken for an answer
+    console.import_tensorflow()  # before the first fork, so that a job has it at once; no thread of it starts here
+    while True:
+        if FORKS:
+            signal.alarm(IDLE_SECONDS)
+        line = sys.stdin.readline()
+        if FORKS:
+            signal.alarm(0)
+        if not line:
+            return
+        print((_apart if FORKS else _logged)(json.loads(line)), file=answers, flush=True)
+        if not FORKS:
+            return
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What is exported: the Keras model with its data, and the network that a file holds."""

@@ -1,0 +1,1 @@
+"""Compression: training in a smaller form, export, verification."""

@@ -1,0 +1,98 @@
+"""Running models over splits, chunk by chunk, whatever their task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from keras_resnet import console
+from keras_resnet.data import Split
+from keras_resnet.errors import InputError
+from keras_resnet.evaluation.views import ONE, Views, batches_of_views, of_any_size
+from keras_resnet.nets.options import AXES
+from keras_resnet.runtime.interface import Runner
+from keras_resnet.signals.table import get_signal
+from keras_resnet.tasks import get_task
+
+
+def chunks(
+    runner: Runner, split: Split, *, views: Views = ONE, progress: bool = False
+) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
+    """A model's outputs on every example of a split, in its order, with the truth.
+
+    Args:
+        runner: model.
+        split: examples.
+        views: crops, scales and mirror images whose answers are merged by the task.
+        progress: show a bar on stderr.
+
+    Yields:
+        Float32 arrays by output name, and the truth by kind, one row per example.
+
+    Raises:
+        InputError: examples do not fit the model, or the model takes no such views.
+    """
+    task = get_task(runner.card.task)
+    if views != ONE:
+        task.require("views")
+    runner = of_any_size(runner) if views.scales else runner
+    size = None if views.scales else image_shape(runner)[:-1]
+    steps, count = batches_of_views(split, views, size)
+    if progress:
+        steps = console.progress(steps, "evaluating", count)
+    for seen, truth in steps:
+        check_fit(runner, seen[0].shape[1:])
+        answers = [runner(runner.card.preprocess(each)) for each in seen]
+        yield (answers[0] if len(answers) == 1 else task.capable.merge(answers, average=views.average)), truth
+
+
+def outputs(runner: Runner, split: Split, *, views: Views = ONE, progress: bool = False) -> dict[str, np.ndarray]:
+    """A model's outputs on every example of a split, all in memory.
+
+    Args:
+        runner: model.
+        split: examples.
+        views: crops, scales and mirror images of each example.
+        progress: show a bar on stderr.
+
+    Returns:
+        Float32 arrays by output name, one row per example.
+
+    Raises:
+        InputError: see `chunks`.
+    """
+    parts = [found for found, _ in chunks(runner, split, views=views, progress=progress)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def image_shape(runner: Runner) -> tuple[int, ...]:
+    """Shape of one example that a runner takes, channels last.
+
+    Args:
+        runner: model.
+
+    Raises:
+        InputError: the runner takes no examples of its card's signal, or examples of any size.
+    """
+    shape, rank = runner.example_shape, get_signal(runner.card.signal).rank
+    if len(shape) != rank + 1 or None in shape:
+        axes = ", ".join(AXES[rank])
+        raise InputError(f"the model takes {runner.input.shape}: expected (batch, {axes}, channels), fixed")
+    return tuple(size for size in shape if size is not None)
+
+
+def check_fit(runner: Runner, image_shape: tuple[int, ...]) -> None:
+    """Refuses examples that the model cannot take.
+
+    Args:
+        runner: model.
+        image_shape: shape of one example.
+
+    Raises:
+        InputError: the shapes differ.
+    """
+    expected = runner.example_shape
+    same = len(expected) == len(image_shape)
+    if not same or any(e not in (None, s) for e, s in zip(expected, image_shape, strict=True)):
+        raise InputError(f"the model takes {runner.card.signal}s of {expected}, the dataset has {tuple(image_shape)}")

@@ -1,0 +1,121 @@
+"""Programs in processes of their own: time-out, Ctrl-C, exit status and last words, the same for all of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A program that came to its end.
+
+    Attributes:
+        status: exit status; negative: number of the signal that ended it.
+        out: text on its standard output; empty where that was shown.
+        err: text on its standard error.
+    """
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        """Lines of its standard error that are not empty, without the space around them."""
+        return [line.strip() for line in self.err.splitlines() if line.strip()]
+
+    def last_words(self, otherwise: str = "no message") -> str:
+        """The last line of its standard error, at most 300 characters.
+
+        Args:
+            otherwise: text for a program that said nothing.
+        """
+        return (self.lines or [otherwise])[-1][:300]
+
+    @property
+    def signal_text(self) -> str:
+        """Like `" (signal 11)"` for one that a signal ended, else empty."""
+        return f" (signal {-self.status})" if self.status < 0 else ""
+
+
+def run(
+    command: Sequence[str | os.PathLike],
+    *,
+    seconds: float | None = None,
+    environment: Mapping[str, str] | None = None,
+    shown: bool = False,
+) -> Ended:
+    """Runs a program to its end.
+
+    It has a session of its own, so that Ctrl-C is for this process to act on, and a standard input that ends with this
+    process, so that it can know when nobody waits for it any more. Whatever interrupts the waiting ends the program and
+    all that it has started.
+
+    Args:
+        command: program and arguments.
+        seconds: longest time; None for any.
+        environment: variables besides those of this process.
+        shown: its standard output is this process's.
+
+    Raises:
+        TimeoutError: it took longer; the message says how long.
+        OSError: it cannot be started.
+
+    Example:
+        >>> from keras_resnet import processes
+        >>> processes.run(["sh", "-c", "echo no such net >&2; exit 3"]).last_words()
+        'no such net'
+    """
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        with subprocess.Popen(
+            [os.fspath(part) for part in command],
+            stdin=subprocess.PIPE,
+            stdout=None if shown else out,
+            stderr=err,
+            env={**os.environ, **(environment or {})},
+            start_new_session=True,
+        ) as child:
+            try:
+                status = child.wait(seconds)
+            except BaseException as error:
+                stop(child)
+                if isinstance(error, subprocess.TimeoutExpired):
+                    raise TimeoutError(f"nothing within {seconds:g} s") from None
+                raise
+        return Ended(status, _text(out), _text(err))
+
+
+def run_python(module: str, *arguments: str | os.PathLike, **options) -> Ended:
+    """Runs a module of ours in a new interpreter; see `run`.
+
+    Args:
+        module: full name.
+        *arguments: command line.
+        **options: keywords of `run`.
+    """
+    return run([sys.executable, "-m", module, *arguments], **options)
+
+
+def stop(child: subprocess.Popen) -> None:
+    """Ends a program that was started with a session of its own, and all that it has started.
+
+    Args:
+        child: running or ended.
+    """
+    if child.poll() is None:
+        if os.name == "posix":
+            os.killpg(child.pid, signal.SIGKILL)
+        else:
+            child.kill()
+        child.wait()
+
+
+def _text(file) -> str:
+    file.seek(0)
+    return file.read().decode(errors="replace")

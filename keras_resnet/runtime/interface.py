@@ -1,0 +1,136 @@
+"""Model files behind one interface: names, dtypes, layouts and quantization are handled once."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from keras_resnet.card import ModelCard
+from keras_resnet.errors import InputError
+
+_FIRST = "probabilities"  # of several outputs
+_CHANNELS = (1, 2, 3, 4)  # counts that can only be channels, where the other end of the shape is none of them
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input or output as a file declares it.
+
+    Attributes:
+        name: name in the file.
+        shape: sizes, the batch first; None where any size goes.
+        dtype: name of the dtype, like `"int8"`.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+
+
+class Runner:
+    """A model that can be run, whatever file it came from.
+
+    Attributes:
+        card: task, class names and input convention; an empty card for a file from elsewhere.
+        input: input as the file declares it: channels last, or for images and volumes also second.
+        outputs: outputs by the file's names, `probabilities` first where there is one.
+        chunk: number of examples that callers with many hand over at once.
+    """
+
+    card: ModelCard
+    input: Tensor
+    outputs: tuple[Tensor, ...]
+    chunk = 256
+
+    @property
+    def output(self) -> Tensor:
+        """The first output."""
+        return self.outputs[0]
+
+    @property
+    def layout(self) -> str:
+        """`"nchw"` where the input's channels can only be second, else `"nhwc"`."""
+        shape = self.input.shape
+        second = len(shape) > 3 and shape[1] in _CHANNELS and shape[-1] not in _CHANNELS
+        return "nchw" if second else "nhwc"
+
+    @property
+    def example_shape(self) -> tuple[int | None, ...]:
+        """Shape of one example as callers pass it: channels last."""
+        shape = self.input.shape[1:]
+        return (*shape[1:], shape[0]) if self.layout == "nchw" else shape
+
+    @property
+    def image_shape(self) -> tuple[int | None, ...]:
+        """Shape of one image as callers pass it: `(height, width, channels)`."""
+        return self.example_shape
+
+    def run(self, examples: np.ndarray) -> dict[str, np.ndarray]:
+        """Runs the network.
+
+        Args:
+            examples: float32 `(N, ..., channels)`, prepared. Any N; a quantized input is quantized here, one whose
+                channels are second transposed.
+
+        Returns:
+            float32 arrays by output name, N rows each; quantized outputs are dequantized.
+        """
+        raise NotImplementedError
+
+    def __call__(self, examples: np.ndarray) -> dict[str, np.ndarray]:
+        """Runs the network; see `run`. `tasks.sole` picks the answer."""
+        return self.run(examples)
+
+
+def ordered(outputs: Iterable[Tensor]) -> tuple[Tensor, ...]:
+    """Outputs in the order of `Runner.outputs`.
+
+    Args:
+        outputs: in the file's order.
+    """
+    return tuple(sorted(outputs, key=lambda tensor: tensor.name != _FIRST))
+
+
+def chunks(examples: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    """Parts of an array along its first axis.
+
+    Args:
+        examples: array of at least one axis.
+        size: rows of a part; the last one may have fewer.
+    """
+    return (examples[start : start + size] for start in range(0, len(examples), size))
+
+
+def extra(module: str) -> ModuleType:
+    """Imports a runtime, or says which extra brings it.
+
+    Args:
+        module: full name of the module.
+
+    Raises:
+        InputError: the package is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise InputError(
+            f"{module.partition('.')[0]} is not installed: pip install 'keras-resnet-toolkit[export]'"
+        ) from error
+
+
+def unusable(path: Path, kind: str, error: Exception) -> InputError:
+    """What is said of a file that its runtime refuses.
+
+    Args:
+        path: file.
+        kind: name of the runtime.
+        error: exception of the runtime.
+    """
+    reason = str(error).strip().splitlines()
+    said = reason[0][:200] if reason else repr(error)
+    return InputError(f"{path} cannot be run as {kind} (truncated, damaged or of another kind): {said}")

@@ -1,0 +1,60 @@
+"""Keras models in memory and in `.keras` files."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from keras_resnet.card import ModelCard
+from keras_resnet.errors import InputError
+from keras_resnet.runtime.interface import Runner, Tensor, chunks, ordered
+
+
+class KerasRunner(Runner):
+    """A Keras model in memory or in a `.keras` file."""
+
+    _BATCH = 64
+
+    def __init__(self, model, card: ModelCard | None = None):
+        """Wraps a model with one input; raises InputError for any other."""
+        import keras
+
+        self.model, self.card = model, card or ModelCard()
+        if len(model.inputs) != 1:
+            raise InputError(f"the model has {len(model.inputs)} inputs: expected one")
+        self.input = _tensor(model.inputs[0].name, model.inputs[0])
+        self._names = _output_names(model)
+        named = zip(self._names, keras.tree.flatten(model.outputs), strict=True)
+        self.outputs = ordered(_tensor(name, tensor) for name, tensor in named)
+        self._function = model.predict_on_batch
+        if keras.backend.backend() == "tensorflow":  # one trace for all batch sizes
+            import tensorflow as tf
+
+            self._function = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
+
+    def run(self, examples: np.ndarray) -> dict[str, np.ndarray]:
+        """Runs the network; see `Runner`."""
+        import keras
+
+        parts = [keras.tree.flatten(self._function(part)) for part in chunks(examples, self._BATCH)]
+        joined = (np.concatenate([np.asarray(part[i]) for part in parts]) for i in range(len(self._names)))
+        arrays = dict(zip(self._names, joined, strict=True))
+        return {tensor.name: arrays[tensor.name].astype(np.float32) for tensor in self.outputs}
+
+
+def _output_names(model) -> list[str]:
+    """Names of the outputs in the order of `keras.tree.flatten`: keys of a dict, else Keras' names."""
+    import keras
+
+    if isinstance(model, keras.Sequential):  # has no `output` and no `output_names`
+        return [model.layers[-1].name]
+    if isinstance(model.output, dict) and len(model.output) == len(model.outputs):
+        return [str(path[-1]) for path, _ in keras.tree.flatten_with_path(model.output)]
+    names: list[str] = []
+    for name in model.output_names:
+        same = sum(known == name or known.startswith(f"{name}:") for known in names)
+        names.append(f"{name}:{same}" if same else name)  # a layer with several outputs
+    return names
+
+
+def _tensor(name: object, tensor) -> Tensor:
+    return Tensor(str(name), tuple(tensor.shape), str(tensor.dtype))

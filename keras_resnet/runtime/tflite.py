@@ -1,0 +1,139 @@
+"""TFLite files on LiteRT's interpreter."""
+
+from __future__ import annotations
+
+import functools
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from keras_resnet import card as card_lib
+from keras_resnet import console
+from keras_resnet.card import ModelCard
+from keras_resnet.errors import InputError
+from keras_resnet.runtime.interface import Runner, Tensor, chunks, extra, ordered, unusable
+
+
+def _cores() -> int:
+    """Number of processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class TFLiteRunner(Runner):
+    """A TFLite file on LiteRT's interpreter.
+
+    Many examples are shared out to interpreters of one thread each. Several threads in one interpreter wait for each
+    other in loops, after every layer: where other work wants the cores too, a net of a millisecond takes a hundred.
+    """
+
+    _SHARE = 32  # examples at least, for one more interpreter
+
+    def __init__(self, path: Path, threads: int | None = None, engine: str | None = None):
+        """Opens a file; raises InputError where the engine refuses it."""
+        interpreter = extra("ai_edge_litert.interpreter")
+        self.card = card_lib.read(path) or ModelCard()
+        resolver = interpreter.OpResolverType.BUILTIN_REF if engine == "reference" else interpreter.OpResolverType.AUTO
+        try:
+            self._open = functools.partial(
+                interpreter.Interpreter,
+                model_path=str(path),
+                num_threads=threads or 1,
+                experimental_op_resolver_type=resolver,
+            )
+            self._most = 1 if threads else _cores()
+            self._engines = []
+            (engine,) = self._enough_engines(1)
+            inputs, outputs = engine.get_input_details(), engine.get_output_details()
+        except (ValueError, RuntimeError) as error:
+            raise unusable(path, "TFLite", error) from error
+        if len(inputs) != 1:
+            raise InputError(f"{path} has {len(inputs)} inputs: expected one")
+        self._input, self._outputs = inputs[0], {each["name"]: each for each in outputs}
+        self.input = _tensor(inputs[0])
+        self.outputs = ordered(_tensor(each) for each in outputs)
+
+    def _enough_engines(self, examples: int) -> list:
+        """As many as there are shares and cores."""
+        wanted = max(1, min(self._most, examples // self._SHARE))
+        while len(self._engines) < wanted:
+            with console.silenced():  # it announces its delegate
+                engine = self._open()
+                engine.allocate_tensors()
+            self._engines.append(engine)
+        return self._engines[:wanted]
+
+    @property
+    def input_details(self) -> dict:
+        """The input as the interpreter describes it."""
+        return self._input
+
+    @property
+    def details(self) -> dict[str, dict]:
+        """The outputs as the interpreter describes them, by name, in the file's order."""
+        return self._outputs
+
+    def run_raw(self, examples: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """What goes in and comes out, in the tensors' own dtypes.
+
+        Args:
+            examples: as for `run`.
+
+        Returns:
+            The input tensor's values, and the outputs' by name; image by image.
+        """
+        values = quantize(examples, self._input)
+        engines = self._enough_engines(len(values))
+        if len(engines) == 1:  # a thread of its own would cost as much as a small net
+            return values, self._run_on(*engines, values)
+        shares = np.array_split(values, len(engines))
+        with ThreadPoolExecutor(len(engines)) as pool:
+            results = list(pool.map(self._run_on, engines, shares))
+        return values, {name: np.concatenate([each[name] for each in results]) for name in self._outputs}
+
+    def _run_on(self, engine, values: np.ndarray) -> dict[str, np.ndarray]:
+        """The raw outputs by name."""
+        batch = self.input.shape[0] or 1  # an open one is allocated as 1
+        results = {name: [] for name in self._outputs}
+        for part in chunks(values, batch):
+            padded = np.resize(part, (batch, *part.shape[1:])) if len(part) < batch else part
+            engine.set_tensor(self._input["index"], padded)
+            engine.invoke()
+            for name, details in self._outputs.items():
+                results[name].append(engine.get_tensor(details["index"])[: len(part)])
+        return {name: np.concatenate(parts) for name, parts in results.items()}
+
+    def run(self, examples: np.ndarray) -> dict[str, np.ndarray]:
+        """Runs the network image by image; see `Runner`."""
+        return {name: dequantize(raw, self._outputs[name]) for name, raw in self.run_raw(examples)[1].items()}
+
+
+def quantize(values: np.ndarray, details: dict) -> np.ndarray:
+    """Float values as an engine's tensor takes them: `round(x / scale) + zero_point`, clipped to the dtype.
+
+    Args:
+        values: float32.
+        details: of the tensor, as the interpreter gives them.
+
+    Returns:
+        Of the tensor's dtype; float32 tensors take the values as they are.
+    """
+    scale, zero_point = details["quantization"]
+    if not scale:
+        return values.astype(details["dtype"])
+    limits = np.iinfo(details["dtype"])
+    return np.clip(np.round(values / scale) + zero_point, limits.min, limits.max).astype(details["dtype"])
+
+
+def dequantize(values: np.ndarray, details: dict) -> np.ndarray:
+    """An engine's tensor as float32: `(q - zero_point) * scale`."""
+    scale, zero_point = details["quantization"]
+    if not scale:
+        return values.astype(np.float32)
+    return (values.astype(np.float32) - zero_point) * np.float32(scale)
+
+
+def _tensor(details: dict) -> Tensor:
+    shape = tuple(None if size == -1 else int(size) for size in details["shape_signature"])
+    return Tensor(details["name"], shape or tuple(map(int, details["shape"])), np.dtype(details["dtype"]).name)

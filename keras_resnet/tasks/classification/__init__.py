@@ -1,0 +1,5 @@
+"""Classification: everything that knows what a class is."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

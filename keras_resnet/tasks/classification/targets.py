@@ -1,0 +1,58 @@
+"""What a classifier's outputs are compared with while it learns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from keras_resnet.tasks.interface import Objectives
+
+if TYPE_CHECKING:
+    from keras_resnet.tasks.classification.settings import Facts, Settings
+
+
+def encode(truth: Mapping[str, Any], facts: Facts, settings: Settings):
+    """Float targets with one 1 each, as mixing and distillation need them: float32 `(n, classes)`.
+
+    Args:
+        truth: `label`, int64 `(n,)`, a TensorFlow tensor.
+        facts: number of classes.
+        settings: head of the recipe.
+    """
+    del settings
+    import tensorflow as tf
+
+    return tf.one_hot(truth["label"], facts.classes)
+
+
+def objectives(facts: Facts, settings: Settings) -> Objectives:
+    """Cross-entropy or a binary loss for every class; the accuracy is watched.
+
+    Args:
+        facts: number of classes.
+        settings: name of the loss, its threshold, label smoothing.
+    """
+    del facts
+    return Objectives(
+        loss=_LOSSES[settings.loss](settings),
+        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+        watch="accuracy",
+        larger_is_better=True,
+    )
+
+
+def _crossentropy(settings: Settings):
+    return keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing)
+
+
+def _binary(settings: Settings):
+    """Every class is a question of its own; on logits, since the sum of probabilities is free."""
+    loss = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing)
+    if not settings.target_threshold:
+        return loss
+    return lambda targets, logits: loss(keras.ops.cast(targets > settings.target_threshold, "float32"), logits)
+
+
+_LOSSES = {"cross-entropy": _crossentropy, "binary": _binary}

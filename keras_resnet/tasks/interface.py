@@ -1,0 +1,369 @@
+"""What a task is: a row of `tasks.table.TASKS`, and a module with the functions of `TaskCode`.
+
+Training, evaluation, runtimes and the export are blind: they move tensors by name and ask these functions what they
+mean. None of them sees a file, a device or a command.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from keras_resnet.errors import InputError
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    from keras_resnet.card import ModelCard
+    from keras_resnet.data.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class Output:
+    """One tensor that a model gives.
+
+    Attributes:
+        name: name in every exported file, like `"probabilities"`.
+        axes: meaning of every axis, like `("n", "classes")`.
+        range: smallest and largest value that the network can give, known before any calibration; None: to be measured.
+    """
+
+    name: str
+    axes: tuple[str, ...]
+    range: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Score:
+    """The headline figure of a task; larger is better.
+
+    Attributes:
+        name: words for tables, like `"top-1"`.
+        key: name in JSON and in `Scores`, like `"top1"`.
+        form: format of the figure as a fraction, like `"{:.2%}"`.
+        per_example: whether the figure is the mean of one value per example, which makes paired intervals exact.
+    """
+
+    name: str
+    key: str
+    form: str = "{:.2%}"
+    per_example: bool = True
+
+    def text(self, value: float | None) -> str | None:
+        """The figure as people read it; None for none."""
+        return None if value is None else self.form.format(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How much an exported file may change the answers, in one precision.
+
+    Attributes:
+        agreement: smallest mean agreement with the Keras model, 0 to 1.
+        drop: largest loss of the headline score, in points of a hundred.
+        reason: why these figures.
+    """
+
+    agreement: float
+    drop: float
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objectives:
+    """What a training minimises and watches.
+
+    Attributes:
+        loss: what `keras.Model.compile` takes as `loss`.
+        loss_weights: what it takes as `loss_weights`; None for one output.
+        metrics: what it takes as `weighted_metrics`.
+        watch: name of the metric, without `val_`, whose best value on the validation split is kept.
+        larger_is_better: direction of `watch`; equal values are decided by the loss.
+    """
+
+    loss: Any
+    loss_weights: Mapping[str, float] | None = None
+    metrics: Any = None
+    watch: str = "loss"
+    larger_is_better: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table for the terminal and for pages.
+
+    Attributes:
+        title: words above it.
+        columns: names of the columns; the first one names the rows.
+        rows: cells; None is shown as a dash.
+        detail: whether only people who ask for detail see it in a terminal.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[object, ...], ...]
+    detail: bool = False
+
+
+class Scores(Protocol):
+    """Figures over a split."""
+
+    @property
+    def count(self) -> int:
+        """Number of examples."""
+
+    @property
+    def value(self) -> float:
+        """The headline figure, as a fraction."""
+
+    def figures(self) -> dict[str, str]:
+        """The figures by name, for one row of a table."""
+
+    def to_json(self) -> dict[str, Any]:
+        """All figures as JSON types; the headline one under the key of the task's `Score`."""
+
+
+class Scorer(Protocol):
+    """Adds up figures chunk by chunk."""
+
+    @property
+    def examples(self) -> np.ndarray:
+        """Headline value of every example so far, float64 `(n,)`; empty where the score is no mean."""
+
+    def update(self, outputs: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray]) -> None:
+        """Adds a chunk of examples.
+
+        Args:
+            outputs: float32 arrays by output name, one row per example.
+            truth: arrays by truth kind, one row per example.
+        """
+
+    def result(self) -> Scores:
+        """The figures of all examples so far."""
+
+
+class Prediction(Protocol):
+    """What a model says about one example."""
+
+    @property
+    def image(self) -> str:
+        """Name of the example, its file for instance."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The prediction as JSON types."""
+
+    def rows(self) -> tuple[Sequence[str], Sequence[Sequence[object]]]:
+        """A table for the terminal: names of its columns, and its rows."""
+
+
+class Summary(Protocol):
+    """What a test split says about a model, beyond its scores."""
+
+    @property
+    def scores(self) -> Scores:
+        """Figures of all examples."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures as JSON types; those of `scores` at the top."""
+
+    def figures(self) -> dict[str, str]:
+        """The main figures by name, for one row of a table."""
+
+    def tables(self) -> Iterator[Table]:
+        """Tables beside the main figures."""
+
+    def notes(self) -> Iterator[str]:
+        """Sentences below the tables."""
+
+    def warnings(self) -> Iterator[str]:
+        """Sentences at the very end."""
+
+
+class TaskCode(Protocol):
+    """The functions of a task's module; `CapableCode` has those that come with what the task supports.
+
+    Attributes:
+        Settings: frozen dataclass: the section `head` of a recipe, with ranges (`training.ranges`).
+        Facts: frozen dataclass of JSON types: what `attach` and `decode` need to know; travels on the card.
+        LIMITS: limits by precision, of files that an export makes.
+    """
+
+    Settings: type[Any]
+    Facts: type[Any]
+    LIMITS: Mapping[str, Limits]
+
+    def facts(self, dataset: Dataset, settings: Any) -> Any:
+        """The facts of a training set."""
+
+    def attach(self, backbone: keras.Model, facts: Any, settings: Any, *, training: bool) -> keras.Model:
+        """A model from the backbone's input to the task's outputs.
+
+        Args:
+            backbone: gives its last feature map.
+            facts: of the training set.
+            settings: of the recipe.
+            training: with what only a training needs, like dropout; without, the model that is saved.
+        """
+
+    def outputs(self, facts: Any) -> tuple[Output, ...]:
+        """The outputs, the most important one first."""
+
+    def encode(self, truth: Mapping[str, Any], facts: Any, settings: Any) -> Any:
+        """Targets of a batch, in tf.data: what the losses compare the model's outputs with."""
+
+    def objectives(self, facts: Any, settings: Any) -> Objectives:
+        """Losses, metrics, and what to watch."""
+
+    def decode(
+        self,
+        outputs: Mapping[str, np.ndarray],
+        card: ModelCard,
+        *,
+        limit: int = 5,
+        names: Sequence[str] | None = None,
+    ) -> Sequence[Prediction]:
+        """Predictions of a batch, by NumPy alone.
+
+        Args:
+            outputs: arrays by output name.
+            card: card of the model.
+            limit: largest number of answers per example, where there are several.
+            names: names of the examples.
+        """
+
+    def scorer(self, card: ModelCard) -> Scorer:
+        """A new scorer."""
+
+    def agreement(
+        self, reference: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray], card: ModelCard
+    ) -> np.ndarray:
+        """How far two models say the same of each example: float64 `(n,)`, 0 to 1."""
+
+    def draw(self, pixels: np.ndarray, predictions: Sequence[Prediction], card: ModelCard) -> Figure:
+        """A picture of predictions beside what was looked at."""
+
+
+class CapableCode(TaskCode, Protocol):
+    """Functions that a task has where its row says so in `supports`.
+
+    `merge`, `check_weights`, `gives_logits`: views and ensembles. `questions` to `called`: explain. `summary` and
+    `sections`: figures and pages of its own, which need all outputs in memory.
+    """
+
+    def merge(
+        self,
+        answers: Sequence[Mapping[str, np.ndarray]],
+        weights: Sequence[float] | None = None,
+        average: str = "probabilities",
+    ) -> dict[str, np.ndarray]:
+        """One answer of several, of views of an example or of several models."""
+
+    def check_weights(self, count: int, weights: Sequence[float] | None) -> None:
+        """Refuses weights of an ensemble before any work."""
+
+    def gives_logits(self, outputs: Mapping[str, np.ndarray]) -> bool:
+        """Whether outputs must be normalised first."""
+
+    def summary(
+        self,
+        outputs: Mapping[str, np.ndarray],
+        truth: Mapping[str, np.ndarray],
+        *,
+        labels: Sequence[str] = (),
+        fitted_on: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]] | None = None,
+        logits: bool = False,
+    ) -> Summary:
+        """Judges answers."""
+
+    def sections(self, found: Any) -> list[str]:
+        """HTML sections about a summary."""
+
+    def questions(self, outputs: Mapping[str, np.ndarray], asked: Any) -> np.ndarray:
+        """What is explained of every example: `(n,)`."""
+
+    def questions_named(
+        self, outputs: Mapping[str, np.ndarray], name: str | None, limit: int, card: ModelCard
+    ) -> list[list[int]]:
+        """Questions for every example, best first."""
+
+    def question_name(self, question: int, card: ModelCard) -> str:
+        """A question in words."""
+
+    def evidence(self, outputs: Mapping[str, np.ndarray], chosen: np.ndarray) -> np.ndarray:
+        """How sure the model is of each question: `(n,)`."""
+
+    def called(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The answer to each example as an integer: `(n,)`."""
+
+    def scalar(self, outputs: Any, questions: Any) -> Any:
+        """The value whose slope is taken, differentiable: `(n,)`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a net answers.
+
+    Attributes:
+        name: row's name, on cards and in recipes.
+        summary: one line for people.
+        truth: row of `data.truth.KINDS`.
+        score: the headline figure.
+        supports: what exists beyond training, evaluation, prediction and export: some of `CAPABILITIES`.
+        module: full name of the module with the functions of `TaskCode`; imported on first use, and importing it alone
+            must import neither TensorFlow nor NumPy.
+    """
+
+    name: str
+    summary: str
+    truth: str
+    score: Score
+    module: str
+    supports: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def code(self) -> TaskCode:
+        """The module."""
+        return cast("TaskCode", importlib.import_module(self.module))
+
+    @property
+    def capable(self) -> CapableCode:
+        """The module of a task that supports what its caller needs (`require`)."""
+        return cast("CapableCode", self.code)
+
+    def require(self, capability: str) -> None:
+        """Refuses what the task does not support.
+
+        Args:
+            capability: one of `CAPABILITIES`.
+
+        Raises:
+            InputError: the task has no such capability.
+        """
+        if capability not in self.supports:
+            able = ", ".join(sorted(self.supports)) or "training, evaluation, prediction and export alone"
+            raise InputError(f"task {self.name} does not support {capability}: it supports {able}")
+
+
+CAPABILITIES = ("compress", "corruptions", "distillation", "ensemble", "explain", "mixing", "views")
+
+
+def sole(outputs: Mapping[str, np.ndarray], name: str, origin: object = "the model") -> np.ndarray:
+    """The output of a name; that of a foreign file with one output, whatever its name.
+
+    Args:
+        outputs: arrays by output name.
+        name: name that our own files have.
+        origin: model, for the message.
+
+    Raises:
+        InputError: several outputs, and none of that name.
+    """
+    if name in outputs:
+        return outputs[name]
+    if len(outputs) == 1:
+        return next(iter(outputs.values()))
+    raise InputError(f"{origin} has the outputs {', '.join(outputs)}: expected one, or one that is called {name}")

@@ -1,0 +1,182 @@
+"""The groups of settings that a recipe has; that of the task's head is the task's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from keras_resnet import ranges
+
+OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "lamb")
+SCHEDULES = ("constant", "cosine", "one-cycle", "plateau", "steps")
+PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
+KEEPS = ("best", "last")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """What is learned, and how examples are changed.
+
+    Attributes:
+        dataset: name of a data source as `load_dataset` takes it: `"digits"`, `"cifar10"`, `"imagenet"`, a folder, ...
+        preprocess: row of `PREPROCESS`.
+        augmentation: row of `data.augment.AUGMENTATIONS`.
+        subset: training images that are used, a seeded sample, and a quarter as many validation images; 0 for all.
+        repeats: copies of an image that follow each other, each augmented in its own way; an epoch is as long as ever.
+        hold_out: keep the validation split out of the training; without, all of it is trained on and the last weights
+            are kept: for final figures, when everything has been decided.
+        image_size: height and width in pixels, for image folders; 0 for the net's own.
+        test_size: height and width in pixels for validation and for the net that is saved, where it differs; 0 for
+            `image_size`. A net trained on small images is better on larger ones, which show its objects at the size it
+            has learnt (arXiv:1906.06423).
+        crop: share of an image file's central part, in height and width, for validation and later: 0.875 is the usual
+            one on ImageNet.
+        max_unreadable: share of undecodable images above which training is refused.
+    """
+
+    dataset: str
+    preprocess: str
+    augmentation: str = "none"
+    subset: int = ranges.at_least_0(0)
+    repeats: int = ranges.positive(1)
+    hold_out: bool = True
+    image_size: int = ranges.at_least_0(0)
+    test_size: int = ranges.at_least_0(0)
+    crop: float = ranges.share(1.0)
+    max_unreadable: float = ranges.at_least_0(0.01)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """How long is trained, and the learning rate over the run.
+
+    Attributes:
+        epochs: passes over the training split.
+        learning_rate: highest learning rate of the run.
+        own_rate: for a compression: the highest rate as a share of that which the model's own training had (at this
+            batch size), because what heals one net makes another forget. `learning_rate` counts where that training is
+            unknown or had another optimizer than sgd, and always at 0; `override` sets it so with a new learning_rate.
+        schedule: `"constant"`; `"cosine"` or, in a straight line, `"one-cycle"` to zero; `"steps"`: divided by ten at
+            `milestones`; `"plateau"`: divided by ten when the validation loss has not improved for `patience` epochs.
+        milestones: ascending fractions of the run, for `"steps"`.
+        warmup_epochs: epochs of linear increase from zero.
+        patience: epochs without improvement, for `"plateau"`.
+    """
+
+    epochs: int = ranges.positive()
+    learning_rate: float = ranges.positive(0.1)
+    own_rate: float = ranges.at_least_0(0.0)
+    schedule: str = ranges.one_of(SCHEDULES, "cosine")
+    milestones: tuple[float, ...] = ranges.ascending_fractions(())
+    warmup_epochs: float = ranges.at_least_0(0.0)
+    patience: int = ranges.positive(10)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimization:
+    """A step of the optimizer.
+
+    Attributes:
+        batch_size: images per step, over all devices.
+        optimizer: row of `OPTIMIZERS`; sgd has momentum.
+        momentum: momentum of sgd and rmsprop, 0 to below 1.
+        nesterov: Nesterov's momentum, for sgd.
+        weight_decay: factor of the weights' decay; not applied to biases and norms unless `decay_all`.
+        coupled_decay: for sgd: the decay is part of the gradient and so of the momentum, as in the papers, in Caffe and
+            in PyTorch; at momentum 0.9 that is ten times as much as the same number decoupled (times the learning rate,
+            beside the momentum), which is Keras' way.
+        decay_all: decay biases and norms too, as the 2015 paper does.
+        clip_norm: largest Euclidean norm of the whole gradient; 0 for none.
+        accumulation: batches whose gradients are averaged into one step.
+        ema: momentum of an average over the weights, like 0.999, which is validated and saved; 0 for none.
+    """
+
+    batch_size: int = ranges.positive(128)
+    optimizer: str = ranges.one_of(OPTIMIZERS, "sgd")
+    momentum: float = ranges.rate(0.9)
+    nesterov: bool = False
+    weight_decay: float = ranges.at_least_0(1e-4)
+    coupled_decay: bool = False
+    decay_all: bool = False
+    clip_norm: float = ranges.at_least_0(0.0)
+    accumulation: int = ranges.positive(1)
+    ema: float = ranges.rate(0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Regularisation:
+    """What keeps the net from learning examples by heart.
+
+    Attributes:
+        distillation: share of the targets that are the answers of the model which a compression starts from, or of a
+            better one that teaches it (probabilities for the augmented image, arXiv:1503.02531 at temperature 1).
+        mixup: alpha of MixUp (arXiv:1710.09412); 0 for none.
+        cutmix: alpha of CutMix (arXiv:1905.04899); with both, one of them is drawn for every batch.
+        stochastic_depth: rate at which the last block is left out, falling linearly towards the first.
+        zero_init_residual: every residual starts at zero.
+    """
+
+    distillation: float = ranges.rate(0.0)
+    mixup: float = ranges.at_least_0(0.0)
+    cutmix: float = ranges.at_least_0(0.0)
+    stochastic_depth: float = ranges.rate(0.0)
+    zero_init_residual: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transfer:
+    """Weights to start from, and what stays as it is.
+
+    Attributes:
+        weights: weights that the training starts from, as in `load_weights`, below a new head; random ones without.
+        freeze: `"stem"`, `"stage2"`, ...: up to there nothing learns, and batch normalisation stays in inference mode;
+            `"all"`: all but the head.
+        freeze_bn: no batch normalisation learns, anywhere.
+        head_epochs: first epochs in which only the head learns.
+        layer_decay: factor of the learning rate from one stage to the one below it; the head has the whole rate.
+    """
+
+    weights: str = ""
+    freeze: str = "none"
+    freeze_bn: bool = False
+    head_epochs: float = ranges.at_least_0(0.0)
+    layer_decay: float = ranges.share(1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """How the machine computes, and what is kept.
+
+    Attributes:
+        precision: `"auto"` is mixed_bfloat16 where the processor or the GPU computes in it, else float32. What is saved
+            is float32 in any case.
+        sync_bn: on several devices, statistics of batch normalisation over the whole batch, as on one device; without,
+            of each replica's part, which is faster.
+        precise_bn: training images over which the statistics of batch normalisation are averaged at the end; 0 for
+            moving averages.
+        keep: which weights model.keras holds: of the `"best"` validation epoch, or the `"last"` ones: right where the
+            rate falls to zero, as in the papers, or where the validation split is too small to tell epochs apart.
+        steps_per_execution: steps per call of the compiled function; saves time for tiny nets.
+        remat: keep only the blocks' outputs for the backward pass and compute the rest again: for nets that do not fit
+            into memory, at a third more time.
+        jit_compile: compilation by XLA; slower on processors.
+        seed: seed of initialisation, order and augmentation.
+    """
+
+    precision: str = ranges.one_of(PRECISIONS, "auto")
+    sync_bn: bool = True
+    precise_bn: int = ranges.at_least_0(0)
+    keep: str = ranges.one_of(KEEPS, "best")
+    steps_per_execution: int = ranges.positive(1)
+    remat: bool = False
+    jit_compile: bool = False
+    seed: int = ranges.at_least_0(0)
+
+
+GROUPS: dict[str, type] = {
+    "data": Data,
+    "rate": Rate,
+    "optimization": Optimization,
+    "regularisation": Regularisation,
+    "transfer": Transfer,
+    "run": Run,
+}

@@ -1,0 +1,200 @@
+"""What a run is fed with: its data set, the batches to learn from, and those to validate on."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import keras
+import tensorflow as tf
+
+from keras_resnet.data import Dataset, Split, batches, joined, load_dataset, sampled, training_batches
+from keras_resnet.data.augment import Augmentation, get_augmentation
+from keras_resnet.data.dataset import EncodedSplit
+from keras_resnet.data.folder import check_unreadable
+from keras_resnet.data.mixing import make_mix
+from keras_resnet.data.sources import find_source
+from keras_resnet.data.timing import Clock
+from keras_resnet.errors import InputError
+from keras_resnet.signals.conventions import Preprocess
+from keras_resnet.signals.table import get_signal
+from keras_resnet.tasks import get_task
+from keras_resnet.training.nets import FromRecipe, Nets
+from keras_resnet.training.recipes import Recipe
+from keras_resnet.training.teaching import taught
+
+if TYPE_CHECKING:
+    from keras_resnet.training.checkpoints import Checkpoint
+    from keras_resnet.training.strategy import Devices
+
+_EVALUATION_BATCH = 256
+_CHANNELS = 3  # of examples in files: RGB
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The data of a run.
+
+    Attributes:
+        dataset: splits that are used, with training images at the training's size.
+        augment: change of the training images.
+        steps: batches of an epoch.
+    """
+
+    dataset: Dataset
+    augment: Augmentation
+    steps: int
+
+
+def load(recipe: Recipe, nets: FromRecipe, data_dir: str | os.PathLike | None) -> Inputs:
+    """Opens a recipe's data set.
+
+    Args:
+        recipe: recipe of the run.
+        nets: maker of the nets, which knows their input size.
+        data_dir: folder with the files of a named source.
+
+    Raises:
+        InputError: no such data, too much of it unreadable, or settings that it cannot honour.
+    """
+    augment = get_augmentation(recipe.augmentation)
+    size = recipe.image_size or nets.image_size(recipe)
+    test_size = recipe.test_size or size
+    rank = get_signal(find_source(recipe.dataset).signal).rank
+    dataset = load_dataset(recipe.dataset, data_dir, (*[test_size] * rank, _CHANNELS), recipe.crop)
+    check_unreadable(dataset, recipe.max_unreadable)
+    if augment.box and not isinstance(dataset.train, EncodedSplit):
+        raise InputError(
+            f"augmentation={recipe.augmentation} cuts out of encoded images; {recipe.dataset} is in memory at its own "
+            "size: use crop-flip"
+        )
+    if recipe.subset:
+        fewer = sampled(dataset.validation, -(-recipe.subset // 4))  # or short epochs would mostly be validation
+        dataset = replace(dataset, train=sampled(dataset.train, recipe.subset), validation=fewer)
+    if size != test_size:
+        if not isinstance(dataset.train, EncodedSplit):
+            raise InputError(f"test_size={test_size}: the images of {recipe.dataset} have one size; set test_size=0")
+        dataset = replace(dataset, train=replace(dataset.train, shape=(*[size] * rank, _CHANNELS)))
+    return Inputs(dataset, augment, _steps(recipe, dataset))
+
+
+def _steps(recipe: Recipe, dataset: Dataset) -> int:
+    count = len(dataset.train) + (0 if recipe.hold_out else len(dataset.validation))
+    steps = count // recipe.batch_size
+    if steps == 0:
+        raise InputError(
+            f"batch_size={recipe.batch_size}: {recipe.dataset} has only {len(dataset.train)} training images; "
+            f"pass --set batch_size={max(1, len(dataset.train) // 4)}"
+        )
+    return steps
+
+
+def training_split(recipe: Recipe, dataset: Dataset) -> Split:
+    """The examples that a run learns from: with the validation split where nothing is held out."""
+    return dataset.train if recipe.hold_out else joined(dataset.train, dataset.validation)
+
+
+def encoder(recipe: Recipe, dataset: Dataset):
+    """The task's way from truth to targets, for `training_batches`.
+
+    Args:
+        recipe: recipe of the run.
+        dataset: training set.
+
+    Returns:
+        A function of a batch's truth by kind.
+    """
+    code = get_task(recipe.task).code
+    facts = code.facts(dataset, recipe.head)
+    return lambda truth: code.encode(truth, facts, recipe.head)
+
+
+def training_pipeline(
+    recipe: Recipe,
+    inputs: Inputs,
+    preprocess: Preprocess,
+    nets: Nets,
+    *,
+    start: Checkpoint | None,
+    clock: Clock,
+    piece: tuple[int, int],
+) -> tf.data.Dataset:
+    """Endless batches to train on, timed by a clock.
+
+    Args:
+        recipe: recipe of the run.
+        inputs: data of the run.
+        preprocess: input convention of the net.
+        nets: teacher of the run, where there is one.
+        start: checkpoint that the run goes on from; None at the beginning.
+        clock: clock that runs while a batch is waited for.
+        piece: `(number, count)` of a worker: its share of every batch.
+    """
+
+    def batches_from(epoch: int, batch: int) -> tf.data.Dataset:
+        pipeline = training_batches(
+            training_split(recipe, inputs.dataset),
+            recipe.batch_size,
+            seed=recipe.seed,
+            augment=inputs.augment,
+            repeats=recipe.repeats,
+            mix=make_mix(recipe.mixup, recipe.cutmix),
+            encode=encoder(recipe, inputs.dataset),
+            first_epoch=epoch,
+            first_batch=batch,
+            piece=piece,
+        )
+        return pipeline.map(lambda x, y: (preprocess(x), y), num_parallel_calls=tf.data.AUTOTUNE)
+
+    first = (start.epoch, start.step) if start else (0, 0)
+    if recipe.distillation:
+        pipeline = taught(batches_from, nets.teacher, recipe, steps=inputs.steps, start=first, kept=nets.answers)
+    else:
+        pipeline = batches_from(*first)
+    return clock.timed(pipeline.prefetch(tf.data.AUTOTUNE))
+
+
+def validation_pipeline(
+    recipe: Recipe, dataset: Dataset, preprocess: Preprocess, devices: Devices
+) -> tf.data.Dataset | None:
+    """Batches to validate on, kept in memory; None where nothing is held out.
+
+    Args:
+        recipe: recipe of the run.
+        dataset: data of the run.
+        preprocess: input convention of the net.
+        devices: devices that share every batch.
+    """
+    if not recipe.hold_out:
+        return None
+    size = -(-_EVALUATION_BATCH // devices.replicas) * devices.replicas
+    encode, key = encoder(recipe, dataset), dataset.validation.key
+
+    def prepared(examples):
+        truth = {name: values for name, values in examples.items() if name != key}
+        return preprocess(examples[key]), encode(truth)
+
+    pipeline = batches(dataset.validation, size).map(prepared)
+    return devices.padded(pipeline, size, len(dataset.validation)).cache()
+
+
+def estimate_statistics(model: keras.Model, dataset: Dataset, recipe: Recipe, preprocess: Preprocess) -> None:
+    """Replaces the moving statistics by means over `precise_bn` training images ("precise batch normalisation").
+
+    Args:
+        model: net whose statistics are replaced, in place.
+        dataset: data set whose training images are seen, with the recipe's augmentation.
+        recipe: recipe of the training.
+        preprocess: input convention of the model.
+    """
+    split, augment = training_split(recipe, dataset), get_augmentation(recipe.augmentation)
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    before = [layer.momentum for layer in norms]
+    pipeline = training_batches(split, recipe.batch_size, seed=recipe.seed, augment=augment)
+    for number, examples in enumerate(pipeline.take(max(1, recipe.precise_bn // recipe.batch_size))):
+        for layer in norms:
+            layer.momentum = number / (number + 1)  # so that the moving average is the mean so far
+        model(keras.ops.convert_to_tensor(preprocess(examples[split.key]).numpy()), training=True)
+    for layer, momentum in zip(norms, before, strict=True):
+        layer.momentum = momentum

@@ -1,0 +1,77 @@
+"""What a training left behind."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_resnet.training import run
+
+_PREFIX = "validation_"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a training left behind.
+
+    Attributes:
+        run_dir: directory with model.keras, recipe.json, metrics.csv, curves.png, environment.json, result.json and the
+            logs of TensorBoard (where it is installed).
+        best_epoch: epoch whose weights model.keras holds, counted from 1; 0 if no epoch was finished.
+        metric: name of the watched metric, like `"accuracy"`.
+        validation: value of that metric on the validation split in that epoch; None where nothing was held out.
+        seconds: wall time of `fit`.
+        images_per_second: examples per second of the training steps alone, without the validation.
+        waiting_share: fraction of the training steps' time in which the next batch was not ready.
+        precision: dtype policy of the training.
+        interrupted: whether Ctrl-C ended it early.
+    """
+
+    run_dir: Path
+    best_epoch: int
+    metric: str
+    validation: float | None
+    seconds: float
+    images_per_second: float
+    waiting_share: float
+    precision: str
+    interrupted: bool
+
+    @property
+    def validation_accuracy(self) -> float | None:
+        """Validation accuracy of a classifier; None for other tasks, and where nothing was held out."""
+        return self.validation if self.metric == "accuracy" else None
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON types; the watched metric as `validation_METRIC`."""
+        fields = asdict(self)
+        named = {f"{_PREFIX}{fields.pop('metric')}": fields.pop("validation")}
+        return {"run_dir": str(fields.pop("run_dir")), "best_epoch": fields.pop("best_epoch"), **named, **fields}
+
+
+def read_result(path: Path) -> Result | None:
+    """The result of a finished run, None where there is none.
+
+    Args:
+        path: run directory.
+    """
+    if not (path / run.RESULT).is_file():
+        return None
+    values = json.loads((path / run.RESULT).read_text(encoding="utf-8"))
+    if values["interrupted"]:
+        return None
+    metric, validation = validation_of(values)
+    return Result(**{**values, "run_dir": path, "metric": metric, "validation": validation})
+
+
+def validation_of(values: dict[str, Any]) -> tuple[str, float | None]:
+    """Takes the watched metric out of a result.json: its name and value.
+
+    Args:
+        values: contents of the file; changed in place.
+    """
+    for key in [key for key in values if key.startswith(_PREFIX)]:
+        return key.removeprefix(_PREFIX), values.pop(key)
+    return "accuracy", None

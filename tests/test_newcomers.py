@@ -1,0 +1,139 @@
+"""A task and a signal of nothing but a test module go all the way; `tests/newcomers.py` has both."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import newcomers
+import numpy as np
+import pytest
+
+from keras_resnet import InputError, cli, load_model
+from keras_resnet.signals.table import get_signal
+from keras_resnet.tasks import get_task
+from keras_resnet.training import train
+from keras_resnet.training.recipes import RECIPES, override
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def registered(monkeypatch, mini_spec):
+    newcomers.register(monkeypatch, mini_spec)
+
+
+@pytest.fixture
+def run(request, made_once, registered):
+    """The run directory of a recipe, trained by the command."""
+    name = request.param
+    return made_once(
+        f"newcomer-{name}", lambda folder: _ok(cli.main(["train", "--recipe", name, "--run-dir", str(folder)]))
+    )
+
+
+def _ok(status):
+    assert status == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("run", ["bright"], indirect=True)
+def test_a_task_of_its_own_is_trained_evaluated_and_predicts(run, digits, tmp_path, capsys):
+    from PIL import Image
+
+    model, card = load_model(run / "model.keras")
+    assert (card.task, card.signal, card.facts, card.labels) == ("glow", "image", {"unit": "grey"}, ())
+    assert model.output_shape == (None, 1)
+    result = json.loads((run / "result.json").read_text())
+    assert "validation_accuracy" not in result
+    assert 0 < result["validation_mean_absolute_error"] < 0.2
+    arguments = ["evaluate", "--model", str(run / "model.keras"), "--dataset", "bright-digits", "--json", "e.json"]
+    assert cli.main(arguments) == 0
+    assert "1 - mean |error|" in capsys.readouterr().out
+    found = json.loads(Path("e.json").read_text())
+    pixels = digits.test.images
+    truth = pixels.mean(axis=(1, 2, 3)) / 255
+    said = model.predict(card.preprocess(pixels), verbose=0)[:, 0]
+    assert found["closeness"] == pytest.approx(1 - np.abs(said - truth).mean(), abs=1e-5)
+    Image.fromarray(pixels[0]).save("digit.png")
+    assert cli.main(["predict", "--model", str(run / "model.keras"), "digit.png", "--json", "p.json"]) == 0
+    assert json.loads(Path("p.json").read_text())[0]["value"] == pytest.approx(float(said[0]), abs=1e-4)
+    assert cli.main(["report", str(run), "-o", "r.html"]) == 0
+    assert "mean_absolute_error" in Path("r.html").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("run", ["bright"], indirect=True)
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["explain", "digit.png", "-o", "why.png"], "task glow does not support explain"),
+        (["evaluate", "--dataset", "bright-digits", "--flip"], "task glow does not support views"),
+        (["evaluate", "--dataset", "bright-digits", "--corruptions", "jpeg"], "does not support corruptions"),
+    ],
+)
+def test_what_the_task_does_not_support_is_refused_in_one_line(run, arguments, said, capsys):
+    assert cli.main([arguments[0], "--model", str(run / "model.keras"), *arguments[1:]]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert said in error
+
+
+def test_settings_that_the_task_does_not_support_are_refused():
+    for setting, capability in (("mixup=0.2", "mixing"), ("distillation=0.5", "distillation")):
+        with pytest.raises(InputError, match=f"task glow does not support {capability}"):
+            train(override(RECIPES["bright"], [setting]), run_dir="run", verbose=False)
+    assert not Path("run").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("run", ["rows"], indirect=True)
+def test_a_signal_of_its_own_is_trained_evaluated_and_predicts(run, tmp_path, capsys):
+    model, card = load_model(run / "model.keras")
+    assert (card.task, card.signal) == ("classification", "rows")
+    assert model.input_shape == (None, 8, 8)
+    assert (
+        cli.main(
+            [
+                "evaluate",
+                "--model",
+                str(run / "model.keras"),
+                "--dataset",
+                "digit-rows",
+                "--per-class",
+                "--json",
+                "e.json",
+            ]
+        )
+        == 0
+    )
+    assert json.loads(Path("e.json").read_text())["top1"] > 0.5  # one in ten by chance
+    test = newcomers.ROWS.load("digit-rows", None, (8, 8), 1.0).test
+    np.save("digit.npy", test.images[3])
+    assert cli.main(["predict", "--model", str(run / "model.keras"), "digit.npy", "--json", "p.json"]) == 0
+    expected = model.predict(test.images[3:4], verbose=0)[0]
+    best = json.loads(Path("p.json").read_text())[0]["top"][0]
+    assert (best["label"], best["probability"]) == (
+        str(expected.argmax()),
+        pytest.approx(float(expected.max()), abs=1e-4),
+    )
+    assert cli.main(["explain", "--model", str(run / "model.keras"), "digit.npy", "-o", "why.png"]) == 2
+    assert "images" in capsys.readouterr().err
+
+
+def test_unknown_names_are_refused_with_the_nearest():
+    with pytest.raises(InputError, match="unknown task 'glo': did you mean glow"):
+        get_task("glo")
+    with pytest.raises(InputError, match="unknown signal 'row': did you mean rows"):
+        get_signal("row")
+
+
+def test_no_file_of_the_packages_names_them():
+    command = [
+        "git",
+        "grep",
+        "-lE",
+        "\\bglow|newcomers|digit-rows|bright-digits",
+        "--",
+        "keras_resnet",
+        "export",
+    ]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout == ""
