@@ -52,16 +52,6 @@ def render(template: str, **values: object) -> str:
     return _environment().get_template(template).render(values)
 
 
-def page(title: str, body: str) -> str:
-    """Makes a whole page.
-
-    Args:
-        title: title of the window, plain text.
-        body: HTML, which is taken as it is.
-    """
-    return render("keras_resnet/page.html", title=title, body=Html(body))
-
-
 def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Html:
     """Makes a table whose first column names the rows; numbers stand to the right.
 

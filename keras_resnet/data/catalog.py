@@ -13,9 +13,7 @@ from keras_resnet.errors import InputError
 PREFIX = "tfds:"
 
 
-def load(
-    name: str, data_dir: str | os.PathLike | None, image_shape: tuple[int, int, int], keep: float = 1.0
-) -> Dataset:
+def load(name: str, data_dir: str | os.PathLike | None, image_shape: tuple[int, ...], keep: float = 1.0) -> Dataset:
     """Opens a set, which tensorflow-datasets downloads and prepares the first time; its files are read by `records`.
 
     Args:
@@ -48,9 +46,9 @@ def load(
             f"{name} is not for classification: expected the features image and label, received {features}"
         )
     parts = {
-        part_name(split): tuple(Path(path) for path in info.filepaths)
+        part: tuple(Path(path) for path in info.filepaths)
         for split, info in builder.info.splits.items()
-        if part_name(split)
+        if (part := part_name(split))
     }
     root = Path(builder.data_dir)
     dataset = records.load(root, image_shape, keep, parts=parts, classes=features["label"].names)

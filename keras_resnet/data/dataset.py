@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 
 from keras_resnet.data import truth as truths
 from keras_resnet.signals.placement import Placement
 from keras_resnet.signals.table import get_signal
+
+_AnySplit = TypeVar("_AnySplit", bound="Split")
 
 
 class Split(Protocol):
@@ -34,26 +36,22 @@ class Split(Protocol):
     def fetch(self, indices: Sequence[int] | np.ndarray) -> dict[str, np.ndarray]:
         """Examples and truth at these positions: `{"image": uint8 (n, H, W, C), "label": int64 (n,)}`."""
 
-    def take(self, indices: np.ndarray) -> Split:
+    def take(self, indices: np.ndarray) -> Self:
         """A split of the examples at these positions."""
 
-    def joined(self, other: Any) -> Split:
+    def joined(self, other: Self) -> Self:
         """A split of these examples, then those of another split of the same kind."""
 
 
-class _Labelled:
-    """The name that the labels had when they were the only truth."""
-
-    @property
-    def labels(self) -> np.ndarray:
-        """Labels, int64 `(N,)`: `truth["label"]`."""
-        if "label" not in self.truth:
-            raise AttributeError(f"this split has no labels: its truth is {', '.join(self.truth) or 'in files'}")
-        return self.truth["label"]
+def _labels(split: Split) -> np.ndarray:
+    """`truth["label"]`, under the name that it had when labels were the only truth."""
+    if "label" not in split.truth:
+        raise AttributeError(f"this split has no labels: its truth is {', '.join(split.truth) or 'in files'}")
+    return split.truth["label"]
 
 
 @dataclass(frozen=True, init=False, eq=False)
-class ArraySplit(_Labelled):
+class ArraySplit:
     """Examples that fit in memory.
 
     Attributes:
@@ -71,7 +69,7 @@ class ArraySplit(_Labelled):
     def __init__(self, arrays: Mapping[str, np.ndarray] | np.ndarray, labels: np.ndarray | None = None):
         """Takes the arrays by name; `ArraySplit(images, labels)` is short for images with labels."""
         if not isinstance(arrays, Mapping):
-            arrays = {"image": arrays, "label": labels}
+            arrays = {"image": arrays} if labels is None else {"image": arrays, "label": labels}
         object.__setattr__(self, "arrays", dict(arrays))
 
     @property
@@ -83,6 +81,11 @@ class ArraySplit(_Labelled):
     def truth(self) -> dict[str, np.ndarray]:
         """Arrays by kind of truth."""
         return {name: values for name, values in self.arrays.items() if name != self.key}
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Labels, int64 `(N,)`: `truth["label"]`."""
+        return _labels(self)
 
     @property
     def images(self) -> np.ndarray:
@@ -115,10 +118,10 @@ class Contents(Protocol):
     def read(self, indices: np.ndarray) -> list[bytes]:
         """The bytes at these positions."""
 
-    def take(self, indices: np.ndarray) -> Contents:
+    def take(self, indices: np.ndarray) -> Self:
         """Contents at these positions."""
 
-    def joined(self, other: Any) -> Contents:
+    def joined(self, other: Self) -> Self:
         """These contents, then those of another one of the same kind."""
 
 
@@ -150,7 +153,7 @@ class Files:
 
 
 @dataclass(frozen=True, eq=False)
-class EncodedSplit(_Labelled):
+class EncodedSplit:
     """Examples that are decoded when they are needed.
 
     Attributes:
@@ -172,6 +175,11 @@ class EncodedSplit(_Labelled):
     def key(self) -> str:
         """Name of the examples."""
         return get_signal(self.signal).key
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Labels, int64 `(N,)`: `truth["label"]`."""
+        return _labels(self)
 
     def __len__(self) -> int:
         """Number of examples."""
@@ -197,7 +205,7 @@ class EncodedSplit(_Labelled):
         return replace(self, contents=self.contents.joined(other.contents), truth=truth)
 
 
-def joined(one: Split, other: Split) -> Split:
+def joined(one: _AnySplit, other: _AnySplit) -> _AnySplit:
     """Both splits as one, of the same kind.
 
     Args:
@@ -207,7 +215,7 @@ def joined(one: Split, other: Split) -> Split:
     return one.joined(other)
 
 
-def sampled(split: Split, count: int) -> Split:
+def sampled(split: _AnySplit, count: int) -> _AnySplit:
     """A seeded sample, the same on every machine, in the split's order.
 
     Args:

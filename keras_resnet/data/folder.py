@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_resnet.console import progress
-from keras_resnet.data.dataset import Dataset, EncodedSplit, Files
+from keras_resnet.data.dataset import Dataset, EncodedSplit, Files, Split
 from keras_resnet.data.parts import complete, part_name
 from keras_resnet.errors import InputError
 from keras_resnet.signals.table import get_signal
@@ -18,7 +18,7 @@ from keras_resnet.signals.table import get_signal
 MAX_UNREADABLE = 0.01
 
 
-def load(root: str | os.PathLike, image_shape: tuple[int, int, int], keep: float = 1.0) -> Dataset:
+def load(root: str | os.PathLike, image_shape: tuple[int, ...], keep: float = 1.0) -> Dataset:
     """Finds the images and divides them.
 
     Where `root` has the folders `train` and `validation` (or `val`) or `test`, these are the splits (`data.parts` says
@@ -41,10 +41,9 @@ def load(root: str | os.PathLike, image_shape: tuple[int, int, int], keep: float
         raise InputError(
             f"{root} is no folder: expected a dataset name (digits, cifar10, cifar100) or a folder of class folders"
         )
-    parts = {part_name(p.name): p for p in root.iterdir() if p.is_dir()}
+    parts = {name: p for p in root.iterdir() if p.is_dir() and (name := part_name(p.name))}
     if "train" not in parts:
         parts = {"train": root}
-    parts.pop(None, None)
     classes = _classes(parts["train"])
     found = {name: _files(folder, classes) for name, folder in parts.items()}
     everything = [path for paths, _ in found.values() for path in paths]
@@ -53,15 +52,17 @@ def load(root: str | os.PathLike, image_shape: tuple[int, int, int], keep: float
             f"{root}: no {', '.join(get_signal('image').suffixes)} files below {', '.join(classes[:5])}, ..."
         )
     bad = set(find_unreadable(everything, image_shape))
-    splits = {}
+    splits: dict[str, Split] = {}
     for name, (paths, labels) in found.items():
         good = np.flatnonzero([path not in bad for path in paths])
         split = EncodedSplit(Files(paths), {"label": labels}, image_shape, keep)
         splits[name] = split.take(good)
     for number, name in enumerate(classes):
-        if np.count_nonzero(splits["train"].labels == number) < 3:
+        if np.count_nonzero(splits["train"].truth["label"] == number) < 3:
             raise InputError(f"{parts['train'] / name}: expected at least 3 readable images in every class")
-    return Dataset(str(root), classes, image_shape, **complete(splits), unreadable=tuple(sorted(bad)))
+    whole = complete(splits)
+    parts_in_order = whole["train"], whole["validation"], whole["test"]
+    return Dataset(str(root), classes, image_shape, *parts_in_order, unreadable=tuple(sorted(bad)))
 
 
 def _classes(folder: Path) -> tuple[str, ...]:
@@ -83,7 +84,7 @@ def _files(folder: Path, classes: Sequence[str]) -> tuple[tuple[Path, ...], np.n
     return tuple(paths), np.asarray(labels, np.int64)
 
 
-def find_unreadable(paths: Sequence[Path], image_shape: tuple[int, int, int]) -> list[Path]:
+def find_unreadable(paths: Sequence[Path], image_shape: tuple[int, ...]) -> list[Path]:
     """Decodes every file once, with the decoder that training uses.
 
     Args:

@@ -74,6 +74,12 @@ def _parts(split: EncodedSplit, indices: tf.Tensor, draws: tf.Tensor, box: Box) 
     return examples, _gathered(split.truth, indices), Placement(matrices, split.shape[:-1])
 
 
+def _encoded(split: Split) -> EncodedSplit:
+    if not isinstance(split, EncodedSplit):
+        raise TypeError(f"random parts are cut out of the examples of an EncodedSplit, received {type(split).__name__}")
+    return split
+
+
 def _gathered(arrays: Mapping[str, np.ndarray], indices: tf.Tensor) -> dict[str, tf.Tensor]:
     with tf.init_scope():  # captured by the pipeline's graph, not copied into it as constants
         kept = {name: tf.convert_to_tensor(values) for name, values in arrays.items()}
@@ -164,8 +170,10 @@ def _augmented(
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     """Examples after the augmentation, and their truth, which is moved once, however many moves there were."""
     own, crops = draws[:, : augment.draws], draws[:, augment.draws :]
-    found = _parts(split, indices, crops, augment.box) if augment.box else fetched(split, indices)
-    pixels, truth, placement = found
+    if augment.box:
+        pixels, truth, placement = _parts(_encoded(split), indices, crops, augment.box)
+    else:
+        pixels, truth, placement = fetched(split, indices)
     if augment.batch:
         pixels, step = augment.batch(pixels, own)
         placement = in_a_row(placement, step)
@@ -186,7 +194,7 @@ def _epoch(
     order = tf.random.experimental.stateless_shuffle(tf.range(count), seeds)
     draws = tf.random.stateless_uniform((repeats * count, augment.draws), seeds)
     if augment.box:
-        own = get_signal(split.signal).code.DRAWS
+        own = get_signal(_encoded(split).signal).code.DRAWS
         crops = tf.random.stateless_uniform((repeats * count, own), seeds + 1_000_003)
         draws = tf.concat([draws, crops], axis=1)
     # A place is an example and which of its copies.

@@ -14,14 +14,13 @@ import tensorflow as tf
 
 from keras_resnet.console import progress
 from keras_resnet.data import records
-from keras_resnet.data.dataset import ArraySplit, Dataset, Split
+from keras_resnet.data.dataset import Dataset, EncodedSplit, Split
 from keras_resnet.errors import InputError
 from keras_resnet.signals import image as images
 
 _SEED = 2015
 _CHUNK = 64  # images in memory per thread
 _SHARD_BYTES = 128_000_000  # large enough to read in one go, small enough to spread over disks
-_QUALITY = 95
 
 
 @dataclass(frozen=True)
@@ -106,31 +105,19 @@ def _check(dataset: Dataset, folder: Path, shards: int, shorter_side: int) -> No
 def _images_per_shard(split: Split, shorter_side: int) -> float:
     """Images that make a shard of the usual size, by the size of some."""
     some = np.linspace(0, len(split) - 1, min(_CHUNK, len(split)), dtype=np.int64)
-    sizes = [len(_reduced(encoded, shorter_side)) for encoded in _encoded(split, some)]
-    return max(1.0, _SHARD_BYTES / np.mean(sizes))
+    sizes = [len(images.reduced(encoded, shorter_side)) for encoded in _encoded(split, some)]
+    return max(1.0, float(_SHARD_BYTES / np.mean(sizes)))
 
 
 def _encoded(split: Split, indices: np.ndarray) -> list[bytes]:
-    """The files' bytes; arrays as PNG."""
-    if isinstance(split, ArraySplit):
-        return [tf.io.encode_png(split.images[index]).numpy() for index in indices]
-    return split.contents.read(indices)
-
-
-def _reduced(encoded: bytes, shorter_side: int) -> bytes:
-    if not shorter_side:
-        return encoded
-    image = images.decode(encoded, 3)
-    height, width = image.shape[:2]
-    if min(height, width) <= shorter_side:
-        return encoded
-    scale = shorter_side / min(height, width)
-    image = images.scaled(image, (round(height * scale), round(width * scale)))
-    return tf.io.encode_jpeg(image, quality=_QUALITY, chroma_downsampling=False).numpy()
+    """The files' bytes; of a split without files, its images as PNG."""
+    if isinstance(split, EncodedSplit):
+        return split.contents.read(indices)
+    return [images.encode(image) for image in split.fetch(indices)[split.key]]
 
 
 def _example(encoded: bytes, label: int, text: str) -> bytes:
-    height, width, channels = images.decode(encoded, 0).shape
+    height, width, channels = images.shape_of(encoded)
 
     def integer(value: int) -> tf.train.Feature:
         return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
@@ -140,7 +127,7 @@ def _example(encoded: bytes, label: int, text: str) -> bytes:
 
     features = {
         "image/encoded": string(encoded),
-        "image/format": string(b"jpeg" if encoded[:2] == b"\xff\xd8" else b"png"),
+        "image/format": string(images.format_of(encoded).encode()),
         "image/height": integer(height),
         "image/width": integer(width),
         "image/channels": integer(channels),
@@ -155,7 +142,7 @@ def _write(folder: Path, part: str, split: Split, classes: tuple[str, ...], shar
 
     def example(encoded: bytes, index: int) -> bytes:
         label = int(labels[index])
-        return _example(_reduced(encoded, shorter_side), label, classes[label])
+        return _example(images.reduced(encoded, shorter_side), label, classes[label])
 
     def examples(indices: np.ndarray) -> Iterator[bytes]:
         with ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -82,8 +82,9 @@ def find(root: Path) -> dict[str, tuple[Path, ...]]:
     parts: dict[str, list[Path]] = {}
     for path in sorted(root.iterdir()) if root.is_dir() else ():
         match = _SHARD.search(path.name)
-        if match and path.is_file() and (_COUNTED.search(path.name) or ".tfrecord" in path.name):
-            parts.setdefault(part_name(match[1]), []).append(path)
+        name = part_name(match[1]) if match else None
+        if name and path.is_file() and (_COUNTED.search(path.name) or ".tfrecord" in path.name):
+            parts.setdefault(name, []).append(path)
     for shards in parts.values():
         counted = _COUNTED.search(shards[0].name)
         if counted and len(shards) != int(counted[2]):
@@ -93,7 +94,7 @@ def find(root: Path) -> dict[str, tuple[Path, ...]]:
 
 def load(
     root: str | os.PathLike,
-    image_shape: tuple[int, int, int],
+    image_shape: tuple[int, ...],
     keep: float = 1.0,
     *,
     parts: Mapping[str, Sequence[Path]] | None = None,
@@ -129,9 +130,9 @@ def load(
     labels, classes = _labelled(root, table, good & (part_of == "train"), classes)
     records = Records(shards, str(table["feature"]), table["shard"], table["offset"], table["length"])
     whole = EncodedSplit(records, {"label": labels}, image_shape, keep)
-    splits = complete({name: whole.take(np.flatnonzero(good & (part_of == name))) for name in parts})
+    found = complete({name: whole.take(np.flatnonzero(good & (part_of == name))) for name in parts})
     bad = tuple(Path(f"{shards[table['shard'][i]]}@{table['offset'][i]}") for i in np.flatnonzero(~good))
-    return Dataset(str(root), classes, image_shape, **splits, unreadable=bad)
+    return Dataset(str(root), classes, image_shape, found["train"], found["validation"], found["test"], bad)
 
 
 def _labelled(
@@ -185,7 +186,7 @@ def _index(root: Path, shards: tuple[Path, ...], channels: int) -> dict[str, np.
     table = {"state": state, **_scan(shards, channels)}
     try:
         with files.writing(kept, overwrite=True) as temporary:
-            np.savez(temporary, **table)
+            np.savez(temporary, **table)  # type: ignore[arg-type]  # it takes these for its own arguments
     except InputError as error:
         print(f"note: the index of {root} is not kept for the next time: {error}")
     return table

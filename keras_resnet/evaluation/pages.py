@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from pathlib import Path
 
 from keras_resnet import files, pictures
 from keras_resnet.evaluation import corruptions
 from keras_resnet.evaluation.assessment import Assessment, mean_score
-from keras_resnet.page import page, table
+from keras_resnet.page import Html, render, table
 from keras_resnet.tasks.interface import Summary
 
 
@@ -16,21 +15,26 @@ def write_html(assessment: Assessment, title: str, command: str, path: Path, *, 
     """Writes the page: figures, classes, confusions, reliability, corruptions, each chart with its table.
 
     Args:
-        assessment: to show.
-        title: of the page.
-        command: that made it.
-        path: of the page.
+        assessment: figures to show.
+        title: title of the page.
+        command: command line that made it.
+        path: file to write.
         overwrite: replace an existing file.
 
     Raises:
         InputError: the file exists, or cannot be written.
     """
-    parts = [f"<h1>{html.escape(title)}</h1>", _figures(assessment), _members(assessment)]
-    parts += getattr(assessment.task.code, "sections", _plain_sections)(assessment.summary)
-    parts.append(_robustness(assessment))
-    parts.append(f"<section><h2>Command</h2><p><code>{html.escape(command)}</code></p></section>")
+    text = render(
+        "keras_resnet/assessment.html",
+        title=title,
+        figures=_figures(assessment),
+        members=_members(assessment),
+        sections=getattr(assessment.task.code, "sections", _plain_sections)(assessment.summary),
+        robustness=_robustness(assessment),
+        command=command,
+    )
     with files.writing(path, overwrite=overwrite) as temporary:
-        temporary.write_text(page(title, "\n".join(filter(None, parts)) + "\n"), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _figures(found: Assessment) -> str:
@@ -57,18 +61,17 @@ def _members(found: Assessment) -> str:
     rows = [(name, *each.figures().values()) for name, each in found.members]
     rows.append(("together", *found.summary.scores.figures().values()))
     header = ("model", *found.summary.scores.figures())
-    return "<h2>Ensemble</h2>" + table("Its members alone", header, rows)
+    return table("Its members alone", header, rows)
 
 
-def _plain_sections(found: Summary) -> list[str]:
-    return [
-        f"<h2>{html.escape(each.title)}</h2>" + table(each.title, each.columns, each.rows) for each in found.tables()
-    ]
+def _plain_sections(found: Summary) -> Html:
+    tables = [(each.title, table(each.title, each.columns, each.rows)) for each in found.tables()]
+    return Html(render("keras_resnet/tables.html", tables=tables))
 
 
-def _robustness(found: Assessment) -> str:
+def _robustness(found: Assessment) -> dict[str, object]:
     if not found.robustness:
-        return ""
+        return {}
     score, clean = found.task.score, found.summary.scores.value
     curves = {
         kind: ((0, *corruptions.STRENGTHS), [100 * value for value in (clean, *values)])
@@ -78,6 +81,9 @@ def _robustness(found: Assessment) -> str:
     chart = pictures.lines(f"{name} on corrupted images", curves, "strength (0: none)", f"{score.name} in %")
     rows = [(kind, *map(score.text, values)) for kind, values in found.robustness.items()]
     header = ("corruption", *(f"strength {s}" for s in corruptions.STRENGTHS))
-    text = f"<p>Mean over all: {score.text(mean_score(found.robustness))}, without corruption {score.text(clean)}.</p>"
-    picture = pictures.svg(chart, f"{name} over the strength of each corruption; the table below has its numbers.")
-    return "<h2>Robustness</h2>" + text + picture + table(f"{name} by corruption and strength", header, rows)
+    return {
+        "mean": score.text(mean_score(found.robustness)),
+        "clean": score.text(clean),
+        "chart": pictures.svg(chart, f"{name} over the strength of each corruption; the table below has its numbers."),
+        "table": table(f"{name} by corruption and strength", header, rows),
+    }

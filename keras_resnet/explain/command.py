@@ -172,17 +172,14 @@ def _feature_maps(args: argparse.Namespace, runner, command: str) -> None:
 
 
 def _write_grid(args: argparse.Namespace, made, title: str, command: str) -> None:
-    import html
-
     from keras_resnet import pictures
     from keras_resnet.explain.drawing import save
-    from keras_resnet.page import page
+    from keras_resnet.page import render
 
     picture = pictures.png(made)
     if args.output.suffix == ".html":
-        body = f"<h1>{html.escape(title)}</h1>{pictures.embedded(picture, title)}"
-        body += f"<h2>Command</h2><p><code>{html.escape(command)}</code></p>\n"
-        picture = page(title, body).encode()
+        facts = {"title": title, "words": "", "classes": "", "command": command}
+        picture = render("keras_resnet/picture.html", picture=pictures.embedded(picture, title), **facts).encode()
     save(args.output, picture, args.overwrite)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 
 from keras_resnet import files, pictures
 from keras_resnet.errors import InputError
-from keras_resnet.page import page, table
+from keras_resnet.page import render, table
 
 _PERCENTILE = 99.5  # brightest values; single pixels beyond it would darken the rest
 _OPACITY, _POWER = 0.75, 0.7
@@ -132,10 +131,15 @@ def write(rows: Sequence[Row], path: Path, title: str, command: str, *, signed: 
         for row, each in panels
     ]
     alternative = f"Heat maps over {len(rows)} images; the table below names their classes. {legend}"
-    body = f"<h1>{html.escape(title)}</h1><p>{legend}</p>{pictures.embedded(picture, alternative)}"
-    body += "<h2>Classes</h2>" + table("Likeliest classes", header, cells)
-    body += f"<h2>Command</h2><p><code>{html.escape(command)}</code></p>"
-    save(path, page(title, body + "\n").encode(), overwrite)
+    text = render(
+        "keras_resnet/picture.html",
+        title=title,
+        words=legend,
+        picture=pictures.embedded(picture, alternative),
+        classes=table("Likeliest classes", header, cells),
+        command=command,
+    )
+    save(path, text.encode(), overwrite)
 
 
 def save(path: Path, contents: bytes, overwrite: bool) -> None:

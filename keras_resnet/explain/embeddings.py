@@ -12,7 +12,7 @@ from keras_resnet import pictures
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.explain.drawing import save
 from keras_resnet.explain.net import Net
-from keras_resnet.page import page, table
+from keras_resnet.page import Html, render, table
 from keras_resnet.runtime.interface import Runner
 
 _BATCH = 64
@@ -130,15 +130,19 @@ def write_html(
         if own.any():
             x, y = places[own].mean(axis=0)
             rows.append((name, int(own.sum()), f"{(called[own] == index).mean():.1%}", f"{x:.2f}", f"{y:.2f}"))
-    body = f"<h1>{html.escape(title)}</h1><p>Of an image's five nearest neighbours, {agree:.1%} have its class. "
-    body += "Points with a black edge are answered wrongly. Rest the pointer on a point to read it.</p>"
-    body += _scatter(places, labels, called, names)
-    body += table("Classes", ("class", "images", "top-1", "centre, first axis", "second axis"), rows)
-    body += f"<h2>Command</h2><p><code>{html.escape(command)}</code></p>"
-    save(path, page(title, body + "\n").encode(), overwrite)
+    text = render(
+        "keras_resnet/picture.html",
+        title=title,
+        words=f"Of an image's five nearest neighbours, {agree:.1%} have its class. Points with a black edge are "
+        "answered wrongly. Rest the pointer on a point to read it.",
+        picture=_scatter(places, labels, called, names),
+        classes=table("Classes", ("class", "images", "top-1", "centre, first axis", "second axis"), rows),
+        command=command,
+    )
+    save(path, text.encode(), overwrite)
 
 
-def _scatter(places: np.ndarray, labels: np.ndarray, called: np.ndarray, names: Sequence[str]) -> str:
+def _scatter(places: np.ndarray, labels: np.ndarray, called: np.ndarray, names: Sequence[str]) -> Html:
     """SVG by matplotlib, every point a group with a title of its own."""
     made = pictures.figure(9, 6.5)
     axes, tips = made.subplots(), {}
@@ -157,7 +161,9 @@ def _scatter(places: np.ndarray, labels: np.ndarray, called: np.ndarray, names: 
             tips[f"point-{place}"] = f"image {place}: {name}" + (f", called {answer}" if wrong else "")
     axes.set(xticks=[], yticks=[])
     made.legend(loc="outside right upper", frameon=False)
-    code = pictures.svg(made, f"Scatter of {len(labels)} images by class; the table below has the classes' centres.")
+    code: str = pictures.svg(
+        made, f"Scatter of {len(labels)} images by class; the table below has the classes' centres."
+    )
     for gid, tip in tips.items():
         code = code.replace(f'<g id="{gid}">', f'<g id="{gid}"><title>{html.escape(tip)}</title>', 1)
-    return code
+    return Html(code)

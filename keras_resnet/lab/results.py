@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import html
 import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from keras_resnet import files, pictures
 from keras_resnet.lab.setup import Setup
-from keras_resnet.page import page
+from keras_resnet.page import render
 from keras_resnet.page import table as html_table
 
 RESULTS, PAGE = "results.json", "index.html"
@@ -42,7 +42,7 @@ class Chart:
         data: its numbers, shown as a table below; None where a table of the findings has them.
     """
 
-    figure: object
+    figure: Any
     alternative: str
     data: Table | None = None
 
@@ -101,7 +101,7 @@ def write(name: str, title: str, question: str, findings: Findings, setup: Setup
     with files.writing(folder / RESULTS, overwrite=True) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     with files.writing(folder / PAGE, overwrite=True) as temporary:
-        temporary.write_text(page(title, _body(title, question, findings, facts)), encoding="utf-8")
+        temporary.write_text(_page(title, question, findings, facts), encoding="utf-8")
     return folder / PAGE
 
 
@@ -115,19 +115,9 @@ def folder_of(name: str, setup: Setup) -> Path:
     return setup.out / f"{name}-{setup.size}"
 
 
-def _body(title: str, question: str, findings: Findings, facts: Mapping[str, object]) -> str:
-    parts = [f"<h1>{html.escape(title)}</h1>", f"<p>{html.escape(question)}</p>"]
-    verdict = {True: ' <span class="good">As published.</span>', False: ' <span class="bad">Not as published.</span>'}
-    parts.append(
-        f"<h2>Found</h2><p><strong>{html.escape(findings.summary)}</strong>{verdict.get(findings.passed, '')}</p>"
-    )
-    parts += [_table(each) for each in findings.tables]
-    for chart in findings.charts:
-        parts.append(f"<figure>{pictures.svg(chart.figure, chart.alternative)}</figure>")
-        if chart.data:
-            parts.append(f"<details><summary>The chart as a table</summary>{_table(chart.data)}</details>")
+def _page(title: str, question: str, findings: Findings, facts: Mapping[str, Any]) -> str:
     machine = facts["environment"]
-    lines = {
+    made = {
         "command": facts["command"],
         "size": facts["size"],
         "seeds": ", ".join(map(str, facts["seeds"])),
@@ -137,11 +127,20 @@ def _body(title: str, question: str, findings: Findings, facts: Mapping[str, obj
         "commit": machine["git_commit"],
         "date": machine["date"],
     }
-    items = "".join(f"<li>{name}: <code>{html.escape(str(value))}</code></li>" for name, value in lines.items())
-    settings = ", ".join(f"{key}={value}" for key, value in facts["recipe"].items() if value not in ("", [], 0, False))
-    parts.append(f"<h2>How it was made</h2><ul>{items}</ul>")
-    parts.append(f"<details><summary>Recipe</summary><p><code>{html.escape(settings)}</code></p></details>")
-    return "\n".join(parts) + "\n"
+    return render(
+        "keras_resnet/experiment.html",
+        title=title,
+        question=question,
+        summary=findings.summary,
+        passed=findings.passed,
+        tables=[_table(each) for each in findings.tables],
+        charts=[
+            (pictures.svg(chart.figure, chart.alternative), _table(chart.data) if chart.data else "")
+            for chart in findings.charts
+        ],
+        made=made,
+        settings=", ".join(f"{k}={v}" for k, v in facts["recipe"].items() if v not in ("", [], 0, False)),
+    )
 
 
 def _table(each: Table) -> str:

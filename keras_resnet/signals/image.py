@@ -15,6 +15,7 @@ from keras_resnet.signals.table import SIGNALS
 
 SUFFIXES = SIGNALS["image"].suffixes
 DRAWS = 5  # of a random part: four for the rectangle, one for the mirror
+_QUALITY = 95  # of JPEG files that are written
 
 
 def decode(contents: tf.Tensor, channels: int) -> tf.Tensor:
@@ -146,7 +147,8 @@ def random_part(
     image = tf.cond(is_large, lambda: scaled(image, size), lambda: scaled(image, size, antialias=False))
     mirrored = draws[4] < 0.5
     image = tf.cond(mirrored, lambda: tf.reverse(image, (1,)), lambda: image)  # tf.where takes 50 times as long
-    return tf.ensure_shape(image, shape), geometry.cut_out(*tf.unstack(part), size, mirrored)
+    row, column, height, width = tf.unstack(part)
+    return tf.ensure_shape(image, shape), geometry.cut_out(row, column, height, width, size, mirrored)
 
 
 def load(path: str | os.PathLike, shape: tuple[int, int, int], keep: float = 1.0) -> np.ndarray:
@@ -170,6 +172,42 @@ def load(path: str | os.PathLike, shape: tuple[int, int, int], keep: float = 1.0
         return decoded([path.read_bytes()], shape, keep)[0][0].numpy()
     except tf.errors.InvalidArgumentError as error:
         raise InputError(f"{path} cannot be decoded as an image: expected a PNG or JPEG file") from error
+
+
+def encode(image: np.ndarray) -> bytes:
+    """Makes a PNG file of an image, uint8 `(height, width, channels)`."""
+    return tf.io.encode_png(image).numpy()
+
+
+def reduced(contents: bytes, shorter_side: int) -> bytes:
+    """Makes a smaller file of a large one.
+
+    Args:
+        contents: bytes of a PNG or JPEG file.
+        shorter_side: length in pixels that a longer shorter side is reduced to (JPEG, quality 95); 0 to keep it.
+
+    Returns:
+        Bytes of a file; `contents` itself where its shorter side is short enough.
+    """
+    if not shorter_side:
+        return contents
+    image = decode(contents, 3)
+    height, width = image.shape[:2]
+    if min(height, width) <= shorter_side:
+        return contents
+    scale = shorter_side / min(height, width)
+    image = scaled(image, (round(height * scale), round(width * scale)))
+    return tf.io.encode_jpeg(image, quality=_QUALITY, chroma_downsampling=False).numpy()
+
+
+def shape_of(contents: bytes) -> tuple[int, int, int]:
+    """Height, width and channels of a PNG or JPEG file."""
+    return tuple(decode(contents, 0).shape)
+
+
+def format_of(contents: bytes) -> str:
+    """Says of a PNG or JPEG file which it is: `"png"` or `"jpeg"`."""
+    return "jpeg" if contents[:2] == b"\xff\xd8" else "png"
 
 
 def noise(shape: tuple[int, int, int], count: int, rng: np.random.Generator) -> np.ndarray:
@@ -199,4 +237,4 @@ def resized(examples: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
     size = tuple(shape[:2])
     if None in size or examples.shape[1:3] == size:
         return examples
-    return np.uint8(np.clip(np.round(tf.image.resize(examples, size).numpy()), 0, 255))
+    return np.clip(np.round(tf.image.resize(examples, size).numpy()), 0, 255).astype(np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Placement:
         [5.0, 5.0, 1.0]
     """
 
-    matrix: object
+    matrix: Any
     size: tuple[int, ...]
 
     def after(self, earlier: Placement | None) -> Placement:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from keras_resnet.card import ModelCard
     from keras_resnet.data.dataset import Dataset
+    from keras_resnet.page import Html
 
 
 @dataclass(frozen=True)
@@ -279,7 +280,7 @@ class CapableCode(TaskCode, Protocol):
     ) -> Summary:
         """Judges answers."""
 
-    def sections(self, found: Any) -> list[str]:
+    def sections(self, found: Any) -> Html:
         """HTML sections about a summary."""
 
     def questions(self, outputs: Mapping[str, np.ndarray], asked: Any) -> np.ndarray:

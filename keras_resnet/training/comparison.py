@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from keras_resnet import files, pictures
 from keras_resnet.errors import InputError
-from keras_resnet.page import page, table
+from keras_resnet.page import render, table
 from keras_resnet.training import run
 from keras_resnet.training.recipe import ADDED, DESCRIPTION
 from keras_resnet.training.result import validation_of
@@ -104,19 +103,22 @@ def write_html(runs: Sequence[Run], path: Path, *, overwrite: bool = False) -> N
         InputError: the file exists, or cannot be written.
     """
     different = differing_settings(runs)
-    body = "<h1>Training report</h1>\n" + table("Results", COLUMNS, [each.cells() for each in runs])
-    body += f"<section><h2>Curves</h2>{_curves(runs)}</section>\n"
-    if different:
-        header = ("setting", *(each.name for each in runs))
-        body += table("Settings that differ", header, [(key, *values) for key, values in different.items()])
-    body += "<section><h2>Origin</h2>" + "".join(map(_origin, runs)) + "</section>\n"
+    header, rows = ("setting", *(each.name for each in runs)), [(key, *values) for key, values in different.items()]
+    text = render(
+        "keras_resnet/comparison.html",
+        title="Training report",
+        results=table("Results", COLUMNS, [each.cells() for each in runs]),
+        curves=_curves(runs),
+        different=table("Settings that differ", header, rows) if rows else "",
+        origins=[(each.name, _origin(each)) for each in runs],
+    )
     with files.writing(path, overwrite=overwrite) as temporary:
-        temporary.write_text(page("Training report", body), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
-def _origin(each: Run) -> str:
+def _origin(each: Run) -> dict[str, object]:
     environment = each.environment
-    facts = {
+    return {
         "command": each.recipe.get("command"),
         "seed": environment.get("seed"),
         "commit": environment.get("git_commit"),
@@ -124,8 +126,6 @@ def _origin(each: Run) -> str:
         "processor": f"{environment.get('processor')}, {environment.get('cores')} cores",
         "packages": ", ".join(f"{name} {version}" for name, version in environment.get("packages", {}).items()),
     }
-    items = "".join(f"<li>{name}: <code>{html.escape(str(value))}</code></li>" for name, value in facts.items())
-    return f"<details><summary>{html.escape(each.name)}</summary><ul>{items}</ul></details>"
 
 
 def _colour(number: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from keras_resnet import pictures
-from keras_resnet.page import table
+from keras_resnet.page import Html, render, table
 from keras_resnet.tasks.classification.reliability import Reliability
 from keras_resnet.tasks.classification.summaries import Summary
 
@@ -13,13 +13,27 @@ _MANY = 40  # classes from which on the confusions are a list, not a matrix
 _LISTED = 15
 
 
-def sections(found: Summary) -> list[str]:
+def sections(found: Summary) -> Html:
     """HTML sections, in the order of the page.
 
     Args:
         found: figures of a classifier.
     """
-    return [_classes(found), _confusion(found), _calibration(found)]
+    listed, matrix = _confusions(found)
+    tempered = None
+    if found.tempered and found.temperature is not None:
+        tempered = {"ece": _percent(found.tempered.ece), "temperature": f"{found.temperature:.2f}"}
+    text = render(
+        "keras_resnet/classifier.html",
+        classes=_classes(found),
+        confusions=listed,
+        matrix=matrix,
+        ece=_percent(found.reliability.ece),
+        tempered=tempered,
+        diagram=_diagrams(found),
+        bins=_bins(found.reliability),
+    )
+    return Html(text)
 
 
 def _percent(value: float | None) -> str | None:
@@ -38,19 +52,22 @@ def _classes(found: Summary) -> str:
         for each in found.classes
     ]
     header = ("class", "images", "top-1", "95 % interval", "most often taken for")
-    return "<h2>Classes</h2>" + table("Accuracy by class", header, rows)
+    return table("Accuracy by class", header, rows)
 
 
-def _confusion(found: Summary) -> str:
+def _confusions(found: Summary) -> tuple[str, dict[str, str] | None]:
+    """The most frequent confusions, and all of them as a matrix where there are not too many classes."""
     counts, names = np.array(found.confusion), [each.name for each in found.classes]
     wrong = counts * (1 - np.eye(len(counts), dtype=int))
     worst = np.argsort(-wrong, axis=None, kind="stable")[:_LISTED]
     pairs = [divmod(int(place), len(counts)) for place in worst if wrong.flat[place]]
     rows = [(names[a], names[b], int(wrong[a, b]), _percent(wrong[a, b] / counts[a].sum())) for a, b in pairs]
     header = ("class", "taken for", "images", "share of the class")
-    listed = table("The most frequent confusions", header, rows) if rows else "<p>No image was taken for another.</p>"
-    if len(counts) > _MANY:
-        return "<h2>Confusions</h2>" + listed
+    listed = table("The most frequent confusions", header, rows) if rows else ""
+    return listed, None if len(counts) > _MANY else _matrix(counts, names)
+
+
+def _matrix(counts: np.ndarray, names: list[str]) -> dict[str, str]:
     size = 3 + 0.45 * len(counts)
     made = pictures.figure(size + 0.8, size)
     axes = made.subplots()
@@ -68,32 +85,26 @@ def _confusion(found: Summary) -> str:
         [(name, *map(int, row)) for name, row in zip(names, counts, strict=True)],
     )
     chart = pictures.svg(made, f"Confusion matrix of {len(names)} classes; the table below has its numbers.")
-    return f"<h2>Confusions</h2>{listed}{chart}<details><summary>The matrix as a table</summary>{matrix}</details>"
+    return {"chart": chart, "table": matrix}
 
 
-def _calibration(found: Summary) -> str:
+def _diagrams(found: Summary) -> str:
     made = pictures.figure(8.5, 4)
     shown = [("as it is", found.reliability)]
     shown += [(f"temperature {found.temperature:.2f}", found.tempered)] if found.tempered else []
     for axes, (name, each) in zip(np.atleast_1d(made.subplots(1, len(shown), sharey=True)), shown, strict=True):
         _diagram(axes, name, each)
-    chart = pictures.svg(made, f"Reliability diagram: accuracy over confidence. ECE {found.reliability.ece:.2%}.")
+    return pictures.svg(made, f"Reliability diagram: accuracy over confidence. ECE {found.reliability.ece:.2%}.")
+
+
+def _bins(found: Reliability) -> str:
     header = ("confidence", "images", "mean confidence", "accuracy")
-    bins = len(found.reliability.counts)
+    bins = len(found.counts)
     rows = [
         (f"{i / bins:.2f} to {(i + 1) / bins:.2f}", n, _percent(c) if n else None, _percent(a) if n else None)
-        for i, (n, c, a) in enumerate(
-            zip(found.reliability.counts, found.reliability.confidence, found.reliability.accuracy, strict=True)
-        )
+        for i, (n, c, a) in enumerate(zip(found.counts, found.confidence, found.accuracy, strict=True))
     ]
-    text = f"<p>Expected calibration error: {found.reliability.ece:.2%}"
-    if found.tempered:
-        text += (
-            f"; {found.tempered.ece:.2%} with temperature {found.temperature:.2f}, fitted on the validation images "
-            "(which says little if the model was trained on them)"
-        )
-    numbers = f"<details><summary>The diagram as a table</summary>{table('Bins, as it is', header, rows)}</details>"
-    return f"<h2>Calibration</h2>{text}.</p>{chart}{numbers}"
+    return table("Bins, as it is", header, rows)
 
 
 def _diagram(axes, name: str, found: Reliability) -> None:
