@@ -56,7 +56,8 @@ def test_a_plan_in_a_file_is_read_back_and_changes_no_output(everything, tmp_pat
     memory.write_plan(file)
     assert file.read_bytes() == content  # no plan is better than the planner's own here
     # One that is worse by itself: the file must say so, and engines must not mind.
-    monkeypatch.setattr(memory, "_own_plan", lambda buffers, scratch: (1, [16 * i * 4096 for i in range(len(buffers))]))
+    offsets = lambda buffers, scratch: (1, [16 * i * 4096 for i in range(len(buffers))])  # noqa: E731
+    monkeypatch.setattr(memory.files, "own_plan", offsets)
     memory.write_plan(file)
     after = memory.of_file(file)
     assert after.activations > before.activations and after.structures == before.structures

@@ -1,0 +1,114 @@
+"""What a model asks of the recipe that compresses it, and of its teacher."""
+
+from __future__ import annotations
+
+import dataclasses
+import textwrap
+
+import keras
+import numpy as np
+
+from export.model.source import Source
+from keras_resnet.compression.settings import Settings
+from keras_resnet.errors import InputError
+from keras_resnet.signals.conventions import PREPROCESS
+from keras_resnet.training.recipes import OWN_AUGMENTATION, RECIPES, Recipe
+
+
+def adapted(recipe: Recipe, source: Source, settings: Settings, dataset: str | None = None) -> Recipe:
+    """The recipe with the source's model, data and input convention.
+
+    Args:
+        recipe: any.
+        source: with data.
+        settings: of the compression; some leave batch normalisation to be estimated at the end.
+        dataset: name, where it is not the card's.
+
+    Raises:
+        InputError: the source has no data, or a convention of its own.
+    """
+    if source.dataset is None:
+        raise InputError(
+            "a compression trains, and the model names no dataset that is here: pass --dataset digits, --dataset "
+            "cifar10 --data-dir DIR, or --dataset FOLDER of class folders"
+        )
+    names = [name for name, row in PREPROCESS.items() if row == source.card.preprocess]
+    if not names:
+        raise InputError(f"{source.origin} has an input convention of its own: {source.card.preprocess.to_json()}")
+    known, outputs = len(source.dataset.classes), source.model.output_shape[-1]
+    if known != outputs:
+        raise InputError(
+            f"{source.dataset.name} has {known} classes, the model {outputs}: it cannot be trained on them"
+        )
+    return dataclasses.replace(
+        recipe,
+        model=source.card.spec or "",
+        dataset=str(dataset or source.card.dataset),
+        preprocess=names[0],
+        crop=source.card.crop,
+        augmentation=_augmentation(recipe, source),
+        learning_rate=_learning_rate(recipe, source),
+        own_rate=0.0,
+        precise_bn=recipe.precise_bn if settings.norms_move else 0,
+    )
+
+
+def _augmentation(recipe: Recipe, source: Source) -> str:
+    """Digits must not be mirrored, photos may: the model's own training knew."""
+    if recipe.augmentation != OWN_AUGMENTATION:
+        return recipe.augmentation
+    own = RECIPES.get(source.card.recipe or "")
+    return own.augmentation if own else "none"
+
+
+def _learning_rate(recipe: Recipe, source: Source) -> float:
+    """In proportion to the batch as well: as many images move the weights as far."""
+    own = RECIPES.get(source.card.recipe or "")
+    if not recipe.own_rate or own is None or (own.optimizer, recipe.optimizer) != ("sgd", "sgd"):
+        return recipe.learning_rate
+    return recipe.own_rate * own.learning_rate * recipe.batch_size / own.batch_size
+
+
+def check_teacher(teacher: Source, source: Source, recipe: Recipe) -> None:
+    """Refuses a teacher of other images or classes.
+
+    Args:
+        teacher: model that is asked.
+        source: model that is compressed.
+        recipe: recipe of the training.
+
+    Raises:
+        InputError: what is other.
+    """
+    if not recipe.distillation:
+        raise InputError(f"recipe {recipe.name} has distillation=0 and asks no teacher: --set distillation=0.5")
+    apart = {
+        "input": (teacher.model.input_shape[1:], source.model.input_shape[1:]),
+        "outputs": (teacher.model.output_shape[-1], source.model.output_shape[-1]),
+        "labels": (teacher.card.labels, source.card.labels),
+        "input convention": (teacher.card.preprocess, source.card.preprocess),
+    }
+    for what, (found, expected) in apart.items():
+        if found != expected and found and expected:
+            facts = f"{what} {_short(found)}, expected {_short(expected)}"
+            raise InputError(f"{teacher.origin} cannot teach {source.origin}: {facts}")
+
+
+def check_probabilities(model: Source, source: Source) -> None:
+    """Refuses a model that gives no probabilities, which the loss and the teacher's share of the targets are made for.
+
+    Args:
+        model: model that is compressed, or its teacher.
+        source: model that is compressed, with its data.
+
+    Raises:
+        InputError: its outputs are none.
+    """
+    images = source.card.preprocess(source.evidence(4).pixels)
+    answers = keras.ops.convert_to_numpy(model.model(images, training=False))
+    if not np.allclose(answers.sum(axis=-1), 1, atol=1e-2) or answers.min() < 0:
+        raise InputError(f"{model.origin} gives no probabilities of classes: put a softmax behind its last layer")
+
+
+def _short(value: object) -> str:
+    return textwrap.shorten(str(value), 60, placeholder=" ...")

@@ -1,0 +1,98 @@
+"""Gates of a compression: what was asked for is there, and it cost no more than allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from export.model.source import Source
+from export.proof.gates import Gate
+from export.proof.report import Report
+from export.smaller.outcome import Entry
+from keras_resnet.compression import pruning
+from keras_resnet.compression.settings import Settings
+from keras_resnet.nets.compressed import kernels
+from keras_resnet.nets.graph import multiply_adds
+
+
+def limits(settings: Settings) -> dict[str, float]:
+    """Points of accuracy that a compression may cost at most, against the model that it started from.
+
+    Args:
+        settings: what is done.
+
+    Returns:
+        `{"drop": points}`: about twice what is usual for the method, so that a training that went wrong shows.
+
+    Example:
+        >>> from export.smaller.gates import limits
+        >>> from keras_resnet.compression.settings import settings
+        >>> limits(settings("prune", sparsity="2:4"))
+        {'drop': 0.5}
+    """
+    if settings.method == "qat":
+        return {"drop": 0.1 if settings.weight_bits == 8 else 1.5}
+    if settings.method == "cluster":
+        return {"drop": 0.5}
+    if settings.channels:
+        return {"drop": 1.5}
+    if settings.sparsity.group:
+        return {"drop": 0.5}
+    return {"drop": 0.3 if settings.sparsity.share <= 0.5 else 1.0}
+
+
+def check(
+    source: Source,
+    small: keras.Model,
+    settings: Settings,
+    entries: Sequence[Entry],
+    made: Report,
+    allowed: Mapping[str, float],
+) -> list[Gate]:
+    """The gates of a compression.
+
+    Args:
+        source: model that it started from.
+        small: compressed model.
+        settings: what was done.
+        entries: figures of the original, of the original in int8, and of the compressed files.
+        made: report of the compressed files.
+        allowed: limits by name, as `limits` gives them.
+    """
+    gates = [_structure(source, small, settings)] if settings.method != "qat" or settings.preserve else []
+    gates += [
+        Gate(f"{Path(row.file).name} verified", "passed", row.verdict, row.passed)
+        for row in made.rows
+        if not row.passed
+    ]
+    original, after_training, first, *_ = entries
+    gates.append(Gate("drop", allowed["drop"], round(first.drop, 4), first.drop <= allowed["drop"] + 1e-9))
+    if settings.method == "qat" and settings.weight_bits == 8:
+        least = after_training.top1
+        gates.append(Gate("accuracy of int8 after training", least, first.top1, first.top1 >= least))
+    return gates
+
+
+def _structure(source: Source, small: keras.Model, settings: Settings) -> Gate:
+    if settings.channels:
+        share = multiply_adds(small) / multiply_adds(source.model)
+        return Gate("share of multiply-adds", settings.channels, share, share <= settings.channels)
+    found = kernels(small)
+    if settings.method == "cluster" or settings.preserve == "clusters":
+        most = settings.clusters or max(_values(kernel) for kernel in kernels(source.model).values())
+        most += settings.preserve == "sparsity"  # zero is one more
+        if settings.method == "qat":  # every output channel is rounded with a scale of its own
+            values = max(_values(channel) for k in found.values() for channel in k.reshape(-1, k.shape[-1]).T)
+            return Gate("values in a channel's kernel", most, values, values <= most)
+        values = max(map(_values, found.values()))
+        return Gate("values in a kernel", most, values, values <= most)
+    least = settings.sparsity.share if settings.sparsity else pruning.sparsity_of(source.model)
+    share = pruning.sparsity_of(small)
+    return Gate("share of zeros", least, share, share >= least - 0.005)  # kernels that fill no group, rounding
+
+
+def _values(kernel: np.ndarray) -> int:
+    return len(np.unique(kernel))
