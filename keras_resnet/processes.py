@@ -61,11 +61,11 @@ def run(
         command: program and arguments.
         seconds: longest time; None for any.
         environment: variables besides those of this process.
-        shown: its standard output is this process's.
+        shown: whether its standard output is that of this process.
 
     Raises:
-        TimeoutError: it took longer; the message says how long.
-        OSError: it cannot be started.
+        TimeoutError: the program took longer; the message says how long.
+        OSError: the program cannot be started.
 
     Example:
         >>> from keras_resnet import processes

@@ -127,9 +127,9 @@ def artifact(
 
     Args:
         name: name of the artifact.
-        quantizer: by default the first that the precision has.
-        input: by default `"raw"` for int8 and int8x4, which run where nobody should have to normalise, else
-            `"normalized"`.
+        quantizer: program that quantizes; by default the first that the precision has.
+        input: one of `INPUTS`; by default `"raw"` for int8 and int8x4, which run where nobody should have to
+            normalise, else `"normalized"`.
         io: dtype of input and output; by default the first that the precision has.
         layout: `"nhwc"`, or for ONNX `"nchw"`.
         features: output strides of feature maps that become outputs too.

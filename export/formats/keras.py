@@ -18,10 +18,10 @@ def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -
     """Writes a float32 model that plain Keras 3 opens; with one output it returns an array, not a dict.
 
     Args:
-        model: of `graph.prepare`.
+        model: result of `graph.prepare`.
         artifact: float32.
         samples: not used.
-        path: of the file.
+        path: file to write.
     """
     import keras
 

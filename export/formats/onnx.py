@@ -20,13 +20,13 @@ def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -
     """Writes an ONNX file with an open batch.
 
     Args:
-        model: of `graph.prepare`.
+        model: result of `graph.prepare`.
         artifact: precision and layout of the input. `float16`: weights and arithmetic, input and output stay float32.
             `dynamic_int8`: weights, and activations with a range of their own for every batch. `int8`: QuantizeLinear /
             DequantizeLinear pairs, 8-bit weights per channel and unsigned 8-bit activations, which ONNX Runtime fuses
             on x86 (signed ones leave convolutions in float); input and output stay float32.
         samples: float32 `(n, ..., channels)` as the network takes them, for `int8`.
-        path: of the file.
+        path: file to write.
     """
     import tensorflow as tf
     import tf2onnx
@@ -121,7 +121,7 @@ def describe(path: Path) -> Contents:
     """Counts the operators of a file that an engine has accepted, and recognises its precision.
 
     Args:
-        path: of an ONNX file.
+        path: ONNX file.
 
     Returns:
         Its contents; operators outside ONNX's own domain are `forbidden`.

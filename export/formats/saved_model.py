@@ -19,10 +19,10 @@ def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -
     """Writes a SavedModel with an open batch and one signature, `serving_default`.
 
     Args:
-        model: of `graph.prepare`.
+        model: result of `graph.prepare`.
         artifact: float32.
         samples: not used.
-        path: of the folder.
+        path: folder to write.
     """
     import keras
     import tensorflow as tf

@@ -27,11 +27,11 @@ def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -
     Runs in a process of its own (`worker.py`): the converter leaks memory and floods stdout.
 
     Args:
-        model: of `graph.prepare`.
+        model: result of `graph.prepare`.
         artifact: precision, quantizer, dtype of input and output.
         samples: float32 `(n, ..., channels)` as the network takes them, for precisions that are calibrated; None also
             for a network with ranges of its own.
-        path: file.
+        path: file to write.
 
     Raises:
         ValueError: a network with ranges leaves something in float.
@@ -108,8 +108,8 @@ def _with_plain_names(content: bytes, model, outputs: Sequence[str]) -> bytes:
     an error report could use.
 
     Args:
-        content: of a TFLite file.
-        model: that it was made from.
+        content: content of a TFLite file.
+        model: Keras model that it was made from.
         outputs: names, in the file's order.
     """
     from ai_edge_litert.tools import flatbuffer_utils
@@ -186,7 +186,7 @@ def describe(path: Path) -> Contents:
     """Counts the operators of a file that an engine has accepted, and recognises its precision.
 
     Args:
-        path: of a TFLite file.
+        path: TFLite file.
 
     Returns:
         Its contents; operators outside TFLite's own (Flex, custom), and run-time shapes, are `forbidden`.

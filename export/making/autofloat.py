@@ -39,13 +39,13 @@ def auto_float(
     worse. All of this happens on validation images; the file's own report is of the test images, and may fail there.
 
     Args:
-        source: the model and its data.
-        path: of the file.
-        gates: limits that replace those of `verify.TOLERANCES`, by name.
-        limit: images to verify with at most.
-        overwrite: replace existing files.
-        io: dtype of input and output.
-        say: told what is being done.
+        source: model and its data.
+        path: file to write.
+        gates: limits that replace others, by the names in `proof.gates.LIMITS`.
+        limit: number of images to verify with at most.
+        overwrite: whether existing files are replaced.
+        io: dtype of input and output; by default int8.
+        say: function that is told what is being done.
 
     Returns:
         The report of the file that was written, and the layers in float.
@@ -110,10 +110,10 @@ def rank(source: Source, base: Artifact, evidence: Evidence, say: Callable[[str]
     The opposite, one in float among quantized ones, ranks badly: its neighbours quantize what goes in and out anyway.
 
     Args:
-        source: the model and its data.
+        source: model and its data.
         base: the artifact without layers in float.
         evidence: images to compare outputs on.
-        say: told what is being done.
+        say: function that is told what is being done.
     """
     from export.formats import litert
 

@@ -36,14 +36,14 @@ def write(
     """Writes the manifest.
 
     Args:
-        target: the name.
+        target: file to write.
         artifact: what was asked for.
         row: what was found out.
-        contents: of the file.
-        card: in the file.
-        source: of the model and the images.
-        calibration: None where nothing was calibrated.
-        sha256: of the file.
+        contents: operators and scales of the file.
+        card: card in the file.
+        source: facts about the model and the examples.
+        calibration: representative samples, None where nothing was calibrated.
+        sha256: hash of the file.
     """
     asked = {**asdict(artifact), "format": artifact.format.name}
     value = {

@@ -29,10 +29,10 @@ def add(path: Path, card: ModelCard, preprocess: Preprocess, labels_file: str) -
     """Writes metadata and labels into a TFLite file; the card must be added afterwards.
 
     Args:
-        path: of the file, with nothing appended to it yet.
-        card: labels and the variant's name.
-        preprocess: what the file expects of its caller.
-        labels_file: name of the labels' file.
+        path: file with nothing appended to it yet.
+        card: class names and name of the variant.
+        preprocess: input convention of the file.
+        labels_file: name of the file of class names.
 
     Raises:
         InputError: the convention has no place in the metadata, or a model without labels.

@@ -20,11 +20,11 @@ def check_target(source: Source, made: Artifact, path: Path, overwrite: bool, ca
     """Refuses what cannot end well.
 
     Args:
-        source: the model and its data.
+        source: model and its data.
         made: what will be made.
-        path: under which name.
-        overwrite: replace existing files.
-        calibrate_with: a folder of images, or None for the training images.
+        path: name of the file.
+        overwrite: whether existing files are replaced.
+        calibrate_with: folder of examples, None for the training split.
 
     Raises:
         InputError: a name is taken or of another format, or there are no images to calibrate with.

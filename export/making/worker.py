@@ -91,10 +91,10 @@ def convert_in_child(model: Path, artifact: Artifact, samples: Path | None, path
     """Converts a saved model.
 
     Args:
-        model: a `.keras` file of what `graph.prepare` made.
-        artifact: what to make of it.
-        samples: a `.npy` file of float32 `(n, H, W, C)`, for precisions that are calibrated.
-        path: of the file to write, in a folder of this conversion, where its log will be too.
+        model: `.keras` file of what `graph.prepare` made.
+        artifact: what to make.
+        samples: `.npy` file of float32 `(n, ..., channels)`, for precisions that are calibrated.
+        path: file to write, in a folder of this conversion, where the log will be too.
 
     Raises:
         InputError: the converter refused the model; its last words are in the message.

@@ -23,9 +23,9 @@ def plan(
     """Places buffers as TFLite Micro's GreedyMemoryPlanner does.
 
     Args:
-        buffers: in any order.
-        order: in which they are placed; by default large ones first, equal ones as they come.
-        fixed: offsets of the first ones, where a plan says them; the others find their places around these.
+        buffers: buffers in any order.
+        order: places in `buffers` in the order of planning; by default large ones first, equal ones as they come.
+        fixed: offsets of the first buffers, where a plan says them; the others find their places around these.
 
     Returns:
         Bytes in all, and an offset for every buffer.
@@ -62,7 +62,7 @@ def best_plan(buffers: Sequence[Buffer]) -> tuple[int, list[int]]:
     ResNet-20 takes 67,648 bytes so, and 49,152 with these plans.
 
     Args:
-        buffers: in any order.
+        buffers: buffers in any order.
 
     Returns:
         As `plan`.

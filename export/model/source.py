@@ -97,12 +97,12 @@ def load_source(
     """Opens the model to export and finds its data.
 
     Args:
-        model: a `.keras` file or a variant's name, or several: their mean is exported as one net; by default the newest
+        model: `.keras` file or name of a variant, or several: their mean is exported as one net; by default the newest
             run under runs/, and where there is none the best model that ships with the package: on CIFAR-10 where its
             images are at hand, else on digits.
-        weights: for a variant's name.
-        dataset: by default the one that the model was trained on.
-        data_dir: where CIFAR's official binary files are; by default Keras' cache.
+        weights: name or file of weights, for the name of a variant.
+        dataset: name of the data; by default what the model was trained on.
+        data_dir: folder of CIFAR's official binary files; by default Keras' cache.
         labels: file with the names of the classes (`labels.read_labels`), in place of those that the model carries.
 
     Returns:
@@ -179,7 +179,7 @@ def shipped(data_dir: str | os.PathLike | None) -> tuple[str, str]:
     """Variant and weights that an export without a model starts from.
 
     Args:
-        data_dir: where CIFAR's files may be.
+        data_dir: folder that may hold CIFAR's files.
 
     Returns:
         The most accurate of the package's own CIFAR-10 sets where the images are there to calibrate and verify with,

@@ -149,9 +149,9 @@ def identity_gates(card: ModelCard, expected: ModelCard, fingerprint: str) -> li
     right on nearly every image.
 
     Args:
-        card: of the file.
-        expected: of the Keras model.
-        fingerprint: of the network in the file, as it is now.
+        card: card of the file.
+        expected: card of the Keras model.
+        fingerprint: hash of the network in the file, as it is now.
 
     Returns:
         The gates `card` and `checksum`.

@@ -36,7 +36,7 @@ def vectors(runner: Runner, preprocess: Preprocess, examples: np.ndarray) -> dic
 
     Args:
         runner: file.
-        preprocess: from examples to the input of the file.
+        preprocess: input convention of the file.
         examples: dtype of the signal, `(n, ..., channels)`.
 
     Returns:
@@ -64,7 +64,7 @@ def write(model: Path, target: Path, name: str, preprocess: Preprocess, evidence
         model: file.
         target: file of the vectors.
         name: name that the model file will have.
-        preprocess: from examples to the input of the file.
+        preprocess: input convention of the file.
         evidence: examples, of which the first are taken.
         engine: runtime of a TFLite file, one of `ENGINES` and `OUTSIDE`; None for the first.
     """

@@ -35,9 +35,9 @@ class LayerError:
 
     Attributes:
         layer: Keras' name; what the converter fused into one operator bears the name of the last.
-        operator: that computes it in the file.
-        depth: its place among the file's operators, from 0.
-        dtype: of its output.
+        operator: operator that computes the layer in the file.
+        depth: place among the file's operators, from 0.
+        dtype: dtype of the output.
         sqnr: signal to noise in dB, with the errors of all layers before it.
         lost: dB less than its best input has; what the layer itself, and the mixing of its inputs, costs.
         max_abs: largest difference.
@@ -56,10 +56,10 @@ def layer_errors(path: Path, source: Source, evidence: Evidence, *, engine: str 
     """Compares every layer's output with Keras'.
 
     Args:
-        path: of a TFLite file that `export` wrote: its tensors are named after Keras' layers.
-        source: the model that it was made from.
-        evidence: images.
-        engine: of `formats.ENGINES`; the plain one by default, whose results between operators are the file's own.
+        path: TFLite file that `export` wrote, whose tensors are named after Keras' layers.
+        source: model that the file was made from.
+        evidence: examples.
+        engine: one of `ENGINES`; the plain one by default, whose results between operators are the file's own.
 
     Returns:
         One entry per layer that both have, in the order of computation.

@@ -20,8 +20,8 @@ def adapted(recipe: Recipe, source: Source, settings: Settings, dataset: str | N
 
     Args:
         recipe: any.
-        source: with data.
-        settings: of the compression; some leave batch normalisation to be estimated at the end.
+        source: model with its data.
+        settings: what is done; some settings leave batch normalisation to be estimated at the end.
         dataset: name, where it is not the card's.
 
     Raises:

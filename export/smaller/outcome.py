@@ -17,13 +17,13 @@ class Entry:
     """A file of the comparison.
 
     Attributes:
-        what: it is.
-        file: its name; empty where it was measured and not kept.
+        what: description, for tables.
+        file: name of the file; empty where it was measured and not kept.
         top1: accuracy on the test images, a fraction.
         drop: points lost against the original in float32.
-        size_bytes: of the file.
-        gzip_bytes: of the file as downloads and app stores pack it.
-        latency_ms: of one image on one thread.
+        size_bytes: size of the file in bytes.
+        gzip_bytes: size in bytes as downloads and app stores pack the file.
+        latency_ms: milliseconds of one image on one thread.
     """
 
     what: str
@@ -40,16 +40,16 @@ class Outcome:
     """What a compression came to.
 
     Attributes:
-        folder: where it is.
+        folder: folder with all files.
         model: the compressed Keras model, under a name that says so if a gate failed.
         settings: what was done.
-        engine: by which.
-        recipe: of the training.
-        seconds: of the training.
+        engine: trainer that did it.
+        recipe: recipe of the training.
+        seconds: duration of the training.
         entries: the original and the compressed files.
-        gates: of the compression; those of the files are in their manifests.
-        images: that it was measured on, in words.
-        teacher: whose answers the recipe's `distillation` mixed into the targets, in words.
+        gates: gates of the compression; gates of the files are in their manifests.
+        images: images that accuracy was measured on, in words.
+        teacher: model whose answers the recipe's `distillation` mixed into the targets, in words.
     """
 
     folder: Path

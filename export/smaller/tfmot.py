@@ -57,8 +57,8 @@ def refuse(source: Source, settings: Settings, recipe: Recipe, devices: Devices)
     Args:
         source: the model.
         settings: what shall be done to it.
-        recipe: of the training.
-        devices: that it shall run on.
+        recipe: recipe of the training.
+        devices: devices of the training.
 
     Raises:
         InputError: says what, and names the layers.
@@ -123,12 +123,12 @@ def train(
     Args:
         source: the model.
         settings: what is done to it.
-        recipe: of the training.
-        folder: of the run.
+        recipe: recipe of the training.
+        folder: folder of the run.
         teacher: Keras model that a recipe's `distillation` asks.
         answers: folder that keeps what the teacher says, or None.
-        data_dir: where the data are.
-        say: told what is being done.
+        data_dir: folder of the data.
+        say: function that is told what is being done.
 
     Returns:
         Seconds of the training.

@@ -61,8 +61,8 @@ def move(values: dict[str, np.ndarray], twin: tf_keras.Model) -> None:
     """Gives the twin its weights, each by its name.
 
     Args:
-        values: by path.
-        twin: of `build_twin`.
+        values: arrays by path of the variable.
+        twin: result of `build_twin`.
 
     Raises:
         InputError: names or shapes differ.
@@ -136,7 +136,7 @@ class _Checkpoints(tf_keras.callbacks.Callback):
     """Weights, masks, ranges and the optimizer's state, after every epoch.
 
     Attributes:
-        epoch: that the training begins with, from 0.
+        epoch: first epoch of the training, from 0.
     """
 
     def __init__(self, folder: Path, model):
@@ -153,7 +153,7 @@ class _Checkpoints(tf_keras.callbacks.Callback):
 
     @property
     def seconds(self) -> float:
-        """Of all epochs so far."""
+        """Seconds of all epochs so far."""
         return float(self._seconds)
 
     def on_epoch_begin(self, epoch, logs=None):

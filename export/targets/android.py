@@ -73,8 +73,8 @@ def difference(own: np.ndarray, other: np.ndarray, scale: float | None) -> str:
     """The largest difference of two engines, in units of the last place.
 
     Args:
-        own: float32 probabilities.
-        other: likewise.
+        own: float32 probabilities `(n, classes)`.
+        other: float32 probabilities of the other engine, of that shape.
         scale: of the output tensor where it is quantized, else None.
 
     Returns:

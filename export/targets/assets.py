@@ -31,7 +31,7 @@ def copy(name: str, target: Path, files: Iterable[str]) -> None:
     """Copies files of an example.
 
     Args:
-        name: of the example.
+        name: name of the example.
         target: the folder to copy into.
         files: relative names; a folder's name stands for everything in it.
     """

@@ -31,9 +31,9 @@ class Request:
 
     Attributes:
         source: the model and its data.
-        target: where it goes.
+        target: row of `TARGETS`.
         made: the file.
-        options: of the target, by name; only those that were given.
+        options: options of the target by name; only those that were given.
     """
 
     source: Source
@@ -52,9 +52,9 @@ class Check:
     """One thing that was tried at the target, or why it was not.
 
     Attributes:
-        name: what.
-        wanted: in words or figures.
-        found: likewise; the reason where it was not tried.
+        name: what was tried.
+        wanted: what was expected, in words or figures.
+        found: what was found, in words or figures; the reason where it was not tried.
         passed: None where it was not tried.
     """
 
@@ -79,12 +79,12 @@ class Bundle:
 
     Attributes:
         request: what was asked for.
-        folder: where everything goes.
+        folder: folder to complete.
         file: the exported file.
         model: what `model.json` holds.
-        runner: of the file, on our own engine.
+        runner: exported file on our own runtime.
         evidence: at most 500 test images.
-        say: told what is being done.
+        say: function that is told what is being done.
     """
 
     request: Request
@@ -97,7 +97,7 @@ class Bundle:
 
     @cached_property
     def probabilities(self) -> np.ndarray:
-        """Of our own engine on the evidence: `(n, classes)`."""
+        """Answers of our own runtime on the evidence: `(n, classes)`."""
         return self.evidence.run(self.runner, self.runner.card.preprocess)[self.runner.output.name]
 
     @property
@@ -115,9 +115,9 @@ class Bundle:
         """Whether another way to run the file picks our own runner's classes.
 
         Args:
-            name: of the check.
+            name: name of the check.
             probabilities: `(n, classes)` of the first n images of the evidence.
-            least: share of equal top-1 classes.
+            least: lowest passing fraction of images with equal top-1.
         """
         own = self.probabilities[: len(probabilities)]
         share = float((own.argmax(axis=1) == probabilities.argmax(axis=1)).mean())
@@ -134,8 +134,8 @@ class Bundle:
         """How many images a slow engine is asked for: what takes about a minute, and no fewer than two.
 
         Args:
-            seconds: that it takes for a billion multiply-adds.
-            most: images.
+            seconds: seconds that the engine takes for a billion multiply-adds.
+            most: number of images at most.
         """
         try:
             billions = multiply_adds(self.request.source.model) / 1e9

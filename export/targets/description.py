@@ -27,9 +27,9 @@ def describe(runner: Runner, made: Artifact, contents: Contents, file: Path) -> 
     """What `model.json` holds.
 
     Args:
-        runner: of the file.
-        made: what it is.
-        contents: of the file.
+        runner: opened file.
+        made: what was asked for.
+        contents: operators and scales of the file.
         file: the file.
 
     Returns:
@@ -71,9 +71,9 @@ def write(folder: Path, model: dict[str, object], card: ModelCard) -> None:
     """Writes `model.json`, `golden.json` and `labels.txt` beside the file, whose golden vectors must lie there.
 
     Args:
-        folder: of the file.
-        model: of `describe`.
-        card: with the labels.
+        folder: folder of the file.
+        model: result of `describe`.
+        card: card with the class names.
     """
     arrays, about = golden.read(golden.beside(folder / str(model["file"])))
     output = str(model["output"]["name"])

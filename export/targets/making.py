@@ -29,8 +29,8 @@ class Result:
 
     Attributes:
         report: the file beside Keras.
-        checks: at the target; empty where the file failed already.
-        folder: with everything; its name ends in `.failed` where something failed.
+        checks: checks at the target; empty where the file failed already.
+        folder: folder with everything; the name ends in `.failed` where something failed.
     """
 
     report: Report
@@ -90,18 +90,18 @@ def make_bundle(
     Args:
         source: the model and its data.
         target: row of `TARGETS`.
-        folder: to make.
-        precision: by default the target's first.
+        folder: folder to make.
+        precision: row of `PRECISIONS`; by default the target's first.
         io: dtype of input and output; by default the target's first.
-        input: of `formats.INPUTS`; by default the target's first.
-        quantizer: by default the precision's first.
-        options: of the target.
+        input: one of `INPUTS`; by default the target's first.
+        quantizer: program that quantizes; by default the precision's first.
+        options: options of the target by name.
         overwrite: replace an existing folder that an export made.
-        samples: images to calibrate with.
-        calibrate_with: a folder of images in place of these.
-        limit: test images to verify with at most.
+        samples: number of representative samples.
+        calibrate_with: folder of images in place of these samples.
+        limit: number of test images to verify with at most.
         gates: limits that replace others, by the names in `proof.gates.LIMITS`.
-        say: told what is being done.
+        say: function that is told what is being done.
 
     Returns:
         The tables.

@@ -54,9 +54,9 @@ def text(bundle: Bundle, report: Report, checks: tuple[Check, ...]) -> str:
     """The README.
 
     Args:
-        bundle: with all its files.
-        report: of the file.
-        checks: at the target.
+        bundle: folder with all files.
+        report: figures of the file.
+        checks: checks at the target.
     """
     row, target = report.rows[0], bundle.request.target
     gates = [[gate.name, str(gate.limit), str(gate.value), gate.passed] for gate in row.gates]

@@ -19,17 +19,17 @@ class Target:
     """A contract, and who checks it.
 
     Attributes:
-        name: as `--target` takes it.
-        summary: for people.
+        name: value of `--target`.
+        summary: what the place is, for people.
         format: row of `FORMATS`.
         io: dtypes of input and output by precision, the default ones first.
         inputs: conventions that the place can follow, the default first.
-        module: of this package.
+        module: name of a module of this package.
         size: height and width that the place hands over, None for the net's own.
         labels_file: name of the labels in the file's TFLite metadata.
         plan_arena: whether the file tells TFLite Micro where to put its tensors.
         checked_by: what runs the file, in words.
-        options: of the command that it understands beyond those of every export.
+        options: options of the command that only this target understands.
         place: folder in the bundle for the file and its description.
     """
 
@@ -62,10 +62,10 @@ class Target:
         """The file that goes there.
 
         Args:
-            precision: by default the target's first.
+            precision: row of `PRECISIONS`; by default the target's first.
             io: dtype of input and output; by default the precision's first here.
-            input: of `formats.INPUTS`; by default the target's first.
-            quantizer: by default the precision's first.
+            input: one of `INPUTS`; by default the target's first.
+            quantizer: program that quantizes; by default the precision's first.
 
         Raises:
             InputError: the contract does not have it; the message names what would do.

@@ -91,7 +91,7 @@ def ordered(outputs: Iterable[Tensor]) -> tuple[Tensor, ...]:
     """Outputs in the order of `Runner.outputs`.
 
     Args:
-        outputs: in the file's order.
+        outputs: outputs in the order of the file.
     """
     return tuple(sorted(outputs, key=lambda tensor: tensor.name != _FIRST))
 

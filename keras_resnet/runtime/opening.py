@@ -42,13 +42,13 @@ def open_runner(
     """Opens a model file, whatever its format.
 
     Args:
-        path: `.keras`, `.tflite`, `.onnx` or a `.savedmodel` folder.
-        threads: for the engine; by default all cores are used, by TFLite for different images. (TensorFlow decides for
-            itself.)
-        engine: for TFLite: `"xnnpack"` (default, where it has the kernels), `"reference"`, or one of
+        path: `.keras`, `.tflite` or `.onnx` file, or a `.savedmodel` folder.
+        threads: number of threads; by default all cores are used, by TFLite for different images. (TensorFlow decides
+            for itself.)
+        engine: runtime of TFLite files: `"xnnpack"` (default, where it has the kernels), `"reference"`, or one of
             `keras_resnet.runtime.outside.OUTSIDE`, in an environment of its own.
-        trusted: the file was written by this process. Any other file is first run once in a child process, so that
-            a damaged one cannot crash the caller.
+        trusted: whether the file was written by this process. Any other file is first run once in a child process, so
+            that a damaged one cannot crash the caller.
 
     Returns:
         A runner.

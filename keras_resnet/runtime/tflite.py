@@ -55,7 +55,7 @@ class TFLiteRunner(Runner):
         self.outputs = ordered(_tensor(each) for each in outputs)
 
     def _enough_engines(self, examples: int) -> list:
-        """As many as there are shares and cores."""
+        """Returns interpreters, as many as there are shares and cores."""
         wanted = max(1, min(self._most, examples // self._SHARE))
         while len(self._engines) < wanted:
             with console.silenced():  # it announces its delegate
@@ -78,7 +78,7 @@ class TFLiteRunner(Runner):
         """What goes in and comes out, in the tensors' own dtypes.
 
         Args:
-            examples: as for `run`.
+            examples: float32 `(N, ..., channels)`, prepared.
 
         Returns:
             The input tensor's values, and the outputs' by name; image by image.
@@ -114,7 +114,7 @@ def quantize(values: np.ndarray, details: dict) -> np.ndarray:
 
     Args:
         values: float32.
-        details: of the tensor, as the interpreter gives them.
+        details: description of the tensor by the interpreter.
 
     Returns:
         Of the tensor's dtype; float32 tensors take the values as they are.

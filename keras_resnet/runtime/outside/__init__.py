@@ -28,12 +28,12 @@ class Environment:
     """A Python that has the engine.
 
     Attributes:
-        name: as `--engine` takes it.
-        python: where `tools/environment.py NAME` puts the interpreter.
-        script: beside this file.
+        name: value of `--engine`.
+        python: path at which `tools/environment.py NAME` puts the interpreter.
+        script: name of a script beside this file.
         pixels: whether the engine takes RGB pixels and normalises by the file's metadata itself.
-        seconds: that a call may take.
-        summary: for people.
+        seconds: longest time of a call.
+        summary: what the runtime is, for people.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Environment:
         """Runs the engine in a child process.
 
         Args:
-            model: a file.
+            model: TFLite file.
             values: one row per image, of the file's input dtype; uint8 pixels where the engine takes these.
 
         Returns:
