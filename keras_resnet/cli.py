@@ -284,11 +284,11 @@ def _models(args: argparse.Namespace) -> int:
     from keras_resnet.nets.specs import SPECS, get_spec, list_models
 
     if not args.names:
-        rows = [
+        variants = [
             (name, SPECS[name].block, "-".join(map(str, SPECS[name].depths)), SPECS[name].default_size)
             for name in list_models()
         ]
-        console.print_table("Variants", ("name", "block", "blocks per stage", "input"), rows)
+        console.print_table("Variants", ("name", "block", "blocks per stage", "input"), variants)
         print("exact size: python -m keras_resnet models NAME ...")
         return console.OK
     names = [get_spec(name).name for name in args.names]

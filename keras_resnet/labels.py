@@ -25,12 +25,12 @@ _CIFAR100 = (
 CIFAR100 = tuple(_CIFAR100.split())
 
 
-def read_labels(path: str | os.PathLike, classes: int) -> tuple[str, ...]:
+def read_labels(path: str | os.PathLike, classes: int | None) -> tuple[str, ...]:
     r"""The names of a model's classes, for models that carry none (those with public ImageNet weights).
 
     Args:
         path: a text file with a name per line, a JSON list of names, or Keras' `imagenet_class_index.json`.
-        classes: number of classes of the model.
+        classes: number of classes of the model; None for a model that leaves it open.
 
     Returns:
         The names in the order of the model's outputs.
@@ -40,7 +40,6 @@ def read_labels(path: str | os.PathLike, classes: int) -> tuple[str, ...]:
 
     Example:
         >>> from pathlib import Path
-    from typing import Any
         >>> from keras_resnet.labels import read_labels
         >>> _ = Path("names.txt").write_text("cat\ndog\n")
         >>> read_labels("names.txt", 2)
@@ -57,7 +56,7 @@ def read_labels(path: str | os.PathLike, classes: int) -> tuple[str, ...]:
             f"{path}: expected a name per line, or JSON like Keras' imagenet_class_index.json ({error})"
         ) from error
     names = tuple(str(name).strip() for name in lines)
-    if len(names) != classes or not all(names):
+    if len(names) != (classes or len(names)) or not all(names):
         raise InputError(
             f"{path}: expected {classes} names, one for every class, received {len([n for n in names if n])}"
         )

@@ -54,7 +54,7 @@ class Preprocess:
         images = cast(images, "float32")
         if self.channels == "bgr" and images.shape[-1] >= 3:  # with fewer channels there is no blue to come first
             images = take(images, [2, 1, 0, *range(3, images.shape[-1])], axis=-1)
-        mean, std, shape = np.float32(self.mean), np.float32(self.std), images.shape
+        mean, std, shape = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32), images.shape
         if _is_tensorflow(images) and len(shape) > 2 and shape[-2] is not None and len(mean) == len(std) == shape[-1]:
             return _tensors().by_rows(images, mean, std)
         return (images - mean) / std

@@ -38,6 +38,7 @@ class Keep(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Compares with the best so far."""
+        logs = logs or {}
         score = (self.sign * logs.get(f"val_{self.metric}", 0.0), -logs.get("val_loss", 0.0))
         if score > self.best or not self.only_best:
             self.best, self.epoch = score, epoch + 1

@@ -243,9 +243,10 @@ class Checkpoints(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Restores the callbacks, after their own start."""
         self._time = time.monotonic()
-        for name, (owner, attributes) in self.watched.items() if self.start else ():
+        state = self.start.state if self.start else {}
+        for name, (owner, attributes) in self.watched.items() if state else ():
             for attribute in attributes:
-                value = self.start.state[name][attribute]
+                value = state[name][attribute]
                 setattr(owner, attribute, tuple(value) if isinstance(value, list) else value)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from keras_resnet import files, pictures
 from keras_resnet.errors import InputError
@@ -31,7 +32,7 @@ class Run:
 
     name: str
     recipe: dict[str, object]
-    environment: dict[str, object]
+    environment: dict[str, Any]
     metrics: dict[str, list[float]]
     result: dict[str, object]
 

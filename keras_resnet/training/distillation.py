@@ -79,7 +79,8 @@ def distilled(
 
     # An epoch more, of anything: the pipelines fetch ahead of a run's end.
     answers = tf.data.Dataset.from_tensor_slices([*epochs, epochs[-1]]).flat_map(of_epoch)
-    return tf.data.Dataset.zip(pipeline, answers).map(lambda pair, answer: mixed(*pair, answer), tf.data.AUTOTUNE)
+    pairs = tf.data.Dataset.zip(pipeline, answers)
+    return pairs.map(lambda pair, answer: mixed(pair[0], pair[1], answer), tf.data.AUTOTUNE)
 
 
 def _folder(kept: Path, teacher: keras.Model, recipe: Recipe, batches) -> Path:

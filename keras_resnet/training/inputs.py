@@ -115,7 +115,6 @@ def training_pipeline(
     inputs: Inputs,
     preprocess: Preprocess,
     nets: Nets,
-    *,
     start: Checkpoint | None,
     clock: Clock,
     piece: tuple[int, int],

@@ -168,11 +168,11 @@ def _open(recipe: Recipe, nets: FromRecipe, run_dir, resume: bool, devices: stra
     if run_dir is None and (resume or devices.workers):
         raise InputError("expected a run_dir: the directory of the run to resume, or the one that all workers share")
     devices.agree({**recipe.to_json(), **nets.facts(), **run.versions()})
-    path = Path(run_dir) if run_dir else None
+    path = Path(run_dir) if run_dir else run.default(recipe)
     if resume and run.is_one(path):
         if devices.is_chief:
             run.reopen(recipe, path)
     elif devices.is_chief:
-        path = run.create(recipe, run_dir)
+        run.create(recipe, path)
     devices.agree({})  # the others wait until it is there
     return path

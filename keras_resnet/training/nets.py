@@ -65,7 +65,7 @@ class FromRecipe:
 
     def image_size(self, recipe: Recipe) -> int:
         """Pixels of the net's own input."""
-        return self.spec(recipe).default_size
+        return get_spec(recipe.model).default_size if (spec := self.spec(recipe)) is None else spec.default_size
 
     def make(self, recipe: Recipe, dataset: Dataset, policy: str, devices: Devices) -> Nets:
         """Builds both models.
@@ -76,10 +76,11 @@ class FromRecipe:
             policy: dtype policy of the training.
             devices: that it runs on.
         """
-        model, twin = build_pair(self.spec(recipe), recipe, dataset, policy, devices)
+        spec = self.spec(recipe) or get_spec(recipe.model)
+        model, twin = build_pair(spec, recipe, dataset, policy, devices)
         accelerate(model, recipe, policy)
         if recipe.weights or recipe.freeze != "none":
-            transfer.begin(model, recipe, self.spec(recipe), dataset.classes)
+            transfer.begin(model, recipe, spec, dataset.classes)
         return Nets(model, twin)
 
     def callbacks(self, nets: Nets, recipe: Recipe, steps: int, done: int) -> Sequence[keras.callbacks.Callback]:
@@ -108,15 +109,16 @@ def build_pair(
     """
     code = get_task(recipe.task).code
     facts = code.facts(dataset, recipe.head)
-    *spatial, channels = dataset.image_shape
-    common = {"include_top": False, "rank": len(spatial)}
-    if recipe.test_size:  # training and validation images of two sizes pass through a net of no fixed one
-        spatial = [None] * len(spatial)
+    *spatial, channels = dataset.shape
+    rank = len(spatial)
+    # Training and validation images of two sizes pass through a net of no fixed one.
+    seen = [None] * rank if recipe.test_size else spatial
     with precision.policy(policy), devices.scope():
         backbone = build(
             spec,
-            **common,
-            input_tensor=keras.Input((*spatial, channels)),
+            include_top=False,
+            rank=rank,
+            input_tensor=keras.Input((*seen, channels)),
             stochastic_depth=recipe.stochastic_depth,
             zero_init_residual=recipe.zero_init_residual,
             norm=devices.norm(recipe.sync_bn),
@@ -124,7 +126,7 @@ def build_pair(
         )
         model = code.attach(backbone, facts, recipe.head, training=True)
     with precision.policy("float32"):
-        backbone = build(spec, **common, input_shape=dataset.image_shape)
+        backbone = build(spec, include_top=False, rank=rank, input_shape=dataset.shape)
         twin = code.attach(backbone, facts, recipe.head, training=False)
     return model, twin
 

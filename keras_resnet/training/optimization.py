@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 
@@ -113,16 +114,23 @@ def make_optimizer(
     """
     rate = make_schedule(recipe, steps_per_epoch)  # Keras counts batches, accumulated or not
     undecayed = () if recipe.decay_all else UNDECAYED
-    common = {
+    common: dict[str, Any] = {
         "global_clipnorm": recipe.clip_norm or None,
         "gradient_accumulation_steps": recipe.accumulation if recipe.accumulation > 1 else None,
         "use_ema": bool(recipe.ema),
         "ema_momentum": recipe.ema or 0.99,
     }
-    sgd = {"momentum": recipe.momentum, "nesterov": recipe.nesterov}
+    sgd: dict[str, Any] = {"momentum": recipe.momentum, "nesterov": recipe.nesterov}
     if recipe.coupled_decay:
-        own = {"undecayed": undecayed, "factors": factors, "held_steps": round(recipe.head_epochs * steps_per_epoch)}
-        return CoupledSGD(rate, decay=recipe.weight_decay, **own, **sgd, **common)
+        return CoupledSGD(
+            rate,
+            decay=recipe.weight_decay,
+            undecayed=undecayed,
+            factors=factors,
+            held_steps=round(recipe.head_epochs * steps_per_epoch),
+            **sgd,
+            **common,
+        )
     kinds = {
         "sgd": (keras.optimizers.SGD, sgd),
         "adam": (keras.optimizers.Adam, {}),

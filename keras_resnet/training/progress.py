@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import Any
 
 import keras
 
@@ -39,7 +40,8 @@ class Progress(keras.callbacks.Callback):
         self.live = sys.stdout.isatty() if live is None else live
         self.epoch, self.first = first[0], first[0] * steps + first[1]
         self.done = self.first
-        self._bar = self._task = None
+        self._bar: Any = None
+        self._task: Any = None
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Starts the clock and the bar."""
@@ -76,7 +78,8 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Prints the epoch's line."""
         seconds = time.monotonic() - self._epoch_start
-        values = "  ".join(f"{name} {logs[name]:.4f}" for name in self.shown if name in (logs or {}))
+        logs = logs or {}
+        values = "  ".join(f"{name} {logs[name]:.4f}" for name in self.shown if name in logs)
         line = f"Epoch {epoch + 1}/{self.epochs}  {seconds:.0f} s  {values}"
         if epoch + 1 < self.epochs:
             line += f"  {self._left()} left"

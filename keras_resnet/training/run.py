@@ -31,19 +31,22 @@ TENSORBOARD = "tensorboard"  # a folder
 _PACKAGES = ("keras-resnet-toolkit", "keras", "tensorflow", "numpy")
 
 
-def create(recipe: Recipe, run_dir: str | os.PathLike | None) -> Path:
-    """Makes an empty run directory, `runs/RECIPE-DATE-TIME` by default, with recipe and environment.
+def default(recipe: Recipe) -> Path:
+    """The directory of a run that was given none: `runs/RECIPE-DATE-TIME`."""
+    return RUNS / f"{recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def create(recipe: Recipe, path: Path) -> None:
+    """Makes an empty run directory, with recipe and environment.
 
     Raises:
         InputError: the directory holds a run already, or cannot be made.
     """
-    path = Path(run_dir) if run_dir else RUNS / f"{recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise InputError(f"{path} exists and is not empty: choose another --run-dir")
     for name, text in ((RECIPE, recipe.dumps()), (ENVIRONMENT, json.dumps(environment(recipe.seed), indent=2))):
         with files.writing(path / name) as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
-    return path
 
 
 def is_one(path: Path) -> bool:

@@ -144,8 +144,8 @@ class Session:
         recipe, dataset, preprocess = self.recipe, self.inputs.dataset, self.card.preprocess
 
         def training(piece: tuple[int, int]) -> tf.data.Dataset:
-            how = {"start": self.start, "clock": self.clock, "piece": piece}
-            return training_pipeline(recipe, self.inputs, preprocess, self.nets, **how)
+            where = self.start, self.clock, piece
+            return training_pipeline(recipe, self.inputs, preprocess, self.nets, *where)
 
         validation = validation_pipeline(recipe, dataset, preprocess, self.devices)
         batches = self.devices.distribute(training)
