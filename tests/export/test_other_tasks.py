@@ -101,7 +101,7 @@ LOOSE = ["--gate", "drop=3", "--gate", "agreement=0.9"]  # of a net that was har
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ARTIFACTS)
+@pytest.mark.parametrize("name", [ARTIFACTS[0], in_proof(ARTIFACTS[1]), *ARTIFACTS[2:]])
 def test_a_signal_becomes_files(rows, name, capsys):
     assert many_files.main([*rows, "--artifact", name, "-o", "out", "--limit", "100", *LOOSE]) == 0
     assert "100 of 360 test examples of digit-rows" in capsys.readouterr().out
@@ -128,7 +128,7 @@ def test_what_only_images_have_is_refused(rows, capfd):
         assert f"{said} goes with signal image: the model's is rows" in capfd.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_a_folder_of_its_files_calibrates(rows, capfd):
     known = newcomers.ROWS.load("digit-rows", None, (8, 8), 1.0)
     Path("few").mkdir()
