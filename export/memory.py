@@ -361,7 +361,8 @@ def fitting(flash: int, ram: int, image_shape: tuple[int, int, int], classes: in
     """
     from keras_resnet.builder import build
     from keras_resnet.nets.graph import without_values
-    from keras_resnet.nets.specs import SPECS, ResNetSpec
+    from keras_resnet.nets.interface import ResNetSpec
+    from keras_resnet.nets.specs import SPECS
 
     smallest = min(image_shape[:2])
     residual = [spec for spec in SPECS.values() if spec.shortcut != "none"]

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_resnet.card import ModelCard
 from keras_resnet.tasks import Task, get_task
-from keras_resnet.tasks.interface import Scorer
+from keras_resnet.tasks.results import Scorer
 
 _OUTLIERS = 1000  # one of so many examples
 _MAX_DB = 200.0  # of equal outputs, which have no noise
