@@ -11,8 +11,8 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
 help:
 	@echo "make demo    train on real digits, export to TFLite and ONNX, verify every file (about 3 minutes)"
-	@echo "make test    ruff and the everyday tests (3 to 6 minutes)"
-	@echo "make fast    ruff and the quick ones of these (a minute)"
+	@echo "make test    ruff, mypy and the everyday tests (3 to 6 minutes)"
+	@echo "make fast    ruff, mypy and the quick ones of these (a minute)"
 	@echo "make proof   all other tests that need no foreign engine (up to 45 minutes)"
 	@echo "make coverage  the everyday tests again, and which lines they run; fails below the floor of pyproject.toml"
 	@echo "make mutation  thirty faults, one at a time: are they noticed? (half an hour)"
@@ -46,6 +46,7 @@ demo: .venv/installed
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 test: lint
 	$(PYTEST) -m 'not proof and not check'

@@ -24,9 +24,10 @@ import numpy as np  # noqa: E402
 from keras_resnet import build  # noqa: E402
 from keras_resnet.builder import _backbone, _head  # noqa: E402
 from keras_resnet.nets.blocks import Primitives  # noqa: E402
+from keras_resnet.nets.conventions import CONVENTIONS  # noqa: E402
 from keras_resnet.nets.fused import fuse  # noqa: E402
 from keras_resnet.nets.graph import deep_graphs  # noqa: E402
-from keras_resnet.nets.specs import CONVENTIONS, get_spec  # noqa: E402
+from keras_resnet.nets.specs import get_spec  # noqa: E402
 from keras_resnet.training import precision  # noqa: E402
 
 # net: (batch, height and width, classes, steps per round, rounds)

@@ -17,7 +17,7 @@ from .errors import InputError as InputError
 from .evaluation import evaluate as evaluate
 from .evaluation import predict as predict
 from .nets.graph import stage_taps as stage_taps
-from .nets.specs import ResNetSpec as ResNetSpec
+from .nets.interface import ResNetSpec as ResNetSpec
 from .nets.specs import list_models as list_models
 from .runtime.opening import open_runner as open_runner
 from .saving import load_model as load_model

@@ -7,7 +7,8 @@ registered for them yet, so `weights` is None by default.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from typing import Protocol
 
 import keras
 
@@ -51,7 +52,29 @@ _INPUT = {
 }
 
 
-def _check_imagenet(include_top: bool, classes: int, input_shape, activation) -> None:
+class Application(Protocol):
+    """A builder of keras.applications' kind; its arguments are explained by the docstring of each."""
+
+    __name__: str
+    __qualname__: str
+
+    def __call__(
+        self,
+        include_top: bool = True,
+        weights: str | os.PathLike | None = ...,
+        input_tensor: keras.KerasTensor | None = None,
+        input_shape: tuple[int | None, ...] | None = None,
+        pooling: str | None = None,
+        classes: int = 1000,
+        classifier_activation: str | None = "softmax",
+        name: str = ...,
+    ) -> keras.Model:
+        """Builds the net."""
+
+
+def _check_imagenet(
+    include_top: bool, classes: int, input_shape: tuple[int | None, ...] | None, activation: str | None
+) -> None:
     """keras.applications' own rules for its weights."""
     if not include_top:
         return
@@ -66,19 +89,19 @@ def _check_imagenet(include_top: bool, classes: int, input_shape, activation) ->
         raise InputError(f"weights='imagenet' allows classifier_activation 'softmax' or None, received {activation!r}")
 
 
-def _application(title: str, default_weights: str | None) -> Callable[..., keras.Model]:
+def _application(title: str, default_weights: str | None) -> Application:
     spec = SPECS[title.lower()]
 
     def application(
-        include_top=True,
-        weights=default_weights,
-        input_tensor=None,
-        input_shape=None,
-        pooling=None,
-        classes=1000,
-        classifier_activation="softmax",
-        name=spec.name,
-    ):
+        include_top: bool = True,
+        weights: str | os.PathLike | None = default_weights,
+        input_tensor: keras.KerasTensor | None = None,
+        input_shape: tuple[int | None, ...] | None = None,
+        pooling: str | None = None,
+        classes: int = 1000,
+        classifier_activation: str | None = "softmax",
+        name: str = spec.name,
+    ) -> keras.Model:
         if weights == "imagenet":
             _check_imagenet(include_top, classes, input_shape, classifier_activation)
         return build(

@@ -13,10 +13,12 @@ import keras
 from keras_resnet import weights as weights_lib
 from keras_resnet.errors import InputError
 from keras_resnet.nets.blocks import STEM_PARTS, Primitives, residual_block
+from keras_resnet.nets.conventions import CONVENTIONS
 from keras_resnet.nets.graph import deep_graphs, multiply_adds, stage_taps, without_values
 from keras_resnet.nets.heads import classifier
+from keras_resnet.nets.interface import STEMS, ResNetSpec
 from keras_resnet.nets.options import AXES, Options
-from keras_resnet.nets.specs import CONVENTIONS, STEMS, ResNetSpec, get_spec
+from keras_resnet.nets.specs import get_spec
 
 
 def build(

@@ -60,8 +60,8 @@ def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[object]])
         header: names of the columns.
         rows: cells; None is shown as a dash.
     """
-    parts = _environment().get_template("keras_resnet/parts.html").module
-    return Html(parts.table(caption, header, [list(row) for row in rows]))
+    make = getattr(_environment().get_template("keras_resnet/parts.html").module, "table")  # noqa: B009
+    return Html(make(caption, header, [list(row) for row in rows]))
 
 
 def _is_number_like(value: object) -> bool:

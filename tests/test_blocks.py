@@ -6,8 +6,9 @@ import pytest
 
 from keras_resnet import ResNetSpec
 from keras_resnet.nets.blocks import Primitives, residual_block, zero_pad_shortcut
+from keras_resnet.nets.conventions import CONVENTIONS
+from keras_resnet.nets.interface import BlockSpec
 from keras_resnet.nets.options import Options
-from keras_resnet.nets.specs import CONVENTIONS, BlockSpec
 
 NAME = "conv3_block1"
 

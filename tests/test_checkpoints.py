@@ -43,7 +43,8 @@ import keras
 from keras_resnet import console
 from keras_resnet.training import checkpoints
 console.import_tensorflow()
-from keras_resnet.nets.specs import SPECS, ResNetSpec
+from keras_resnet.nets.interface import ResNetSpec
+from keras_resnet.nets.specs import SPECS
 from keras_resnet.training import loop, recipes, session
 SPECS["mini"] = ResNetSpec(name="mini", block="basic", depths=(1, 1), stem="cifar", width=4, classes=10)
 

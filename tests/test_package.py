@@ -5,6 +5,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,29 @@ def test_files_import_from_the_layers_below_them_and_in_no_circle():
     program = Path(sys.executable).with_name("lint-imports")
     child = subprocess.run([program, "--no-cache", "--no-logo"], cwd=ROOT, capture_output=True, text=True)
     assert child.returncode == 0, child.stdout
+
+
+def excused_from_types():
+    settings = tomllib.loads(Path(ROOT, "pyproject.toml").read_text())["tool"]["mypy"]
+    return set(settings["overrides"][0]["module"])
+
+
+def test_what_users_and_later_issues_build_on_is_type_checked():
+    stub = ast.parse(Path(ROOT, "keras_resnet/__init__.pyi").read_text())
+    homes = {f"keras_resnet.{node.module}" for node in stub.body if isinstance(node, ast.ImportFrom)}
+    packages = tuple(f"keras_resnet.{name}" for name in ("nets", "signals", "data", "tasks", "training", "evaluation"))
+    assert len(homes) > 10
+    excused = excused_from_types()
+    assert not excused & homes
+    assert not [name for name in excused if name.startswith(packages)]
+
+
+@pytest.mark.proof
+def test_no_clean_file_is_excused_from_type_checking():
+    specification = importlib.util.spec_from_file_location("typed", ROOT / "tools/typed.py")
+    typed = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(typed)
+    assert set(typed.unclean()) == excused_from_types()
 
 
 MODULES = ["keras_resnet", "export", "export.tflite", "export.onnx", "export.verify", "export.debug", "export.fit"]

@@ -1,6 +1,5 @@
 """Tables of sources and signals, and splits of other kinds: rows that a test brings along, without TensorFlow."""
 
-import ast
 import subprocess
 import sys
 import types
@@ -123,23 +122,6 @@ def test_sources_and_splits_need_no_tensorflow(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(PACKAGE.parent))
     child = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True)
     assert (child.stdout, child.stderr) == ("1437\n", "")
-
-
-FREE = ["signals/table", "signals/interface", "signals/conventions", "signals/placement", "labels"]
-FREE += [
-    f"data/{name}"
-    for name in ("__init__", "cifar", "dataset", "digits", "folder", "parts", "records", "sources", "splits", "truth")
-]
-
-
-def test_no_statement_imports_tensorflow_there():
-    for name in FREE:
-        for node in ast.walk(ast.parse((PACKAGE / f"{name}.py").read_text())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            assert not any(each.split(".")[0] in ("tensorflow", "keras") for each in names) or (
-                name == "signals/conventions" and "tensorflow" not in str(names)
-            ), name
 
 
 # --- Splits

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from export.formats.artifacts import INPUTS, LABELS, SAMPLES
 from export.formats.table import ENGINES, LAYOUTS, OUTSIDE
@@ -140,7 +141,7 @@ def add_writing(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def choices(args: argparse.Namespace) -> dict[str, object]:
+def choices(args: argparse.Namespace) -> dict[str, Any]:
     """What every artifact of a command has in common."""
     return {
         "input": args.input,

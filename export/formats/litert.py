@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,7 @@ def quantized(content: bytes, artifact: Artifact, samples: np.ndarray | None, kn
         )
     found = None
     if maker.need_calibration:
-        found = dict(known or ranges(content, samples))
+        found = dict(known or ranges(content, () if samples is None else samples))
         if artifact.known_range:  # pixels are 0..255 whatever the samples hold: a scale of 1
             name, rank = _input(content)
             ends = zip(("min", "max"), artifact.known_range, strict=True)
@@ -111,7 +112,7 @@ def results(path: Path) -> list[str]:
     return [graph.tensors[index].name.decode() for operator in graph.operators for index in operator.outputs]
 
 
-def ranges(content: bytes, samples: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
+def ranges(content: bytes, samples: Iterable[np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
     """Smallest and largest value of every result over all samples, as LiteRT Quantizer takes them.
 
     Its own calibrator averages the samples' extremes, which cuts off the tails: 0.8 points on ResNet-8 / CIFAR-10.

@@ -80,7 +80,8 @@ def _set_precision(converter, artifact: Artifact, samples: np.ndarray | None) ->
     if not operators:
         return
     if samples is not None or artifact.precision != "int8":  # without samples TensorFlow refuses to promise int8
-        converter.representative_dataset = lambda: ([example[None]] for example in samples)
+        measured = () if samples is None else samples
+        converter.representative_dataset = lambda: ([example[None]] for example in measured)
         converter.target_spec.supported_ops = [getattr(tf.lite.OpsSet, operators)]
     converter.inference_input_type = converter.inference_output_type = tf.dtypes.as_dtype(artifact.io)
 
@@ -119,13 +120,14 @@ def _with_plain_names(content: bytes, model, outputs: Sequence[str]) -> bytes:
     own = {graph.inputs[0]: model.inputs[0].name, **dict(zip(graph.outputs, outputs, strict=True))}
     lite.signatureDefs = [_signature(graph, own)]
     layers = {name: number for number, name in enumerate(_layer_names(model))}
-    taken = Counter()
+    taken: Counter[str] = Counter()
     found = {i: _layers_in(graph.tensors[i].name.decode(), layers) for op in graph.operators for i in op.outputs}
     last = {layer: index for index, several in found.items() for layer in several}  # a norm may be MUL and then ADD
     for operator in graph.operators:
         for index in operator.outputs:
             complete = [layer for layer in found[index] if last[layer] == index]
-            name = max(complete, key=layers.get) if complete else f"{min(found[index], default='t')}/part"
+            part = f"{min(found[index], default='t')}/part"
+            name = max(complete, key=lambda layer: layers[layer]) if complete else part
             taken[name] += 1
             graph.tensors[index].name = (name if taken[name] == 1 else f"{name}_{taken[name]}").encode()
         result = graph.tensors[operator.outputs[0]].name.decode()
@@ -156,7 +158,7 @@ def _signature(graph, names: Mapping[int, str]):
 
 def _layer_names(model) -> list[str]:
     """In the order of computation, those of nested models in their place."""
-    names = []
+    names: list[str] = []
     for layer in model.layers:
         names += _layer_names(layer) if hasattr(layer, "layers") else [layer.name]
     return names

@@ -133,4 +133,4 @@ def rank(source: Source, base: Artifact, evidence: Evidence, say: Callable[[str]
                 file.write_bytes(litert.quantized(content, made, samples, ranges))
             found = evidence.run(open_runner(file, trusted=True), convention)
             noise[layer] = min(sqnr(reference[name], found[name]) for name in answers)
-    return sorted(noise, key=noise.get)
+    return sorted(noise, key=lambda layer: noise[layer])

@@ -31,7 +31,7 @@ def write(
     card: ModelCard,
     source: dict[str, object],
     calibration: Samples | None,
-    sha256: str,
+    sha256: str | None,
 ) -> None:
     """Writes the manifest.
 
@@ -61,7 +61,7 @@ def write(
 
 
 def _versions() -> dict[str, str | None]:
-    found = {}
+    found: dict[str, str | None] = {}
     for name in _PACKAGES:
         try:
             found[name] = importlib.metadata.version(name)

@@ -177,6 +177,7 @@ def _samples(source: Source, targets, count: int, folder: Path | None, evidence:
     if folder is not None:
         known, crop = evidence.digests(), source.card.crop
         return representative.read_folder(folder, source.shape, known, crop, source.signal, source.noun)
+    assert source.dataset is not None  # `check_target` has refused it
     return representative.draw(source.dataset.train, evidence.digests(), count, source.noun)
 
 
@@ -211,6 +212,7 @@ def float_file(source: Source, made: Artifact, folder: Path) -> tuple[Path, np.n
         folder: folder of the file.
     """
     made = _for_signal(source, made)
+    assert source.dataset is not None  # `export` has refused it
     drawn = representative.draw(source.dataset.train, source.evidence(FEW).digests(), noun=source.noun)
     file = folder / "float.tflite"
     plain = dataclasses.replace(made, precision="float32", quantizer="", io="float32", keep_float=())

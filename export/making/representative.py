@@ -76,7 +76,9 @@ def draw(split: Split, known: Set[bytes], count: int = SAMPLES, noun: str = "ima
         members = groups[order] == group
         turn[members] = np.arange(members.sum())
     order = order[np.argsort(turn, kind="stable")]
-    chosen, kept, skipped = [], [], 0
+    chosen: list[int] = []
+    kept: list[np.ndarray] = []
+    skipped = 0
     for start in range(0, len(order), max(count, 1)):  # a second round only to replace what was left out
         batch = order[start : start + count]
         examples = split.fetch(batch)[split.key]

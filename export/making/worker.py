@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 from export.formats.artifacts import Artifact
 from keras_resnet import processes
@@ -30,7 +31,7 @@ class _Server:
         self._lock = threading.Lock()
         self._child: subprocess.Popen | None = None
 
-    def run(self, job: dict[str, object]) -> int:
+    def run(self, job: dict[str, Any]) -> int:
         """Has a job done; gives its exit status, negative for a signal.
 
         Raises:
@@ -48,18 +49,20 @@ class _Server:
 
     def _asked(self, line: str, log: str) -> int | None:
         """None where the child, long idle, was just leaving."""
-        if self._child is None or self._child.poll() is not None:
-            self._start(log)
+        child = self._child
+        if child is None or child.poll() is not None:
+            child = self._start(log)
+        assert child.stdin and child.stdout  # are pipes
         answer = ""
         with contextlib.suppress(BrokenPipeError):
-            print(line, file=self._child.stdin, flush=True)
-            answer = self._child.stdout.readline()
+            print(line, file=child.stdin, flush=True)
+            answer = child.stdout.readline()
         if answer:
             return int(answer)
-        status = self._child.wait()
+        status = child.wait()
         return None if os.name == "posix" and status == -signal.SIGALRM else status
 
-    def _start(self, log: str) -> None:
+    def _start(self, log: str) -> subprocess.Popen:
         self.stop()
         with Path(log).open("ab") as errors:  # of the import, if it fails
             self._child = subprocess.Popen(
@@ -71,16 +74,18 @@ class _Server:
                 env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
                 start_new_session=True,  # Ctrl-C is for the parent to act on
             )
+        return self._child
 
     def stop(self) -> None:
         """Ends the child and the job that it may be at."""
-        if self._child is None:
+        child, self._child = self._child, None
+        if child is None:
             return
-        processes.stop(self._child)
-        self._child.stdout.close()
-        with contextlib.suppress(BrokenPipeError):
-            self._child.stdin.close()
-        self._child = None
+        processes.stop(child)
+        for pipe in (child.stdout, child.stdin):
+            with contextlib.suppress(BrokenPipeError):
+                assert pipe
+                pipe.close()
 
 
 _SERVER = _Server()

@@ -12,6 +12,7 @@ import signal
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ IDLE_SECONDS = 120  # after which it leaves: half a gigabyte is much to keep for
 FORKS = sys.platform == "linux"  # macOS' own libraries break in a fork, Windows has none
 
 
-def convert(job: dict[str, object]) -> None:
+def convert(job: dict[str, Any]) -> None:
     """Does one job.
 
     Args:
@@ -40,7 +41,7 @@ def convert(job: dict[str, object]) -> None:
     artifact.format.module.convert(model, artifact, samples, Path(job["path"]))
 
 
-def _logged(job: dict[str, object]) -> int:
+def _logged(job: dict[str, Any]) -> int:
     """Does a job with everything that is said going to its log, by libraries in C as well; gives an exit status."""
     log = os.open(job["log"], os.O_WRONLY | os.O_APPEND)
     for stream in (1, 2):
@@ -56,7 +57,7 @@ def _logged(job: dict[str, object]) -> int:
     return 0
 
 
-def _apart(job: dict[str, object]) -> int:
+def _apart(job: dict[str, Any]) -> int:
     child = os.fork()
     if not child:
         status = 1

@@ -10,12 +10,13 @@ from export.memory.nets import of_model
 from export.memory.size import Fit
 from keras_resnet.builder import build
 from keras_resnet.nets.graph import without_values
-from keras_resnet.nets.specs import SPECS, ResNetSpec
+from keras_resnet.nets.interface import ResNetSpec
+from keras_resnet.nets.specs import SPECS
 
 _LEAST_STRUCTURES = 600  # bytes of a block: two convolutions, an addition, their tensors
 
 
-def fitting(flash: int, ram: int, image_shape: tuple[int, int, int], classes: int) -> Iterator[tuple[str, Fit]]:
+def fitting(flash: int, ram: int, image_shape: tuple[int, ...], classes: int) -> Iterator[tuple[str, Fit]]:
     """Finds the residual nets of the table that fit a board, most weights first.
 
     Args:
@@ -49,7 +50,7 @@ def fitting(flash: int, ram: int, image_shape: tuple[int, int, int], classes: in
             yield spec.name, fit
 
 
-def largest(flash: int, ram: int, image_shape: tuple[int, int, int], classes: int) -> tuple[str, Fit] | None:
+def largest(flash: int, ram: int, image_shape: tuple[int, ...], classes: int) -> tuple[str, Fit] | None:
     """Finds the first of `fitting`, None where not even the smallest net fits.
 
     Example:

@@ -35,7 +35,7 @@ def write_plan(path: Path) -> None:
     offsets = np.full(len(graph.tensors), _ONLINE, np.int32)
     offsets[indices] = places
     buffer, entry = schema.BufferT(), schema.MetadataT()
-    buffer.data = np.concatenate([np.int32([_PLAN_VERSION, 0, len(offsets)]), offsets]).astype("<i4").tobytes()
+    buffer.data = np.array([_PLAN_VERSION, 0, len(offsets), *offsets], "<i4").tobytes()
     entry.name, entry.buffer = _PLAN.encode(), len(lite.buffers)
     lite.buffers.append(buffer)
     lite.metadata = [*(lite.metadata or []), entry]

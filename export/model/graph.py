@@ -61,7 +61,9 @@ def _normalized(x, given: Preprocess, wanted: Preprocess):
         return x
     channels, rank = x.shape[-1], len(x.shape) - 2
     convention = wanted.for_channels(channels)
-    mean, std = (np.broadcast_to(np.float32(values), channels) for values in (convention.mean, convention.std))
+    mean, std = (
+        np.broadcast_to(np.array(values, np.float32), channels) for values in (convention.mean, convention.std)
+    )
     (shift,), (factor,) = given.mean, given.std  # `raw` and `tf` have one value for all channels
     source = np.arange(channels)
     if convention.channels == "bgr":

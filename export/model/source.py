@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -113,7 +114,7 @@ def load_source(
     """
     if isinstance(model, Sequence) and not isinstance(model, str):
         if len(model) > 1:
-            how = {"weights": weights, "dataset": dataset, "data_dir": data_dir, "labels": labels}
+            how: dict[str, Any] = {"weights": weights, "dataset": dataset, "data_dir": data_dir, "labels": labels}
             return _ensemble([load_source(each, **how) for each in model])
         model = model[0] if model else None
     if model is None and weights is not None:
@@ -130,7 +131,7 @@ def load_source(
     if data is not None:
         check_fit(runner, data.shape)
         outputs = runner.output.shape[-1]
-        if card.task == DEFAULT and len(data.classes) > outputs:
+        if card.task == DEFAULT and outputs is not None and len(data.classes) > outputs:
             raise InputError(
                 f"{data.name} has {len(data.classes)} classes, the model {outputs}: name the dataset that it was "
                 "trained on"
@@ -158,7 +159,7 @@ def _fixed_shape(runner: KerasRunner) -> tuple[int, ...]:
     if len(shape) != rank + 1 or None in shape:
         axes = "height, width" if runner.card.signal == "image" else f"{rank} axes"
         raise InputError(f"the model takes {runner.input.shape}: expected (batch, {axes}, channels), fixed")
-    return shape
+    return tuple(size for size in shape if size is not None)
 
 
 def _ensemble(members: Sequence[Source]) -> Source:
@@ -195,9 +196,10 @@ def shipped(data_dir: str | os.PathLike | None) -> tuple[str, str]:
 def _dataset(card: ModelCard, name, data_dir, shape: tuple[int, ...]) -> Dataset | None:
     if name is not None:
         return load_dataset(name, data_dir, shape, card.crop)
-    row = SOURCES.get(card.dataset)
-    if (row and row.at_hand(data_dir)) or Path(card.dataset or "").is_absolute():
-        return load_dataset(card.dataset, data_dir, shape, card.crop)
+    own = card.dataset or ""
+    row = SOURCES.get(own)
+    if (row and row.at_hand(data_dir)) or Path(own).is_absolute():
+        return load_dataset(own, data_dir, shape, card.crop)
     return None
 
 

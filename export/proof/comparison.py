@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from keras_resnet.card import ModelCard
 from keras_resnet.tasks import Task, get_task
-from keras_resnet.tasks.interface import Scorer
+from keras_resnet.tasks.results import Scorer
 
 _OUTLIERS = 1000  # one of so many examples
 _MAX_DB = 200.0  # of equal outputs, which have no noise
@@ -210,11 +211,11 @@ def _joined(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _scores(theirs: Scorer, ours: Scorer, per_example: bool) -> dict[str, float | None]:
+def _scores(theirs: Scorer, ours: Scorer, per_example: bool) -> dict[str, Any]:
     """Headline figures, the drop and its error."""
     if per_example:
         lost = 100 * (theirs.examples - ours.examples)
-        error = float(1.96 * lost.std() / len(lost) ** 0.5)
+        error: float | None = float(1.96 * lost.std() / len(lost) ** 0.5)
         score, reference, drop = float(ours.examples.mean()), float(theirs.examples.mean()), float(lost.mean())
     else:
         score, reference = float(ours.result().value), float(theirs.result().value)
@@ -222,7 +223,7 @@ def _scores(theirs: Scorer, ours: Scorer, per_example: bool) -> dict[str, float 
     return {"score": score, "score_reference": reference, "drop": drop, "drop_error": error}
 
 
-def _bootstrapped(theirs: Scorer, ours: Scorer) -> float | None:
+def _bootstrapped(theirs: Any, ours: Any) -> float | None:
     """Half the width of the drop's 95 % interval: examples are drawn again and again, the same for both.
 
     A scorer that can be asked has `count`, its number of examples, and `drawn(indices)`, the headline figure as a

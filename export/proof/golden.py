@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -86,7 +87,7 @@ def write(model: Path, target: Path, name: str, preprocess: Preprocess, evidence
     for kind, values in truth.items():
         arrays["labels" if kind == "label" else f"truth_{kind}"] = np.asarray(values)
     with target.open("wb") as file:
-        np.savez_compressed(file, about=np.array(json.dumps(about)), **arrays)
+        np.savez_compressed(file, about=np.array(json.dumps(about)), **arrays)  # type: ignore[arg-type]
 
 
 def _tolerance(model: Path, arrays, preprocess: Preprocess, examples: np.ndarray) -> float:
@@ -101,7 +102,7 @@ def _tolerance(model: Path, arrays, preprocess: Preprocess, examples: np.ndarray
     return max(apart)
 
 
-def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Reads vectors.
 
     Returns:

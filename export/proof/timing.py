@@ -27,7 +27,8 @@ def latency_ms(path: Path, example: np.ndarray, engine: str | None = None) -> fl
     runner = open_runner(path, threads=1, engine=engine, trusted=True)
     for _ in range(_WARM_UP):
         runner(example)
-    times, start = [], time.perf_counter()
+    times: list[float] = []
+    start = time.perf_counter()
     while len(times) < _LEAST or time.perf_counter() - start < _SECONDS:
         begin = time.perf_counter()
         runner(example)

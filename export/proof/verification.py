@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -188,7 +189,7 @@ class Proof:
         return latency_ms(file, self.preprocess(runner)(one), self.engine)
 
 
-def row_figures(comparison: Comparison) -> dict[str, object]:
+def row_figures(comparison: Comparison) -> dict[str, Any]:
     """Fields of a `Row` that a comparison knows.
 
     Args:

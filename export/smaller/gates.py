@@ -39,9 +39,10 @@ def limits(settings: Settings) -> dict[str, float]:
         return {"drop": 0.5}
     if settings.channels:
         return {"drop": 1.5}
-    if settings.sparsity.group:
+    sparsity = settings.sparsity
+    if sparsity is None or sparsity.group:
         return {"drop": 0.5}
-    return {"drop": 0.3 if settings.sparsity.share <= 0.5 else 1.0}
+    return {"drop": 0.3 if sparsity.share <= 0.5 else 1.0}
 
 
 def check(

@@ -140,8 +140,8 @@ def train(
     start, checkpoints, result = source.model, (folder / "checkpoints").absolute(), folder / run.RESULT
     if result.is_file():
         return json.loads(result.read_text(encoding="utf-8"))["seconds"]
-    with tempfile.TemporaryDirectory() as place:
-        place = Path(place)
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
         np.savez(place / WEIGHTS, **{w.path: keras.ops.convert_to_numpy(w) for w in start.weights})
         if recipe.distillation:
             save_model(folding.folded_if_possible(teacher), place / TEACHER)

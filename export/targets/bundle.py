@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,10 +40,10 @@ class Request:
     source: Source
     target: Target
     made: Artifact
-    options: Mapping[str, object] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
+    def image_shape(self) -> tuple[int, ...]:
         """Shape of an image as the file takes it."""
         return self.made.shape_of(self.source.shape)
 
@@ -68,7 +69,7 @@ class Check:
         """For people."""
         return {True: "held", False: "FAILED", None: "not run here"}[self.passed]
 
-    def to_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, Any]:
         """The fields as JSON types."""
         return {"name": self.name, "wanted": self.wanted, "found": self.found, "passed": self.passed}
 
@@ -90,7 +91,7 @@ class Bundle:
     request: Request
     folder: Path
     file: Path
-    model: Mapping[str, object]
+    model: Mapping[str, Any]
     runner: Runner
     evidence: Evidence
     say: Callable[[str], None]
@@ -152,7 +153,7 @@ class Bundle:
         self.say(f"{self.request.target.name}: running {count} images on {OUTSIDE[engine].summary}")
         other = open_runner(self.file, engine=engine, trusted=True)
         few = self.evidence.first(count)
-        return few.run(other, other.card.preprocess)[other.output.name], other.facts
+        return few.run(other, other.card.preprocess)[other.output.name], getattr(other, "facts", {})
 
 
 def refused(name: str, error: InputError) -> Check:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ MODEL, GOLDEN = "model.json", "golden.json"
 _SMALL = 64  # pixels: larger images are given in smaller numbers
 
 
-def describe(runner: Runner, made: Artifact, contents: Contents, file: Path) -> dict[str, object]:
+def describe(runner: Runner, made: Artifact, contents: Contents, file: Path) -> dict[str, Any]:
     """What `model.json` holds.
 
     Args:
@@ -61,13 +62,13 @@ def describe(runner: Runner, made: Artifact, contents: Contents, file: Path) -> 
     }
 
 
-def _tensor(tensor: Tensor, contents: Contents) -> dict[str, object]:
+def _tensor(tensor: Tensor, contents: Contents) -> dict[str, Any]:
     scale, zero_point = contents.scales.get(tensor.name, (None, None))
     shape = [1 if size is None else size for size in tensor.shape]
     return {"name": tensor.name, "shape": shape, "dtype": tensor.dtype, "scale": scale, "zero_point": zero_point}
 
 
-def write(folder: Path, model: dict[str, object], card: ModelCard) -> None:
+def write(folder: Path, model: dict[str, Any], card: ModelCard) -> None:
     """Writes `model.json`, `golden.json` and `labels.txt` beside the file, whose golden vectors must lie there.
 
     Args:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from export.formats.artifacts import SAMPLES
 from export.making.pipeline import export, failures, refuse_flex
@@ -42,7 +43,7 @@ class Result:
         """Nothing failed; what was not run did not."""
         return self.report.passed and all(check.passed is not False for check in self.checks)
 
-    def to_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, Any]:
         """JSON types."""
         return {"file": self.report.to_json()[0], "checks": [check.to_json() for check in self.checks]}
 
@@ -74,7 +75,7 @@ def make_bundle(
     io: str | None = None,
     input: str | None = None,
     quantizer: str | None = None,
-    options: Mapping[str, object] | None = None,
+    options: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     samples: int = SAMPLES,
     calibrate_with: Path | None = None,
@@ -129,7 +130,7 @@ def make_bundle(
         )
         file = Path(report.rows[0].file)
         report = Report((report.rows[0].renamed(file.name),), report.model, report.evidence)
-        checks = ()
+        checks: tuple[Check, ...] = ()
         if report.passed:
             checks = _completed(request, hidden, file, report, limit, say)
         result = Result(report=report, checks=checks, folder=folder)

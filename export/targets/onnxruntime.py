@@ -32,7 +32,7 @@ def write(bundle: Bundle) -> list[Check]:
     for file, pixels in zip(files, bundle.evidence.pixels, strict=False):
         Image.fromarray(pixels).save(file)
     files = [file for file in files if Path(file).exists()]
-    command = [sys.executable, "-I", bundle.folder / "classify.py", "--json", *files]
+    command: list[str | Path] = [sys.executable, "-I", bundle.folder / "classify.py", "--json", *files]
     try:
         child = processes.run(command, seconds=_SECONDS)
     except TimeoutError as error:

@@ -64,7 +64,7 @@ def _tried(bundle: Bundle) -> list[Check]:
     if not is_ready():
         return [not_run(name, _MISSING)]
     bundle.say(f"{bundle.request.target.name}: using the page in headless Chromium")
-    size = bundle.runner.image_shape[:2]
+    size = bundle.request.image_shape[:2]
     few = bundle.evidence.pixels[: FEW if max(size) <= 64 else FEW // 5]
     with tempfile.TemporaryDirectory() as folder:
         pixels, answer = Path(folder, "pixels.bin"), Path(folder, "answer.bin")
@@ -72,7 +72,7 @@ def _tried(bundle: Bundle) -> list[Check]:
         command = ["node", str(assets.folder("web") / "test.js"), str(bundle.folder)]
         command += ["--pixels", str(pixels), "--answer", str(answer)]
         try:
-            child = processes.run(command, seconds=_SECONDS, environment={"CHROMIUM": browser()})
+            child = processes.run(command, seconds=_SECONDS, environment={"CHROMIUM": browser() or ""})
         except TimeoutError as error:
             return [Check(name=name, wanted="works", found=str(error), passed=False)]
         lines = child.out.splitlines()

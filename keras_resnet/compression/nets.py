@@ -15,7 +15,8 @@ from keras_resnet.compression.rewriting import cloned
 from keras_resnet.compression.settings import Settings
 from keras_resnet.data import Dataset
 from keras_resnet.errors import InputError
-from keras_resnet.nets.specs import SPECS, ResNetSpec
+from keras_resnet.nets.interface import ResNetSpec
+from keras_resnet.nets.specs import SPECS
 from keras_resnet.saving import weights_sha256
 from keras_resnet.signals.conventions import PREPROCESS
 from keras_resnet.training import precision

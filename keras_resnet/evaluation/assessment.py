@@ -19,8 +19,8 @@ from keras_resnet.evaluation.scores import evaluate
 from keras_resnet.evaluation.views import ONE, Views
 from keras_resnet.runtime.interface import Runner
 from keras_resnet.tasks import Task, get_task
-from keras_resnet.tasks.interface import Scores, Summary
 from keras_resnet.tasks.plain import PlainSummary
+from keras_resnet.tasks.results import Scores, Summary
 
 _WARM_UP = 64  # examples
 

@@ -8,7 +8,7 @@ from keras_resnet import files, pictures
 from keras_resnet.evaluation import corruptions
 from keras_resnet.evaluation.assessment import Assessment, mean_score
 from keras_resnet.page import Html, render, table
-from keras_resnet.tasks.interface import Summary
+from keras_resnet.tasks.results import Summary
 
 
 def write_html(assessment: Assessment, title: str, command: str, path: Path, *, overwrite: bool = False) -> None:

@@ -13,7 +13,7 @@ from keras_resnet.runtime.interface import Runner
 from keras_resnet.signals.table import get_signal
 from keras_resnet.tasks import get_task
 from keras_resnet.tasks.classification.predictions import Answer
-from keras_resnet.tasks.interface import Prediction
+from keras_resnet.tasks.results import Prediction
 
 __all__ = ["Answer", "predict"]
 

@@ -9,7 +9,7 @@ from keras_resnet.runtime.interface import Runner
 from keras_resnet.tasks import get_task
 from keras_resnet.tasks.classification.ensembles import combine
 from keras_resnet.tasks.classification.scores import Scores, score
-from keras_resnet.tasks.interface import Scores as AnyScores
+from keras_resnet.tasks.results import Scores as AnyScores
 
 __all__ = ["Scores", "combine", "check_fit", "evaluate", "image_shape", "outputs", "score"]
 

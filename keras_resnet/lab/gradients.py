@@ -20,7 +20,8 @@ from keras_resnet import files, pictures
 from keras_resnet.data import Dataset, batches, load_dataset, sampled
 from keras_resnet.lab.results import Chart, Findings, Table
 from keras_resnet.lab.setup import RUNS, Setup, train_one
-from keras_resnet.nets.specs import SPECS, ResNetSpec
+from keras_resnet.nets.interface import ResNetSpec
+from keras_resnet.nets.specs import SPECS
 from keras_resnet.signals.conventions import PREPROCESS
 from keras_resnet.training.nets import FromRecipe, Nets
 from keras_resnet.training.recipes import Recipe

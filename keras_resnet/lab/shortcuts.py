@@ -6,7 +6,8 @@ import dataclasses
 
 from keras_resnet.lab.results import Chart, Findings, Table, error_charts, error_table
 from keras_resnet.lab.setup import Setup, mean_and_deviation, train_all
-from keras_resnet.nets.specs import SPECS, ResNetSpec
+from keras_resnet.nets.interface import ResNetSpec
+from keras_resnet.nets.specs import SPECS
 from keras_resnet.training.nets import FromRecipe
 
 OPTIONS = {

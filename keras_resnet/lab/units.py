@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import keras
 
 from keras_resnet.nets.blocks import SHORTCUT_PARTS, STEM_PARTS, Primitives, basic_residual, residual_block
+from keras_resnet.nets.conventions import CONVENTIONS
 from keras_resnet.nets.graph import deep_graphs
+from keras_resnet.nets.interface import BlockSpec, ResNetSpec
 from keras_resnet.nets.options import Options
-from keras_resnet.nets.specs import CONVENTIONS, BlockSpec, ResNetSpec
 from keras_resnet.training import precision
 from keras_resnet.training.nets import FromRecipe, Nets, accelerate
 

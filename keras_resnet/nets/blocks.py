@@ -12,8 +12,9 @@ import math
 from dataclasses import dataclass, field
 from types import ModuleType
 
+from keras_resnet.nets.conventions import Convention
+from keras_resnet.nets.interface import STEMS, BlockSpec, ResNetSpec
 from keras_resnet.nets.options import NON_NEGATIVE, Options
-from keras_resnet.nets.specs import STEMS, BlockSpec, Convention, ResNetSpec
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import keras
 
 from keras_resnet.nets.blocks import Primitives
+from keras_resnet.nets.conventions import CONVENTIONS
 from keras_resnet.nets.options import Options
-from keras_resnet.nets.specs import CONVENTIONS
 
 # Makes a layer of a class's name (`ND` stands for the rank), a name and arguments: `Primitives.layer`.
 Layer = Callable[..., Callable]

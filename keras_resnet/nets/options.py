@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from keras_resnet.errors import InputError, unknown_name
-from keras_resnet.nets.specs import STEMS, ResNetSpec
+from keras_resnet.nets.interface import STEMS, ResNetSpec
 
 # Names of the axes between batch and channels, per rank.
 AXES: dict[int, tuple[str, ...]] = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}

@@ -6,6 +6,7 @@ import functools
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,9 +44,9 @@ class TFLiteRunner(Runner):
                 experimental_op_resolver_type=resolver,
             )
             self._most = 1 if threads else _cores()
-            self._engines = []
-            (engine,) = self._enough_engines(1)
-            inputs, outputs = engine.get_input_details(), engine.get_output_details()
+            self._engines: list[Any] = []
+            (first,) = self._enough_engines(1)
+            inputs, outputs = first.get_input_details(), first.get_output_details()
         except (ValueError, RuntimeError) as error:
             raise unusable(path, "TFLite", error) from error
         if len(inputs) != 1:
@@ -86,7 +87,7 @@ class TFLiteRunner(Runner):
         values = quantize(examples, self._input)
         engines = self._enough_engines(len(values))
         if len(engines) == 1:  # a thread of its own would cost as much as a small net
-            return values, self._run_on(*engines, values)
+            return values, self._run_on(engines[0], values)
         shares = np.array_split(values, len(engines))
         with ThreadPoolExecutor(len(engines)) as pool:
             results = list(pool.map(self._run_on, engines, shares))
@@ -95,7 +96,7 @@ class TFLiteRunner(Runner):
     def _run_on(self, engine, values: np.ndarray) -> dict[str, np.ndarray]:
         """The raw outputs by name."""
         batch = self.input.shape[0] or 1  # an open one is allocated as 1
-        results = {name: [] for name in self._outputs}
+        results: dict[str, list[np.ndarray]] = {name: [] for name in self._outputs}
         for part in chunks(values, batch):
             padded = np.resize(part, (batch, *part.shape[1:])) if len(part) < batch else part
             engine.set_tensor(self._input["index"], padded)

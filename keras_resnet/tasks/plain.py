@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from keras_resnet.tasks.interface import Score, Scores, Table
+from keras_resnet.tasks.interface import Score
+from keras_resnet.tasks.results import Scores, Table
 
 
 @dataclass(frozen=True)

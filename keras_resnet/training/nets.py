@@ -11,7 +11,8 @@ import keras
 from keras_resnet.builder import build
 from keras_resnet.data import Dataset
 from keras_resnet.nets.fused import fuse
-from keras_resnet.nets.specs import ResNetSpec, get_spec
+from keras_resnet.nets.interface import ResNetSpec
+from keras_resnet.nets.specs import get_spec
 from keras_resnet.tasks import get_task
 from keras_resnet.training import precision, transfer
 from keras_resnet.training.recipes import Recipe

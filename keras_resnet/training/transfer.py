@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import keras
 
 from keras_resnet.errors import InputError
-from keras_resnet.nets.specs import ResNetSpec, get_spec
+from keras_resnet.nets.interface import ResNetSpec
+from keras_resnet.nets.specs import get_spec
 from keras_resnet.signals.conventions import PREPROCESS
 from keras_resnet.training.recipes import Recipe, override
 from keras_resnet.weights.loading import load_weights, weights_card

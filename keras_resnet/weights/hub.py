@@ -9,7 +9,8 @@ from pathlib import Path
 
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
-from keras_resnet.nets.specs import SPECS, ResNetSpec
+from keras_resnet.nets.interface import ResNetSpec
+from keras_resnet.nets.specs import SPECS
 from keras_resnet.signals.conventions import Preprocess
 
 _SCHEME = "hf://"

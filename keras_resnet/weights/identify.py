@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from keras_resnet.nets.specs import CONVENTIONS, SPECS, STEMS, ResNetSpec
+from keras_resnet.nets.conventions import CONVENTIONS
+from keras_resnet.nets.interface import STEMS, ResNetSpec
+from keras_resnet.nets.specs import SPECS
 
 # (stage, block, convolution) in the names of ours, of torchvision and of timm's v2 nets, and the numbers that the
 # first stage and block have there. Kernels of PyTorch are (out, in, k, k).

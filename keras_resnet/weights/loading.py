@@ -12,7 +12,8 @@ import numpy as np
 
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
-from keras_resnet.nets.specs import STEMS, ResNetSpec, get_spec
+from keras_resnet.nets.interface import STEMS, ResNetSpec
+from keras_resnet.nets.specs import get_spec
 from keras_resnet.weights import files, hub, identify, legacy_h5, pytorch, registry
 from keras_resnet.weights.matching import HEAD, LoadReport, match_tensors
 

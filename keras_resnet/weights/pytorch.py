@@ -16,7 +16,8 @@ import numpy as np
 
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError, unknown_name
-from keras_resnet.nets.specs import SPECS, STEMS, ResNetSpec, get_spec
+from keras_resnet.nets.interface import STEMS, ResNetSpec
+from keras_resnet.nets.specs import SPECS, get_spec
 from keras_resnet.weights import files
 
 _VARIABLES = {

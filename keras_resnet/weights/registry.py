@@ -10,7 +10,8 @@ from pathlib import Path
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.labels import CIFAR10, DIGITS
-from keras_resnet.nets.specs import ResNetSpec, get_spec
+from keras_resnet.nets.interface import ResNetSpec
+from keras_resnet.nets.specs import get_spec
 from keras_resnet.signals.conventions import PREPROCESS, Preprocess
 
 FILES = Path(__file__).with_name("files")

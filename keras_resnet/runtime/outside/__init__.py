@@ -79,9 +79,9 @@ class Environment:
         with tempfile.TemporaryDirectory() as folder:
             images, answer = Path(folder, "images.npy"), Path(folder, "answer.npz")
             np.save(images, values)
-            command = [python, "-I", _HERE / self.script, Path(model).absolute(), images, answer]
+            files = [_HERE / self.script, Path(model).absolute(), images, answer]
             try:
-                child = processes.run(command, seconds=self.seconds)
+                child = processes.run([python, "-I", *files], seconds=self.seconds)
             except TimeoutError as error:
                 raise InputError(f"engine {self.name} did not answer within {self.seconds} s") from error
             except OSError as error:
@@ -139,7 +139,7 @@ class OutsideRunner(Runner):
         """Runs the network; see `Runner`. What else the engine knows is in `facts` afterwards."""
         details = list(self._own.details.values())
         if self._environment.pixels:
-            answer = self._environment.run(self._path, np.uint8(np.clip(np.round(images), 0, 255)))
+            answer = self._environment.run(self._path, np.clip(np.round(images), 0, 255).astype(np.uint8))
         else:
             answer = self._environment.run(self._path, quantize(images, self._own.input_details))
         raw = {each["name"]: answer.pop(f"output_{i}", None) for i, each in enumerate(details)}

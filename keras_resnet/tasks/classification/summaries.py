@@ -15,7 +15,8 @@ from keras_resnet.tasks.classification.predictions import label
 from keras_resnet.tasks.classification.reliability import Reliability
 from keras_resnet.tasks.classification.scores import Scores, score
 from keras_resnet.tasks.classification.settings import OUTPUT
-from keras_resnet.tasks.interface import Table, sole
+from keras_resnet.tasks.interface import sole
+from keras_resnet.tasks.results import Table
 
 _Z = 1.959964  # of 95 % of a normal distribution
 

@@ -1,0 +1,101 @@
+"""What a task gives back: predictions, figures and tables, in words that terminal, JSON and pages share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table for the terminal and for pages.
+
+    Attributes:
+        title: words above it.
+        columns: names of the columns; the first one names the rows.
+        rows: cells; None is shown as a dash.
+        detail: whether only people who ask for detail see it in a terminal.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[object, ...], ...]
+    detail: bool = False
+
+
+class Scores(Protocol):
+    """Figures over a split."""
+
+    @property
+    def count(self) -> int:
+        """Number of examples."""
+
+    @property
+    def value(self) -> float:
+        """The headline figure, as a fraction."""
+
+    def figures(self) -> dict[str, str]:
+        """The figures by name, for one row of a table."""
+
+    def to_json(self) -> dict[str, Any]:
+        """All figures as JSON types; the headline one under the key of the task's `Score`."""
+
+
+class Scorer(Protocol):
+    """Adds up figures chunk by chunk."""
+
+    @property
+    def examples(self) -> np.ndarray:
+        """Headline value of every example so far, float64 `(n,)`; empty where the score is no mean."""
+
+    def update(self, outputs: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray]) -> None:
+        """Adds a chunk of examples.
+
+        Args:
+            outputs: float32 arrays by output name, one row per example.
+            truth: arrays by truth kind, one row per example.
+        """
+
+    def result(self) -> Scores:
+        """The figures of all examples so far."""
+
+
+class Prediction(Protocol):
+    """What a model says about one example."""
+
+    @property
+    def image(self) -> str:
+        """Name of the example, its file for instance."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The prediction as JSON types."""
+
+    def rows(self) -> tuple[Sequence[str], Sequence[Sequence[object]]]:
+        """A table for the terminal: names of its columns, and its rows."""
+
+
+class Summary(Protocol):
+    """What a test split says about a model, beyond its scores."""
+
+    @property
+    def scores(self) -> Scores:
+        """Figures of all examples."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures as JSON types; those of `scores` at the top."""
+
+    def figures(self) -> dict[str, str]:
+        """The main figures by name, for one row of a table."""
+
+    def tables(self) -> Iterator[Table]:
+        """Tables beside the main figures."""
+
+    def notes(self) -> Iterator[str]:
+        """Sentences below the tables."""
+
+    def warnings(self) -> Iterator[str]:
+        """Sentences at the very end."""
