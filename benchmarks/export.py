@@ -108,7 +108,8 @@ def conversions(folder: Path, rounds: int) -> dict[str, tuple[float, float]]:
             "samples": str(folder / "samples.npy"),
             "path": str(folder / f"ours-{name.replace(':', '-')}{made.format.suffix}"),
         }
-        commands[name] = [sys.executable, "-m", "export.making.worker", json.dumps(job)]
+        code = "import json, sys; from export.making.worker_child import convert; convert(json.loads(sys.argv[1]))"
+        commands[name] = [sys.executable, "-c", code, json.dumps(job)]
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
     for number in range(rounds):
         for name, command in commands.items():
