@@ -17,7 +17,7 @@ def centroids(values: np.ndarray, clusters: int) -> np.ndarray:
 
     Args:
         values: any shape; there may be fewer different ones than clusters.
-        clusters: from 2.
+        clusters: number of clusters, from 2.
 
     Returns:
         Ascending float32 `(clusters,)`.
@@ -46,7 +46,7 @@ def begin(model: keras.Model) -> None:
     """Gives all `Clusters` of a model the centroids of their kernels.
 
     Args:
-        model: of `rewriting.compressed`, with its weights.
+        model: result of `rewriting.compressed`, with its weights.
     """
     for layer in model.layers:
         kernel = layer.kernel if isinstance(layer, WithKernel) else None

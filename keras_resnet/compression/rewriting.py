@@ -40,11 +40,11 @@ _PAD = "Pad"  # `keras.ops.pad`, which is an operation and no layer
 
 @dataclass(frozen=True)
 class _Place:
-    """What the rewriting does behind a layer.
+    """Changes behind a layer.
 
     Attributes:
-        ranged: round its output.
-        activation: split off it, so that what it gets is rounded as well.
+        ranged: whether its output is rounded.
+        activation: activation that is split off, so that its input is rounded as well; empty for none.
     """
 
     ranged: bool = False
@@ -57,9 +57,9 @@ def compressed(
     """Clones a net with transformed kernels, and with rounded activations if asked for.
 
     Args:
-        model: functional, plain; untouched.
-        transforms: of the kernel, for a convolution or dense layer; empty to leave it alone.
-        bits: of the activations; 0 leaves them alone.
+        model: functional model, not compressed; it stays as it is.
+        transforms: function of a convolution or dense layer; gives the transforms of its kernel, empty for none.
+        bits: bits of the activations; 0 leaves them alone.
 
     Returns:
         A model with the same values in the variables of the same paths. With `bits`, batch normalisations that no
@@ -117,10 +117,10 @@ def cloned(
     """Keras' `clone_model`, with the name of the input and something behind it.
 
     Args:
-        model: functional, of one input.
-        clone: from a layer to the one in its place; called without weights.
-        call: as `layer(*args, **kwargs)`, which is the default.
-        begin: from the input to what the first layers get.
+        model: functional model with one input.
+        clone: function of a layer; gives the one in its place, without weights.
+        call: function that calls a layer; by default `layer(*args, **kwargs)`.
+        begin: function of the input; gives what the first layers get.
     """
     (image,) = model.inputs
     name = image._keras_history.operation.name
@@ -142,10 +142,10 @@ def _dtype(model: keras.Model):
 
 
 def is_quantized(model: keras.Model) -> bool:
-    """Whether a net was trained for integers: its ranges are known, and no images are needed to find them.
+    """True for a net that was trained for integers: its ranges are known, no images are needed to find them.
 
     Args:
-        model: any Keras model; nested ones are looked into.
+        model: Keras model; nested ones are looked into.
     """
     return any(isinstance(layer, FakeQuantize) for layer in model._flatten_layers())
 
@@ -154,11 +154,11 @@ def check(model: keras.Model, *, quantized: bool) -> None:
     """Refuses nets that cannot be rewritten.
 
     Args:
-        model: any Keras model.
+        model: Keras model.
         quantized: whether every layer needs an integer form.
 
     Raises:
-        InputError: with the names of the layers, or what is wrong with the whole.
+        InputError: some layers cannot be rewritten, and are named; or the whole is no such model.
     """
     if not hasattr(model, "operations") or len(model.inputs) != 1 or len(model.outputs) != 1:
         raise InputError(f"{model.name}: expected a functional model with one input and one output")
@@ -188,7 +188,7 @@ def _has_integer_form(op) -> bool:
 
 
 def _places(model: keras.Model) -> dict[str, _Place]:
-    """Where an integer engine has a tensor with a range of its own: what is fused leaves one behind its last part."""
+    """Places where an integer engine has a tensor with its own range: fused parts have one, behind the last."""
     followers_of = consumers(model)
     outputs = {tensor._keras_history.operation.name for tensor in model.outputs}
     places = {}

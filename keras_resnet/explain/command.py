@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _chosen(args: argparse.Namespace):
-    """Which of the pictures; refuses what does not go together."""
+    """Name of the picture that was asked for; refuses options that do not go together."""
     asked = [name for name in ("filters", "feature_maps", "embeddings") if getattr(args, name)]
     if len(asked) > 1:
         raise InputError(f"expected one of {', '.join('--' + name.replace('_', '-') for name in asked)}")

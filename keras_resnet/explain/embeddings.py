@@ -22,10 +22,10 @@ _SYMBOLS = "osD^v<>P*X"
 
 
 def pooled_features(runner: Runner, images: np.ndarray, layer: str | None = None) -> tuple[str, np.ndarray]:
-    """What the classifier sees.
+    """Computes the features that the classifier sees.
 
     Args:
-        runner: of a Keras model.
+        runner: runner of a Keras model.
         images: uint8 `(N, height, width, channels)`.
         layer: whose output to take; by default the last one with one value per channel before the classifier. Maps are
             averaged over their positions.
@@ -61,9 +61,9 @@ def project(features: np.ndarray, how: str, seed: int = 0) -> np.ndarray:
     """Two coordinates per image: float64 `(N, 2)`.
 
     Args:
-        features: `(N, channels)`.
-        how: of `PROJECTIONS`.
-        seed: of t-SNE.
+        features: float `(N, channels)`.
+        how: method, one of `PROJECTIONS`.
+        seed: seed of t-SNE.
 
     Raises:
         InputError: unknown projection, or too few images.
@@ -85,8 +85,8 @@ def neighbours_agree(features: np.ndarray, labels: np.ndarray, count: int = 5) -
     """Share of the nearest neighbours (Euclidean, in all dimensions) that have an image's own class.
 
     Args:
-        features: `(N, channels)`.
-        labels: `(N,)`.
+        features: float `(N, channels)`.
+        labels: int `(N,)`.
         count: neighbours of each image.
     """
     from sklearn.neighbors import NearestNeighbors
@@ -110,14 +110,14 @@ def write_html(
     """Writes the scatter; a point tells its number, class and answer when the pointer rests on it.
 
     Args:
-        path: of the page.
-        title: of the page.
-        command: that made it.
-        places: `(N, 2)`.
+        path: file of the page.
+        title: title of the page.
+        command: command line that made the page.
+        places: positions in the plane, float `(N, 2)`.
         features: `(N, channels)` that they were projected from.
         labels: int `(N,)`, the truth.
         called: int `(N,)`, the model's answers.
-        names: of the classes.
+        names: class names.
         overwrite: replace an existing file.
 
     Raises:

@@ -21,7 +21,7 @@ from keras_resnet.tasks import get_task, sole
 
 @dataclass(frozen=True)
 class Explanation:
-    """Where an answer comes from.
+    """Maps of the evidence for an answer.
 
     Attributes:
         heat: float32 `(N, height, width)`, of the images' size.
@@ -47,7 +47,7 @@ class Explanation:
 
 @dataclass(frozen=True)
 class _Asked:
-    """What a method gets."""
+    """Arguments of a method."""
 
     runner: Runner
     net: Net | None
@@ -60,14 +60,14 @@ class _Asked:
 
 @dataclass(frozen=True)
 class Method:
-    """A row.
+    """A row of `METHODS`.
 
     Attributes:
-        apply: from what was asked to maps `(N, h, w)` and, where there are, relative errors `(N,)`.
-        what: for people, in one line.
-        signed: negative values speak against the class.
-        on_layer: works on a layer's output.
-        any_file: needs no gradients.
+        apply: function of what was asked; gives maps `(N, h, w)` and relative errors `(N,)`, or None for these.
+        what: one line for people.
+        signed: whether negative values speak against the class.
+        on_layer: whether the method works on a layer's output.
+        any_file: whether it works without gradients, so on any file that runs.
     """
 
     apply: Callable[[_Asked], tuple[np.ndarray, np.ndarray | None]]
@@ -131,10 +131,10 @@ def explain(
         model: a Keras image model, or what `open_runner` gives. A bare model gets the pixels as they are, 0..255;
             a runner's card knows how to prepare them.
         images: uint8 `(N, height, width, channels)` of the model's input size.
-        method: of `METHODS`.
-        classes: one for all images or one each; by default the likeliest.
-        layer: of the methods that work on one; by default the last feature map.
-        seed: of SmoothGrad's noise.
+        method: row of `METHODS`.
+        classes: one class for all images, or one for each; by default the likeliest.
+        layer: name of a layer, for methods that work on one; by default that of the last feature map.
+        seed: seed of SmoothGrad's noise.
 
     Returns:
         The maps, the classes and the model's probabilities.

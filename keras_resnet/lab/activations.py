@@ -1,4 +1,4 @@
-"""What stands on the shortcut, and where norm and ReLU stand: He et al. 2016, tables 1 and 2."""
+"""Other shortcuts, and other places of norm and ReLU: He et al. 2016, tables 1 and 2."""
 
 from __future__ import annotations
 

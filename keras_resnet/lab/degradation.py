@@ -16,7 +16,7 @@ def names(kind: str, depths: tuple[int, ...]) -> list[str]:
 
     Args:
         kind: `"plain"` or `"resnet"`.
-        depths: layers.
+        depths: numbers of layers.
     """
     return [f"{kind}{depth}_cifar" for depth in depths]
 

@@ -1,4 +1,4 @@
-"""How deep the table goes: every net forward and backward at full size on this machine, up to 1,202 layers.
+"""Depth: every net of the table forward and backward at full size on this machine, up to 1,202 layers.
 
 He et al. 2015, section 4.2 (ResNet-1202); He et al. 2016, table 3 (1,001 layers, pre-activation).
 """
@@ -29,11 +29,11 @@ _FOLDER = "depth"
 
 
 def measure(name: str, batch: int = _BATCH) -> dict[str, float | int | str]:
-    """One net: builds it, runs images forward, and forward and backward; call it in a process of its own.
+    """Builds one net, runs images forward, and forward and backward; call it in a process of its own.
 
     Args:
-        name: of the variant.
-        batch: images.
+        name: name of the variant.
+        batch: number of images.
 
     Returns:
         Sizes, seconds (the second of two passes), peak memory in bytes, and the gradient's norm.
