@@ -19,14 +19,14 @@ from keras_resnet.nets.specs import SPECS
 _DOC = """Builds {title} ({paper}).
 
 Args:
-    include_top: end in global average pooling and a classifier.
+    include_top: whether the net ends in global average pooling and a classifier.
     weights: {weights}None for random values, or the path of a weight file.
     input_tensor: a Keras tensor to build upon.
     input_shape: `(height, width, channels)`, at least 32 x 32; by default (224, 224, 3), and any size without head.
-    pooling: without head: None, `"avg"` or `"max"`.
-    classes: outputs of the head.
-    classifier_activation: of the head; None for logits.
-    name: of the model.
+    pooling: pooling of a net without head: None, `"avg"` or `"max"`.
+    classes: number of outputs of the head.
+    classifier_activation: last activation of the head; None for logits.
+    name: name of the model.
 
 Input shape:
     `(N, height, width, channels)`, float; {convention}

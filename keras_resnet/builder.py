@@ -60,12 +60,13 @@ def build(
             other ranks. Sizes may be None where the head does not need them (`include_top=False`). Defaults to the
             size that the net was published with, and to any size without head.
         input_tensor: a Keras tensor to build upon instead of a new input.
-        include_top: end in global average pooling and a classifier; by default unless `features` are asked for.
-        pooling: without head: `"avg"`, `"max"` or None for the feature map.
+        include_top: whether the net ends in global average pooling and a classifier; by default unless `features` are
+            asked for.
+        pooling: pooling of a net without head: `"avg"`, `"max"` or None for the feature map.
         features: output strides, like `(8, 16, 32)`: the output is a dict of these `stage_taps`. Keras turns the keys
             into strings where it saves a model; `keras_resnet.load_model` gives the numbers back.
-        classes: outputs of the head; by default the published net's.
-        classifier_activation: of the head; None for logits.
+        classes: number of outputs of the head; by default the published net's.
+        classifier_activation: last activation of the head; None for logits.
         rank: 1 for sequences, 2 for images, 3 for volumes: the same net with convolutions of that rank.
         output_stride: input size divided by the last feature map's. The strides beyond become dilations, and the same
             weights fit: 8 or 16 in place of an ImageNet net's 32, for segmentation.
@@ -79,8 +80,8 @@ def build(
         activation: name of a Keras activation in place of every ReLU but the squeeze-and-excitation modules'.
         norm: `"batch"`, `"sync_batch"` (over all devices of a strategy, TensorFlow only) or `"group"`.
         freeze_bn: batch normalisation stays in inference mode while training, for small batches and transfer.
-        name: of the model; by default the spec's.
-        prefix: before the name of every layer, so that two nets fit into one graph. Weight files need no prefix.
+        name: name of the model; by default the spec's.
+        prefix: beginning of the name of every layer, so that two nets fit into one graph. Weight files need no prefix.
 
     Returns:
         A model whose input is `(N, height, width, channels)`, float, preprocessed as the weights expect, and whose
@@ -143,10 +144,10 @@ def assemble(spec: ResNetSpec, namespace: ModuleType, image, *, classes: int):
     """The graph of a variant from another namespace's layers, like `tf_keras`; `build` does this with Keras' own.
 
     Args:
-        spec: of the variant.
-        namespace: has `layers`, `initializers` and `ops`.
+        spec: spec of the variant.
+        namespace: module that has `layers`, `initializers` and `ops`.
         image: `(N, height, width, channels)`, a tensor of that namespace.
-        classes: of the head.
+        classes: number of outputs of the head.
 
     Returns:
         The probabilities, `(N, classes)`. Layers have the names that `build` gives them.

@@ -30,7 +30,7 @@ class ModelCard:
     """Facts that a user of a model file needs and the network does not hold.
 
     Attributes:
-        task: row of `tasks.TASKS`: what the outputs mean.
+        task: row of `tasks.TASKS`, what the outputs mean.
         signal: row of `signals.SIGNALS`: what the input is.
         facts: what the task must know to decode the outputs (`TaskCode.Facts`), JSON types by name.
         labels: class names in the order of the labels; empty if unknown.
@@ -64,10 +64,10 @@ class ModelCard:
 
         Args:
             text: JSON.
-            origin: where it came from, for the error message.
+            origin: where the card came from, for the error message.
 
         Raises:
-            InputError: it is no card.
+            InputError: the value is no card.
         """
         try:
             fields = json.loads(text)

@@ -20,7 +20,7 @@ def run(command: Callable[[], int | None]) -> int:
     """Runs a command's work and turns its exceptions into one line and an exit status.
 
     Args:
-        command: returns its exit status, None for 0.
+        command: function that returns the exit status, None for 0.
 
     Returns:
         0 when all went well, 1 when a gate failed, 2 for wrong usage or input; after a signal 128 and its number, as

@@ -46,8 +46,8 @@ def writing(path: str | os.PathLike, *, overwrite: bool = False) -> Iterator[Pat
     """Gives a temporary name beside `path`; what was written there gets the name `path` when the block ends well.
 
     Args:
-        path: the final name; its folder is made if needed.
-        overwrite: replace an existing file.
+        path: final name of the file; its folder is made if needed.
+        overwrite: whether an existing file is replaced.
 
     Yields:
         A path in the same folder with the same suffix.

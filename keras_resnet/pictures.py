@@ -28,7 +28,7 @@ def svg(made: Figure, alternative: str) -> Html:
     """A figure as inline SVG with a text for screen readers.
 
     Args:
-        made: to be drawn.
+        made: figure to be drawn.
         alternative: what the picture shows, in words.
     """
     text = io.StringIO()
@@ -48,8 +48,8 @@ def embedded(picture: bytes, alternative: str) -> Html:
     """A PNG file inside an `<img>`.
 
     Args:
-        picture: of the file.
-        alternative: what it shows, in words.
+        picture: bytes of the file.
+        alternative: what the picture shows, in words.
     """
     data = base64.b64encode(picture).decode("ascii")
     return Html(f'<img src="data:image/png;base64,{data}" alt="{html.escape(alternative, quote=True)}">')
@@ -68,13 +68,13 @@ def lines(
     """A chart of lines; every line has its own colour and dash.
 
     Args:
-        title: above it.
-        curves: name: x values and y values.
-        x: of the axis, with its unit.
-        y: likewise.
-        log: y is logarithmic.
-        bands: name: half of the width of a band around a line.
-        marker: of the points, as matplotlib has them.
+        title: words above the chart.
+        curves: x values and y values by name of the line.
+        x: words at the x axis, with the unit.
+        y: words at the y axis, with the unit.
+        log: whether the y axis is logarithmic.
+        bands: half of the width of a band around a line, by name of the line.
+        marker: shape of the points, as matplotlib names it.
     """
     made = figure(8.5, 4 + 0.25 * math.ceil(len(curves) / _LEGEND))
     axes = made.subplots()

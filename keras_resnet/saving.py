@@ -27,10 +27,10 @@ def save_model(
     """Writes a `.keras` file that any Keras 3 opens, with the card inside.
 
     Args:
-        model: to be saved; optimizer state is saved where it was compiled.
-        path: ends in `.keras`.
+        model: model to be saved; optimizer state is saved where it was compiled.
+        path: path of the file, which ends in `.keras`.
         card: labels, input convention and origin.
-        overwrite: replace an existing file.
+        overwrite: whether an existing file is replaced.
 
     Raises:
         InputError: the file exists, has another suffix, or cannot be written.
@@ -109,7 +109,7 @@ def load_named(model: str | os.PathLike, weights: str | None) -> tuple[keras.Mod
 
 
 def weights_sha256(model: keras.Model) -> str:
-    """Of a model's weights, in order."""
+    """Hashes a model's weights, in order: SHA-256, hexadecimal."""
     sha = hashlib.sha256()
     for weight in model.get_weights():
         sha.update(np.ascontiguousarray(weight).tobytes())

@@ -233,10 +233,10 @@ def residual_block(p: Primitives, x, spec: ResNetSpec, block: BlockSpec):
     """ReLU(shortcut + residual); with preactivation, shortcut + residual(ReLU(norm(x))).
 
     Args:
-        p: the layers.
+        p: maker of layers.
         x: `(N, H, W, C)`.
-        spec: says which body and which shortcut.
-        block: its place in the net.
+        spec: net whose body and shortcut are built.
+        block: place in the net.
 
     Returns:
         `(N, ceil(H / stride), ceil(W / stride), filters * spec.expansion)`.

@@ -53,8 +53,8 @@ class FakeQuantize(keras.layers.Layer):
     contains 0, which padding needs exactly. Gradients pass where values are inside the range (arXiv:1712.05877).
 
     Args:
-        bits: of the integers, 2 to 8.
-        momentum: of the average.
+        bits: number of bits of an integer, 2 to 8.
+        momentum: share of the old value in the moving average.
         **kwargs: Keras'.
 
     Input shape:
@@ -163,7 +163,7 @@ class Clusters(keras.layers.Layer):
     the weights that the optimizer keeps, which get the gradients of what stands for them.
 
     Args:
-        clusters: how many, from 2.
+        clusters: number of values that a kernel keeps, from 2.
         **kwargs: Keras'.
     """
 
@@ -226,7 +226,7 @@ class WithKernel(_Layer):
         """The kernel that is used.
 
         Args:
-            kernel: the layer's own.
+            kernel: kernel of the layer.
         """
         dtype = kernel.dtype
         for transform in self.transforms:

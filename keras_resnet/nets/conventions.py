@@ -12,14 +12,14 @@ class Convention:
     Attributes:
         conv_bias: which convolutions have biases: `"all"`, `"none"`, or those `"without_norm"` behind them.
         epsilon: added to the variance by batch normalisation.
-        momentum: of the moving statistics, Keras' sense (PyTorch's 0.1 is 0.9 here).
+        momentum: share of the old value in the moving statistics, Keras' sense (PyTorch's 0.1 is 0.9 here).
         padding: `"symmetric"` pads strided 3x3 convolutions alike on both sides, as PyTorch and Caffe do; Keras'
             `"same"` pads one pixel more at the end of an even input. `"layers"` has a padding layer before every 3x3.
         stride_on_1x1: a bottleneck strides in its first 1x1 convolution (the 2015 paper) rather than in the 3x3
             ("v1.5", torchvision).
         stride_in_last_block: a stage strides in its last block instead of its first (keras.applications' V2).
         projection_norm: batch normalisation follows the projection on the shortcut.
-        initializer: of the convolution kernels: class name and arguments in `keras.initializers`.
+        initializer: initializer of the convolution kernels: class name and arguments in `keras.initializers`.
     """
 
     conv_bias: str

@@ -79,7 +79,7 @@ def call(layer: keras.layers.BatchNormalization, inputs, training=None, mask=Non
     Args:
         layer: four-dimensional inputs, channels last, with scale and offset, not synchronized.
         inputs: `(N, H, W, C)`.
-        training: as in Keras.
+        training: whether statistics of the batch are used; None for what Keras decides.
         mask: with one, Keras' own operations are used.
     """
     import tensorflow as tf

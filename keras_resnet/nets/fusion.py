@@ -166,7 +166,7 @@ class Fusion:
         """Batch normalisations in the order of computation.
 
         Args:
-            folded: whether those that go into a kernel are wanted, or the others.
+            folded: whether the norms that go into a kernel are wanted, or the others.
         """
         every = [op for op in self.model.operations if isinstance(op, _L.BatchNormalization)]
         return [norm for norm in every if self.folds(norm) == folded]

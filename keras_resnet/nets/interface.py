@@ -46,11 +46,11 @@ class BlockSpec:
 
     Attributes:
         name: `conv{stage}_block{index}`, as in keras.applications.
-        filters: width of its body.
+        filters: width of the block's body, in channels.
         stride: 1 or 2.
-        dilation: of the convolutions up to and with the one that strides, or would without dilation.
-        later_dilation: of those behind it: twice as much where a stride became a dilation.
-        depth: its position, from above 0 to 1 for the last block.
+        dilation: dilation of the convolutions up to and with the one that strides, or would without dilation.
+        later_dilation: dilation of the convolutions behind that one: twice as much where a stride became a dilation.
+        depth: position in the net, from above 0 to 1 for the last block.
     """
 
     name: str
@@ -79,7 +79,7 @@ class ResNetSpec:
         cardinality: groups of a bottleneck's 3x3 convolution (ResNeXt's C).
         group_width: channels of one group in the first stage (ResNeXt's d); 64 in one group is the plain bottleneck.
         se_ratio: channels of a squeeze-and-excitation module's waist divided by the block's; 0 for none.
-        classes: of the published net, the default of the head.
+        classes: number of classes of the published net, the default of the head.
         paper: where the net was published.
 
     Raises:
@@ -201,7 +201,7 @@ class ResNetSpec:
         """Input size divided by the size of the last stage; the smallest input that the net accepts.
 
         Args:
-            dilated: as in `blocks`.
+            dilated: for each stride of the stages, whether a dilation takes its place.
         """
         return STEMS[self.stem].stride * 2 ** (len(self.depths) - 1 - sum(dilated))
 

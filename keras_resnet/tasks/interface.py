@@ -98,7 +98,7 @@ class TaskCode(Protocol):
     """The functions of a task's module; `CapableCode` has those that come with what the task supports.
 
     Attributes:
-        Settings: frozen dataclass: the section `head` of a recipe, with ranges (`training.ranges`).
+        Settings: frozen dataclass: the section `head` of a recipe, with ranges (`keras_resnet.ranges`).
         Facts: frozen dataclass of JSON types: what `attach` and `decode` need to know; travels on the card.
         LIMITS: limits by precision, of files that an export makes.
     """
@@ -114,9 +114,9 @@ class TaskCode(Protocol):
         """A model from the backbone's input to the task's outputs.
 
         Args:
-            backbone: gives its last feature map.
-            facts: of the training set.
-            settings: of the recipe.
+            backbone: model that gives one feature map.
+            facts: facts of the training set.
+            settings: head of the recipe.
             training: with what only a training needs, like dropout; without, the model that is saved.
         """
 

@@ -25,7 +25,7 @@ def get_task(name: str) -> Task:
     """The row of that name.
 
     Raises:
-        InputError: there is none; the nearest names are in the message.
+        InputError: no task has that name; the nearest names are in the message.
     """
     if name not in TASKS:
         raise unknown_name("task", name, TASKS)

@@ -25,7 +25,7 @@ def combine(
     Args:
         answers: float `(N, classes)` each.
         weights: one per answer, at least 0; by default all alike. Only their proportions matter.
-        average: of `AVERAGES`.
+        average: row of `AVERAGES`.
 
     Returns:
         float32 `(N, classes)`.
@@ -88,7 +88,7 @@ def as_probabilities(values: np.ndarray) -> tuple[np.ndarray, bool]:
     """Probabilities, whatever a model ends in.
 
     Args:
-        values: its outputs `(N, classes)`.
+        values: outputs of the model `(N, classes)`.
 
     Returns:
         Probabilities, and whether the outputs had to go through a softmax for it.
@@ -116,8 +116,8 @@ def shares(count: int, weights: Sequence[float] | None) -> np.ndarray:
     """Weights that add up to 1.
 
     Args:
-        count: of the answers.
-        weights: as for `combine`.
+        count: number of the answers.
+        weights: one weight per answer; None for all alike.
 
     Raises:
         InputError: another number of them, or they are no weights.

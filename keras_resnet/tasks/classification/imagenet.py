@@ -12,7 +12,7 @@ def decode_predictions(preds, top: int = 5) -> list[list[tuple[str, str, float]]
 
     Args:
         preds: `(N, 1000)` probabilities or logits.
-        top: how many classes.
+        top: number of classes per image.
 
     Returns:
         For every image `(WordNet id, label, score)`, best first.

@@ -41,7 +41,7 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS)
     Args:
         probabilities: `(N, classes)`.
         labels: `(N,)`.
-        bins: how many.
+        bins: number of bins of equal width.
 
     Example:
         >>> import numpy as np
