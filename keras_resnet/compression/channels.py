@@ -126,7 +126,7 @@ def choose(
     Raises:
         InputError: the share cannot be reached.
     """
-    limit, total = share * multiply_adds(model), multiply_adds(model)
+    limit, total = share * multiply_adds(model), float(multiply_adds(model))
     order = {span: np.argsort(-values, kind="stable") for span, values in sizes.items()}
     width = {span: len(values) for span, values in sizes.items()}
     step = {span: max(1, min(multiple, count // 4)) for span, count in width.items()}
@@ -171,7 +171,8 @@ def narrowed(model: keras.Model, kept: dict[str, np.ndarray]) -> keras.Model:
     Returns:
         A plain model with the remaining weights; its layers have the same names.
     """
-    out, into = {}, {}
+    out: dict[str, np.ndarray] = {}
+    into: dict[str, np.ndarray] = {}
     for span in spans(model):
         if span.first in kept:
             out |= {span.first: kept[span.first], span.norm: kept[span.first]}
@@ -244,5 +245,5 @@ def _fit(model: keras.Model, layer: keras.layers.Conv2D, inputs: np.ndarray, out
     layer.kernel.assign(kernel.reshape(layer.kernel.shape))
     if layer.use_bias:
         layer.bias.assign(found[-1])
-    elif constant:
+    elif norm is not None:
         norm.moving_mean.assign(keras.ops.convert_to_numpy(norm.moving_mean) - found[-1])

@@ -39,7 +39,7 @@ def centroids(values: np.ndarray, clusters: int) -> np.ndarray:
         if np.allclose(moved, found, rtol=0, atol=1e-9):
             break
         found = moved
-    return np.float32(found)
+    return found.astype(np.float32)
 
 
 def begin(model: keras.Model) -> None:

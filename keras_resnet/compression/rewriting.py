@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
@@ -14,7 +15,7 @@ from keras_resnet.nets.fusion import activation_of, consumers, is_relu, nodes, u
 from keras_resnet.nets.graph import deep_graphs
 
 _L = keras.layers
-_LINEAR = tuple(COMPRESSED)
+_LINEAR: tuple[Any, ...] = tuple(COMPRESSED)
 _RELU = ("relu", "relu6")
 # Layers whose output has the range of their input: TFLite requires the same scale on both sides.
 _SAME_RANGE = (
@@ -81,15 +82,16 @@ def compressed(
     places = _places(model) if bits else {}
     unfolded = set(unfolded_norms(model, "keras")) if bits else set()
 
-    def clone(layer):
+    def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = layer.get_config()
         if isinstance(layer, _LINEAR):
             if places.get(layer.name, _Place()).activation:
                 config["activation"] = "linear"
             if chosen := list(transforms(layer)):
                 return COMPRESSED[type(layer)].from_config({**config, "transforms": chosen})
-        kind = ChannelwiseNormalization if layer.name in unfolded else type(layer)
-        return kind.from_config(config)
+        if layer.name in unfolded:
+            return ChannelwiseNormalization.from_config(config)
+        return layer.from_config(config)
 
     def begin(image):
         return FakeQuantize(bits, name="image_range", dtype=_dtype(model))(image) if bits else image
@@ -125,7 +127,7 @@ def cloned(
     (image,) = model.inputs
     name = image._keras_history.operation.name
     start = keras.Input(batch_shape=image.shape, dtype=image.dtype, name=name)
-    behind = []  # made by the first call, as clone_model hands out the input itself
+    behind: list[keras.KerasTensor] = []  # made by the first call, as clone_model hands out the input itself
 
     def call_behind(layer, *args, **kwargs):
         if begin is not None and not behind:
@@ -199,7 +201,7 @@ def _places(model: keras.Model) -> dict[str, _Place]:
         before_norm = alone and isinstance(followers[0], _L.BatchNormalization) and isinstance(op, _LINEAR)
         if isinstance(op, _LINEAR) and activation_of(op) not in (*_RELU, "linear"):
             places[op.name] = _Place(ranged=True, activation=activation_of(op))
-        elif isinstance(op, (*_LINEAR, _L.BatchNormalization, *_MEASURED)):
+        elif isinstance(op, _LINEAR + (_L.BatchNormalization,) + _MEASURED):
             places[op.name] = _Place(ranged=not (before_relu or before_norm))
         elif isinstance(op, _L.Activation | _L.ReLU):  # the others have fixed ranges
             places[op.name] = _Place(ranged=activation_of(op) in _RELU)

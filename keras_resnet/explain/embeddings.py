@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -150,12 +151,13 @@ def _scatter(places: np.ndarray, labels: np.ndarray, called: np.ndarray, names: 
         own = np.flatnonzero(labels == index)
         if not len(own):
             continue
-        style = {"color": pictures.COLOURS[index % len(pictures.COLOURS)], "marker": _SYMBOLS[index % len(_SYMBOLS)]}
+        colour, symbol = pictures.COLOURS[index % len(pictures.COLOURS)], _SYMBOLS[index % len(_SYMBOLS)]
+        style: dict[str, Any] = {"color": colour, "marker": symbol}
         axes.scatter([], [], label=name, s=22, **style)
         for place in own:
             wrong = called[place] != index
-            edge = {"edgecolors": "black", "linewidths": 1.1} if wrong else {"linewidths": 0}
-            point = axes.scatter(*places[place], s=22, alpha=0.85, **style, **edge)
+            edge: dict[str, Any] = {"edgecolors": "black", "linewidths": 1.1} if wrong else {"linewidths": 0}
+            point = axes.scatter(places[place, 0], places[place, 1], s=22, alpha=0.85, **style, **edge)
             point.set_gid(f"point-{place}")
             answer = names[called[place]] if called[place] < len(names) else f"class {called[place]}"
             tips[f"point-{place}"] = f"image {place}: {name}" + (f", called {answer}" if wrong else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import keras
 import numpy as np
@@ -47,10 +48,10 @@ class Explanation:
 
 @dataclass(frozen=True)
 class _Asked:
-    """Arguments of a method."""
+    """Arguments of a method; `net` is missing where the method works on any file."""
 
     runner: Runner
-    net: Net | None
+    net: Net
     images: np.ndarray
     prepared: np.ndarray
     classes: np.ndarray
@@ -167,7 +168,7 @@ def explain(
         able = ", ".join(name for name, each in METHODS.items() if each.any_file)
         raise InputError(f"{method} needs gradients, which this file does not have: use {able}")
     prepared = np.asarray(runner.card.preprocess(images), np.float32)
-    net = None if row.any_file else Net(runner, images.shape[1:3])
+    net = cast("Net", None if row.any_file else Net(runner, images.shape[1:3]))
     outputs = runner(prepared)
     chosen = task.capable.questions(outputs, classes)
     heat, errors = row.apply(_Asked(runner, net, images, prepared, chosen, layer, seed))

@@ -116,7 +116,7 @@ class Net:
     @contextlib.contextmanager
     def _without_end(self) -> Iterator[None]:
         """Takes the activation behind the scores away."""
-        if self.scores is None:
+        if self._end is None:  # the scores are the output
             yield
             return
         kept, self._end.activation = self._end.activation, keras.activations.linear

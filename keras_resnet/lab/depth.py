@@ -11,6 +11,7 @@ import re
 import resource
 import sys
 import time
+from typing import Any
 
 from keras_resnet import files, pictures, processes
 from keras_resnet.errors import GateError
@@ -109,12 +110,11 @@ def run(setup: Setup) -> Findings:
         ),
     )
     kinds = {kind: [row for row in rows if ("v2" in row["net"]) == late] for kind, late in _KINDS}
-    curves = {kind: ([_layers(r["net"]) for r in of], [r["step_seconds"] for r in of]) for kind, of in kinds.items()}
-    made = pictures.lines(
-        "A step over the depth", curves, "layers", f"seconds of a step of {_BATCH} images", marker="o"
-    )
+    steps = {kind: ([_layers(r["net"]) for r in of], [r["step_seconds"] for r in of]) for kind, of in kinds.items()}
+    made = pictures.lines("A step over the depth", steps, "layers", f"seconds of a step of {_BATCH} images", marker="o")
     charts = [Chart(made, "Time of a training step over the layers of the net; the table has the numbers.")]
-    tables, values = [table], {"measured": rows}
+    tables = [table]
+    values: dict[str, Any] = {"measured": rows}
     sound = all(math.isfinite(row["loss"]) and 0 < row["gradient_norm"] < math.inf for row in rows)
     deepest = max(rows, key=lambda row: row["multiply_adds"])
     summary = (
@@ -132,7 +132,7 @@ def run(setup: Setup) -> Findings:
 
 
 def _layers(name: str) -> int:
-    return int(re.search(r"\d+(?=_cifar)", name).group())
+    return int(re.findall(r"\d+", name)[-1])
 
 
 def _in_child(name: str) -> dict:

@@ -132,7 +132,8 @@ class Watched(FromRecipe):
 
     def __init__(self, spec: ResNetSpec, frozen: bool, path: Path):
         """Keeps them."""
-        self._spec, self._frozen, self._path, self._probe = spec, frozen, path, None
+        self._spec, self._frozen, self._path = spec, frozen, path
+        self._probe: tuple[np.ndarray, np.ndarray]
 
     def spec(self, recipe: Recipe) -> ResNetSpec:
         """The one that was given; see `FromRecipe`."""
