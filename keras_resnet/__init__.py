@@ -31,5 +31,17 @@ moved.register(
         "keras_resnet.engines": "keras_resnet.runtime",
         "keras_resnet.runners": "keras_resnet.runtime.opening",
         "keras_resnet.outside": "keras_resnet.runtime.outside",
-    }
+    },
+    names={
+        "keras_resnet.specs": {
+            "BLOCKS": "keras_resnet.nets.interface",
+            "CONVENTIONS": "keras_resnet.nets.conventions",
+            "SHORTCUTS": "keras_resnet.nets.interface",
+            "STEMS": "keras_resnet.nets.interface",
+            "BlockSpec": "keras_resnet.nets.interface",
+            "Convention": "keras_resnet.nets.conventions",
+            "StemSpec": "keras_resnet.nets.interface",
+        },
+        "keras_resnet.preprocessing": {"decode_predictions": "keras_resnet.tasks.classification.imagenet"},
+    },
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Sequence
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import jinja2
@@ -60,8 +60,8 @@ def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[object]])
         header: names of the columns.
         rows: cells; None is shown as a dash.
     """
-    make = getattr(_environment().get_template("keras_resnet/parts.html").module, "table")  # noqa: B009
-    return Html(make(caption, header, [list(row) for row in rows]))
+    parts: Any = _environment().get_template("keras_resnet/parts.html").module  # its macros
+    return Html(parts.table(caption, header, [list(row) for row in rows]))
 
 
 def _is_number_like(value: object) -> bool:

@@ -7,11 +7,15 @@ import html
 import io
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from matplotlib.figure import Figure  # without pyplot: no display, no global state
 
 from keras_resnet.page import Html
+
+if TYPE_CHECKING:
+    from matplotlib.ticker import MaxNLocator
 
 # Told apart with every kind of colour vision (Okabe and Ito 2008), dark enough for thin lines on white.
 COLOURS = ("#0072b2", "#d55e00", "#007a57", "#aa4499", "#8c6d00", "#3a8fb7", "#555555", "#882255")
@@ -57,7 +61,7 @@ def embedded(picture: bytes, alternative: str) -> Html:
 
 def lines(
     title: str,
-    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    curves: Mapping[str, tuple[Sequence[float] | np.ndarray, Sequence[float] | np.ndarray]],
     x: str,
     y: str,
     *,
@@ -87,7 +91,7 @@ def lines(
     axes.set(title=title, xlabel=x, ylabel=y, yscale="log" if log else "linear")
     axes.grid(alpha=0.3)
     if all(float(place).is_integer() for places, _ in curves.values() for place in places):
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        cast("MaxNLocator", axes.xaxis.get_major_locator()).set_params(integer=True)
     if curves:
         made.legend(loc="outside lower center", ncols=min(_LEGEND, len(curves)), frameon=False)
     return made

@@ -127,12 +127,13 @@ def test_modules_have_their_old_names_for_one_release():
         "except DeprecationWarning as warning: print(warning)\n"
         "warnings.simplefilter('ignore')\n"
         "from keras_resnet.specs import SPECS; import keras_resnet.nets.specs as new, keras_resnet.specs as old\n"
-        "print(SPECS is new.SPECS, old is new, new.__spec__.name)"
+        "from keras_resnet.specs import STEMS; from keras_resnet.nets.interface import STEMS as there\n"
+        "print(SPECS is new.SPECS, old is new, new.__spec__.name, STEMS is there)"
     )
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert child.stdout.splitlines() == [
         "keras_resnet.specs is now keras_resnet.nets.specs: the old name goes with the next release",
-        "True True keras_resnet.nets.specs",
+        "True True keras_resnet.nets.specs True",
     ], child.stderr
 
 

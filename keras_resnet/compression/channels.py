@@ -35,7 +35,7 @@ class Span:
 
     Attributes:
         first: convolution that makes them.
-        norm: behind it.
+        norm: norm behind that convolution.
         last: convolution that takes them.
     """
 
@@ -45,10 +45,10 @@ class Span:
 
 
 def spans(model: keras.Model) -> list[Span]:
-    """Where channels can go.
+    """Finds the channels that can go.
 
     Args:
-        model: functional, plain.
+        model: functional model, not compressed.
 
     Returns:
         The spans in the order of computation; grouped convolutions have none.
@@ -74,12 +74,12 @@ def spans(model: keras.Model) -> list[Span]:
 
 
 def importance(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> dict[Span, np.ndarray]:
-    """How much the loss would change without a channel, to first order (arXiv:1906.10771, gates behind the norms).
+    """Change of the loss without a channel, to first order (arXiv:1906.10771, gates behind the norms).
 
     Args:
-        model: functional, plain, with probabilities as output.
-        images: preprocessed, `(n, H, W, C)`; some thousand.
-        labels: `(n,)`, int.
+        model: functional model, not compressed, with probabilities as output.
+        images: some thousand preprocessed images, float32 `(n, H, W, C)`.
+        labels: their labels, int `(n,)`.
 
     Returns:
         `(channels,)` by span: squares of gate times gradient, summed over small batches; comparable between spans.
@@ -108,15 +108,15 @@ def importance(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> di
 def choose(
     model: keras.Model, share: float, sizes: dict[Span, np.ndarray], multiple: int = 16
 ) -> dict[str, np.ndarray]:
-    """Which channels stay so that at most a share of the multiply-adds does.
+    """Chooses channels that stay, so that at most a share of the multiply-adds does.
 
     The channels that matter least for what they cost go first, over all spans together. No span loses nearly all of
     its own: what matters little now is what a long training would need.
 
     Args:
         model: functional, plain, of a known input size.
-        share: of the multiply-adds, above 0 and below 1.
-        sizes: of `importance`.
+        share: share of the multiply-adds that stays, above 0 and below 1.
+        sizes: result of `importance`.
         multiple: every span keeps a multiple of so many channels, as engines compute them in blocks, or of a quarter of
             its own where that is less; at least that, and at least half of the share.
 
@@ -126,7 +126,7 @@ def choose(
     Raises:
         InputError: the share cannot be reached.
     """
-    limit, total = share * multiply_adds(model), multiply_adds(model)
+    limit, total = share * multiply_adds(model), float(multiply_adds(model))
     order = {span: np.argsort(-values, kind="stable") for span, values in sizes.items()}
     width = {span: len(values) for span, values in sizes.items()}
     step = {span: max(1, min(multiple, count // 4)) for span, count in width.items()}
@@ -166,12 +166,13 @@ def narrowed(model: keras.Model, kept: dict[str, np.ndarray]) -> keras.Model:
 
     Args:
         model: functional, plain; untouched.
-        kept: of `choose`, of this model or of one with the same layers.
+        kept: result of `choose` for this model, or for one with the same layers.
 
     Returns:
         A plain model with the remaining weights; its layers have the same names.
     """
-    out, into = {}, {}
+    out: dict[str, np.ndarray] = {}
+    into: dict[str, np.ndarray] = {}
     for span in spans(model):
         if span.first in kept:
             out |= {span.first: kept[span.first], span.norm: kept[span.first]}
@@ -200,9 +201,9 @@ def reconstruct(narrow: keras.Model, model: keras.Model, images: np.ndarray, pos
     lost half of its channels answers well before it is trained further.
 
     Args:
-        narrow: of `narrowed`; changed in place. One- and three-dimensional convolutions stay as they are.
-        model: that it was made from.
-        images: preprocessed, `(n, H, W, C)`; some thousand.
+        narrow: result of `narrowed`; changed in place. One- and three-dimensional convolutions stay as they are.
+        model: model that the narrow one was made from.
+        images: some thousand preprocessed images, float32 `(n, H, W, C)`.
         positions: sampled of every image.
     """
     for span in spans(narrow):
@@ -244,5 +245,5 @@ def _fit(model: keras.Model, layer: keras.layers.Conv2D, inputs: np.ndarray, out
     layer.kernel.assign(kernel.reshape(layer.kernel.shape))
     if layer.use_bias:
         layer.bias.assign(found[-1])
-    elif constant:
+    elif norm is not None:
         norm.moving_mean.assign(keras.ops.convert_to_numpy(norm.moving_mean) - found[-1])

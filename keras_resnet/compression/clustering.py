@@ -17,7 +17,7 @@ def centroids(values: np.ndarray, clusters: int) -> np.ndarray:
 
     Args:
         values: any shape; there may be fewer different ones than clusters.
-        clusters: from 2.
+        clusters: number of clusters, from 2.
 
     Returns:
         Ascending float32 `(clusters,)`.
@@ -39,14 +39,14 @@ def centroids(values: np.ndarray, clusters: int) -> np.ndarray:
         if np.allclose(moved, found, rtol=0, atol=1e-9):
             break
         found = moved
-    return np.float32(found)
+    return found.astype(np.float32)
 
 
 def begin(model: keras.Model) -> None:
     """Gives all `Clusters` of a model the centroids of their kernels.
 
     Args:
-        model: of `rewriting.compressed`, with its weights.
+        model: result of `rewriting.compressed`, with its weights.
     """
     for layer in model.layers:
         kernel = layer.kernel if isinstance(layer, WithKernel) else None

@@ -11,7 +11,7 @@ from keras_resnet.nets.fusion import Fusion, producer
 
 
 def folded(model: keras.Model) -> keras.Model:
-    """The same function without the batch normalisations that follow a convolution or dense layer.
+    """Folds the batch normalisations that follow a convolution or dense layer into it.
 
     It has fewer operations, as in the file that a converter makes.
 

@@ -22,8 +22,8 @@ def copy_exact(source: keras.Model, target: keras.Model) -> None:
     """Gives a plain net the weights that a compressed one computes with.
 
     Args:
-        source: of `rewriting.compressed`.
-        target: plain, with the same names.
+        source: result of `rewriting.compressed`.
+        target: plain model with the same names.
     """
     values = {weight.path: keras.ops.convert_to_numpy(weight) for weight in source.weights}
     for layer in source.layers:
@@ -37,8 +37,8 @@ def refuse(model: keras.Model, settings: Settings) -> None:
     """Refuses what cannot be compressed, before anything is trained.
 
     Args:
-        model: plain, with its weights.
-        settings: what shall be done to it.
+        model: plain model, with its weights.
+        settings: settings of the compression.
 
     Raises:
         InputError: layers that have no such form, named; or nothing to preserve.
@@ -58,7 +58,7 @@ def refuse(model: keras.Model, settings: Settings) -> None:
 
 
 def _few(kernel: np.ndarray) -> int:
-    """How many values a clustered kernel has; 0 for one that is not."""
+    """Number of values of a clustered kernel; 0 for one that is not."""
     count = len(np.unique(kernel))
     return count if count <= 256 and count < kernel.size // 2 else 0
 
@@ -67,9 +67,9 @@ def forms(model: keras.Model, twin: keras.Model, settings: Settings) -> Nets:
     """Rewrites a net and its twin.
 
     Args:
-        model: plain, with its weights and the training's regularisation.
-        twin: the same net in float32 without.
-        settings: what shall be done to it.
+        model: plain model, with its weights and the training's regularisation.
+        twin: the same net in float32, without regularisation.
+        settings: settings of the compression.
     """
     return _FORMS[settings.method](model, twin, settings)
 
@@ -108,7 +108,7 @@ def _pruned(model: keras.Model, twin: keras.Model, settings: Settings) -> Nets:
 
 
 def _clustered(model: keras.Model, twin: keras.Model, settings: Settings) -> Nets:
-    """Of the kernels that the net has, not of those with a norm folded in.
+    """Clusters the kernels that the net has, not those with a norm folded in.
 
     A converter then makes as many values for every output channel as there were in all, and packed files are larger
     (ResNet-8 in 16 clusters: 0.28 of the plain one in place of 0.20). But kernels whose strength is one of 16 numbers
@@ -127,14 +127,14 @@ def _clustered(model: keras.Model, twin: keras.Model, settings: Settings) -> Net
 
 
 def narrower(model: keras.Model, twin: keras.Model, settings: Settings, images: np.ndarray, labels: np.ndarray) -> Nets:
-    """A net and its twin without the channels that matter least.
+    """Removes the channels that matter least from a net and its twin.
 
     Args:
-        model: plain, with its weights and the training's regularisation.
-        twin: the same net in float32 without.
-        settings: with `channels`.
+        model: plain model, with its weights and the training's regularisation.
+        twin: the same net in float32, without regularisation.
+        settings: settings with `channels`.
         images: preprocessed training images `(n, H, W, C)`, some thousand, to choose by.
-        labels: theirs.
+        labels: labels of the images, int `(n,)`.
     """
     sizes = channels.importance(twin, images, labels)
     kept = channels.choose(twin, settings.channels, sizes)
@@ -150,14 +150,14 @@ _FORMS = {"qat": _quantized, "prune": _pruned, "cluster": _clustered}
 def callbacks(
     model: keras.Model, settings: Settings, *, epochs: int, epoch_steps: int, done: int
 ) -> list[keras.callbacks.Callback]:
-    """What acts while the net is trained.
+    """Callbacks of a compression.
 
     Args:
-        model: of `forms`, that is trained.
-        settings: what is done to the net.
-        epochs: of the run.
-        epoch_steps: of an epoch.
-        done: steps that a run which goes on has behind it.
+        model: model of `forms` that is trained.
+        settings: settings of the compression.
+        epochs: number of epochs of the run.
+        epoch_steps: number of steps in an epoch.
+        done: number of steps that a resumed run has behind it.
     """
     if settings.sparsity is not None:
         steps = round(PRUNING * epochs * epoch_steps)

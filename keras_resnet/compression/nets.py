@@ -42,14 +42,14 @@ class Compressed(FromRecipe):
         """Takes what is trained, and from whom it learns.
 
         Args:
-            model: plain and in float32.
-            card: its.
-            settings: what shall be done to it.
-            teacher: gives probabilities of the same classes for the same input; by default the model as it is.
-            answers: folder that keeps what the teacher says; None: it is asked anew by every run.
+            model: plain model in float32.
+            card: card of the model.
+            settings: settings of the compression.
+            teacher: model that gives probabilities of the same classes; by default the model as it is.
+            answers: folder that keeps what the teacher says; None: every run asks anew.
 
         Raises:
-            InputError: it cannot be compressed so.
+            InputError: the model cannot be compressed so.
         """
         methods.refuse(model, settings)
         self.model, self.card, self.settings = model, card, settings
@@ -94,7 +94,7 @@ class Compressed(FromRecipe):
         return replace(nets, teacher=self._teacher(policy) if recipe.distillation else None, answers=self.answers)
 
     def _teacher(self, policy: str) -> keras.Model:
-        """As fast as it goes: norms folded, in the training's precision."""
+        """Makes the teacher as fast as it goes: norms folded, in the training's precision."""
         plain = folding.folded_if_possible(self.teacher)
         if plain is self.teacher:
             return plain

@@ -14,12 +14,12 @@ _POWER = 3  # of the schedule, arXiv:1710.01878
 
 
 def mask(kernel: np.ndarray, sparsity: Sparsity, share: float | None = None) -> np.ndarray:
-    """Which weights stay: the largest ones.
+    """Mask of the weights that stay: the largest ones.
 
     Args:
-        kernel: `(..., input channels, output channels)`.
-        sparsity: what shall be reached.
-        share: of it at this moment; all by default. A pattern is reached by more and more weights of its kind.
+        kernel: kernel, float `(..., input channels, output channels)`.
+        sparsity: sparsity at the end.
+        share: share that is 0 at this moment; all by default. A pattern is reached by more and more of its groups.
 
     Returns:
         Ones and zeros, float32, of the kernel's shape. Ties are decided by the place, so that the share is exact.
@@ -50,7 +50,7 @@ def scores(kernel: np.ndarray) -> np.ndarray:
     arXiv:2010.07611).
 
     Args:
-        kernel: any shape.
+        kernel: float array of any shape.
 
     Returns:
         0 to 1, of the kernel's shape.
@@ -63,12 +63,12 @@ def scores(kernel: np.ndarray) -> np.ndarray:
 
 
 def masks(kernels: Sequence[np.ndarray], sparsity: Sparsity, share: float) -> list[np.ndarray]:
-    """Which weights of a net stay.
+    """Masks of the weights of a net that stay.
 
     Args:
-        kernels: of all its layers, `(..., input channels, output channels)`.
-        sparsity: a pattern holds in every kernel, a share over all kernels together.
-        share: at this moment.
+        kernels: kernels of all its layers, float `(..., input channels, output channels)`.
+        sparsity: sparsity at the end: a pattern holds in every kernel, a share over all kernels together.
+        share: share of zeros at this moment.
 
     Returns:
         Ones and zeros of the kernels' shapes.
@@ -98,7 +98,7 @@ def interval(steps: int) -> int:
     """Steps between two removals: at most 100, and at least ten removals in all.
 
     Args:
-        steps: until the last one.
+        steps: number of steps until the last removal.
     """
     return max(1, min(100, steps // 10))
 
@@ -106,25 +106,25 @@ def interval(steps: int) -> int:
 class Schedule(keras.callbacks.Callback):
     """Removes weights while a net is trained, fast at first and slowly at the end (arXiv:1710.01878, power 3).
 
-    What was removed stays so: it has magnitude 0 in the next round.
+    A removed weight stays removed: it has magnitude 0 in the next round.
     """
 
     def __init__(self, model: keras.Model, sparsity: Sparsity, steps: int, *, epoch_steps: int, done: int = 0):
         """Takes what it acts on.
 
         Args:
-            model: with `Mask` transforms.
-            sparsity: at the end.
-            steps: after which it is reached; what remains of the training heals the net.
-            epoch_steps: of an epoch.
-            done: steps that a run which goes on has behind it; its masks come from the checkpoint.
+            model: model with `Mask` transforms.
+            sparsity: sparsity at the end.
+            steps: number of steps until then; what remains of the training heals the net.
+            epoch_steps: number of steps in an epoch.
+            done: number of steps that a resumed run has behind it; its masks come from the checkpoint.
         """
         super().__init__()
         self.pruned, self.sparsity, self.steps, self.every = masked(model), sparsity, max(1, steps), interval(steps)
         self.epoch_steps, self.step = epoch_steps, done
 
     def share(self, step: int) -> float:
-        """Of the weights that are gone at a step."""
+        """Fraction of pruned weights at a training step."""
         left = 1 - min(1.0, step / self.steps)
         return self.sparsity.share * (1 - left**_POWER)
 
@@ -155,7 +155,7 @@ def masked(model: keras.Model) -> list[tuple[keras.layers.Layer, Mask]]:
     """Layers with a mask, and their masks.
 
     Args:
-        model: of `rewriting.compressed`.
+        model: result of `rewriting.compressed`.
     """
     layers = [layer for layer in model.layers if isinstance(layer, WithKernel)]
     return [(layer, each) for layer in layers for each in layer.transforms if isinstance(each, Mask)]

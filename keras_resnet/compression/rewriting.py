@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
@@ -14,7 +15,7 @@ from keras_resnet.nets.fusion import activation_of, consumers, is_relu, nodes, u
 from keras_resnet.nets.graph import deep_graphs
 
 _L = keras.layers
-_LINEAR = tuple(COMPRESSED)
+_LINEAR: tuple[Any, ...] = tuple(COMPRESSED)
 _RELU = ("relu", "relu6")
 # Layers whose output has the range of their input: TFLite requires the same scale on both sides.
 _SAME_RANGE = (
@@ -40,11 +41,11 @@ _PAD = "Pad"  # `keras.ops.pad`, which is an operation and no layer
 
 @dataclass(frozen=True)
 class _Place:
-    """What the rewriting does behind a layer.
+    """Changes behind a layer.
 
     Attributes:
-        ranged: round its output.
-        activation: split off it, so that what it gets is rounded as well.
+        ranged: whether its output is rounded.
+        activation: activation that is split off, so that its input is rounded as well; empty for none.
     """
 
     ranged: bool = False
@@ -57,9 +58,9 @@ def compressed(
     """Clones a net with transformed kernels, and with rounded activations if asked for.
 
     Args:
-        model: functional, plain; untouched.
-        transforms: of the kernel, for a convolution or dense layer; empty to leave it alone.
-        bits: of the activations; 0 leaves them alone.
+        model: functional model, not compressed; it stays as it is.
+        transforms: function of a convolution or dense layer; gives the transforms of its kernel, empty for none.
+        bits: bits of the activations; 0 leaves them alone.
 
     Returns:
         A model with the same values in the variables of the same paths. With `bits`, batch normalisations that no
@@ -81,15 +82,16 @@ def compressed(
     places = _places(model) if bits else {}
     unfolded = set(unfolded_norms(model, "keras")) if bits else set()
 
-    def clone(layer):
+    def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = layer.get_config()
         if isinstance(layer, _LINEAR):
             if places.get(layer.name, _Place()).activation:
                 config["activation"] = "linear"
             if chosen := list(transforms(layer)):
                 return COMPRESSED[type(layer)].from_config({**config, "transforms": chosen})
-        kind = ChannelwiseNormalization if layer.name in unfolded else type(layer)
-        return kind.from_config(config)
+        if layer.name in unfolded:
+            return ChannelwiseNormalization.from_config(config)
+        return layer.from_config(config)
 
     def begin(image):
         return FakeQuantize(bits, name="image_range", dtype=_dtype(model))(image) if bits else image
@@ -117,15 +119,15 @@ def cloned(
     """Keras' `clone_model`, with the name of the input and something behind it.
 
     Args:
-        model: functional, of one input.
-        clone: from a layer to the one in its place; called without weights.
-        call: as `layer(*args, **kwargs)`, which is the default.
-        begin: from the input to what the first layers get.
+        model: functional model with one input.
+        clone: function of a layer; gives the one in its place, without weights.
+        call: function that calls a layer; by default `layer(*args, **kwargs)`.
+        begin: function of the input; gives what the first layers get.
     """
     (image,) = model.inputs
     name = image._keras_history.operation.name
     start = keras.Input(batch_shape=image.shape, dtype=image.dtype, name=name)
-    behind = []  # made by the first call, as clone_model hands out the input itself
+    behind: list[keras.KerasTensor] = []  # made by the first call, as clone_model hands out the input itself
 
     def call_behind(layer, *args, **kwargs):
         if begin is not None and not behind:
@@ -142,10 +144,10 @@ def _dtype(model: keras.Model):
 
 
 def is_quantized(model: keras.Model) -> bool:
-    """Whether a net was trained for integers: its ranges are known, and no images are needed to find them.
+    """True for a net that was trained for integers: its ranges are known, no images are needed to find them.
 
     Args:
-        model: any Keras model; nested ones are looked into.
+        model: Keras model; nested ones are looked into.
     """
     return any(isinstance(layer, FakeQuantize) for layer in model._flatten_layers())
 
@@ -154,11 +156,11 @@ def check(model: keras.Model, *, quantized: bool) -> None:
     """Refuses nets that cannot be rewritten.
 
     Args:
-        model: any Keras model.
+        model: Keras model.
         quantized: whether every layer needs an integer form.
 
     Raises:
-        InputError: with the names of the layers, or what is wrong with the whole.
+        InputError: some layers cannot be rewritten, and are named; or the whole is no such model.
     """
     if not hasattr(model, "operations") or len(model.inputs) != 1 or len(model.outputs) != 1:
         raise InputError(f"{model.name}: expected a functional model with one input and one output")
@@ -188,7 +190,7 @@ def _has_integer_form(op) -> bool:
 
 
 def _places(model: keras.Model) -> dict[str, _Place]:
-    """Where an integer engine has a tensor with a range of its own: what is fused leaves one behind its last part."""
+    """Places where an integer engine has a tensor with its own range: fused parts have one, behind the last."""
     followers_of = consumers(model)
     outputs = {tensor._keras_history.operation.name for tensor in model.outputs}
     places = {}
@@ -199,7 +201,7 @@ def _places(model: keras.Model) -> dict[str, _Place]:
         before_norm = alone and isinstance(followers[0], _L.BatchNormalization) and isinstance(op, _LINEAR)
         if isinstance(op, _LINEAR) and activation_of(op) not in (*_RELU, "linear"):
             places[op.name] = _Place(ranged=True, activation=activation_of(op))
-        elif isinstance(op, (*_LINEAR, _L.BatchNormalization, *_MEASURED)):
+        elif isinstance(op, _LINEAR + (_L.BatchNormalization,) + _MEASURED):
             places[op.name] = _Place(ranged=not (before_relu or before_norm))
         elif isinstance(op, _L.Activation | _L.ReLU):  # the others have fixed ranges
             places[op.name] = _Place(ranged=activation_of(op) in _RELU)

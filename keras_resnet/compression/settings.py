@@ -1,4 +1,4 @@
-"""What a compression is told: checked before TensorFlow is imported."""
+"""Settings of a compression, checked before TensorFlow is imported."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ WEIGHT_BITS = (4, 8)
 
 @dataclass(frozen=True, kw_only=True)
 class Sparsity:
-    """How many weights become 0.
+    """Share or pattern of weights that become 0.
 
     Attributes:
-        share: of all kernels together, 0 to 1.
-        keep: of every group, for a pattern; 0 for any place.
-        group: neighbouring input channels of one output channel.
+        share: share of zeros over all kernels together, 0 to 1.
+        keep: number of weights that stay in every group, for a pattern; 0 for any place.
+        group: size of a group: neighbouring input channels of one output channel.
     """
 
     share: float
@@ -28,7 +28,7 @@ class Sparsity:
 
     @property
     def name(self) -> str:
-        """As the command takes it."""
+        """Text that the command takes."""
         return f"{self.keep}:{self.group}" if self.group else f"{self.share:g}"
 
 
@@ -36,10 +36,10 @@ def parse_sparsity(text: str) -> Sparsity:
     """Reads `0.5` or `2:4`.
 
     Args:
-        text: a share above 0 and below 1, or how many of how many neighbouring weights stay.
+        text: share of zeros above 0 and below 1, or `N:M`: N of M neighbouring weights stay.
 
     Raises:
-        InputError: it is neither.
+        InputError: the text is neither.
 
     Example:
         >>> from keras_resnet.compression.settings import parse_sparsity
@@ -66,12 +66,12 @@ class Settings:
     """A compression.
 
     Attributes:
-        method: of `COMPRESSIONS`: quantization-aware training, pruning or clustering.
-        weight_bits: of quantization-aware training: 8 for integer weights and activations, 4 for weights alone.
-        sparsity: of pruning by single weights.
-        channels: of pruning by whole channels: share of the multiply-adds that stays; 0 for none.
-        clusters: of clustering: different values in every kernel.
-        preserve: what an earlier compression has reached and this one keeps, of `PRESERVED`.
+        method: one of `COMPRESSIONS`: quantization-aware training, pruning or clustering.
+        weight_bits: 8 for integer weights and activations, 4 for weights alone (quantization-aware training).
+        sparsity: sparsity of pruning by single weights.
+        channels: share of the multiply-adds that stays when whole channels go; 0 for none.
+        clusters: number of different values in every kernel, for clustering.
+        preserve: one of `PRESERVED`, which an earlier compression has reached and this one keeps; empty for none.
     """
 
     method: str
@@ -83,7 +83,7 @@ class Settings:
 
     @property
     def name(self) -> str:
-        """For people and files."""
+        """Name for people and files."""
         what = {
             "qat": f"int{self.weight_bits}",
             "prune": f"channels-{self.channels:g}" if self.channels else self.sparsity and self.sparsity.name,
@@ -93,7 +93,7 @@ class Settings:
 
     @property
     def norms_move(self) -> bool:
-        """Whether batch normalisation learns to the end, and is estimated once more there.
+        """True where batch normalisation learns to the end, and is estimated once more there.
 
         Integer nets freeze it: ranges must be learnt for the norms that stay. Kernels of few values jump from step to
         step as long as they are trained, faster than moving statistics follow.
@@ -118,12 +118,12 @@ def settings(
     """Checks what was asked for, and completes it.
 
     Args:
-        method: of `COMPRESSIONS`.
-        weight_bits: for `"qat"`: 8 (the default) or 4.
-        sparsity: for `"prune"`: a share like 0.5 (the default), or a pattern like `"2:4"`.
-        channels: for `"prune"`: the share of the multiply-adds that stays when whole channels go.
-        clusters: for `"cluster"`: 2 to 256, by default 16.
-        preserve: for `"qat"`: zeros or clusters that the model has; for `"cluster"`: zeros.
+        method: one of `COMPRESSIONS`.
+        weight_bits: bits of a weight, 8 (the default) or 4, for `"qat"`.
+        sparsity: share like 0.5 (the default), or pattern like `"2:4"`, for `"prune"`.
+        channels: share of the multiply-adds that stays when whole channels go, for `"prune"`.
+        clusters: number of values, 2 to 256, by default 16, for `"cluster"`.
+        preserve: `"sparsity"` or, for `"qat"` alone, `"clusters"`, which the model has and keeps.
 
     Raises:
         InputError: unknown method, a value out of range, or one that goes with another method.

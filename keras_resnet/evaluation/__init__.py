@@ -1,4 +1,4 @@
-"""How good a model is: accuracy as the papers measured it, its uncertainty, calibration and robustness."""
+"""Evaluation: accuracy as the papers measured it, its uncertainty, calibration and robustness."""
 
 import lazy_loader
 

@@ -27,7 +27,7 @@ _WARM_UP = 64  # examples
 
 @dataclass(frozen=True)
 class Assessment:
-    """What was found; figures of the task (`interval`, `confusion`, ...) can be read here too.
+    """Result of an assessment; figures of the task (`interval`, `confusion`, ...) can be read here too.
 
     Attributes:
         task: task of the models.
@@ -97,7 +97,7 @@ def assess(
         views: views of each example; their answers are averaged, as are those of the members, by `views.average`.
         weights: one weight per member; by default all alike.
         corrupted: rows of `corruptions.CORRUPTIONS`, each in five strengths; one view then.
-        progress: show bars on stderr.
+        progress: whether bars are shown on stderr.
 
     Returns:
         The figures.
@@ -217,7 +217,7 @@ def show(assessment: Assessment, title: str, *, per_class: bool = False) -> None
     """Prints the tables.
 
     Args:
-        assessment: figures to show.
+        assessment: assessment to print.
         title: words above the first table.
         per_class: whether tables of details are shown too.
     """

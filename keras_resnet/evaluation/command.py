@@ -142,8 +142,8 @@ def note_missing_card(model: str, runner) -> None:
     """Says that a file does not tell how its pixels are prepared.
 
     Args:
-        model: as it was named.
-        runner: of it.
+        model: name of the model, as the command was given it.
+        runner: the opened model.
     """
     if not runner.card.dataset:
         print(f"note: {model} names no input convention; it is fed RGB 0..255 as float32", file=sys.stderr)

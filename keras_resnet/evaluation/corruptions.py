@@ -71,12 +71,12 @@ def _picture(image: np.ndarray):
 
 @dataclass(frozen=True)
 class Corruption:
-    """A row.
+    """A row of `CORRUPTIONS`.
 
     Attributes:
-        apply: from an image, float 0..1 `(H, W, C)`, an amount and random numbers to an image.
-        large: amounts of the five strengths.
-        small: likewise for images of up to 64 pixels.
+        apply: function of an image (float 0..1, `(H, W, C)`), an amount and random numbers; gives an image.
+        large: amounts of the five strengths, for images of more than 64 pixels.
+        small: amounts of the five strengths, for images of up to 64 pixels.
     """
 
     apply: Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
@@ -101,13 +101,13 @@ def corrupt(images: np.ndarray, kind: str, strength: int, *, seed: int = 0, firs
 
     Args:
         images: uint8 `(N, H, W, C)`, one or three channels.
-        kind: of `CORRUPTIONS`.
-        strength: 1 to 5.
-        seed: of the noise.
-        first: place of the first image in its set.
+        kind: row of `CORRUPTIONS`.
+        strength: strength, 1 to 5.
+        seed: seed of the noise.
+        first: position of the first image in its split.
 
     Returns:
-        uint8 of the same shape.
+        The corrupted images, uint8 `(N, H, W, C)`.
 
     Raises:
         InputError: no such corruption or strength.

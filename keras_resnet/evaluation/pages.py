@@ -15,7 +15,7 @@ def write_html(assessment: Assessment, title: str, command: str, path: Path, *, 
     """Writes the page: figures, classes, confusions, reliability, corruptions, each chart with its table.
 
     Args:
-        assessment: figures to show.
+        assessment: assessment that the page is about.
         title: title of the page.
         command: command line that made it.
         path: file to write.

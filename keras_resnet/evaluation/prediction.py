@@ -1,4 +1,4 @@
-"""What a model says about files that a person named."""
+"""Predictions for files that a person named."""
 
 from __future__ import annotations
 

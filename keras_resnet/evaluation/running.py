@@ -25,7 +25,7 @@ def chunks(
         runner: model.
         split: examples.
         views: crops, scales and mirror images whose answers are merged by the task.
-        progress: show a bar on stderr.
+        progress: whether a bar is shown on stderr.
 
     Yields:
         Float32 arrays by output name, and the truth by kind, one row per example.
@@ -54,7 +54,7 @@ def outputs(runner: Runner, split: Split, *, views: Views = ONE, progress: bool 
         runner: model.
         split: examples.
         views: crops, scales and mirror images of each example.
-        progress: show a bar on stderr.
+        progress: whether a bar is shown on stderr.
 
     Returns:
         Float32 arrays by output name, one row per example.

@@ -21,7 +21,7 @@ def evaluate(runner: Runner, split: Split, *, views: Views = ONE, progress: bool
         runner: model; its card says which task it has.
         split: examples with their truth.
         views: crops, scales and mirror images whose answers are averaged; by default the image itself.
-        progress: show a bar on stderr.
+        progress: whether a bar is shown on stderr.
 
     Returns:
         The task's figures over all examples; for a classifier `Scores`.

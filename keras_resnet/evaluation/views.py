@@ -28,7 +28,7 @@ _SMALLEST = 8
 
 @dataclass(frozen=True)
 class Views:
-    """What of an image a model sees.
+    """Crops, sizes and mirror images of an image that a model sees.
 
     Attributes:
         crops: 1: the image as the model's card has it; 10: its four corners and its centre, each also mirrored
@@ -37,7 +37,7 @@ class Views:
         scales: lengths of the shorter side in pixels; the whole image goes through the net, whose pooling averages
             over all positions (He et al. 2015, table 4).
         flip: the mirror image as well.
-        average: of `ensembles.AVERAGES`.
+        average: what is averaged, one of `ensembles.AVERAGES`.
 
     Raises:
         InputError: values out of range, or views that contain each other.
@@ -62,7 +62,7 @@ class Views:
             raise unknown_name("average", self.average, AVERAGES)
 
     def __str__(self) -> str:
-        """For tables."""
+        """Words for tables."""
         parts = ["10 crops"] if self.crops == 10 else []
         parts += [f"scales {', '.join(map(str, self.scales))}"] if self.scales else []
         parts += ["with mirror image"] if self.flip else []
@@ -76,7 +76,7 @@ def ten_crops(images: np.ndarray, size: tuple[int, ...]) -> list[np.ndarray]:
     """Corners and centre, then the mirror images of these five.
 
     Args:
-        images: `(N, H, W, C)`.
+        images: examples, uint8 or float32 `(N, H, W, C)`.
         size: height and width of a crop, at most those of the images.
 
     Returns:
@@ -162,10 +162,10 @@ def _shorter_side(shape: tuple[int, ...], length: int) -> tuple[int, int]:
 
 
 def of_any_size(runner: Runner) -> Runner:
-    """The same network for images of any height and width.
+    """Opens a network for images of any height and width.
 
     Args:
-        runner: of a Keras model that ends in global pooling, or of a file whose input is open.
+        runner: runner of a Keras model that ends in global pooling, or of a file whose input is open.
 
     Raises:
         InputError: the file has a fixed input, or a layer of the model needs one.

@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _chosen(args: argparse.Namespace):
-    """Which of the pictures; refuses what does not go together."""
+    """Name of the picture that was asked for; refuses options that do not go together."""
     asked = [name for name in ("filters", "feature_maps", "embeddings") if getattr(args, name)]
     if len(asked) > 1:
         raise InputError(f"expected one of {', '.join('--' + name.replace('_', '-') for name in asked)}")
@@ -107,10 +107,10 @@ def _load(args: argparse.Namespace, runner) -> np.ndarray:
     import numpy as np
 
     from keras_resnet.evaluation import image_shape
-    from keras_resnet.signals import image as images
+    from keras_resnet.signals.table import get_signal
 
-    shape = image_shape(runner)
-    return np.stack([images.load(path, shape, runner.card.crop) for path in args.images])
+    shape, load = image_shape(runner), get_signal(runner.card.signal).code.load
+    return np.stack([load(path, shape, runner.card.crop) for path in args.images])
 
 
 def _heat(args: argparse.Namespace, runner, command: str) -> None:

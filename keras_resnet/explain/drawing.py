@@ -21,9 +21,9 @@ class Panel:
     """One heat map.
 
     Attributes:
-        label: of the class.
-        probability: of the class.
-        heat: float `(height, width)`.
+        label: name of the class.
+        probability: probability of the class, 0 to 1.
+        heat: heat map, float `(height, width)`.
         error: relative error of the sum, where the method has one.
     """
 
@@ -38,9 +38,9 @@ class Row:
     """An image and what speaks for its classes.
 
     Attributes:
-        name: of the image.
-        image: uint8 `(height, width, channels)`.
-        panels: one per class, best first.
+        name: name of the image.
+        image: pixels, uint8 `(height, width, channels)`.
+        panels: one panel per class, best first.
     """
 
     name: str
@@ -53,8 +53,8 @@ def overlay(image: np.ndarray, heat: np.ndarray, *, signed: bool = False) -> np.
 
     Args:
         image: uint8 `(height, width, 1 or 3)`.
-        heat: float `(height, width)`.
-        signed: red for, blue against; otherwise dark to yellow.
+        heat: heat map, float `(height, width)`.
+        signed: whether red is for and blue against the class; otherwise dark to yellow.
 
     Returns:
         uint8 `(height, width, 3)`.
@@ -78,9 +78,9 @@ def draw(rows: Sequence[Row], title: str, *, signed: bool):
     """A figure: a row per image, the image first, then its classes.
 
     Args:
-        rows: what to show.
-        title: above all.
-        signed: the maps have negative values.
+        rows: images with their panels, one row each.
+        title: title above the figure.
+        signed: whether the maps have negative values.
     """
     columns = 1 + max(len(row.panels) for row in rows)
     made = pictures.figure(2.4 * columns, 2.75 * len(rows) + 0.5)
@@ -108,12 +108,12 @@ def write(rows: Sequence[Row], path: Path, title: str, command: str, *, signed: 
     """Writes a `.png`, or an `.html` page with the picture and a table.
 
     Args:
-        rows: what to show.
-        path: says which by its suffix.
-        title: above all.
-        command: that made it.
-        signed: the maps have negative values.
-        overwrite: replace an existing file.
+        rows: images with their panels, one row each.
+        path: file that ends in `.png` or `.html`.
+        title: title above the figure.
+        command: command line that made the page.
+        signed: whether the maps have negative values.
+        overwrite: whether an existing file is replaced.
 
     Raises:
         InputError: another suffix, the file exists, or it cannot be written.
@@ -146,7 +146,7 @@ def save(path: Path, contents: bytes, overwrite: bool) -> None:
     """Writes a file beside its name first.
 
     Raises:
-        InputError: it exists, or cannot be written.
+        InputError: the file exists, or cannot be written.
     """
     with files.writing(path, overwrite=overwrite) as temporary:
         temporary.write_bytes(contents)

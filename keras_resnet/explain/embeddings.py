@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,10 +23,10 @@ _SYMBOLS = "osD^v<>P*X"
 
 
 def pooled_features(runner: Runner, images: np.ndarray, layer: str | None = None) -> tuple[str, np.ndarray]:
-    """What the classifier sees.
+    """Computes the features that the classifier sees.
 
     Args:
-        runner: of a Keras model.
+        runner: runner of a Keras model.
         images: uint8 `(N, height, width, channels)`.
         layer: whose output to take; by default the last one with one value per channel before the classifier. Maps are
             averaged over their positions.
@@ -61,9 +62,9 @@ def project(features: np.ndarray, how: str, seed: int = 0) -> np.ndarray:
     """Two coordinates per image: float64 `(N, 2)`.
 
     Args:
-        features: `(N, channels)`.
-        how: of `PROJECTIONS`.
-        seed: of t-SNE.
+        features: float `(N, channels)`.
+        how: method, one of `PROJECTIONS`.
+        seed: seed of t-SNE.
 
     Raises:
         InputError: unknown projection, or too few images.
@@ -85,8 +86,8 @@ def neighbours_agree(features: np.ndarray, labels: np.ndarray, count: int = 5) -
     """Share of the nearest neighbours (Euclidean, in all dimensions) that have an image's own class.
 
     Args:
-        features: `(N, channels)`.
-        labels: `(N,)`.
+        features: float `(N, channels)`.
+        labels: int `(N,)`.
         count: neighbours of each image.
     """
     from sklearn.neighbors import NearestNeighbors
@@ -110,14 +111,14 @@ def write_html(
     """Writes the scatter; a point tells its number, class and answer when the pointer rests on it.
 
     Args:
-        path: of the page.
-        title: of the page.
-        command: that made it.
-        places: `(N, 2)`.
+        path: file of the page.
+        title: title of the page.
+        command: command line that made the page.
+        places: positions in the plane, float `(N, 2)`.
         features: `(N, channels)` that they were projected from.
         labels: int `(N,)`, the truth.
         called: int `(N,)`, the model's answers.
-        names: of the classes.
+        names: class names.
         overwrite: replace an existing file.
 
     Raises:
@@ -150,12 +151,13 @@ def _scatter(places: np.ndarray, labels: np.ndarray, called: np.ndarray, names: 
         own = np.flatnonzero(labels == index)
         if not len(own):
             continue
-        style = {"color": pictures.COLOURS[index % len(pictures.COLOURS)], "marker": _SYMBOLS[index % len(_SYMBOLS)]}
+        colour, symbol = pictures.COLOURS[index % len(pictures.COLOURS)], _SYMBOLS[index % len(_SYMBOLS)]
+        style: dict[str, Any] = {"color": colour, "marker": symbol}
         axes.scatter([], [], label=name, s=22, **style)
         for place in own:
             wrong = called[place] != index
-            edge = {"edgecolors": "black", "linewidths": 1.1} if wrong else {"linewidths": 0}
-            point = axes.scatter(*places[place], s=22, alpha=0.85, **style, **edge)
+            edge: dict[str, Any] = {"edgecolors": "black", "linewidths": 1.1} if wrong else {"linewidths": 0}
+            point = axes.scatter(places[place, 0], places[place, 1], s=22, alpha=0.85, **style, **edge)
             point.set_gid(f"point-{place}")
             answer = names[called[place]] if called[place] < len(names) else f"class {called[place]}"
             tips[f"point-{place}"] = f"image {place}: {name}" + (f", called {answer}" if wrong else "")

@@ -18,7 +18,7 @@ def first_filters(net: Net) -> tuple[str, np.ndarray]:
     """Kernels of the first convolution.
 
     Args:
-        net: any image model.
+        net: image model.
 
     Returns:
         Name of the layer and float32 `(filters, height, width, 1 or 3)`, each scaled to 0..1, grey at 0.5 standing for
@@ -39,12 +39,12 @@ def first_filters(net: Net) -> tuple[str, np.ndarray]:
 
 
 def feature_maps(net: Net, image: np.ndarray, layer: str | None = None) -> tuple[str, np.ndarray]:
-    """What every channel of a layer sees in an image.
+    """Feature maps of a layer, one per channel.
 
     Args:
-        net: any image model.
-        image: preprocessed `(height, width, channels)`.
-        layer: by default the last one that gives a map.
+        net: image model.
+        image: preprocessed image, float32 `(height, width, channels)`.
+        layer: name of the layer; by default the last one that gives a map.
 
     Returns:
         Name of the layer and float32 `(channels, h, w, 1)`, each scaled to 0..1.
@@ -64,7 +64,7 @@ def draw(tiles: np.ndarray, title: str):
 
     Args:
         tiles: float `(N, height, width, 1 or 3)`, 0..1.
-        title: above it.
+        title: title above the figure.
     """
     shown = tiles[:_MOST]
     columns = math.ceil(math.sqrt(len(shown) * 1.6))

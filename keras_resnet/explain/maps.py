@@ -18,8 +18,8 @@ def cam(net: Net, images: np.ndarray, classes: np.ndarray, layer: str | None = N
 
     Args:
         net: ends in global average pooling and a dense layer.
-        images: preprocessed `(N, height, width, channels)`.
-        classes: int `(N,)`.
+        images: preprocessed images, float32 `(N, height, width, channels)`.
+        classes: class of each image, int `(N,)`.
         layer: must be None, or the layer whose output is pooled.
 
     Returns:
@@ -78,10 +78,10 @@ def grad_cam(net: Net, images: np.ndarray, classes: np.ndarray, layer: str | Non
     """Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391): maps weighted by the mean slope of the logit.
 
     Args:
-        net: any image model.
-        images: preprocessed `(N, height, width, channels)`.
-        classes: int `(N,)`.
-        layer: that gives a feature map; by default the last one.
+        net: image model.
+        images: preprocessed images, float32 `(N, height, width, channels)`.
+        classes: class of each image, int `(N,)`.
+        layer: name of a layer that gives a feature map; by default the last such one.
 
     Returns:
         float32 `(N, h, w)`, from 0.
@@ -99,10 +99,10 @@ def grad_cam_plus_plus(net: Net, images: np.ndarray, classes: np.ndarray, layer:
     Its closed form for the exponential of the logit: the slopes' powers stand for the higher derivatives.
 
     Args:
-        net: any image model.
-        images: preprocessed `(N, height, width, channels)`.
-        classes: int `(N,)`.
-        layer: that gives a feature map; by default the last one.
+        net: image model.
+        images: preprocessed images, float32 `(N, height, width, channels)`.
+        classes: class of each image, int `(N,)`.
+        layer: name of a layer that gives a feature map; by default the last such one.
 
     Returns:
         float32 `(N, h, w)`, from 0.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import keras
 import numpy as np
@@ -21,7 +22,7 @@ from keras_resnet.tasks import get_task, sole
 
 @dataclass(frozen=True)
 class Explanation:
-    """Where an answer comes from.
+    """Maps of the evidence for an answer.
 
     Attributes:
         heat: float32 `(N, height, width)`, of the images' size.
@@ -47,10 +48,10 @@ class Explanation:
 
 @dataclass(frozen=True)
 class _Asked:
-    """What a method gets."""
+    """Arguments of a method; `net` is missing where the method works on any file."""
 
     runner: Runner
-    net: Net | None
+    net: Net
     images: np.ndarray
     prepared: np.ndarray
     classes: np.ndarray
@@ -60,14 +61,14 @@ class _Asked:
 
 @dataclass(frozen=True)
 class Method:
-    """A row.
+    """A row of `METHODS`.
 
     Attributes:
-        apply: from what was asked to maps `(N, h, w)` and, where there are, relative errors `(N,)`.
-        what: for people, in one line.
-        signed: negative values speak against the class.
-        on_layer: works on a layer's output.
-        any_file: needs no gradients.
+        apply: function of what was asked; gives maps `(N, h, w)` and relative errors `(N,)`, or None for these.
+        what: one line for people.
+        signed: whether negative values speak against the class.
+        on_layer: whether the method works on a layer's output.
+        any_file: whether it works without gradients, so on any file that runs.
     """
 
     apply: Callable[[_Asked], tuple[np.ndarray, np.ndarray | None]]
@@ -131,10 +132,10 @@ def explain(
         model: a Keras image model, or what `open_runner` gives. A bare model gets the pixels as they are, 0..255;
             a runner's card knows how to prepare them.
         images: uint8 `(N, height, width, channels)` of the model's input size.
-        method: of `METHODS`.
-        classes: one for all images or one each; by default the likeliest.
-        layer: of the methods that work on one; by default the last feature map.
-        seed: of SmoothGrad's noise.
+        method: row of `METHODS`.
+        classes: one class for all images, or one for each; by default the likeliest.
+        layer: name of a layer, for methods that work on one; by default that of the last feature map.
+        seed: seed of SmoothGrad's noise.
 
     Returns:
         The maps, the classes and the model's probabilities.
@@ -167,7 +168,7 @@ def explain(
         able = ", ".join(name for name, each in METHODS.items() if each.any_file)
         raise InputError(f"{method} needs gradients, which this file does not have: use {able}")
     prepared = np.asarray(runner.card.preprocess(images), np.float32)
-    net = None if row.any_file else Net(runner, images.shape[1:3])
+    net = cast("Net", None if row.any_file else Net(runner, images.shape[1:3]))
     outputs = runner(prepared)
     chosen = task.capable.questions(outputs, classes)
     heat, errors = row.apply(_Asked(runner, net, images, prepared, chosen, layer, seed))

@@ -27,9 +27,9 @@ class Step:
     """A layer's call while an image ran through.
 
     Attributes:
-        name: of the layer; `outer/inner` inside another model.
-        layer: itself.
-        shape: of its output, without the batch.
+        name: name of the layer; `outer/inner` inside another model.
+        layer: the layer.
+        shape: shape of its output, without the batch.
     """
 
     name: str
@@ -47,12 +47,12 @@ class Net:
     Attributes:
         model: the Keras model.
         task: task of the runner's card; classification for a bare model.
-        steps: one per call of a layer.
+        steps: calls of layers, in their order.
         scores: name of the activation behind its scores: `"softmax"`, `"sigmoid"`, or None where the outputs are the
             scores already.
 
     Raises:
-        InputError: it is no image model, is of another kind of file, or holds no convolution.
+        InputError: the model is no image model, is in another kind of file, or holds no convolution.
     """
 
     def __init__(self, model: keras.Model | Runner, size: tuple[int, int] | None = None):
@@ -116,7 +116,7 @@ class Net:
     @contextlib.contextmanager
     def _without_end(self) -> Iterator[None]:
         """Takes the activation behind the scores away."""
-        if self.scores is None:
+        if self._end is None:  # the scores are the output
             yield
             return
         kept, self._end.activation = self._end.activation, keras.activations.linear
@@ -126,12 +126,12 @@ class Net:
             self._end.activation = kept
 
     def logits(self, images, *, layer: str | None = None, tape: tf.GradientTape | None = None):
-        """The scores before the last activation.
+        """Computes the scores before the last activation.
 
         Args:
-            images: preprocessed `(N, height, width, channels)`.
-            layer: also what this one gives.
-            tape: that shall watch it.
+            images: preprocessed images, float32 `(N, height, width, channels)`.
+            layer: name of a layer whose output is returned too.
+            tape: gradient tape that watches the layer's output.
 
         Returns:
             `(N, classes)`; with `layer` a pair of these and the layer's output.
@@ -152,14 +152,14 @@ class Net:
         return (scores, caught[0]) if layer else scores
 
     def probabilities(self, images) -> np.ndarray:
-        """What the model answers: float32 `(N, classes)`."""
+        """Computes the model's first output: float32 `(N, classes)`."""
         return np.asarray(self._first(self.model(images, training=False)), np.float32)
 
     def step(self, name: str) -> Step:
-        """The layer of that name.
+        """Returns the layer of that name.
 
         Raises:
-            InputError: there is none (the nearest names are in the message).
+            InputError: no layer has that name (the nearest names are in the message).
         """
         found = [step for step in self.steps if name in (step.name, step.name.rpartition("/")[2])]
         if not found:
@@ -167,13 +167,13 @@ class Net:
         return found[-1]
 
     def map_step(self, name: str | None = None) -> Step:
-        """A layer that gives a feature map.
+        """Returns a layer that gives a feature map.
 
         Args:
-            name: of the layer; by default the last one that still has several positions.
+            name: name of the layer; by default the last one that still has several positions.
 
         Raises:
-            InputError: no such layer, or its output is no map.
+            InputError: no such layer, or its output is no feature map.
         """
         if name is not None:
             step = self.step(name)

@@ -27,11 +27,11 @@ def occlusion(
     """Covers every part of the images in turn (Zeiler and Fergus 2014, arXiv:1311.2901).
 
     Args:
-        runner: gives probabilities; `.keras`, `.tflite` or `.onnx`.
-        pixels: uint8 `(N, height, width, channels)`.
-        classes: int `(N,)`.
+        runner: model that gives probabilities, of any kind of file.
+        pixels: images, uint8 `(N, height, width, channels)`.
+        classes: class of each image, int `(N,)`.
         window: side of the covered square in pixels; by default a fifth of the image's shorter side.
-        stride: from one square to the next; by default a twentieth.
+        stride: pixels from one square to the next; by default a twentieth of the shorter side.
         fill: pixel value that covers.
 
     Returns:

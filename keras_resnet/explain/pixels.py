@@ -39,9 +39,9 @@ def integrated_gradients(
     up to 2,048, until the attributions add up to the change of the logit (completeness).
 
     Args:
-        net: any image model.
-        images: preprocessed `(N, height, width, channels)`.
-        classes: int `(N,)`.
+        net: image model.
+        images: preprocessed images, float32 `(N, height, width, channels)`.
+        classes: class of each image, int `(N,)`.
         baseline: preprocessed too, `(height, width, channels)` or one that broadcasts.
         tolerance: relative error of the sum to stop at.
 
@@ -78,12 +78,12 @@ def smoothgrad(
     """SmoothGrad (Smilkov et al. 2017, arXiv:1706.03825): the mean slope over noisy copies.
 
     Args:
-        net: any image model.
-        images: preprocessed `(N, height, width, channels)`.
-        classes: int `(N,)`.
-        samples: copies of each image.
+        net: image model.
+        images: preprocessed images, float32 `(N, height, width, channels)`.
+        classes: class of each image, int `(N,)`.
+        samples: number of noisy copies of each image.
         noise: standard deviation as a share of the image's range.
-        seed: of the noise.
+        seed: seed of the noise.
 
     Returns:
         float32 `(N, height, width, channels)`, signed.

@@ -1,4 +1,4 @@
-"""What can be explained: tasks that support it, on images."""
+"""Refusals of what cannot be explained: tasks that do not support it, and all but images."""
 
 from __future__ import annotations
 

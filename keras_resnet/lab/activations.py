@@ -1,12 +1,13 @@
-"""What stands on the shortcut, and where norm and ReLU stand: He et al. 2016, tables 1 and 2."""
+"""Other shortcuts, and other places of norm and ReLU: He et al. 2016, tables 1 and 2."""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from keras_resnet.lab import units
 from keras_resnet.lab.published import ORDERS_2, SHORTCUTS_1
-from keras_resnet.lab.results import Findings, error_charts, error_table
+from keras_resnet.lab.results import Chart, Findings, Table, error_charts, error_table
 from keras_resnet.lab.setup import Setup, mean_and_deviation, train_all
 from keras_resnet.nets.specs import SPECS
 
@@ -30,7 +31,9 @@ def run(setup: Setup) -> Findings:
     }
     curves = train_all(setup, nets)
     comparable = setup.dataset == "cifar10" and depth == 110
-    tables, charts, values = [], [], {}
+    tables: list[Table] = []
+    charts: list[Chart] = []
+    values: dict[str, Any] = {}
     for caption, rows in (("Table 1: on the shortcut", SHORTCUTS_1), ("Table 2: order", ORDERS_2)):
         of = {kind: curves[key(_SAME[0] if kind == _SAME[1] else kind)] for kind in rows}
         published = {kind: figure[0] if isinstance(figure, tuple) else figure for kind, figure in rows.items()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from keras_resnet.lab.published import TABLE_6
 from keras_resnet.lab.results import Findings, error_charts, error_table
 from keras_resnet.lab.setup import Setup, mean_and_deviation, train_all
@@ -11,12 +13,12 @@ SMALL = (20, 32, 44, 56)
 _VISIBLE = 0.02  # of the training error, as a fraction
 
 
-def names(kind: str, depths: tuple[int, ...]) -> list[str]:
+def names(kind: str, depths: Sequence[int]) -> list[str]:
     """Rows of the table of variants.
 
     Args:
         kind: `"plain"` or `"resnet"`.
-        depths: layers.
+        depths: numbers of layers.
     """
     return [f"{kind}{depth}_cifar" for depth in depths]
 

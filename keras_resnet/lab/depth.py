@@ -1,4 +1,4 @@
-"""How deep the table goes: every net forward and backward at full size on this machine, up to 1,202 layers.
+"""Depth: every net of the table forward and backward at full size on this machine, up to 1,202 layers.
 
 He et al. 2015, section 4.2 (ResNet-1202); He et al. 2016, table 3 (1,001 layers, pre-activation).
 """
@@ -11,6 +11,7 @@ import re
 import resource
 import sys
 import time
+from typing import Any
 
 from keras_resnet import files, pictures, processes
 from keras_resnet.errors import GateError
@@ -29,11 +30,11 @@ _FOLDER = "depth"
 
 
 def measure(name: str, batch: int = _BATCH) -> dict[str, float | int | str]:
-    """One net: builds it, runs images forward, and forward and backward; call it in a process of its own.
+    """Builds one net, runs images forward, and forward and backward; call it in a process of its own.
 
     Args:
-        name: of the variant.
-        batch: images.
+        name: name of the variant.
+        batch: number of images.
 
     Returns:
         Sizes, seconds (the second of two passes), peak memory in bytes, and the gradient's norm.
@@ -109,12 +110,11 @@ def run(setup: Setup) -> Findings:
         ),
     )
     kinds = {kind: [row for row in rows if ("v2" in row["net"]) == late] for kind, late in _KINDS}
-    curves = {kind: ([_layers(r["net"]) for r in of], [r["step_seconds"] for r in of]) for kind, of in kinds.items()}
-    made = pictures.lines(
-        "A step over the depth", curves, "layers", f"seconds of a step of {_BATCH} images", marker="o"
-    )
+    steps = {kind: ([_layers(r["net"]) for r in of], [r["step_seconds"] for r in of]) for kind, of in kinds.items()}
+    made = pictures.lines("A step over the depth", steps, "layers", f"seconds of a step of {_BATCH} images", marker="o")
     charts = [Chart(made, "Time of a training step over the layers of the net; the table has the numbers.")]
-    tables, values = [table], {"measured": rows}
+    tables = [table]
+    values: dict[str, Any] = {"measured": rows}
     sound = all(math.isfinite(row["loss"]) and 0 < row["gradient_norm"] < math.inf for row in rows)
     deepest = max(rows, key=lambda row: row["multiply_adds"])
     summary = (
@@ -132,7 +132,7 @@ def run(setup: Setup) -> Findings:
 
 
 def _layers(name: str) -> int:
-    return int(re.search(r"\d+(?=_cifar)", name).group())
+    return int(re.findall(r"\d+", name)[-1])
 
 
 def _in_child(name: str) -> dict:

@@ -15,9 +15,9 @@ class Experiment:
     """A row; the module of its name has `run(setup) -> Findings`.
 
     Attributes:
-        title: of the page.
-        question: what it asks, and where it is published.
-        minutes: of the small size on CIFAR-10, two Zen 4 cores, about.
+        title: title of the page.
+        question: question that is asked, and its publication.
+        minutes: about how many minutes the small size takes on CIFAR-10, on two Zen 4 cores.
     """
 
     title: str
@@ -72,8 +72,8 @@ def run(name: str, setup: Setup):
     """Runs one experiment and writes `results.json` and `index.html` into `setup.out/NAME-SIZE`.
 
     Args:
-        name: of `EXPERIMENTS`.
-        setup: how.
+        name: row of `EXPERIMENTS`.
+        setup: size, data, seeds and folders.
 
     Returns:
         The findings, the page's path and the seconds that it took.

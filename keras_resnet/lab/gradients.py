@@ -83,10 +83,10 @@ class Watch(keras.callbacks.Callback):
     """Takes the norms before the training and at evenly spaced steps; a file keeps them over interruptions.
 
     Args:
-        path: of the file.
-        probe: images and labels.
-        steps: at which to look, counted from the beginning of the training.
-        done: steps behind it.
+        path: file that keeps the norms.
+        probe: images `(n, H, W, C)` and labels `(n,)` that the norms are taken on.
+        steps: steps at which to look, counted from the beginning of the training.
+        done: number of steps that a resumed run has behind it.
     """
 
     def __init__(self, path: Path, probe: tuple[np.ndarray, np.ndarray], steps: Sequence[int], done: int):
@@ -95,7 +95,7 @@ class Watch(keras.callbacks.Callback):
         self._path, self._probe, self._steps, self._done = path, probe, set(steps), done
 
     def on_train_begin(self, logs=None) -> None:
-        """The look before the first step."""
+        """Looks before the first step."""
         if self._done == 0:
             self._look()
 
@@ -113,10 +113,10 @@ class Watch(keras.callbacks.Callback):
 
 
 def read(path: Path) -> dict[str, dict[str, float]]:
-    """Step: norms by layer; empty if there are none.
+    """Reads the norms by step and layer; empty if there are none.
 
     Args:
-        path: of the file.
+        path: file that keeps the norms.
     """
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
@@ -125,14 +125,15 @@ class Watched(FromRecipe):
     """A net whose gradients are watched while `train` trains it.
 
     Args:
-        spec: of the net.
-        frozen: its norms stay at the identity.
-        path: of the file.
+        spec: spec of the net.
+        frozen: whether its norms stay at the identity.
+        path: file that keeps the norms.
     """
 
     def __init__(self, spec: ResNetSpec, frozen: bool, path: Path):
         """Keeps them."""
-        self._spec, self._frozen, self._path, self._probe = spec, frozen, path, None
+        self._spec, self._frozen, self._path = spec, frozen, path
+        self._probe: tuple[np.ndarray, np.ndarray]
 
     def spec(self, recipe: Recipe) -> ResNetSpec:
         """The one that was given; see `FromRecipe`."""
@@ -209,7 +210,7 @@ def _findings(looks: dict[str, list[dict]], errors: dict[str, list[float]], deep
 
 
 def _second(profile: np.ndarray) -> float:
-    """Of the first block's first layer; the stem's kernel is of another kind."""
+    """Norm of the first block's first layer; the stem's kernel is of another kind."""
     return float(profile[1])
 
 

@@ -1,4 +1,4 @@
-"""How strong the layers' responses are: He et al. 2015, figure 7."""
+"""Responses: how strong every layer's output is. He et al. 2015, figure 7."""
 
 from __future__ import annotations
 

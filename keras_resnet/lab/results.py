@@ -1,4 +1,4 @@
-"""What an experiment leaves: results.json and a page."""
+"""Results of an experiment: results.json and a page."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Table:
     """A table of results.
 
     Attributes:
-        caption: above it.
-        columns: its first one names the rows.
-        rows: None is shown as a dash.
+        caption: words above the table.
+        columns: names of the columns; the first one names the rows.
+        rows: cells; None is shown as a dash.
     """
 
     caption: str
@@ -37,9 +37,9 @@ class Chart:
     """A picture with its words.
 
     Attributes:
-        figure: of matplotlib.
-        alternative: what it shows, for who cannot see it.
-        data: its numbers, shown as a table below; None where a table of the findings has them.
+        figure: figure of matplotlib.
+        alternative: description for people who cannot see the picture.
+        data: numbers of the picture, shown as a table below; None where a table of the findings has them.
     """
 
     figure: Any
@@ -49,12 +49,12 @@ class Chart:
 
 @dataclass(frozen=True)
 class Findings:
-    """What an experiment found.
+    """Findings of an experiment.
 
     Attributes:
-        summary: in a sentence or two, with the figures.
-        tables: the first one is printed too.
-        charts: pictures.
+        summary: a sentence or two, with the figures.
+        tables: tables of the page; the first one is printed too.
+        charts: pictures of the page.
         values: all figures, JSON types.
         passed: whether what the papers say was seen; None where there is nothing to pass.
     """
@@ -70,12 +70,12 @@ def write(name: str, title: str, question: str, findings: Findings, setup: Setup
     """Writes both files into `folder_of(name, setup)`, in place of those of an earlier run of that size.
 
     Args:
-        name: of the experiment.
-        title: of the page.
-        question: what the experiment asks, and where it is published.
-        findings: what was found.
-        setup: how it was run.
-        seconds: that this run took; trainings of earlier ones not counted.
+        name: name of the experiment.
+        title: title of the page.
+        question: question that the experiment asks, and its publication.
+        findings: findings of the experiment.
+        setup: size, data, seeds and folders of the run.
+        seconds: seconds of this run, without trainings of earlier ones.
 
     Returns:
         The page.
@@ -106,11 +106,11 @@ def write(name: str, title: str, question: str, findings: Findings, setup: Setup
 
 
 def folder_of(name: str, setup: Setup) -> Path:
-    """Where an experiment's page is: sizes and data sets do not replace each other.
+    """Folder of an experiment's page: sizes and data sets do not replace each other.
 
     Args:
-        name: of the experiment.
-        setup: how it was run.
+        name: name of the experiment.
+        setup: size, data, seeds and folders of the run.
     """
     return setup.out / f"{name}-{setup.size}"
 
@@ -148,12 +148,12 @@ def _table(each: Table) -> str:
 
 
 def print_findings(findings: Findings, written: Path, seconds: float) -> None:
-    """Prints the first table, the summary and where the rest is.
+    """Prints the first table, the summary and the path of the page.
 
     Args:
-        findings: of the experiment.
-        written: the page.
-        seconds: of this run.
+        findings: findings of the experiment.
+        written: path of the page.
+        seconds: seconds of this run.
     """
     from keras_resnet import console
 
@@ -164,20 +164,20 @@ def print_findings(findings: Findings, written: Path, seconds: float) -> None:
 
 
 def difference(measured: float, published: float | None) -> str | None:
-    """In points, with its sign; None where nothing was published.
+    """Difference in points, with its sign; None where nothing was published.
 
     Args:
-        measured: error, a fraction.
-        published: error in per cent.
+        measured: measured error, a fraction.
+        published: published error, in per cent.
     """
     return None if published is None else f"{100 * measured - published:+.2f}"
 
 
 def error_table(caption: str, rows: Sequence[tuple[str, Sequence, float | None]]) -> Table:
-    """Training, validation and test errors beside the papers'.
+    """Makes a table of training, validation and test errors beside the papers'.
 
     Args:
-        caption: of the table.
+        caption: words above the table.
         rows: name, curves (one per seed), published test error in per cent.
     """
     from keras_resnet.lab.setup import mean_and_deviation, percent
@@ -200,11 +200,11 @@ def error_table(caption: str, rows: Sequence[tuple[str, Sequence, float | None]]
 
 
 def error_charts(curves: Mapping[str, Sequence], title: str) -> tuple[Chart, ...]:
-    """Training and validation error over the epochs, mean over the seeds with a band of one standard deviation.
+    """Draws training and validation error over the epochs: mean over the seeds, with a band of one deviation.
 
     Args:
-        curves: name: one per seed.
-        title: of the charts.
+        curves: curves by name of the net, one per seed.
+        title: title of the charts.
     """
     import numpy as np
 

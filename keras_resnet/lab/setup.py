@@ -1,4 +1,4 @@
-"""What all experiments share: size, data, seeds, folders; trainings that go on where they stopped."""
+"""Setup that all experiments share: size, data, seeds, folders; trainings that go on where they stopped."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _TEST = "test.json"  # in a run directory: error on the test images, made once
 
 @dataclass(frozen=True)
 class Setup:
-    """How an experiment is run.
+    """Size, data, seeds and folders of an experiment.
 
     Attributes:
         out: folder of all experiments; trainings in `out/runs` are shared by them.
-        full: the papers' size and recipe instead of the small one.
+        full: whether the papers' size and recipe are used instead of the small ones.
         dataset: `"cifar10"` or `"digits"`.
-        data_dir: where CIFAR's files are.
-        seeds: of every training.
-        depths: of the nets; empty for the experiment's own.
+        data_dir: folder of CIFAR's files.
+        seeds: seeds of every training.
+        depths: depths of the nets in layers; empty for the experiment's own.
         settings: changes of the recipe, `key=value`.
-        command: that asked for it.
-        verbose: show the trainings' progress.
+        command: command line that asked for it.
+        verbose: whether the trainings' progress is shown.
 
     Raises:
-        InputError: full size on digits.
+        InputError: full size was asked for on digits.
     """
 
     out: Path
@@ -57,26 +57,26 @@ class Setup:
 
     @property
     def size(self) -> str:
-        """For people and for folders."""
+        """Name of the size, for people and for folders."""
         return "full" if self.full else f"small-{self.dataset}"
 
     def recipe(self) -> Recipe:
-        """Of the trainings."""
+        """Recipe of the trainings."""
         from keras_resnet.training.recipes import override
 
         row = RECIPES["he2015" if self.full else f"lab-{self.dataset}"]
         return override(row, self.settings)
 
     def pick_depths(self, small: Sequence[int], full: Sequence[int], known: Sequence[int]) -> tuple[int, ...]:
-        """Depths that were asked for, or the experiment's own.
+        """Chooses the depths that were asked for, or the experiment's own.
 
         Args:
-            small: of the small size.
-            full: of the full size.
-            known: all that there are.
+            small: depths of the small size.
+            full: depths of the full size.
+            known: all depths that there are.
 
         Raises:
-            InputError: there is no such net.
+            InputError: no net has such a depth.
         """
         wrong = [depth for depth in self.depths if depth not in known]
         if wrong:
@@ -86,14 +86,14 @@ class Setup:
 
 @dataclass(frozen=True)
 class Curves:
-    """What one training left: one value per epoch, errors as fractions.
+    """Curves of one training: one value per epoch, errors as fractions.
 
     Attributes:
-        run: its directory.
+        run: run directory.
         train: error on the augmented training images while they were learned.
         validation: error on the validation images.
         test: error on the test images at the end.
-        seconds: wall time.
+        seconds: wall time in seconds.
     """
 
     run: Path
@@ -107,11 +107,11 @@ def train_all(setup: Setup, nets: Mapping[str, object | None]) -> dict[str, list
     """Trains nets with every seed; what is finished is only read, what was interrupted goes on.
 
     Args:
-        setup: of the experiment.
-        nets: name: what makes the net (as `train(nets=...)` takes it), or None for the row of that name.
+        setup: setup of the experiment.
+        nets: makers of nets by name (as `train(nets=...)` takes them); None for the row of that name.
 
     Returns:
-        Name: the curves, one per seed.
+        The curves by name, one per seed.
 
     Raises:
         InputError: see `train`; also where a run was begun with other settings.
@@ -128,18 +128,18 @@ def train_all(setup: Setup, nets: Mapping[str, object | None]) -> dict[str, list
 
 
 def train_one(setup: Setup, name: str, nets, seed: int, path: Path) -> Curves:
-    """One training, or what it left.
+    """Trains one net, or reads what its training left.
 
     Args:
-        setup: of the experiment.
-        name: of the net.
-        nets: what makes it; None for the row of that name.
-        seed: of the training.
+        setup: setup of the experiment.
+        name: name of the net.
+        nets: maker of the net; None for the row of that name.
+        seed: seed of the training.
         path: run directory.
 
     Raises:
         InputError: see `train`.
-        KeyboardInterrupt: it was stopped.
+        KeyboardInterrupt: the training was stopped.
     """
     import keras
 
@@ -158,12 +158,12 @@ def train_one(setup: Setup, name: str, nets, seed: int, path: Path) -> Curves:
 
 
 def recipe_of(setup: Setup, name: str, seed: int) -> Recipe:
-    """The recipe of one training.
+    """Makes the recipe of one training.
 
     Args:
-        setup: of the experiment.
-        name: of the net, with its number of layers.
-        seed: of the training.
+        setup: setup of the experiment.
+        name: name of the net, with its number of layers.
+        seed: seed of the training.
     """
     recipe = dataclasses.replace(setup.recipe(), seed=seed)
     layers = re.search(r"(?<!v)\d+", name)
@@ -195,8 +195,8 @@ def percent(values: Sequence[float], digits: int = 2) -> str:
     """Mean of fractions, with the standard deviation where there is one, in per cent.
 
     Args:
-        values: one per seed.
-        digits: behind the point.
+        values: fractions, one per seed.
+        digits: number of digits behind the point.
     """
     mean, deviation = mean_and_deviation(values)
     return f"{100 * mean:.{digits}f}" + ("" if deviation is None else f" ± {100 * deviation:.{digits}f}")

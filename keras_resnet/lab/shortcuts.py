@@ -23,7 +23,7 @@ class OfSpec(FromRecipe):
     """A net that is no row of the table.
 
     Args:
-        spec: of the net.
+        spec: spec of the net.
     """
 
     def __init__(self, spec: ResNetSpec):

@@ -64,7 +64,7 @@ def _gates(p: Primitives, x, spec: ResNetSpec, block: BlockSpec):
 
 
 def exclusive_gating(p: Primitives, x, spec: ResNetSpec, block: BlockSpec):
-    """As in highway networks: the residual times g, the shortcut times 1 - g."""
+    """Gates both, as in highway networks: the residual times g, the shortcut times 1 - g."""
     gate, rest = _gates(p, x, spec, block)
     shortcut = p.layer("Multiply", f"{block.name}_0_gated")([_shortcut(p, x, spec, block), rest])
     residual = p.layer("Multiply", f"{block.name}_2_gated")([basic_residual(p, x, spec, block), gate])
@@ -120,7 +120,7 @@ class Unit:
     """A row.
 
     Attributes:
-        part: makes one block.
+        part: function that makes one block.
         preactivation: blocks of the second paper; a norm and ReLU close the net.
     """
 
@@ -147,13 +147,13 @@ ORDERS = {
 
 
 def build(spec: ResNetSpec, unit: Unit, *, classes: int, input_shape: tuple[int, int, int]) -> keras.Model:
-    """A net of one kind of unit.
+    """Builds a net of one kind of unit.
 
     Args:
-        spec: of basic blocks; its `preactivation` must be the unit's.
+        spec: spec of a net of basic blocks; its `preactivation` must be the unit's.
         unit: row of `SHORTCUTS` or `ORDERS`.
-        classes: of the head.
-        input_shape: `(height, width, channels)`.
+        classes: number of classes.
+        input_shape: shape of an image, `(height, width, channels)`.
     """
     p = Primitives(CONVENTIONS[spec.convention], keras, Options())
     with deep_graphs():
@@ -172,8 +172,8 @@ class OfUnit(FromRecipe):
     """Hands a net of such units to `train`.
 
     Args:
-        spec: of the net.
-        unit: of its blocks.
+        spec: spec of the net.
+        unit: unit of its blocks.
     """
 
     def __init__(self, spec: ResNetSpec, unit: Unit):

@@ -292,7 +292,7 @@ class CompressedDense(WithKernel, keras.layers.Dense):
 
 
 # What stands for which of Keras' layers.
-COMPRESSED: dict[type, type] = {
+COMPRESSED: dict[type, Any] = {
     keras.layers.Conv1D: CompressedConv1D,
     keras.layers.Conv2D: CompressedConv2D,
     keras.layers.Conv3D: CompressedConv3D,

@@ -159,10 +159,11 @@ class TaskCode(Protocol):
 
 
 class CapableCode(TaskCode, Protocol):
-    """Functions that a task has where its row says so in `supports`.
+    """Functions that not every task has.
 
-    `merge`, `check_weights`, `gives_logits`: views and ensembles. `questions` to `called`: explain. `summary` and
-    `sections`: figures and pages of its own, which need all outputs in memory.
+    Where its row says so in `supports`: `merge`, `check_weights`, `gives_logits` for views and ensembles, and
+    `questions` to `scalar` for explain. Wherever the module has them: `summary` and `sections`, figures and pages of
+    its own, which need all outputs in memory.
     """
 
     def merge(

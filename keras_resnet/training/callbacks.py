@@ -1,4 +1,4 @@
-"""What happens beside the steps of a run: the model is kept, the time is taken."""
+"""Callbacks beside the steps of a run: the model is kept, the time is taken."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Stopped(KeyboardInterrupt):
     """A run that was asked to stop, saved its state and did.
 
     Attributes:
-        signal: by which.
+        signal: signal that ended the run.
     """
 
     def __init__(self, number: int):
@@ -46,14 +46,14 @@ class Stopped(KeyboardInterrupt):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A file's contents.
+    """Contents of a checkpoint file.
 
     Attributes:
-        path: of the file.
-        epoch: from 0, that the run was in.
-        step: of that epoch, that comes next.
-        state: of the callbacks, `{name: {attribute: value}}`.
-        tensors: by name.
+        path: path of the file.
+        epoch: epoch that the run was in, from 0.
+        step: next batch of that epoch, from 0.
+        state: state of the callbacks, `{name: {attribute: value}}`.
+        tensors: arrays by variable name.
     """
 
     path: Path
@@ -79,14 +79,14 @@ def write(folder: Path, model: keras.Model, epoch: int, step: int, state: Mappin
     """Writes a checkpoint.
 
     Args:
-        folder: of the run's checkpoints.
-        model: compiled.
-        epoch: from 0.
-        step: that comes next.
-        state: JSON types.
+        folder: folder of the run's checkpoints.
+        model: compiled model.
+        epoch: number of the epoch, from 0.
+        step: next batch of that epoch, from 0.
+        state: state of the callbacks, JSON types.
 
     Returns:
-        Its path.
+        Path of the file.
 
     Raises:
         InputError: the disk is full, or the folder cannot be written; older checkpoints are untouched.
@@ -115,7 +115,7 @@ def read(path: Path) -> Checkpoint:
     """Reads a checkpoint and compares its checksum.
 
     Raises:
-        InputError: it is damaged.
+        InputError: the file is damaged.
     """
     try:
         with safe_open(path, framework="numpy") as file:
@@ -141,7 +141,7 @@ def newest(folder: Path) -> Checkpoint | None:
     """The last checkpoint that can be read; None where there is none. What is damaged is named on stderr.
 
     Raises:
-        InputError: there are some and all are damaged.
+        InputError: there are checkpoints, and all are damaged.
     """
     paths = all_of(folder)
     for path in reversed(paths):
@@ -158,8 +158,8 @@ def restore(model: keras.Model, checkpoint: Checkpoint, groups: tuple[str, ...])
     """Gives a model's variables the values of a checkpoint.
 
     Args:
-        model: compiled, its optimizer and metrics built.
-        checkpoint: of a run of the same recipe.
+        model: compiled model, its optimizer and metrics built.
+        checkpoint: checkpoint of a run of the same recipe.
         groups: some of `"model"`, `"optimizer"`, `"metrics"`.
 
     Raises:
@@ -208,7 +208,7 @@ class Signals:
 class Checkpoints(keras.callbacks.Callback):
     """Writes checkpoints at the end of every epoch and every few minutes, and stops the run when it is asked to.
 
-    It must be the last callback: what the others do at the start of an epoch belongs to the epoch before.
+    This must be the last callback: what the others do at the start of an epoch belongs to the epoch before.
     """
 
     def __init__(
@@ -226,13 +226,13 @@ class Checkpoints(keras.callbacks.Callback):
         """Takes the run's parts.
 
         Args:
-            folder: for the files.
+            folder: folder for the files.
             watched: objects with the names of their attributes to keep, which hold JSON types or tuples.
-            signals: that end the run.
-            start: where it goes on.
-            minutes: between checkpoints within an epoch.
-            keep: how many files stay.
-            workers: with several there are checkpoints between epochs only, which all of them reach alike.
+            signals: signals that end the run.
+            start: checkpoint that the run goes on from; None at the beginning.
+            minutes: minutes between checkpoints within an epoch.
+            keep: number of files that stay.
+            workers: number of workers; several write between epochs only, which all of them reach alike.
             writes: whether this worker writes the files.
         """
         super().__init__()
@@ -287,12 +287,12 @@ class Checkpoints(keras.callbacks.Callback):
 
 
 def diverged(epoch: int, batch: int, rate: float) -> str:
-    """What is said of a training whose loss is no number any more.
+    """Message about a training whose loss is no number any more.
 
     Args:
-        epoch: from 0.
-        batch: from 0.
-        rate: of learning.
+        epoch: number of the epoch, from 0.
+        batch: number of the batch in the epoch, from 0.
+        rate: learning rate.
     """
     where = f"epoch {epoch + 1}, step {batch + 1}, at learning rate {rate:.3g}"
     return f"the loss was not finite in {where}: lower learning_rate or raise warmup_epochs"
@@ -314,7 +314,7 @@ class Finite(keras.callbacks.Callback):
         """Looks at the loss.
 
         Raises:
-            GateError: it is not finite.
+            GateError: the loss is not finite.
         """
         if logs and not np.isfinite(logs.get("loss", 0.0)):
             rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))

@@ -20,14 +20,14 @@ COLUMNS = ("run", "model", "data", "epochs", "best epoch", "validation", "second
 
 @dataclass(frozen=True)
 class Run:
-    """What a run directory says.
+    """Contents of a run directory.
 
     Attributes:
         name: shortest path that tells it from the others.
         recipe: fields of recipe.json.
-        environment: of environment.json.
+        environment: fields of environment.json.
         metrics: columns of metrics.csv, one value per epoch; empty if none was finished.
-        result: of result.json; empty while the run goes on or where it broke off.
+        result: fields of result.json; empty while the run goes on or where it broke off.
     """
 
     name: str
@@ -96,8 +96,8 @@ def write_html(runs: Sequence[Run], path: Path, *, overwrite: bool = False) -> N
     """Writes a page with the table of results, the curves, what differs, and the commands and machines.
 
     Args:
-        runs: as read.
-        path: of the page.
+        runs: runs that were read.
+        path: file of the page.
         overwrite: replace an existing file.
 
     Raises:

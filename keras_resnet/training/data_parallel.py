@@ -21,7 +21,7 @@ class DataParallel(Devices):
     the result is one device's without a synchronized kind of layer (which Keras does not have there).
 
     Attributes:
-        distribution: Keras'.
+        distribution: distribution of Keras.
     """
 
     distribution: keras.distribution.DataParallel = field(kw_only=True)
@@ -58,13 +58,13 @@ class DataParallel(Devices):
 
 
 def make(name: str) -> DataParallel:
-    """The devices of a run on JAX.
+    """Chooses the devices of a run on JAX.
 
     Args:
-        name: of `strategy.STRATEGIES`: `"none"` for the first device, `"mirrored"` for all.
+        name: one of `strategy.STRATEGIES`: `"none"` for the first device, `"mirrored"` for all.
 
     Raises:
-        InputError: another one.
+        InputError: another strategy, which JAX does not have here.
     """
     if name not in ("none", "mirrored"):
         raise InputError(

@@ -18,7 +18,7 @@ _FACTS_BYTES = 16_384  # what workers tell each other before they begin
 
 @dataclass(frozen=True)
 class Devices:
-    """Where a run computes.
+    """Devices that a run computes on.
 
     Attributes:
         strategy: distribution strategy of TensorFlow.
@@ -37,16 +37,16 @@ class Devices:
 
     @property
     def is_one(self) -> bool:
-        """Whether this is one device of one machine, as without a strategy."""
+        """True for one device of one machine, as without a strategy."""
         return not self.workers and self.strategy is tf.distribute.get_strategy()
 
     @property
     def is_chief(self) -> bool:
-        """Whether this worker writes the run directory."""
+        """True for the worker that writes the run directory."""
         return self.index == 0
 
     def scope(self) -> contextlib.AbstractContextManager:
-        """Variables that are made while it is open belong to all devices."""
+        """A context; variables that are made in it belong to all devices."""
         return self.strategy.scope()
 
     def norm(self, synchronized: bool) -> str:
@@ -57,7 +57,7 @@ class Devices:
         """Refuses a global batch that the replicas cannot share.
 
         Raises:
-            InputError: it does not divide.
+            InputError: the batch does not divide.
         """
         if batch_size % self.replicas:
             near = batch_size - batch_size % self.replicas or self.replicas
@@ -67,14 +67,14 @@ class Devices:
             )
 
     def distribute(self, make: Callable[[tuple[int, int]], tf.data.Dataset]):
-        """The training batches of every replica.
+        """Makes the training batches of every replica.
 
         Args:
-            make: from `(number, count)` of a worker to its part of every global batch: pairs of inputs and targets,
-                tensors or dicts of them.
+            make: function of a worker's `(number, count)`; gives its part of every global batch: pairs of inputs and
+                targets, tensors or dicts of them.
 
         Returns:
-            What `fit` takes.
+            The batches as `fit` takes them.
         """
         if self.replicas == 1 and not self.workers:
             return make((0, 1))
@@ -103,7 +103,7 @@ class Devices:
         Args:
             batches: pairs of inputs and targets: tensors `(n, ...)`, or dicts of them.
             batch_size: examples of every batch but the last, which may have fewer.
-            count: examples in all.
+            count: number of examples in all.
 
         Returns:
             Inputs, targets and weights, float32 `(batch_size,)`; on one device `batches` itself.

@@ -35,17 +35,17 @@ def distilled(
     """Training batches whose targets have the recipe's share (`distillation`) of a teacher's answers.
 
     Args:
-        batches: from an epoch and a batch in it to endless pairs of preprocessed images and float32 targets
+        batches: function of an epoch and a batch in it; gives endless pairs of preprocessed images and float32 targets
             `(batch, classes)`.
-        teacher: gives probabilities; not trained.
-        recipe: of the run.
-        steps: batches of an epoch.
+        teacher: model that gives probabilities; it is not trained.
+        recipe: recipe of the run.
+        steps: number of batches in an epoch.
         start: epoch and batch that the run begins with.
         kept: folder of answers, this teacher's and others'; those that it lacks are asked for first, with a bar, and
             stay there: 4 bytes for every class of every image of every epoch. None keeps nothing and asks on the way.
 
     Returns:
-        Endless pairs.
+        Endless pairs of images and mixed targets.
 
     Raises:
         InputError: the folder cannot be written, or the disk is full.
@@ -84,7 +84,7 @@ def distilled(
 
 
 def _folder(kept: Path, teacher: keras.Model, recipe: Recipe, batches) -> Path:
-    """That of this teacher and these images: the first batch stands for the data."""
+    """Makes the folder of this teacher and these images: the first batch stands for the data."""
     images, targets = next(iter(batches(0, 0)))
     facts = {name: getattr(recipe, name) for name in _IMAGES}
     facts |= {"teacher": weights_sha256(teacher), "precision": _precision(teacher)}

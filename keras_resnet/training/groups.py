@@ -14,7 +14,7 @@ KEEPS = ("best", "last")
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """What is learned, and how examples are changed.
+    """Data that are learned, and the changes of examples.
 
     Attributes:
         dataset: name of a data source as `load_dataset` takes it: `"digits"`, `"cifar10"`, `"imagenet"`, a folder, ...
@@ -22,7 +22,7 @@ class Data:
         augmentation: row of `data.augment.AUGMENTATIONS`.
         subset: training images that are used, a seeded sample, and a quarter as many validation images; 0 for all.
         repeats: copies of an image that follow each other, each augmented in its own way; an epoch is as long as ever.
-        hold_out: keep the validation split out of the training; without, all of it is trained on and the last weights
+        hold_out: whether the validation split stays out of the training; without, it is trained on and the last weights
             are kept: for final figures, when everything has been decided.
         image_size: height and width in pixels, for image folders; 0 for the net's own.
         test_size: height and width in pixels for validation and for the net that is saved, where it differs; 0 for
@@ -47,12 +47,12 @@ class Data:
 
 @dataclass(frozen=True, kw_only=True)
 class Rate:
-    """How long is trained, and the learning rate over the run.
+    """Length of the training, and the learning rate over the run.
 
     Attributes:
         epochs: passes over the training split.
         learning_rate: highest learning rate of the run.
-        own_rate: for a compression: the highest rate as a share of that which the model's own training had (at this
+        own_rate: highest rate of a compression, as a share of that which the model's own training had (at this
             batch size), because what heals one net makes another forget. `learning_rate` counts where that training is
             unknown or had another optimizer than sgd, and always at 0; `override` sets it so with a new learning_rate.
         schedule: `"constant"`; `"cosine"` or, in a straight line, `"one-cycle"` to zero; `"steps"`: divided by ten at
@@ -104,7 +104,7 @@ class Optimization:
 
 @dataclass(frozen=True, kw_only=True)
 class Regularisation:
-    """What keeps the net from learning examples by heart.
+    """Measures against learning examples by heart.
 
     Attributes:
         distillation: share of the targets that are the answers of the model which a compression starts from, or of a
@@ -144,7 +144,7 @@ class Transfer:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """How the machine computes, and what is kept.
+    """Precision and devices of the machine, and what is kept.
 
     Attributes:
         precision: `"auto"` is mixed_bfloat16 where the processor or the GPU computes in it, else float32. What is saved

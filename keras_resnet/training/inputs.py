@@ -1,4 +1,4 @@
-"""What a run is fed with: its data set, the batches to learn from, and those to validate on."""
+"""Inputs of a run: its data set, the batches to learn from, and those to validate on."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Inputs:
     Attributes:
         dataset: splits that are used, with training images at the training's size.
         augment: change of the training images.
-        steps: batches of an epoch.
+        steps: number of batches in an epoch.
     """
 
     dataset: Dataset

@@ -48,7 +48,7 @@ def train(
     Args:
         recipe: a row of `RECIPES`, possibly changed by `dataclasses.replace`.
         nets: makes what is trained; by default the recipe's variant.
-        data_dir: where CIFAR's official binary files are; by default Keras' cache.
+        data_dir: folder with CIFAR's official binary files; by default Keras' cache.
         run_dir: a new or empty directory; `runs/RECIPE-DATE-TIME` by default.
         resume: go on from the last checkpoint in `run_dir`, if it holds a run of this recipe; begin if it is empty.
         checkpoint_minutes: between checkpoints within an epoch; there is one after every epoch in any case.
@@ -56,8 +56,8 @@ def train(
             machines, which all call this with the same arguments and see `run_dir` on a common disk. The batch size is
             the global one in any case. A program that computes before it calls this makes the devices first
             (`strategy.make`) and passes them: TensorFlow forms a cluster at its beginning only.
-        workers: for `"multiworker"`: `host:port` of each; else TF_CONFIG's or SLURM's.
-        worker_index: of this process among them.
+        workers: `host:port` of each worker, for `"multiworker"`; by default TF_CONFIG's or SLURM's.
+        worker_index: number of this process among the workers, from 0.
         verbose: show the progress: a bar on a terminal, else a line after every epoch.
 
     Returns:
@@ -147,7 +147,7 @@ def _compile(made: Nets, recipe: Recipe, inputs: Inputs, devices: strategies.Dev
 
 
 def _card(recipe: Recipe, nets: FromRecipe, dataset: Dataset) -> ModelCard:
-    """What the model file says beside the network."""
+    """Card of the model file."""
     spec = nets.spec(recipe)
     facts = asdict(get_task(recipe.task).code.facts(dataset, recipe.head))
     return ModelCard(

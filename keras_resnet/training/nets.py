@@ -1,4 +1,4 @@
-"""What a run trains: the net, its plain twin that is saved, and how the second follows the first."""
+"""Nets of a run: the one that is trained, its plain twin that is saved, and how the second follows the first."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Nets:
     """The two models of a run.
 
     Attributes:
-        model: is trained.
-        twin: float32, without the training's regularisation; is saved.
-        copy: brings the weights of the first into the second.
-        teacher: gives the probabilities that a recipe's `distillation` mixes into the targets; None: there is none.
-        answers: folder that keeps these for other runs, of `distillation.distilled`; None: they are not kept.
+        model: model that is trained.
+        twin: model that is saved: float32, without the training's regularisation.
+        copy: function that brings the weights of the first into the second.
+        teacher: model whose probabilities a recipe's `distillation` mixes into the targets; None for none.
+        answers: folder that keeps the teacher's probabilities for other runs (`distillation.distilled`); None for none.
     """
 
     model: keras.Model
@@ -61,7 +61,7 @@ class FromRecipe:
         return recipe.name
 
     def facts(self) -> dict[str, str]:
-        """What several workers must have alike beside the recipe."""
+        """Facts that several workers must have alike beside the recipe."""
         return {}
 
     def image_size(self, recipe: Recipe) -> int:
@@ -72,10 +72,10 @@ class FromRecipe:
         """Builds both models.
 
         Args:
-            recipe: of the run.
-            dataset: that it learns.
+            recipe: recipe of the run.
+            dataset: training set.
             policy: dtype policy of the training.
-            devices: that it runs on.
+            devices: devices of the run.
         """
         spec = self.spec(recipe) or get_spec(recipe.model)
         model, twin = build_pair(spec, recipe, dataset, policy, devices)
@@ -85,13 +85,13 @@ class FromRecipe:
         return Nets(model, twin)
 
     def callbacks(self, nets: Nets, recipe: Recipe, steps: int, done: int) -> Sequence[keras.callbacks.Callback]:
-        """What else acts while the nets are trained, before they are saved.
+        """Callbacks of these nets, which act before the model is saved.
 
         Args:
-            nets: of `make`.
-            recipe: of the run.
-            steps: of an epoch.
-            done: steps that a run which goes on has behind it.
+            nets: nets that `make` gave.
+            recipe: recipe of the run.
+            steps: number of steps in an epoch.
+            done: number of steps that a resumed run has behind it.
         """
         return ()
 
@@ -99,14 +99,14 @@ class FromRecipe:
 def build_pair(
     spec: ResNetSpec, recipe: Recipe, dataset: Dataset, policy: str, devices: Devices
 ) -> tuple[keras.Model, keras.Model]:
-    """A variant with the recipe's regularisation in the training's precision, and plain in float32.
+    """Builds a variant with the recipe's regularisation in the training's precision, and plain in float32.
 
     Args:
-        spec: of both.
-        recipe: of the run.
+        spec: spec of both models.
+        recipe: recipe of the run.
         dataset: training set, which has the input size and the facts of the task.
-        policy: dtype policy of the first.
-        devices: that it runs on.
+        policy: dtype policy of the trained model.
+        devices: devices of the run.
     """
     code = get_task(recipe.task).code
     facts = code.facts(dataset, recipe.head)
@@ -133,12 +133,12 @@ def build_pair(
 
 
 def accelerate(model: keras.Model, recipe: Recipe, policy: str) -> None:
-    """Fused normalisation, and the recipe's rematerialisation.
+    """Fuses normalisation, and rematerialises where the recipe says so.
 
     Args:
-        model: to be trained; changed in place.
-        recipe: of the run.
-        policy: dtype policy that it was built under.
+        model: model that is trained; changed in place.
+        recipe: recipe of the run.
+        policy: dtype policy that the model was built under.
     """
     fuse(model)
     if recipe.remat:

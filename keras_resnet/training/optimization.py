@@ -1,4 +1,4 @@
-"""From a recipe to Keras' optimizers and schedules."""
+"""Optimizers and schedules of Keras for a recipe."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ class CoupledSGD(keras.optimizers.SGD):
         """Takes SGD's arguments and three of its own.
 
         Args:
-            learning_rate: as in SGD.
-            decay: of the weights.
-            undecayed: names of the variables that it leaves alone.
-            factors: of the learning rate, by a variable's path; 1 for others.
-            held_steps: steps in which the variables with a factor stay as they are.
-            **kwargs: as in SGD.
+            learning_rate: learning rate or schedule, as in SGD.
+            decay: weight decay, coupled to the momentum.
+            undecayed: names of the variables that the decay leaves alone.
+            factors: factors of the learning rate by a variable's path; 1 for others.
+            held_steps: number of first steps in which the variables with a factor stay as they are.
+            **kwargs: other arguments of SGD.
         """
         super().__init__(learning_rate, **kwargs)
         self.decay, self.undecayed = decay, tuple(undecayed)
@@ -105,12 +105,12 @@ def make_schedule(recipe: Recipe, steps_per_epoch: int):
 def make_optimizer(
     recipe: Recipe, steps_per_epoch: int, factors: Mapping[str, float] | None = None
 ) -> keras.optimizers.Optimizer:
-    """The recipe's optimizer, with weight decay kept off biases and norms unless it says `decay_all`.
+    """Makes the recipe's optimizer, with weight decay kept off biases and norms unless it says `decay_all`.
 
     Args:
-        recipe: of the run.
-        steps_per_epoch: of it.
-        factors: of the learning rate, by a variable's path (`transfer.factors`).
+        recipe: recipe of the run.
+        steps_per_epoch: number of steps in an epoch.
+        factors: factors of the learning rate by a variable's path (`transfer.factors`).
     """
     rate = make_schedule(recipe, steps_per_epoch)  # Keras counts batches, accumulated or not
     undecayed = () if recipe.decay_all else UNDECAYED

@@ -1,4 +1,4 @@
-"""Which number type a recipe trains in, and the float32 twin that is saved."""
+"""Number type that a recipe trains in, and the float32 twin that is saved."""
 
 from __future__ import annotations
 

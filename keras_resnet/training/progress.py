@@ -1,4 +1,4 @@
-"""What a person sees while a training runs: speed, the watched metric and the time that is left of the whole run.
+"""Progress that a person sees: speed, the watched metric and the time that is left of the whole run.
 
 Keras' own bar starts anew with every epoch and tells the time to its end only.
 """
@@ -96,7 +96,7 @@ class Progress(keras.callbacks.Callback):
             self._bar = None
 
     def _left(self) -> str:
-        """At the average rate so far, validation and compilation included."""
+        """Time that is left at the average rate so far, validation and compilation included."""
         seconds = (
             (time.monotonic() - self._start) / max(self.done - self.first, 1) * (self.epochs * self.steps - self.done)
         )

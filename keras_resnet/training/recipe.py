@@ -1,4 +1,4 @@
-"""What a recipe is: everything needed to repeat a training, and the result to expect."""
+"""Recipes: everything needed to repeat a training, and the result to expect."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ class Recipe:
         name: row's name, which `--recipe` is given.
         task: row of `tasks.TASKS`.
         model: name of `list_models()`.
-        data: what is learned, and how examples are changed.
+        data: data that are learned, and the changes of examples.
         rate: epochs, and the learning rate over them.
         optimization: batch size and optimizer.
         regularisation: mixing, distillation, stochastic depth.
         head: settings of the task (`TaskCode.Settings`).
-        transfer: weights to start from, and what stays as it is.
+        transfer: weights to start from, and layers that stay as they are.
         run: precision, devices, what is kept, seed.
         expected: test accuracy to expect, as a range of fractions.
-        hardware: where `expected` and `wall_time` were measured, and when.
+        hardware: machine that `expected` and `wall_time` were measured on, with the date.
         wall_time: duration of the run, in words.
         command: command line that repeats it.
 
@@ -168,7 +168,7 @@ def _place(key: str, kinds: dict[str, type]) -> tuple[str, str]:
     """Group and field of a setting, by its one name or as `GROUP.NAME`.
 
     Raises:
-        TypeError: there is none, or several.
+        TypeError: no setting has that name, or several have.
     """
     names = _names(kinds)
     if key in names:
@@ -186,7 +186,7 @@ def loads(text: str, origin: str) -> Recipe:
     """Reads what `dumps` wrote, now or in an older version of this package.
 
     Args:
-        text: JSON.
+        text: recipe as JSON text.
         origin: file that it came from, for messages.
 
     Raises:

@@ -237,7 +237,7 @@ def get_recipe(name: str) -> Recipe:
     """Returns the recipe of that name.
 
     Raises:
-        InputError: there is none (the nearest names are in the message).
+        InputError: no recipe has that name (the nearest names are in the message).
     """
     if name not in RECIPES:
         raise unknown_name("recipe", name, RECIPES)

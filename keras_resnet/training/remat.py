@@ -20,14 +20,14 @@ def rematerialise(model: keras.Model) -> int:
     """Makes a model keep only its blocks' outputs while training, for as long as the object lives.
 
     Args:
-        model: of this package, with fused normalisation (`fuse`), on TensorFlow; changed in place. Its variables, their
-            names, its outputs and its saved files do not change.
+        model: net of this package with fused normalisation (`fuse`), on TensorFlow; changed in place. Its variables,
+            their names, its outputs and its saved files do not change.
 
     Returns:
-        How many parts of it are computed twice.
+        Number of parts that are computed twice.
 
     Raises:
-        InputError: it holds a layer whose second call would change its state or its output.
+        InputError: the model holds a layer whose second call would change its state or its output.
 
     Example:
         >>> import keras_resnet

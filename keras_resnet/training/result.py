@@ -1,4 +1,4 @@
-"""What a training left behind."""
+"""Result of a training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PREFIX = "validation_"
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What a training left behind.
+    """Result of a training.
 
     Attributes:
         run_dir: directory with model.keras, recipe.json, metrics.csv, curves.png, environment.json, result.json and the

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def problems(recipe: Recipe) -> Iterator[str]:
-    """What cannot be, in words; that of the head is the task's own (`Settings.problems`).
+    """Contradictions of settings, in words; those of the head are the task's own (`Settings.problems`).
 
     Args:
         recipe: recipe whose groups hold values within their ranges.

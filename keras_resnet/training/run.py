@@ -50,7 +50,7 @@ def create(recipe: Recipe, path: Path) -> None:
 
 
 def is_one(path: Path) -> bool:
-    """Whether a directory holds anything, so that a run there is resumed, not begun."""
+    """True where a directory holds anything, so that a run there is resumed, not begun."""
     return path.is_dir() and any(path.iterdir())
 
 
@@ -99,7 +99,7 @@ def cut_metrics(path: Path, epochs: int) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Of the packages that a run's result depends on."""
+    """Versions of the packages that a run's result depends on, by name."""
     import keras  # late: commands look into run directories before TensorFlow is quiet
 
     backend = () if keras.backend.backend() == "tensorflow" else (keras.backend.backend(),)

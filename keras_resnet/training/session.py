@@ -42,7 +42,7 @@ class Session:
         nets: nets of the run, the trained one compiled.
         recipe: recipe of the run.
         inputs: data of the run.
-        objectives: what the task minimises and watches.
+        objectives: losses, metrics and the watched metric of the task.
         path: run directory.
         card: card of the model that is saved.
         start: checkpoint that the run goes on from; None at the beginning.
@@ -90,7 +90,7 @@ class Session:
         )
 
     def _callbacks(self, verbose: bool) -> list[keras.callbacks.Callback]:
-        """In the order in which they act: prune, average, log, keep, show, and the checkpoint of what they left."""
+        """Callbacks in the order in which they act: prune, average, log, keep, show, write a checkpoint."""
         callbacks = [*self.also]
         callbacks += [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if self.recipe.ema else []
         callbacks += [self.plateau] if self.plateau else []
@@ -109,7 +109,7 @@ class Session:
         """Trains, and writes result.json and curves.png.
 
         Args:
-            verbose: show the progress.
+            verbose: whether the progress is shown.
 
         Raises:
             checkpoints.Stopped: SIGTERM, or a signal in the last step.

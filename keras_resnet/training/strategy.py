@@ -136,7 +136,7 @@ def _from_tf_config(text: str) -> tuple[list[str], int]:
 
 
 def _from_slurm() -> tuple[list[str], int]:
-    """By TensorFlow's own reader of SLURM's variables; every task of the step is a worker."""
+    """Reads SLURM's variables by TensorFlow's own reader; every task of the step is a worker."""
     try:
         resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
             gpus_per_node=1, gpus_per_task=1, auto_set_gpu=False

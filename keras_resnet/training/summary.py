@@ -1,4 +1,4 @@
-"""What a training is about to do, before it starts."""
+"""Summary of a training, before it starts."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _SLOTS = {"sgd": 1, "adam": 2, "adamw": 2, "rmsprop": 2, "lamb": 2}
 
 
 def describe(model: keras.Model, twin: keras.Model, recipe: Recipe, steps: int, policy: str, replicas: int = 1) -> str:
-    """Three lines: the net, the optimization, the size of a step.
+    """Writes three lines: the net, the optimization, the size of a step.
 
     Args:
-        model: to be trained.
-        twin: what will be saved, whose input size is known.
-        recipe: of the run.
-        steps: per epoch.
+        model: model that is trained.
+        twin: model that will be saved, whose input size is known.
+        recipe: recipe of the run.
+        steps: number of steps in an epoch.
         policy: dtype policy that the model was built under.
-        replicas: that share a batch.
+        replicas: number of replicas that share a batch.
     """
     trainable = model.trainable_variables
     undecayed = () if recipe.decay_all else UNDECAYED
@@ -43,13 +43,13 @@ def describe(model: keras.Model, twin: keras.Model, recipe: Recipe, steps: int, 
 
 
 def estimated_memory(twin: keras.Model, recipe: Recipe, policy: str, replicas: int = 1) -> float:
-    """Bytes for the outputs that the backward pass needs, and for weights, gradients and the optimizer's slots.
+    """Estimates bytes: outputs that the backward pass needs, weights, gradients and the optimizer's slots.
 
     Args:
-        twin: the net at the size at which it is saved.
-        recipe: of the run.
+        twin: net with the input size at which it is saved.
+        recipe: recipe of the run.
         policy: dtype policy of the training.
-        replicas: that share a batch; the figure is of one.
+        replicas: number of replicas that share a batch; the figure is that of one.
     """
     item = 2 if policy.startswith("mixed") else 4
     kept, parts = 0, [0]  # with rematerialisation: the blocks' outputs, and what lies within one block at a time

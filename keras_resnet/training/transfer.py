@@ -49,17 +49,17 @@ def finetune_recipe(
     freeze: str = "none",
     settings: Sequence[str] = (),
 ) -> Recipe:
-    """The recipe of a transfer, for `train`.
+    """Makes the recipe of a transfer, for `train`.
 
     In the first `head_epochs` only the new head learns, afterwards all that is not frozen, every stage with
     `layer_decay` times the rate of the one above it. Batch normalisation stays in inference mode (`freeze_bn`).
 
     Args:
-        weights: a `.keras` file of this package, or with `model` whatever `load_weights` takes.
-        dataset: as in `load_dataset`.
+        weights: `.keras` file of this package, or with `model` whatever `load_weights` takes.
+        dataset: name or folder of a data source, as `load_dataset` takes it.
         model: name of the variant; that of a `.keras` file by default.
-        freeze: `"stem"`, `"stage2"`, ...: everything up to there keeps its weights; `"all"` but the head; `"none"`.
-        settings: like `["epochs=10", "learning_rate=0.01"]`.
+        freeze: last part that keeps its weights: `"stem"`, `"stage2"`, ...; `"all"` but the head; `"none"`.
+        settings: settings like `["epochs=10", "learning_rate=0.01"]`.
 
     Returns:
         A recipe that starts from the weights and uses their input convention.
@@ -111,10 +111,10 @@ def begin(model: keras.Model, recipe: Recipe, spec: ResNetSpec, classes: Sequenc
     The head is kept where the weights know the same classes.
 
     Args:
-        model: to be trained.
-        recipe: with `weights` or `freeze`.
-        spec: of the model.
-        classes: of the data.
+        model: model that is trained.
+        recipe: recipe with `weights` or `freeze`.
+        spec: spec of the model.
+        classes: class names of the data.
 
     Raises:
         InputError: the weights do not fit, or the net has no such stage.
@@ -144,11 +144,11 @@ def _last_frozen(model: keras.Model, freeze: str) -> int:
 
 
 def factors(model: keras.Model, recipe: Recipe) -> dict[str, float]:
-    """How much of the learning rate every variable of the body gets, by path; the head gets all of it.
+    """Shares of the learning rate for the body's variables, by path; the head gets all of it.
 
     Args:
-        model: to be trained.
-        recipe: of the run; without `layer_decay` and `head_epochs` there are none.
+        model: model that is trained.
+        recipe: recipe of the run; without `layer_decay` and `head_epochs` there are no shares.
     """
     if recipe.layer_decay == 1 and not recipe.head_epochs:
         return {}

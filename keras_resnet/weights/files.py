@@ -40,12 +40,12 @@ def save_weights(
     """Writes all variables to a safetensors file keyed by layer name.
 
     Args:
-        model: a functional model with named layers.
-        path: ends in `.safetensors`.
+        model: functional model with named layers.
+        path: file that ends in `.safetensors`.
         card: labels, input convention and origin, kept in the file's header.
         metadata: more strings for the header.
-        dtype: of the file: `"float32"`, or `"float16"` for half the size; variables are float32 again when loaded.
-        overwrite: replace an existing file.
+        dtype: dtype of the file: `"float32"`, or `"float16"` for half the size; variables are float32 when loaded.
+        overwrite: whether an existing file is replaced.
 
     Raises:
         InputError: wrong suffix or dtype, a value beyond float16's range, the file exists or cannot be written.
@@ -78,7 +78,7 @@ def write_safetensors(
 
 
 def read_card(path: Path) -> ModelCard | None:
-    """The card inside a `.keras` or `.safetensors` file, None where there is none."""
+    """Reads the card of a `.keras` or `.safetensors` file; None where there is none."""
     if path.suffix == ".keras":
         return card_lib.read(path)
     if path.suffix != ".safetensors":
@@ -92,10 +92,10 @@ def read_card(path: Path) -> ModelCard | None:
 
 
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    """All tensors of a safetensors file.
+    """Reads all tensors of a safetensors file.
 
     Raises:
-        InputError: it is damaged, or holds a number type that NumPy has not.
+        InputError: the file is damaged, or holds a number type that NumPy has not.
     """
     try:
         return safetensors.numpy.load_file(path)
@@ -104,10 +104,10 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of an npz file; pickled objects are refused.
+    """Reads all arrays of an npz file; pickled objects are refused.
 
     Raises:
-        InputError: it is damaged or holds objects.
+        InputError: the file is damaged or holds objects.
     """
     try:
         # np.load leaves a file open that it cannot read; and returns an array where it is no archive.

@@ -21,7 +21,7 @@ class HubWeights:
     """A downloaded repository.
 
     Attributes:
-        path: of its `model.safetensors`.
+        path: path of its `model.safetensors`.
         card: input convention and origin, from its `config.json`.
     """
 
@@ -30,7 +30,7 @@ class HubWeights:
 
 
 def is_hub(weights: str | os.PathLike) -> bool:
-    """Whether weights are named by a hub address."""
+    """True where weights are named by a hub address."""
     return isinstance(weights, str) and weights.startswith(_SCHEME)
 
 
@@ -44,7 +44,7 @@ def fetch(address: str, spec: ResNetSpec) -> HubWeights:
 
     Args:
         address: `hf://OWNER/NAME` or `hf://OWNER/NAME@REVISION`.
-        spec: of the net that they are for.
+        spec: spec of the net that the weights are for.
 
     Raises:
         InputError: huggingface_hub is not installed, the repository cannot be had or is no timm ResNet, or holds

@@ -1,4 +1,4 @@
-"""Which variant a weight file looks like, told from its tensors' names and shapes alone."""
+"""Variants that a weight file looks like, told from its tensors' names and shapes alone."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def looks_like(tensors: Mapping[str, np.ndarray], at_most: int = 3) -> list[str]
     """Names of the variants whose convolutions are those of a file.
 
     Args:
-        tensors: by our names or by those of torchvision, timm or the CIFAR nets.
-        at_most: so many names.
+        tensors: arrays by our names or by those of torchvision, timm or the CIFAR nets.
+        at_most: largest number of names.
 
     Returns:
         The best fitting names, empty if no variant fits.
@@ -75,7 +75,7 @@ def _expected(spec: ResNetSpec) -> Iterator[tuple[tuple[int, int, int], tuple[in
 
 
 def _agreement(spec: ResNetSpec, tensors: Mapping[str, np.ndarray]) -> int:
-    """How many of the features that the residuals' kernels do not show are those of the file."""
+    """Number of features beside the residuals' kernels that are those of the file."""
     text = "\n".join(tensors)
     projections = len(_PROJECTION.findall(text))
     shortcut = {"A": not projections, "none": not projections, "C": projections == sum(spec.depths)}

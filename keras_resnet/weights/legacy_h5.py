@@ -28,10 +28,10 @@ MLPERF_TINY: dict[str, str] = {
 
 
 def is_legacy(path: Path) -> bool:
-    """Whether a file is of this layout rather than a Keras 3 `.weights.h5`.
+    """True for a file of this layout rather than a Keras 3 `.weights.h5`.
 
     Raises:
-        InputError: it is no HDF5 file.
+        InputError: the file is no HDF5 file.
     """
     try:
         with h5py.File(path, "r") as file:
@@ -46,7 +46,7 @@ def read(path: Path, layers: Mapping[str, Sequence[str]]) -> tuple[dict[str, np.
     Layers are matched by name where the file knows most of ours, else in their order, as Keras does.
 
     Args:
-        path: the file.
+        path: file.
         layers: our layers that have variables, in the model's order, with the names of their variables.
 
     Returns:

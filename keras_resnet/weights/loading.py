@@ -23,10 +23,10 @@ _PICKLES = (".pth", ".pt", ".th", ".bin", ".pkl", ".pickle", ".ckpt")
 
 
 def weights_card(weights: str | os.PathLike, model: str | ResNetSpec) -> ModelCard:
-    """What comes with weights: labels, input convention and origin.
+    """Reads what comes with weights: labels, input convention and origin.
 
     Args:
-        weights: a registered name, `"hf://..."`, or a file.
+        weights: registered name, `"hf://..."`, or file.
         model: name of the variant, or its spec.
 
     Returns:
@@ -60,18 +60,18 @@ def load_weights(
     """Fills a model's variables from a registered set or a file.
 
     Args:
-        model: built by `build`.
+        model: model that `build` made.
         weights: a registered name, `"hf://timm/resnet18.a1_in1k"`, or the path of a `.safetensors` or `.npz` file
             (ours, or a state dict of torchvision, timm or akamaster/pytorch_resnet_cifar10), or of a `.weights.h5`,
             `.h5` or `.keras` file.
         match: `"exact"`: every tensor is used and every variable filled. `"adapt"`: the first convolution may have
             another number of input channels (grey, colour with depth, ...), and the head may have other classes or be
             absent: then it keeps its values, or is left out. `"partial"`: what has the name and the shape is taken.
-        spec: the variant; by default the one that the model is named after.
-        prefix: of the model's layers.
+        spec: variant of the model; by default the one that it is named after.
+        prefix: prefix of the model's layers.
 
     Returns:
-        What was loaded, adapted, kept and left over; also logged (`keras_resnet`, warning) where not exact.
+        A report of what was loaded, adapted, kept and left over; also logged (`keras_resnet`, warning) where not exact.
 
     Raises:
         InputError: no such set or file, or it does not fit; the model is as it was then.

@@ -17,10 +17,10 @@ _log = logging.getLogger("keras_resnet")
 
 @dataclass(frozen=True, kw_only=True)
 class LoadReport:
-    """What became of a weight file.
+    """Report of what became of a weight file.
 
     Attributes:
-        source: the file or the registered name.
+        source: file or registered name.
         loaded: number of variables that were filled from it.
         adapted: variables that were filled with a tensor of another shape, and how.
         initial: variables that kept the values they had.
@@ -35,7 +35,7 @@ class LoadReport:
 
     @property
     def exact(self) -> bool:
-        """Whether every tensor was used and every variable filled, as they were."""
+        """True where every tensor was used and every variable filled, as they were."""
         return not (self.adapted or self.initial or self.left_over)
 
     def __str__(self) -> str:
@@ -63,14 +63,14 @@ def match_tensors(
     """Decides which tensor fills which variable.
 
     Args:
-        shapes: of the net's variables, by name.
-        tensors: of the file, by the same names.
+        shapes: shapes of the net's variables by name.
+        tensors: arrays of the file by the same names.
         match: row of `MATCHES`.
-        source: for messages.
-        model: likewise.
-        first_conv: the kernel that `"adapt"` fits to another number of channels.
+        source: name of the file, for messages.
+        model: name of the model, for messages.
+        first_conv: name of the kernel that `"adapt"` fits to another number of channels.
         bgr: whether that kernel expects blue first.
-        looks_like: appended to the message where they do not fit.
+        looks_like: words at the end of the message where they do not fit.
 
     Returns:
         The values by variable, and the report.
@@ -145,7 +145,7 @@ def adapt_channels(kernel: np.ndarray, channels: int, bgr: bool = False) -> np.n
 
     Args:
         kernel: `(..., in, out)` with 1 or 3 input channels.
-        channels: wanted.
+        channels: number of channels that the net takes.
         bgr: the kernel's order is blue, green, red; so is that of the result's first three channels. With fewer than
             three channels there is no such order, and they are red and green.
 

@@ -37,9 +37,9 @@ class Layout:
     """One way to name the layers of a ResNet.
 
     Attributes:
-        mark: a tensor that only files of this layout have.
-        layer: our layer's name, and the spec, to theirs.
-        convolutional_head: the classifier is a 1x1 convolution.
+        mark: name of a tensor that only files of this layout have.
+        layer: function of our layer's name and the spec; gives their name.
+        convolutional_head: whether the classifier is a 1x1 convolution.
     """
 
     mark: str
@@ -104,10 +104,10 @@ def to_ours(
     """Renames and transposes a state dict.
 
     Args:
-        tensors: of the file.
-        layout: its naming.
-        names: our variables (`conv1_conv/kernel`) and their shapes.
-        spec: of the net.
+        tensors: arrays of the file by their names.
+        layout: layout of the file.
+        names: shapes of our variables by name (`conv1_conv/kernel`).
+        spec: spec of the net.
 
     Returns:
         The tensors under our names; what has no counterpart keeps its own name, so that it shows as left over.
@@ -137,9 +137,9 @@ def to_theirs(tensors: Mapping[str, np.ndarray], layout: Layout, spec: ResNetSpe
     """Renames and transposes our tensors into a state dict: the inverse of `to_ours`.
 
     Args:
-        tensors: by our names.
-        layout: of the state dict.
-        spec: of the net.
+        tensors: arrays by our names.
+        layout: layout of the state dict.
+        spec: spec of the net.
 
     Returns:
         The state dict, with `num_batches_tracked` of every batch normalisation, as PyTorch saves it.
@@ -194,12 +194,12 @@ def export_weights(
     In PyTorch: `net.load_state_dict(safetensors.torch.load_file(path))`.
 
     Args:
-        model: built by `build`.
-        path: ends in `.safetensors`.
+        model: model that `build` made.
+        path: file that ends in `.safetensors`.
         layout: `"keras_resnet"` (keyed by layer name), `"torchvision"`, `"timm"`, or `"akamaster"` for the CIFAR nets
             of akamaster/pytorch_resnet_cifar10.
-        spec: the variant; by default the one that the model is named after.
-        prefix: of the model's layers; the file has none.
+        spec: variant of the model; by default the one that it is named after.
+        prefix: prefix of the model's layers; the file has none.
         card: labels, input convention and origin, kept in the file's header.
         overwrite: replace an existing file.
 

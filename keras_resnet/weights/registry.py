@@ -23,17 +23,17 @@ class WeightSet:
     """One published set of weights.
 
     Attributes:
-        spec: the variant it fits.
-        name: what `weights=` is given.
-        labels: of its outputs, where the package holds them.
-        preprocess: from RGB pixels 0..255 to the net's input.
+        spec: name of the variant that the weights fit.
+        name: name that `weights=` is given.
+        labels: class names, where the package holds them.
+        preprocess: convention from RGB pixels 0..255 to the net's input.
         top1: accuracy, a fraction, on `dataset`'s test or validation images.
         crop: share of an image's central part that evaluation uses.
         resolution: height and width of those images in pixels, after the centre crop.
-        dataset: what it was trained on.
-        source: who trained it, how it can be made again.
-        license: of the weights.
-        md5: of the public `.h5` files with and without head; empty for files in this package.
+        dataset: name of the data that the net was trained on.
+        source: author, or the command that makes the weights again.
+        license: licence of the weights.
+        md5: hashes of the public `.h5` files, with and without head; empty for files in this package.
     """
 
     spec: str
@@ -51,7 +51,7 @@ class WeightSet:
 
     @property
     def url(self) -> str | None:
-        """Where the file with its head is fetched from; None for files in this package."""
+        """Address of the file with its head; None for files in this package."""
         return _KERAS_URL + self._file(include_top=True) if self.md5 else None
 
     def _file(self, include_top: bool) -> str:
@@ -59,7 +59,7 @@ class WeightSet:
 
     @property
     def card(self) -> ModelCard:
-        """What a model with these weights carries along."""
+        """Card of a model with these weights."""
         return ModelCard(
             labels=self.labels,
             preprocess=self.preprocess,
@@ -202,7 +202,7 @@ def find(spec: str, name: str) -> WeightSet:
     """Returns the row of that name for that variant.
 
     Raises:
-        InputError: there is none.
+        InputError: the variant has no such weights.
     """
     if (spec, name) in WEIGHT_SETS:
         return WEIGHT_SETS[spec, name]

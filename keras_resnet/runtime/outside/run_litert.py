@@ -12,7 +12,7 @@ def main(model, images, answer):
     interpreter = Interpreter(model_path=model, num_threads=1)
     interpreter.allocate_tensors()
     (entry,), outputs = interpreter.get_input_details(), interpreter.get_output_details()
-    rows = [[] for _ in outputs]
+    rows: list[list] = [[] for _ in outputs]
     for image in np.load(images, allow_pickle=False):
         interpreter.set_tensor(entry["index"], image[None])
         interpreter.invoke()
