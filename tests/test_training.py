@@ -6,13 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 from tiers import in_proof
 
-from keras_resnet import InputError, load_model, train
+from keras_resnet import InputError, load_model, processes, train
 from keras_resnet.training import RECIPES, get_recipe, override, precision, run
 from keras_resnet.training.groups import OPTIMIZERS
 from keras_resnet.training.optimization import make_optimizer, make_schedule
@@ -339,15 +340,25 @@ def test_the_commit_is_that_of_this_source_tree_and_of_no_other_around_it(monkey
     answers = {"--show-toplevel": str(tmp_path), "HEAD": "a" * 40, "--porcelain": ""}
 
     def git(command, **how):
-        return subprocess.CompletedProcess(command, 0, f"{answers[command[-1]]}\n")
+        return processes.Ended(0, f"{answers[command[-1]]}\n", "")
 
-    monkeypatch.setattr(run.subprocess, "run", git)
+    monkeypatch.setattr(processes, "run", git)
     assert run._git_commit() is None  # installed inside somebody else's repository
-    (tmp_path / "keras_resnet").mkdir()
-    (tmp_path / "keras_resnet" / "specs.py").touch()
+    (tmp_path / "keras_resnet").symlink_to(Path(run.__file__).parents[1])
     assert run._git_commit() == "a" * 40
     answers["--porcelain"] = " M README.md"
     assert run._git_commit() == "a" * 40 + "+changes"
+    no_checkout = processes.Ended(128, "", "fatal: not a git repository")
+    monkeypatch.setattr(processes, "run", lambda command, **how: no_checkout)
+    assert run._git_commit() is None
+
+
+def test_a_run_in_a_checkout_knows_its_commit():
+    command = ["git", "-C", Path(run.__file__).parent, "rev-parse", "HEAD"]
+    head = subprocess.run(command, capture_output=True, text=True)
+    if head.returncode:
+        pytest.skip("the sources are in no checkout of git")
+    assert run._git_commit()[:40] == head.stdout.strip()
 
 
 # --- Options of a run

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_resnet.card import ModelCard
 from keras_resnet.tasks import Task, get_task
-from keras_resnet.tasks.results import Scorer
+from keras_resnet.tasks.results import RedrawnScorer, Scorer
 
 _OUTLIERS = 1000  # one of so many examples
 _MAX_DB = 200.0  # of equal outputs, which have no noise
@@ -223,13 +223,9 @@ def _scores(theirs: Scorer, ours: Scorer, per_example: bool) -> dict[str, Any]:
     return {"score": score, "score_reference": reference, "drop": drop, "drop_error": error}
 
 
-def _bootstrapped(theirs: Any, ours: Any) -> float | None:
-    """Half the width of the drop's 95 % interval: examples are drawn again and again, the same for both.
-
-    A scorer that can be asked has `count`, its number of examples, and `drawn(indices)`, the headline figure as a
-    fraction over these examples, int64 `(count,)`.
-    """
-    if not (hasattr(theirs, "drawn") and hasattr(ours, "drawn")):
+def _bootstrapped(theirs: Scorer, ours: Scorer) -> float | None:
+    """Half the width of the drop's 95 % interval: examples are drawn again and again, the same for both."""
+    if not (isinstance(theirs, RedrawnScorer) and isinstance(ours, RedrawnScorer)):
         return None
     rng = np.random.default_rng(0)
     draws = (rng.integers(0, ours.count, ours.count) for _ in range(_DRAWS))

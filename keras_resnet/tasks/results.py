@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,6 +62,22 @@ class Scorer(Protocol):
 
     def result(self) -> Scores:
         """The figures of all examples so far."""
+
+
+@runtime_checkable
+class RedrawnScorer(Scorer, Protocol):
+    """Scorer of a figure that is no mean of values per example; it gives an interval where it has these two as well."""
+
+    @property
+    def count(self) -> int:
+        """Number of examples so far."""
+
+    def drawn(self, indices: np.ndarray) -> float:
+        """The headline figure over a sample of the examples.
+
+        Args:
+            indices: int64 `(count,)`: positions of the sampled examples, drawn with replacement.
+        """
 
 
 class Prediction(Protocol):

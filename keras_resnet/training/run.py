@@ -7,12 +7,11 @@ import importlib.metadata
 import json
 import os
 import platform
-import subprocess
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from keras_resnet import files
+from keras_resnet import files, processes
 from keras_resnet.errors import InputError
 from keras_resnet.training import recipes
 from keras_resnet.training.recipe import DESCRIPTION
@@ -126,17 +125,19 @@ def environment(seed: int | None) -> dict[str, object]:
 
 def _git_commit() -> str | None:
     """The commit of this source tree, with `+changes` where it was modified; None outside a checkout."""
+    here = Path(__file__).parents[1]
 
     def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", Path(__file__).parent, *arguments], capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
+        ended = processes.run(["git", "-C", here, *arguments], seconds=10)
+        if ended.status:
+            raise OSError(ended.last_words())
+        return ended.out.strip()
 
     try:
-        if not Path(git("rev-parse", "--show-toplevel"), "keras_resnet", "specs.py").exists():
+        if not Path(git("rev-parse", "--show-toplevel"), here.name).samefile(here):
             return None  # installed inside somebody else's repository
         return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain") else "")
-    except (OSError, subprocess.SubprocessError):
+    except OSError:  # no git, no checkout, no answer in time
         return None
 
 
