@@ -1,4 +1,7 @@
-"""A task and a signal of nothing but a test module go all the way; `tests/newcomers.py` has both."""
+"""A task and a signal of nothing but a test module are trained, evaluated and predict; `tests/newcomers.py` has both.
+
+What is exported of them: `tests/export/test_other_tasks.py`.
+"""
 
 import json
 import subprocess
@@ -90,21 +93,8 @@ def test_a_signal_of_its_own_is_trained_evaluated_and_predicts(run, tmp_path, ca
     model, card = load_model(run / "model.keras")
     assert (card.task, card.signal) == ("classification", "rows")
     assert model.input_shape == (None, 8, 8)
-    assert (
-        cli.main(
-            [
-                "evaluate",
-                "--model",
-                str(run / "model.keras"),
-                "--dataset",
-                "digit-rows",
-                "--per-class",
-                "--json",
-                "e.json",
-            ]
-        )
-        == 0
-    )
+    options = ["--dataset", "digit-rows", "--per-class", "--json", "e.json"]
+    assert cli.main(["evaluate", "--model", str(run / "model.keras"), *options]) == 0
     assert json.loads(Path("e.json").read_text())["top1"] > 0.5  # one in ten by chance
     test = newcomers.ROWS.load("digit-rows", None, (8, 8), 1.0).test
     np.save("digit.npy", test.images[3])
@@ -127,52 +117,5 @@ def test_unknown_names_are_refused_with_the_nearest():
 
 
 def test_no_file_of_the_packages_names_them():
-    command = [
-        "git",
-        "grep",
-        "-lE",
-        "\\bglow|newcomers|digit-rows|bright-digits",
-        "--",
-        "keras_resnet",
-        "export",
-    ]
+    command = ["git", "grep", "-lE", "\\bglow|newcomers|digit-rows|bright-digits", "--", "keras_resnet", "export"]
     assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout == ""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("run", "data", "key"), [("bright", "bright-digits", "closeness"), ("rows", "digit-rows", "top1")], indirect=["run"]
-)
-def test_files_are_exported_and_verified_by_gates_of_the_task(run, data, key, monkeypatch, tmp_path, capsys):
-    from export.commands import many_files, verify
-
-    model = ["--model", str(run / "model.keras"), "--dataset", data]
-    artifacts = ["--artifact", "tflite:int8", "--artifact", "onnx:float32"]
-    assert many_files.main([*model, *artifacts, "-o", "out", "--json", "j.json"]) == 0, capsys.readouterr()
-    rows = json.loads(Path("j.json").read_text())
-    assert [row["precision"] for row in rows] == ["int8", "float32"]
-    for row in rows:
-        assert {key, f"{key}_reference", "agreement", "drop"} <= row.keys()
-        assert abs(row[key] - row[f"{key}_reference"]) < 0.02
-    assert verify.main([rows[0]["file"], *model]) == 0
-    if key == "closeness":  # the control: nothing agrees as much as that
-        monkeypatch.setitem(newcomers.LIMITS, "int8", newcomers.Limits(agreement=1.1, drop=1.0, reason="none"))
-        assert verify.main([rows[0]["file"], *model]) == 1
-        assert "agreement" in capsys.readouterr().out
-    assert cli.main(["evaluate", "--model", rows[0]["file"], "--dataset", data, "--json", "e.json"]) == 0
-    assert json.loads(Path("e.json").read_text())[key] == pytest.approx(rows[0][key], abs=1e-6)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("run", ["bright"], indirect=True)
-def test_exports_refuse_what_the_task_does_not_support(run, capsys):
-    from export.commands import compress, many_files
-
-    model = ["--model", str(run / "model.keras"), "--dataset", "bright-digits"]
-    assert compress.main([*model, "--method", "qat"]) == 2
-    assert "task glow does not support compress" in capsys.readouterr().err
-    assert many_files.main([*model, "--target", "mediapipe"]) == 2
-    assert "glow" in capsys.readouterr().err
-    assert many_files.main([*model, "--artifact", "onnx:float32", "--with-cam"]) == 2
-    assert "glow" in capsys.readouterr().err
-    assert not Path("exports").exists()

@@ -61,6 +61,8 @@ def test_a_task_becomes_files_with_gates_of_its_own(bright, name, capsys):
     runner = open_runner(row["file"])
     assert (runner.card.task, runner.output.name, runner.input.name) == ("glow", "glow", "image")
     assert runner(np.zeros((2, 32, 32, 3), "f"))["glow"].shape == (2, 1)
+    assert cli.main(["evaluate", "--model", row["file"], *bright[2:], "--json", "e.json"]) == 0
+    assert json.loads(Path("e.json").read_text())["closeness"] == pytest.approx(row["closeness"], abs=0.01)
     if Path(row["file"]).is_file():
         with np.load(f"{row['file']}.golden.npz") as vectors:
             assert vectors["truth_value"].shape == (8,)
