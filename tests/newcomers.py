@@ -51,7 +51,7 @@ class Scores:
         return self.closeness
 
     def figures(self):
-        return {"closeness": f"{self.closeness:.4f}"}
+        return {TASK.score.name: f"{self.closeness:.4f}"}
 
     def to_json(self):
         return asdict(self)

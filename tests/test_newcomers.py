@@ -3,6 +3,7 @@
 What is exported of them: `tests/export/test_other_tasks.py`.
 """
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -11,9 +12,12 @@ import newcomers
 import numpy as np
 import pytest
 
-from keras_resnet import InputError, cli, load_model
+from keras_resnet import InputError, cli, load_model, open_runner
+from keras_resnet.evaluation import Views
+from keras_resnet.evaluation.assessment import Member, assess
+from keras_resnet.evaluation.corruptions import corrupt
 from keras_resnet.signals.table import get_signal
-from keras_resnet.tasks import get_task
+from keras_resnet.tasks import TASKS, get_task
 from keras_resnet.training import train
 from keras_resnet.training.recipes import RECIPES, override
 
@@ -106,7 +110,95 @@ def test_a_signal_of_its_own_is_trained_evaluated_and_predicts(run, tmp_path, ca
         pytest.approx(float(expected.max()), abs=1e-4),
     )
     assert cli.main(["explain", "--model", str(run / "model.keras"), "digit.npy", "-o", "why.png"]) == 2
-    assert "images" in capsys.readouterr().err
+    assert "signal rows does not support explain" in capsys.readouterr().err
+
+
+class Fetched:
+    """A split whose truth is known of what was fetched only, as with masks in files."""
+
+    key, truth = "image", {}
+
+    def __init__(self, arrays):
+        self._arrays = arrays
+
+    def __len__(self):
+        return len(self._arrays["image"])
+
+    def fetch(self, indices):
+        return {name: values[np.asarray(indices)] for name, values in self._arrays.items()}
+
+    def take(self, indices):
+        return Fetched(self.fetch(indices))
+
+
+def _mean(answers, weights=None, average="probabilities"):
+    return {"glow": np.average([each["glow"] for each in answers], axis=0, weights=weights)}
+
+
+@pytest.fixture
+def merging(monkeypatch):
+    """The task with views, ensembles and corruptions."""
+    row = dataclasses.replace(newcomers.TASK, supports=frozenset({"views", "ensemble", "corruptions"}))
+    monkeypatch.setitem(TASKS, "glow", row)
+    monkeypatch.setattr(newcomers, "merge", _mean, raising=False)
+    monkeypatch.setattr(newcomers, "check_weights", lambda count, weights: None, raising=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("run", ["bright"], indirect=True)
+def test_views_ensembles_and_corruptions_of_a_task_whose_truth_is_fetched(run, digits, merging):
+    pixels = digits.test.images[:50, :, :24]
+    truth = np.float32(pixels.mean(axis=(1, 2, 3)) / 255)
+    pixels = np.pad(pixels, ((0, 0), (0, 0), (0, 8), (0, 0)))
+    test = Fetched({"image": pixels, "value": truth})
+    runner = open_runner(run / "model.keras")
+
+    def said(images):
+        return runner(runner.card.preprocess(images))["glow"][:, 0]
+
+    def closeness(answers):
+        return pytest.approx(1 - np.abs(answers - truth).mean(), abs=1e-5)
+
+    both = (said(pixels) + said(pixels[:, :, ::-1])) / 2
+    assert closeness(both) != 1 - np.abs(said(pixels) - truth).mean()  # the mirror image changes something
+    found = assess([Member("a", runner, test)], views=Views(flip=True), corrupted=["contrast"])
+    assert found.summary.scores.closeness == closeness(both)
+    darker = corrupt(pixels, "contrast", 3)
+    assert found.robustness["contrast"][2] == closeness(said(darker))
+    members = [Member("a", runner, test), Member("b", Halved(runner), test)]
+    found = assess(members, weights=[3, 1])
+    assert found.summary.scores.closeness == closeness(said(pixels) * (3 + 0.5) / 4)
+    assert [scores.closeness for _, scores in found.members] == [closeness(said(pixels)), closeness(said(pixels) / 2)]
+    other = Fetched({"image": pixels, "value": truth[::-1]})
+    with pytest.raises(InputError, match="the same test images"):
+        assess([Member("a", runner, test), Member("b", runner, other)])
+
+
+class Halved:
+    """A runner that answers half."""
+
+    def __init__(self, runner):
+        self._runner = runner
+
+    def __getattr__(self, name):
+        return getattr(self._runner, name)
+
+    def __call__(self, images):
+        return {name: values / 2 for name, values in self._runner(images).items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("run", ["rows"], indirect=True)
+@pytest.mark.parametrize("option", [["--flip"], ["--crops", "10"], ["--scales", "8"], ["--corruptions", "jpeg"]])
+def test_what_the_signal_does_not_support_is_refused_in_one_line(run, option, capsys):
+    assert cli.main(["evaluate", "--model", str(run / "model.keras"), "--dataset", "digit-rows", *option]) == 2
+    assert "error: signal rows does not support" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_task_that_promises_too_much_is_refused(monkeypatch):
+    row = dataclasses.replace(newcomers.TASK, supports=frozenset({"views"}))
+    with pytest.raises(InputError, match="task glow is said to support views: expected merge in newcomers"):
+        row.require("views")
 
 
 def test_unknown_names_are_refused_with_the_nearest():

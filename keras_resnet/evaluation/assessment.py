@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,15 +14,17 @@ from keras_resnet.data import Split, batches, sampled
 from keras_resnet.data.dataset import ArraySplit
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation import corruptions
-from keras_resnet.evaluation.running import chunks, outputs
-from keras_resnet.evaluation.scores import evaluate
+from keras_resnet.evaluation.running import chunks, collected, outputs
 from keras_resnet.evaluation.views import ONE, Views
 from keras_resnet.runtime.interface import Runner
+from keras_resnet.signals.table import get_signal
 from keras_resnet.tasks import Task, get_task
 from keras_resnet.tasks.plain import PlainSummary
 from keras_resnet.tasks.results import Scores, Summary
 
 _WARM_UP = 64  # examples
+_OTHER_EXAMPLES = "the members of an ensemble need the same test images"
+Outputs = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -113,95 +115,141 @@ def assess(
         >>> assess([Member("mine", runner, digits.test, digits.validation)]).interval  # doctest: +SKIP
         (0.967, 0.995)
     """
-    task = _task(members, views, corrupted)
-    if not hasattr(task.code, "merge"):
-        return _plainly(members[0], task, progress)
-    task.capable.check_weights(len(members), weights)  # refused before any work
-    truth = members[0].test.truth
-    if any(not _same(member.test.truth, truth) for member in members):
-        raise InputError("the members of an ensemble need the same test images")
-
-    def answers(splits: Sequence[Split], seen: Views) -> list[dict[str, np.ndarray]]:
-        pairs = zip(members, splits, strict=True)
-        return [outputs(member.runner, split, views=seen, progress=progress) for member, split in pairs]
-
-    def merged(found: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        return task.capable.merge(found, weights, views.average)
-
+    task = _task(members, views, weights, corrupted)
+    known = [member.test.truth for member in members]
+    if any(not _same(truth, known[0]) for truth in known):
+        raise InputError(_OTHER_EXAMPLES)  # before any work
     # A runtime's first call prepares it, and shows what it gives.
     first = [outputs(member.runner, sampled(member.test, _WARM_UP)) for member in members]
+    asked = _Asked(task, members, views, weights, progress)
+    tests = [member.test for member in members]
     begin = time.perf_counter()
-    each = answers([member.test for member in members], views)
-    seconds = time.perf_counter() - begin
-    together = merged(each)
-    fitted_on = None
-    held_out = [member.validation for member in members if member.validation is not None and len(member.validation)]
-    if len(held_out) == len(members):
-        fitted_on = merged(answers(held_out, views)), held_out[0].truth
+    if hasattr(task.code, "summary"):
+        each, truth = _answers(asked, tests)
+        seconds = time.perf_counter() - begin
+        summary, alone = _in_detail(asked, each, truth, labels, first)
+    else:
+        scores, alone = _scored(asked, tests)
+        seconds = time.perf_counter() - begin
+        summary = PlainSummary(scores)
 
     def score(kind: str, strength: int) -> float:
-        found = answers([_corrupted(member.test, kind, strength) for member in members], ONE)
-        return _scores(task, merged(found), truth, members[0]).value
+        splits = [_corrupted(member.test, kind, strength) for member in members]
+        return _scored(replace(asked, views=ONE), splits)[0].value
 
+    names = [member.name for member in members]
     return Assessment(
         task=task,
-        summary=task.capable.summary(
-            together, truth, labels=labels, fitted_on=fitted_on, logits=any(map(task.capable.gives_logits, first))
-        ),
+        summary=summary,
         images_per_second=len(members[0].test) / seconds,
         robustness={kind: tuple(score(kind, s) for s in corruptions.STRENGTHS) for kind in corrupted},
-        members=_alone(task, members, each, truth),
+        members=tuple(zip(names, alone, strict=True)) if len(members) > 1 else (),
         views=views,
     )
 
 
-def _task(members: Sequence[Member], views: Views, corrupted: Sequence[str]) -> Task:
-    """The task of all members, which must support what was asked for."""
+@dataclass(frozen=True)
+class _Asked:
+    """Arguments of an assessment."""
+
+    task: Task
+    members: Sequence[Member]
+    views: Views
+    weights: Sequence[float] | None
+    progress: bool
+
+    def merged(self, found: Sequence[Outputs]) -> Outputs:
+        """One answer of the members' answers."""
+        if hasattr(self.task.code, "merge"):  # of a single member too: logits become probabilities
+            return self.task.capable.merge(found, self.weights, self.views.average)
+        return found[0]
+
+
+def _task(members: Sequence[Member], views: Views, weights: Sequence[float] | None, corrupted: Sequence[str]) -> Task:
+    """The task of all members, which must support what was asked for, as must their signal."""
     names = {member.runner.card.task for member in members}
     if len(names) > 1:
         raise InputError(f"the members have the tasks {' and '.join(sorted(names))}: expected one")
     task = get_task(names.pop())
-    asked = {"ensemble": len(members) > 1, "views": views != ONE, "corruptions": bool(corrupted)}
-    for capability, wanted in asked.items():
+    several = len(members) > 1 or weights is not None
+    for capability, wanted in {"ensemble": several, "views": views != ONE, "corruptions": bool(corrupted)}.items():
         if wanted:
             task.require(capability)
+    for member in members:
+        signal = get_signal(member.runner.card.signal)
+        for capability, wanted in {"views": views != ONE, "corruptions": bool(corrupted)}.items():
+            if wanted:
+                signal.require(capability)
+    if several:
+        task.capable.check_weights(len(members), weights)
     return task
 
 
-def _plainly(member: Member, task: Task, progress: bool) -> Assessment:
-    """Scores chunk by chunk: outputs may be too large to be kept."""
-    next(iter(chunks(member.runner, sampled(member.test, _WARM_UP))))
-    begin = time.perf_counter()
-    scores = evaluate(member.runner, member.test, progress=progress)
-    seconds = time.perf_counter() - begin
-    return Assessment(task, PlainSummary(scores, task.score), len(member.test) / seconds)
+def _in_detail(
+    asked: _Asked, each: Sequence[Outputs], truth: Outputs, labels: Sequence[str], first: Sequence[Outputs]
+) -> tuple[Summary, list[Scores]]:
+    """The task's own figures, from all outputs at once, and the scores of each member."""
+    task, members = asked.task, asked.members
+    fitted_on = None
+    held_out = [member.validation for member in members if member.validation is not None and len(member.validation)]
+    if len(held_out) == len(members):
+        held, true = _answers(asked, held_out)
+        fitted_on = asked.merged(held), true
+    logits = hasattr(task.code, "gives_logits") and any(map(task.capable.gives_logits, first))
+    summary = task.capable.summary(asked.merged(each), truth, labels=labels, fitted_on=fitted_on, logits=logits)
+    alone = []
+    for member, found in zip(members, each, strict=True):
+        scorer = task.code.scorer(member.runner.card)
+        scorer.update(replace(asked, weights=None).merged([found]), truth)
+        alone.append(scorer.result())
+    return summary, alone
+
+
+def _answers(asked: _Asked, splits: Sequence[Split]) -> tuple[list[Outputs], Outputs]:
+    """All outputs of every member, and the truth of the examples, in memory."""
+    pairs = zip(asked.members, splits, strict=True)
+    each = [collected(member.runner, split, views=asked.views, progress=asked.progress) for member, split in pairs]
+    truth = each[0][1]
+    if any(not _same(other, truth) for _, other in each):
+        raise InputError(_OTHER_EXAMPLES)
+    return [found for found, _ in each], truth
+
+
+def _scored(asked: _Asked, splits: Sequence[Split]) -> tuple[Scores, list[Scores]]:
+    """Scores of all members together and of each, chunk by chunk: outputs may be too large to be kept."""
+    cards = [member.runner.card for member in asked.members]
+    together, each = asked.task.code.scorer(cards[0]), [asked.task.code.scorer(card) for card in cards]
+    progress = [asked.progress, *(False for _ in cards[1:])]  # one bar: the members take turns
+    steps = [
+        chunks(member.runner, split, views=asked.views, progress=bar)
+        for member, split, bar in zip(asked.members, splits, progress, strict=True)
+    ]
+    alone = replace(asked, weights=None)
+    for parts in zip(*steps, strict=True):
+        truth = parts[0][1]
+        if any(not _same(other, truth) for _, other in parts):
+            raise InputError(_OTHER_EXAMPLES)
+        together.update(asked.merged([found for found, _ in parts]), truth)
+        if len(parts) > 1:
+            for scorer, (found, _) in zip(each, parts, strict=True):
+                scorer.update(alone.merged([found]), truth)
+    return together.result(), [scorer.result() for scorer in each] if len(cards) > 1 else []
 
 
 def _same(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> bool:
     return one.keys() == other.keys() and all(np.array_equal(values, other[kind]) for kind, values in one.items())
 
 
-def _scores(task: Task, found: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray], member: Member) -> Scores:
-    scorer = task.code.scorer(member.runner.card)
-    scorer.update(found, truth)
-    return scorer.result()
-
-
-def _alone(task: Task, members: Sequence[Member], each, truth) -> tuple[tuple[str, Scores], ...]:
-    """Every member's own scores; none for a single model."""
-    if len(members) == 1:
-        return ()
-    pairs = zip(members, each, strict=True)
-    return tuple((member.name, _scores(task, task.capable.merge([a]), truth, member)) for member, a in pairs)
-
-
 def _corrupted(split: Split, kind: str, strength: int) -> ArraySplit:
     """A split in memory; a model's own test images of one size fit there."""
-    parts, first = [], 0
+    parts: list[dict[str, np.ndarray]] = []
+    first = 0
     for batch in batches(split, 256):
-        parts.append(corruptions.corrupt(batch[split.key].numpy(), kind, strength, first=first))
-        first += len(parts[-1])
-    return ArraySplit({split.key: np.concatenate(parts), **split.truth})
+        arrays = {name: values.numpy() for name, values in batch.items()}
+        arrays[split.key] = corruptions.corrupt(arrays[split.key], kind, strength, first=first)
+        first += len(arrays[split.key])
+        parts.append(arrays)
+    return ArraySplit({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
 
 def mean_score(robustness: dict[str, tuple[float, ...]]) -> float:

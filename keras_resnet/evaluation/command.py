@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
     if args.report:
         command = " ".join(["python -m keras_resnet", *sys.argv[1:]])
         pages.write_html(found, title, command, args.report, overwrite=args.overwrite)
-        print(f"charts, classes and confusions: {args.report}")
+        print(f"charts and tables: {args.report}")
     return console.OK
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -36,6 +36,7 @@ def chunks(
     task = get_task(runner.card.task)
     if views != ONE:
         task.require("views")
+        get_signal(runner.card.signal).require("views")
     runner = of_any_size(runner) if views.scales else runner
     size = None if views.scales else image_shape(runner)[:-1]
     steps, count = batches_of_views(split, views, size)
@@ -62,7 +63,31 @@ def outputs(runner: Runner, split: Split, *, views: Views = ONE, progress: bool 
     Raises:
         InputError: see `chunks`.
     """
-    parts = [found for found, _ in chunks(runner, split, views=views, progress=progress)]
+    return collected(runner, split, views=views, progress=progress)[0]
+
+
+def collected(
+    runner: Runner, split: Split, *, views: Views = ONE, progress: bool = False
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """A model's outputs on every example of a split, and the truth, all in memory.
+
+    Args:
+        runner: model.
+        split: examples.
+        views: crops, scales and mirror images of each example.
+        progress: whether a bar is shown on stderr.
+
+    Returns:
+        Float32 arrays by output name, and the truth by kind, one row per example.
+
+    Raises:
+        InputError: see `chunks`.
+    """
+    found, truth = zip(*chunks(runner, split, views=views, progress=progress), strict=True)
+    return _joined(found), _joined(truth)
+
+
+def _joined(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 

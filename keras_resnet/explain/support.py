@@ -1,9 +1,8 @@
-"""Refusals of what cannot be explained: tasks that do not support it, and all but images."""
+"""Refusals of what cannot be explained: tasks and signals that do not support it."""
 
 from __future__ import annotations
 
 from keras_resnet.card import ModelCard
-from keras_resnet.errors import InputError
 from keras_resnet.signals.table import get_signal
 from keras_resnet.tasks import get_task
 
@@ -15,8 +14,7 @@ def check_support(card: ModelCard) -> None:
         card: card of the model.
 
     Raises:
-        InputError: the task does not support it, or the signal has no pixels to colour.
+        InputError: the task or the signal does not support it.
     """
     get_task(card.task).require("explain")
-    if get_signal(card.signal).rank != 2:
-        raise InputError(f"explain colours images, and the model looks at another signal: {card.signal}")
+    get_signal(card.signal).require("explain")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from keras_resnet.errors import InputError, unknown_name
@@ -24,6 +24,7 @@ class Signal:
         suffixes: endings of files that `load` reads, in lower case; empty where there are no files.
         dtype: number type of the examples of data sources.
         values: smallest and largest value of such an example; None where any number may come.
+        supports: what exists beyond reading, training, evaluation and export: some of `CAPABILITIES`.
         module: full name of the module, imported on first use.
     """
 
@@ -34,12 +35,26 @@ class Signal:
     suffixes: tuple[str, ...] = ()
     dtype: str = "float32"
     values: tuple[float, float] | None = None
+    supports: frozenset[str] = field(default_factory=frozenset)
     module: str
 
     @property
     def code(self) -> EncodedCode:
         """The functions; those of `EncodedCode` only where the row has suffixes."""
         return cast("EncodedCode", importlib.import_module(self.module))
+
+    def require(self, capability: str) -> None:
+        """Refuses what the signal does not support.
+
+        Args:
+            capability: one of `CAPABILITIES`.
+
+        Raises:
+            InputError: the signal has no such capability.
+        """
+        if capability not in self.supports:
+            able = ", ".join(sorted(self.supports)) or "training, evaluation, prediction and export alone"
+            raise InputError(f"signal {self.name} does not support {capability}: it supports {able}")
 
     def check_shape(self, shape: tuple[int | None, ...], what: str) -> None:
         """Refuses a shape that no example of this signal has.
@@ -57,6 +72,8 @@ class Signal:
             )
 
 
+CAPABILITIES = ("corruptions", "explain", "views")
+
 SIGNALS: dict[str, Signal] = {
     row.name: row
     for row in (
@@ -68,6 +85,7 @@ SIGNALS: dict[str, Signal] = {
             suffixes=(".png", ".jpg", ".jpeg"),
             dtype="uint8",
             values=(0.0, 255.0),
+            supports=frozenset(CAPABILITIES),
             module="keras_resnet.signals.image",
         ),
     )

@@ -161,9 +161,9 @@ class TaskCode(Protocol):
 class CapableCode(TaskCode, Protocol):
     """Functions that not every task has.
 
-    Where its row says so in `supports`: `merge`, `check_weights`, `gives_logits` for views and ensembles, and
-    `questions` to `scalar` for explain. Wherever the module has them: `summary` and `sections`, figures and pages of
-    its own, which need all outputs in memory.
+    `CAPABILITIES` says which of them what `supports` names needs. Wherever the module has them: `summary` and
+    `sections`, figures and pages of its own, which need all outputs in memory; `gives_logits` where `summary` must
+    know.
     """
 
     def merge(
@@ -253,14 +253,28 @@ class Task:
             capability: one of `CAPABILITIES`.
 
         Raises:
-            InputError: the task has no such capability.
+            InputError: the task has no such capability, or its module lacks a function for it.
         """
         if capability not in self.supports:
             able = ", ".join(sorted(self.supports)) or "training, evaluation, prediction and export alone"
             raise InputError(f"task {self.name} does not support {capability}: it supports {able}")
+        lacking = [name for name in CAPABILITIES[capability] if not hasattr(self.code, name)]
+        if lacking:
+            raise InputError(
+                f"task {self.name} is said to support {capability}: expected {', '.join(lacking)} in {self.module}"
+            )
 
 
-CAPABILITIES = ("compress", "corruptions", "distillation", "ensemble", "explain", "mixing", "views")
+# What a task may support, and the functions of `CapableCode` that its module needs for it.
+CAPABILITIES: dict[str, tuple[str, ...]] = {
+    "compress": (),
+    "corruptions": (),
+    "distillation": (),
+    "ensemble": ("merge", "check_weights"),
+    "explain": ("questions", "questions_named", "question_name", "evidence", "called", "scalar"),
+    "mixing": (),
+    "views": ("merge",),
+}
 
 
 def sole(outputs: Mapping[str, np.ndarray], name: str, origin: object = "the model") -> np.ndarray:

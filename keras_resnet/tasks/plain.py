@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from keras_resnet.tasks.interface import Score
 from keras_resnet.tasks.results import Scores, Table
 
 
@@ -16,21 +15,17 @@ class PlainSummary:
 
     Attributes:
         scores: figures of all examples.
-        score: headline figure of the task.
     """
 
     scores: Scores
-    score: Score
 
     def to_json(self) -> dict[str, Any]:
         """The figures as JSON types."""
         return self.scores.to_json()
 
     def figures(self) -> dict[str, str]:
-        """The headline figure first, then all other numbers."""
-        others = {key: value for key, value in self.to_json().items() if key not in (self.score.key, "count")}
-        numbers = {key: f"{value:.4g}" for key, value in others.items() if isinstance(value, int | float)}
-        return {self.score.name: str(self.score.text(self.scores.value)), **numbers}
+        """The figures of the scorer."""
+        return self.scores.figures()
 
     def tables(self) -> Iterator[Table]:
         """No tables."""
