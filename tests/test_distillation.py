@@ -12,8 +12,7 @@ from tiers import in_proof
 from keras_resnet import build
 from keras_resnet.data import training_batches
 from keras_resnet.data.augment import get_augmentation
-from keras_resnet.training import RECIPES
-from keras_resnet.training import distillation as teaching
+from keras_resnet.training import RECIPES, distillation
 
 STEPS = 3
 
@@ -58,7 +57,7 @@ def values(pipeline, count):
 
 @pytest.mark.slow
 def test_targets_get_their_share(batches, teacher, recipe):
-    found = values(teaching.distilled(batches, teacher, recipe, steps=STEPS), 2)
+    found = values(distillation.distilled(batches, teacher, recipe, steps=STEPS), 2)
     for (images, targets), (plain, labels) in zip(found, values(batches(0, 0), 2), strict=True):
         np.testing.assert_array_equal(images, plain)
         np.testing.assert_allclose(targets, 0.75 * labels + 0.25 * np.asarray(teacher(plain)), atol=1e-6)
@@ -71,9 +70,9 @@ def test_targets_get_their_share(batches, teacher, recipe):
 def test_kept_answers_are_those_of_a_run_that_asks(start, batches, teacher, recipe, tmp_path):
     how = {"steps": STEPS, "start": start}
     left = max(1, (recipe.epochs - start[0]) * STEPS - start[1])
-    asked = values(teaching.distilled(batches, teacher, recipe, **how), left)
+    asked = values(distillation.distilled(batches, teacher, recipe, **how), left)
     for one in (teacher, Silent(teacher)):  # the second run finds what the first has left
-        kept = values(teaching.distilled(batches, one, recipe, **how, kept=tmp_path), left)
+        kept = values(distillation.distilled(batches, one, recipe, **how, kept=tmp_path), left)
         assert len(kept) == left
         if start[0] < recipe.epochs:
             for ours, theirs in zip(kept, asked, strict=True):
@@ -83,7 +82,7 @@ def test_kept_answers_are_those_of_a_run_that_asks(start, batches, teacher, reci
 
 @pytest.mark.proof
 def test_a_damaged_file_is_made_again(batches, teacher, recipe, tmp_path):
-    run = functools.partial(teaching.taught, batches, teacher, recipe, steps=STEPS, kept=tmp_path)
+    run = functools.partial(distillation.distilled, batches, teacher, recipe, steps=STEPS, kept=tmp_path)
     before = values(run(), 2)
     (path,) = tmp_path.glob("*/epoch-1.npy")
     path.write_bytes(path.read_bytes()[:-9])
@@ -98,9 +97,9 @@ def test_other_images_and_other_teachers_have_a_folder_of_their_own(batches, tea
     keras.utils.set_random_seed(1)  # the first test's seed would make the same net where that test is left out
     other = build(mini_spec, input_shape=(32, 32, 3))
     for one in (teacher, other):
-        teaching.distilled(batches, one, recipe, steps=STEPS, kept=tmp_path)
-    teaching.distilled(functools.partial(batches, seed=1), teacher, recipe, steps=STEPS, kept=tmp_path)
-    teaching.distilled(batches, teacher, dataclasses.replace(recipe, mixup=0.1), steps=STEPS, kept=tmp_path)
+        distillation.distilled(batches, one, recipe, steps=STEPS, kept=tmp_path)
+    distillation.distilled(functools.partial(batches, seed=1), teacher, recipe, steps=STEPS, kept=tmp_path)
+    distillation.distilled(batches, teacher, dataclasses.replace(recipe, mixup=0.1), steps=STEPS, kept=tmp_path)
     assert len(list(tmp_path.iterdir())) == 4
-    teaching.distilled(batches, teacher, dataclasses.replace(recipe, learning_rate=1.0), steps=STEPS, kept=tmp_path)
+    distillation.distilled(batches, teacher, dataclasses.replace(recipe, learning_rate=1.0), steps=STEPS, kept=tmp_path)
     assert len(list(tmp_path.iterdir())) == 4  # the rate changes no image
