@@ -11,6 +11,7 @@ from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
 from keras_resnet.runtime.keras import output_names
 from keras_resnet.tasks import Output, get_task
+from keras_resnet.tasks.facts import facts_of
 from keras_resnet.tasks.table import DEFAULT
 
 T = TypeVar("T")
@@ -25,14 +26,7 @@ def of_task(card: ModelCard) -> tuple[Output, ...]:
     Raises:
         InputError: the facts are not the task's.
     """
-    code = get_task(card.task).code
-    try:
-        facts = code.Facts(**card.facts)
-    except TypeError as error:
-        raise InputError(
-            f"the card's facts are not those of task {card.task} ({error}): save the model again"
-        ) from None
-    return code.outputs(facts)
+    return get_task(card.task).code.outputs(facts_of(card))
 
 
 def by_task(found: Mapping[str, T], card: ModelCard) -> dict[str, T]:

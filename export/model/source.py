@@ -25,6 +25,7 @@ from keras_resnet.runtime.keras import KerasRunner
 from keras_resnet.saving import load_named
 from keras_resnet.signals.table import Signal, get_signal
 from keras_resnet.tasks import get_task
+from keras_resnet.tasks.facts import understood
 from keras_resnet.tasks.table import DEFAULT
 from keras_resnet.training import run
 from keras_resnet.weights import list_weights
@@ -121,6 +122,7 @@ def load_source(
         raise InputError("--weights goes with --model NAME")
     model, weights, name, origin = _chosen(model, weights, data_dir)
     network, card = load_named(model, weights)
+    card = understood(card, model)
     network = float32_twin(network)
     if labels is not None:
         require_classes(card, "--labels")
