@@ -86,6 +86,33 @@ def test_a_newer_recipe_is_read_unless_it_has_unknown_settings(capsys):
         loads(json.dumps({**values, "colour": 1, "x\x1b": 2}), "run/recipe.json")
 
 
+def _refusal(values):
+    with pytest.raises(InputError) as caught:
+        loads(json.dumps(values), "r.json")
+    return str(caught.value)
+
+
+def test_only_a_newer_recipe_asks_for_an_update():
+    now = json.loads(ROW.dumps())
+    assert _refusal({**now, "colour": 1, "x\x1b": 2}) == "r.json has settings that no recipe has: 'colour', 'x\\x1b'"
+    assert _refusal({**now, "version": 1, "colour": 1}) == "r.json has settings that no recipe has: 'colour'"
+    assert "update keras-resnet-toolkit" in _refusal({**now, "version": 3, "colour": 1})
+
+
+def test_a_setting_of_another_tasks_head_names_the_task(other):
+    now = json.loads(other.dumps())
+    assert _refusal({**now, "label_smoothing": 0.1}) == "r.json: task other has no setting label_smoothing"
+    assert _refusal({**json.loads(ROW.dumps()), "depth": 1}) == "r.json: task classification has no setting depth"
+    assert "momentum is optimization.momentum and head.momentum" in _refusal({**now, "momentum": 0.1})
+
+
+@pytest.mark.parametrize("name", ["name", "task", "model"])
+def test_what_a_recipe_lacks_is_named(name):
+    values = json.loads(ROW.dumps())
+    del values[name]
+    assert _refusal(values) == f"r.json is no recipe: it lacks {name}"
+
+
 def test_two_settings_of_one_name_are_both_listed(other):
     with pytest.raises(InputError, match="--set momentum: momentum is optimization.momentum and head.momentum"):
         override(other, ["momentum=0.1"])
