@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import keras
 
+from export.formats.artifacts import Artifact
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
 from keras_resnet.runtime.keras import output_names
@@ -59,6 +60,28 @@ def named(model: keras.Model, card: ModelCard) -> dict[str, keras.KerasTensor]:
         InputError: these are no outputs of the task.
     """
     return by_task(dict(zip(output_names(model), keras.tree.flatten(model.outputs), strict=True)), card)
+
+
+def require_choices(card: ModelCard, made: Artifact) -> None:
+    """Refuses choices of an artifact that only classifiers of images have.
+
+    Args:
+        card: says task and signal.
+        made: what was asked for.
+
+    Raises:
+        InputError: another task or signal.
+    """
+    chosen = {
+        "--input tf": made.input == "tf",
+        "--with-cam": made.cam,
+        "--features": made.features,
+        "--image-size": made.size,
+        "--metadata": made.labels_file,
+    }
+    for option, value in chosen.items():
+        if value:
+            require_classes(card, option)
 
 
 def require_classes(card: ModelCard, what: str) -> None:
