@@ -137,6 +137,37 @@ def test_modules_have_their_old_names_for_one_release():
     ], child.stderr
 
 
+GONE = {"keras_resnet.lazy": "the package lazy_loader"}  # modules of 0.1 that are nowhere, and what is there instead
+
+
+def _is_file(module):
+    place = ROOT / module.replace(".", "/")
+    return place.with_suffix(".py").exists() or (place / "__init__.py").exists()
+
+
+def test_every_module_of_the_first_release_stayed_or_has_its_old_name():
+    moved = {name: new for finder in sys.meta_path for name, new in getattr(finder, "_modules", {}).items()}
+    lost = set()
+    for old in Path(ROOT, "tests/fixtures/modules-0.1.txt").read_text().split():
+        parent, _, name = old.rpartition(".")
+        if not _is_file(moved.get(old, f"{moved.get(parent, parent)}.{name}" if parent else old)):
+            lost.add(old)
+    assert lost == set(GONE)
+    assert not [name for name in moved if _is_file(name)]
+
+
+def test_names_that_went_elsewhere_than_their_module_are_found_in_the_old_one():
+    code = (
+        "import warnings; warnings.simplefilter('ignore')\n"
+        "from export.cli import main, positive; from export.graph import scales_otherwise\n"
+        "from keras_resnet.specs import HE2015; from keras_resnet.evaluation.answers import label\n"
+        "print(main.__module__, positive.__module__, scales_otherwise.__module__, HE2015[:2], label((), 3))"
+    )
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    found = "export.commands.many_files export.commands.options keras_resnet.nets.fusion He class_3"
+    assert child.stdout.strip() == found, child.stderr
+
+
 def test_editors_see_the_public_names_that_programs_get():
     """The stub is the only list: a name in it has a home, and the package gives no other names."""
     for package in (keras_resnet, export):

@@ -47,6 +47,12 @@ def test_every_setting_has_one_name_and_a_group():
         ROW.colour  # noqa: B018
 
 
+def test_scripts_get_groups_or_the_settings_flat():
+    groups = dataclasses.asdict(ROW)
+    assert groups["rate"]["epochs"] == ROW.settings()["epochs"] == 24
+    assert "epochs" not in groups
+
+
 def test_replace_takes_settings_and_whole_groups():
     assert dataclasses.replace(ROW, epochs=3, dropout=0.5) == override(ROW, ["epochs=3", "head.dropout=0.5"])
     rate = dataclasses.replace(ROW.rate, epochs=3)
