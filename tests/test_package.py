@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -14,6 +15,7 @@ import export
 import keras_resnet
 
 ROOT = Path(__file__).resolve().parents[1]
+SOURCES = [path for package in ("keras_resnet", "export") for path in sorted(Path(ROOT, package).rglob("*.py"))]
 
 
 @pytest.mark.parametrize("package", [keras_resnet, export])
@@ -135,6 +137,18 @@ def test_modules_have_their_old_names_for_one_release():
         "keras_resnet.specs is now keras_resnet.nets.specs: the old name goes with the next release",
         "True True keras_resnet.nets.specs True",
     ], child.stderr
+
+
+def _words(path):
+    """Help texts and entries of docstrings."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield from node.value.splitlines()
+
+
+def test_entries_can_be_read_alone():
+    empty = re.compile(r"\s*(\w+: )?(likewise|of it|its|that it takes)\.?|Of (the|every|a) .*\.", re.IGNORECASE)
+    assert [(path.name, line) for path in SOURCES for line in _words(path) if empty.fullmatch(line)] == []
 
 
 GONE = {"keras_resnet.lazy": "the package lazy_loader"}  # modules of 0.1 that are nowhere, and what is there instead

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from keras_resnet.errors import InputError, unknown_name
+from keras_resnet.nets.options import AXES
 
 if TYPE_CHECKING:
     from keras_resnet.signals.interface import EncodedCode
@@ -41,20 +42,21 @@ class Signal:
         """The functions; those of `EncodedCode` only where the row has suffixes."""
         return cast("EncodedCode", importlib.import_module(self.module))
 
-    def check_shape(self, shape: tuple[int | None, ...], what: str) -> None:
-        """Refuses a shape that no example of this signal has.
+    def fixed_shape(self, shape: tuple[int | None, ...], declared: tuple[int | None, ...]) -> tuple[int, ...]:
+        """The shape of one example, for data that a model takes.
 
         Args:
-            shape: shape without the batch.
-            what: whose shape it is, for the message.
+            shape: shape of one example as the model takes it, channels last.
+            declared: shape of the model's input with the batch, for the message.
 
         Raises:
-            InputError: it has another number of axes.
+            InputError: examples of this signal have another number of axes, or the model takes any size.
         """
-        if len(shape) != self.rank + 1:
-            raise InputError(
-                f"{what} has shape {tuple(shape)}: expected {self.rank} axes and channels, as the signal is {self.name}"
-            )
+        fixed = tuple(size for size in shape if size is not None)
+        if not len(fixed) == len(shape) == self.rank + 1:
+            axes = ", ".join(AXES.get(self.rank, (f"{self.rank} axes",)))
+            raise InputError(f"the model takes {declared}: expected (batch, {axes}, channels), fixed")
+        return fixed
 
 
 SIGNALS: dict[str, Signal] = {
