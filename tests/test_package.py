@@ -151,6 +151,34 @@ def test_entries_can_be_read_alone():
     assert [(path.name, line) for path in SOURCES for line in _words(path) if empty.fullmatch(line)] == []
 
 
+FUNCTION, FILE = 50, 350  # lines of code of a function without signature and docstring; lines of a file
+# Functions that are tables of arguments, and why they are not divided.
+TABLES = {"export/commands/compress.py:_parser": "a call of add_argument for every option, in the order of --help"}
+
+
+def _lengths(text):
+    """Name and lines of code of every function, without signature, docstring, comments and empty lines."""
+    lines = text.splitlines()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            body = node.body[ast.get_docstring(node) is not None :]
+            code = lines[body[0].lineno - 1 : node.end_lineno] if body else []
+            yield node.name, sum(bool(line.strip()) and not line.strip().startswith("#") for line in code)
+
+
+def test_functions_and_files_are_short():
+    files = {path.relative_to(ROOT).as_posix(): path.read_text() for path in SOURCES}
+    long = {f"{file}:{name}" for file, text in files.items() for name, code in _lengths(text) if code > FUNCTION}
+    assert long == set(TABLES)  # an exception that is none any more is taken out
+    assert [file for file, text in files.items() if len(text.splitlines()) > FILE] == []
+
+
+@pytest.mark.parametrize(("statements", "code"), [(50, 50), (51, 51)])
+def test_lines_of_code_are_counted_without_what_explains_them(statements, code):
+    text = 'def f(\n    x,\n):\n    """First line.\n\n    More.\n    """\n    # why\n\n' + "    x += 1\n" * statements
+    assert list(_lengths(text)) == [("f", code)]
+
+
 GONE = {"keras_resnet.lazy": "the package lazy_loader"}  # modules of 0.1 that are nowhere, and what is there instead
 
 
