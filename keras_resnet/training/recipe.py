@@ -202,9 +202,10 @@ def loads(text: str, origin: str) -> Recipe:
             if version < number:  # the old behaviour, whatever today's default is
                 values = {**added, **values}
         lacking = [name for name in _NEEDED if name not in values]
+        if "task" not in lacking:  # which says what is unknown
+            _refuse_unknown(values, version, origin)
         if lacking:
             raise InputError(f"{origin} is no recipe: it lacks {', '.join(lacking)}")
-        _refuse_unknown(values, version, origin)
         if version > VERSION:
             print(f"note: {origin} is of version {version}, newer than this package's {VERSION}", file=sys.stderr)
         return Recipe(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
