@@ -10,6 +10,7 @@ moved.register(
     {
         "export.autofloat": "export.making.autofloat",
         "export.calibration": "export.making.representative",
+        "export.cli": "export.commands.many_files",
         "export.compression": "export.smaller.compression",
         "export.engines": "export.smaller.trainers",
         "export.golden": "export.proof.golden",
@@ -21,6 +22,15 @@ moved.register(
         "export.placing": "export.making.placement",
         "export.report": "export.proof.report",
         "export.source": "export.model.source",
+        "export.tfmot": "export.smaller.tfmot",
+        "export.tfmot_child": "export.smaller.tfmot_child",
         "export.worker": "export.making.worker",
-    }
+        "export.worker_child": "export.making.worker_child",
+    },
+    names={
+        "export.cli": {
+            name: "export.commands.options" for name in ("add_gate", "add_source", "open_source", "positive")
+        },
+        "export.graph": {"scales_otherwise": "keras_resnet.nets.fusion"},
+    },
 )

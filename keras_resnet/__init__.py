@@ -33,9 +33,11 @@ moved.register(
         "keras_resnet.outside": "keras_resnet.runtime.outside",
     },
     names={
+        "keras_resnet.evaluation.answers": {"label": "keras_resnet.tasks.classification.predictions"},
         "keras_resnet.specs": {
             "BLOCKS": "keras_resnet.nets.interface",
             "CONVENTIONS": "keras_resnet.nets.conventions",
+            "HE2015": "keras_resnet.nets.interface",
             "SHORTCUTS": "keras_resnet.nets.interface",
             "STEMS": "keras_resnet.nets.interface",
             "BlockSpec": "keras_resnet.nets.interface",

@@ -40,6 +40,8 @@ class ModelCard:
         recipe: name of the recipe, None if unknown.
         crop: share of an image's central part, in height and width, that evaluation and prediction use.
         sha256: hash of the network in an exported file, None elsewhere.
+        version: version of the card that was read, above `VERSION` for one of a newer package (`tasks.facts` reads its
+            facts); `dumps` writes `VERSION`.
     """
 
     task: str = "classification"
@@ -53,10 +55,12 @@ class ModelCard:
     recipe: str | None = None
     crop: float = 1.0
     sha256: str | None = None
+    version: int = field(default=VERSION, compare=False)
 
     def dumps(self) -> str:
         """The card as JSON text."""
-        return json.dumps({"version": VERSION, **asdict(self), "preprocess": self.preprocess.to_json()})
+        own = {name: value for name, value in asdict(self).items() if name != "version"}
+        return json.dumps({"version": VERSION, **own, "preprocess": self.preprocess.to_json()})
 
     @classmethod
     def loads(cls, text: str | bytes, origin: object) -> ModelCard:
@@ -67,7 +71,8 @@ class ModelCard:
             origin: where the card came from, for the error message.
 
         Raises:
-            InputError: the value is no card.
+            InputError: the value is no card, or a newer one whose input convention has unknown fields: to leave those
+                out would feed the network something else.
         """
         try:
             fields = json.loads(text)
@@ -76,13 +81,19 @@ class ModelCard:
                 raise ValueError(f"version={version!r}, expected a whole number from 1")
             if version > VERSION:
                 _drop_unknown(fields, version, origin)
-            preprocess = Preprocess(**fields.pop("preprocess", {}))
-            labels = tuple(str(label) for label in fields.pop("labels", ()))
-            card = cls(labels=labels, preprocess=preprocess, **fields)
-            card._check()
-            return card
+            convention = fields.pop("preprocess", {})
+            beyond = _unknown(convention, Preprocess) if version > VERSION and isinstance(convention, dict) else []
+            if not beyond:
+                labels = tuple(str(label) for label in fields.pop("labels", ()))
+                card = cls(labels=labels, preprocess=Preprocess(**convention), version=version, **fields)
+                card._check()
+                return card
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise InputError(f"{origin}: its {MEMBER} is damaged ({error}); export or save the model again") from error
+        raise InputError(
+            f"{origin} has a card of version {version}, newer than this package's {VERSION}, whose input convention "
+            f"cannot be read (unknown: {', '.join(map(ascii, beyond))}): update keras-resnet-toolkit"
+        )
 
     def _check(self) -> None:
         if not 0 < self.crop <= 1:
@@ -96,14 +107,18 @@ class ModelCard:
 
 def _drop_unknown(fields: dict[str, Any], version: int, origin: object) -> None:
     """Leaves out what only a newer package understands, and says so on stderr."""
-    known = {each.name for each in dataclasses.fields(ModelCard)}
-    unknown = sorted(set(fields) - known)
+    unknown = _unknown(fields, ModelCard)
     for name in unknown:
         del fields[name]
     ignored = f"; ignored: {', '.join(map(ascii, unknown))}" if unknown else ""
     print(
         f"note: {origin} has a card of version {version}, newer than this package's {VERSION}{ignored}", file=sys.stderr
     )
+
+
+def _unknown(values: Mapping[str, Any], kind: type) -> list[str]:
+    """Names that are no fields of a dataclass, sorted."""
+    return sorted(set(values) - {each.name for each in dataclasses.fields(kind)})
 
 
 def append(path: Path, card: ModelCard) -> None:

@@ -212,7 +212,7 @@ def test_another_recipe_is_refused_and_the_differences_are_listed(stopped, short
     run.reopen(dataclasses.replace(short, expected=(0.5,), hardware="another"), stopped)  # the same run, told otherwise
     assert not list(stopped.rglob(".*"))  # what a killed write left
     (stopped / "recipe.json").write_text(json.dumps({"name": "x", "colour": "red"}))
-    with pytest.raises(InputError, match="settings that this version does not know: 'colour'"):
+    with pytest.raises(InputError, match="settings that no recipe has: 'colour'"):
         train(short, run_dir=stopped, resume=True, verbose=False)
 
 

@@ -242,7 +242,7 @@ def test_a_task_has_every_function_and_its_own_score(changed, monkeypatch):
 
 def test_a_signal_is_read_and_made_and_not_stretched(changed, tmp_path):
     row = changed("A signal")("keras_resnet.signals.table").SIGNALS["series"]
-    row.check_shape((8, 3), "x")
+    assert row.fixed_shape((8, 3), (None, 8, 3)) == (8, 3)
     np.save("x.npy", np.ones((8, 3)))
     assert row.code.load("x.npy", (8, 3)).dtype == row.dtype
     assert row.code.noise((8, 3), 2, np.random.default_rng(0)).shape == (2, 8, 3)

@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -14,6 +15,7 @@ import export
 import keras_resnet
 
 ROOT = Path(__file__).resolve().parents[1]
+SOURCES = [path for package in ("keras_resnet", "export") for path in sorted(Path(ROOT, package).rglob("*.py"))]
 
 
 @pytest.mark.parametrize("package", [keras_resnet, export])
@@ -135,6 +137,77 @@ def test_modules_have_their_old_names_for_one_release():
         "keras_resnet.specs is now keras_resnet.nets.specs: the old name goes with the next release",
         "True True keras_resnet.nets.specs True",
     ], child.stderr
+
+
+def _words(path):
+    """Help texts and entries of docstrings."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield from node.value.splitlines()
+
+
+def test_entries_can_be_read_alone():
+    empty = re.compile(r"\s*(\w+: )?(likewise|of it|its|that it takes)\.?|Of (the|every|a) .*\.", re.IGNORECASE)
+    assert [(path.name, line) for path in SOURCES for line in _words(path) if empty.fullmatch(line)] == []
+
+
+FUNCTION, FILE = 50, 350  # lines of code of a function without signature and docstring; lines of a file
+# Functions that are tables of arguments, and why they are not divided.
+TABLES = {"export/commands/compress.py:_parser": "a call of add_argument for every option, in the order of --help"}
+
+
+def _lengths(text):
+    """Name and lines of code of every function, without signature, docstring, comments and empty lines."""
+    lines = text.splitlines()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            body = node.body[ast.get_docstring(node) is not None :]
+            code = lines[body[0].lineno - 1 : node.end_lineno] if body else []
+            yield node.name, sum(bool(line.strip()) and not line.strip().startswith("#") for line in code)
+
+
+def test_functions_and_files_are_short():
+    files = {path.relative_to(ROOT).as_posix(): path.read_text() for path in SOURCES}
+    long = {f"{file}:{name}" for file, text in files.items() for name, code in _lengths(text) if code > FUNCTION}
+    assert long == set(TABLES)  # an exception that is none any more is taken out
+    assert [file for file, text in files.items() if len(text.splitlines()) > FILE] == []
+
+
+@pytest.mark.parametrize(("statements", "code"), [(50, 50), (51, 51)])
+def test_lines_of_code_are_counted_without_what_explains_them(statements, code):
+    text = 'def f(\n    x,\n):\n    """First line.\n\n    More.\n    """\n    # why\n\n' + "    x += 1\n" * statements
+    assert list(_lengths(text)) == [("f", code)]
+
+
+GONE = {"keras_resnet.lazy": "the package lazy_loader"}  # modules of 0.1 that are nowhere, and what is there instead
+
+
+def _is_file(module):
+    place = ROOT / module.replace(".", "/")
+    return place.with_suffix(".py").exists() or (place / "__init__.py").exists()
+
+
+def test_every_module_of_the_first_release_stayed_or_has_its_old_name():
+    moved = {name: new for finder in sys.meta_path for name, new in getattr(finder, "_modules", {}).items()}
+    lost = set()
+    for old in Path(ROOT, "tests/fixtures/modules-0.1.txt").read_text().split():
+        parent, _, name = old.rpartition(".")
+        if not _is_file(moved.get(old, f"{moved.get(parent, parent)}.{name}" if parent else old)):
+            lost.add(old)
+    assert lost == set(GONE)
+    assert not [name for name in moved if _is_file(name)]
+
+
+def test_names_that_went_elsewhere_than_their_module_are_found_in_the_old_one():
+    code = (
+        "import warnings; warnings.simplefilter('ignore')\n"
+        "from export.cli import main, positive; from export.graph import scales_otherwise\n"
+        "from keras_resnet.specs import HE2015; from keras_resnet.evaluation.answers import label\n"
+        "print(main.__module__, positive.__module__, scales_otherwise.__module__, HE2015[:2], label((), 3))"
+    )
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    found = "export.commands.many_files export.commands.options keras_resnet.nets.fusion He class_3"
+    assert child.stdout.strip() == found, child.stderr
 
 
 def test_editors_see_the_public_names_that_programs_get():

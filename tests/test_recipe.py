@@ -47,6 +47,12 @@ def test_every_setting_has_one_name_and_a_group():
         ROW.colour  # noqa: B018
 
 
+def test_scripts_get_groups_or_the_settings_flat():
+    groups = dataclasses.asdict(ROW)
+    assert groups["rate"]["epochs"] == ROW.settings()["epochs"] == 24
+    assert "epochs" not in groups
+
+
 def test_replace_takes_settings_and_whole_groups():
     assert dataclasses.replace(ROW, epochs=3, dropout=0.5) == override(ROW, ["epochs=3", "head.dropout=0.5"])
     rate = dataclasses.replace(ROW.rate, epochs=3)
@@ -84,6 +90,33 @@ def test_a_newer_recipe_is_read_unless_it_has_unknown_settings(capsys):
     assert "note: run/recipe.json is of version 99" in capsys.readouterr().err
     with pytest.raises(InputError, match=r"recipe.json \(version 99, this is 2\) has settings .* know: 'colour', 'x"):
         loads(json.dumps({**values, "colour": 1, "x\x1b": 2}), "run/recipe.json")
+
+
+def _refusal(values):
+    with pytest.raises(InputError) as caught:
+        loads(json.dumps(values), "r.json")
+    return str(caught.value)
+
+
+def test_only_a_newer_recipe_asks_for_an_update():
+    now = json.loads(ROW.dumps())
+    assert _refusal({**now, "colour": 1, "x\x1b": 2}) == "r.json has settings that no recipe has: 'colour', 'x\\x1b'"
+    assert _refusal({**now, "version": 1, "colour": 1}) == "r.json has settings that no recipe has: 'colour'"
+    assert "update keras-resnet-toolkit" in _refusal({**now, "version": 3, "colour": 1})
+
+
+def test_a_setting_of_another_tasks_head_names_the_task(other):
+    now = json.loads(other.dumps())
+    assert _refusal({**now, "label_smoothing": 0.1}) == "r.json: task other has no setting label_smoothing"
+    assert _refusal({**json.loads(ROW.dumps()), "depth": 1}) == "r.json: task classification has no setting depth"
+    assert "momentum is optimization.momentum and head.momentum" in _refusal({**now, "momentum": 0.1})
+
+
+@pytest.mark.parametrize("name", ["name", "task", "model"])
+def test_what_a_recipe_lacks_is_named(name):
+    values = json.loads(ROW.dumps())
+    del values[name]
+    assert _refusal(values) == f"r.json is no recipe: it lacks {name}"
 
 
 def test_two_settings_of_one_name_are_both_listed(other):

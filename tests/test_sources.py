@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 import keras_resnet
-from keras_resnet import PREPROCESS, InputError, Preprocess, load_dataset
+from keras_resnet import PREPROCESS, InputError, ModelCard, Preprocess, load_dataset
 from keras_resnet.data import SOURCES, Dataset, batches, joined, sampled, training_batches
 from keras_resnet.data.augment import AUGMENTATIONS, get_augmentation
 from keras_resnet.data.dataset import ArraySplit, EncodedSplit
@@ -18,6 +18,7 @@ from keras_resnet.data.digits import enlarged
 from keras_resnet.data.mixing import cutmix, mixup
 from keras_resnet.data.sources import Source, find_source
 from keras_resnet.data.truth import KINDS
+from keras_resnet.runtime.interface import Runner, Tensor
 from keras_resnet.signals import image as images
 from keras_resnet.signals.table import SIGNALS, Signal, get_signal
 
@@ -245,9 +246,22 @@ def test_a_signal_s_module_is_found_by_its_name_on_first_use(monkeypatch):
     module = types.ModuleType("signal_of_a_test")
     monkeypatch.setitem(sys.modules, "signal_of_a_test", module)
     assert get_signal("steps").code is module
-    row.check_shape((8, 2), "the net's input")
-    with pytest.raises(InputError, match=r"the net's input has shape \(8, 8, 2\): expected 1 axes and channels"):
-        row.check_shape((8, 8, 2), "the net's input")
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 2), (None, 2), (2,)])
+def test_data_have_the_fixed_shape_of_their_signal(shape, monkeypatch):
+    """Evaluation and export ask the same function."""
+    from export.model import source
+    from keras_resnet import evaluation
+
+    row = Signal(name="steps", summary="series", key="steps", rank=1, module="signal_of_a_test")
+    monkeypatch.setitem(SIGNALS, "steps", row)
+    assert row.fixed_shape((8, 2), (None, 8, 2)) == (8, 2)
+    runner = Runner()
+    runner.card, runner.input = ModelCard(signal="steps"), Tensor("steps", (None, *shape), "float32")
+    assert source.image_shape is evaluation.image_shape
+    with pytest.raises(InputError, match=r"the model takes \(None, .*\): expected \(batch, length, channels\), fixed"):
+        evaluation.image_shape(runner)
 
 
 def test_augmentations_are_for_their_signal():

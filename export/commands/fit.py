@@ -22,8 +22,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
     )
     parser.add_argument("file", type=Path, nargs="?", metavar="FILE", help="a .tflite file")
-    parser.add_argument("--flash", type=size_in_bytes, metavar="SIZE", help="what the board has, like 512K or 2M")
-    parser.add_argument("--ram", type=size_in_bytes, metavar="SIZE", help="likewise")
+    parser.add_argument("--flash", type=size_in_bytes, metavar="SIZE", help="flash of the board, like 512K or 2M")
+    parser.add_argument("--ram", type=size_in_bytes, metavar="SIZE", help="RAM of the board, like 256K")
     parser.add_argument(
         "--image-size", type=positive, default=32, metavar="N", help="without a file: pixels (default %(default)s)"
     )

@@ -79,8 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     add_writing(parser)
     group = parser.add_argument_group("with --target")
     group.add_argument("--precision", help="default: the target's")
-    group.add_argument("--flash", type=size_in_bytes, metavar="SIZE", help="tflm: what the board has, like 512K or 2M")
-    group.add_argument("--ram", type=size_in_bytes, metavar="SIZE", help="tflm: likewise")
+    group.add_argument("--flash", type=size_in_bytes, metavar="SIZE", help="tflm: flash of the board, like 512K")
+    group.add_argument("--ram", type=size_in_bytes, metavar="SIZE", help="tflm: RAM of the board, like 256K")
     group.add_argument("--tflm-tree", type=Path, metavar="DIR", help="tflm: a checkout to compile the example with")
     return parser
 

@@ -118,7 +118,7 @@ def add_writing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--input",
         choices=INPUTS,
-        help="raw: RGB 0..255, preprocessing is in the file (default for int8); tf: RGB -1..1, likewise",
+        help="raw: RGB 0..255 (default for int8), tf: RGB -1..1; the file has the preprocessing",
     )
     parser.add_argument(
         "--io", help="dtype of input and output: int8, uint8, int16 or float32, as the precision has it"

@@ -20,7 +20,7 @@ from export.making import manifest, metadata, placement, representative, worker
 from export.making.representative import Samples
 from export.model import graph
 from export.model.evidence import Evidence
-from export.model.outputs import require_classes
+from export.model.outputs import require_choices
 from export.model.source import Source
 from export.proof import golden
 from export.proof.gates import check_names, limit_of
@@ -145,9 +145,8 @@ class _Making:
 
 
 def _for_signal(source: Source, made: Artifact) -> Artifact:
-    """The artifact with the range of the values that its signal has."""
-    if made.input == "tf":
-        require_classes(source.card, "--input tf")
+    """The artifact with the range of the values that its signal has; refuses choices that its task has not."""
+    require_choices(source.card, made)
     return dataclasses.replace(made, input_range=source.signal.values)
 
 
@@ -196,7 +195,6 @@ def _convert(source: Source, made: Artifact, drawn: Samples | None, folder: Path
     if made.plan_arena:
         memory.write_plan(file)
     if made.labels_file:
-        require_classes(source.card, "--metadata")
         metadata.add(file, source.card, preprocess, made.labels_file)
     card = dataclasses.replace(source.card, preprocess=preprocess, sha256=module.fingerprint(file))
     module.add_card(file, card)

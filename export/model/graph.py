@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from export.formats.artifacts import CAM, Artifact
-from export.model.outputs import named, require_classes
+from export.model.outputs import named, require_choices
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
 from keras_resnet.nets.graph import BLOCK_OUT, deep_graphs
@@ -31,21 +31,18 @@ def prepare(model: keras.Model, card: ModelCard, artifact: Artifact) -> keras.Mo
         its layers keep their names.
 
     Raises:
-        InputError: the model has no such outputs.
+        InputError: the model has no such outputs, or is no classifier of images and cannot have them.
     """
+    require_choices(card, artifact)
     key, shape = get_signal(card.signal).key, model.input_shape[1:]
     with deep_graphs():
         outputs = named(model, card)
         if artifact.cam:
-            require_classes(card, "--with-cam")
             first = next(iter(outputs))
             outputs[first], outputs[CAM] = _with_cam(model)
         if artifact.features:
-            require_classes(card, "--features")
             outputs |= {f"features_{stride}": _feature(model, stride) for stride in artifact.features}
         inner = keras.Model(model.input, outputs, name=model.name)
-        if artifact.size:
-            require_classes(card, "--image-size")
         x = start = keras.Input(artifact.shape_of(shape), name=key)
         if start.shape[1:] != shape:
             x = keras.layers.Resizing(*shape[:-1], name="resize")(start)

@@ -7,10 +7,12 @@ from typing import TypeVar
 
 import keras
 
+from export.formats.artifacts import Artifact
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
 from keras_resnet.runtime.keras import output_names
 from keras_resnet.tasks import Output, get_task
+from keras_resnet.tasks.facts import facts_of
 from keras_resnet.tasks.table import DEFAULT
 
 T = TypeVar("T")
@@ -25,14 +27,7 @@ def of_task(card: ModelCard) -> tuple[Output, ...]:
     Raises:
         InputError: the facts are not the task's.
     """
-    code = get_task(card.task).code
-    try:
-        facts = code.Facts(**card.facts)
-    except TypeError as error:
-        raise InputError(
-            f"the card's facts are not those of task {card.task} ({error}): save the model again"
-        ) from None
-    return code.outputs(facts)
+    return get_task(card.task).code.outputs(facts_of(card))
 
 
 def by_task(found: Mapping[str, T], card: ModelCard) -> dict[str, T]:
@@ -65,6 +60,28 @@ def named(model: keras.Model, card: ModelCard) -> dict[str, keras.KerasTensor]:
         InputError: these are no outputs of the task.
     """
     return by_task(dict(zip(output_names(model), keras.tree.flatten(model.outputs), strict=True)), card)
+
+
+def require_choices(card: ModelCard, made: Artifact) -> None:
+    """Refuses choices of an artifact that only classifiers of images have.
+
+    Args:
+        card: says task and signal.
+        made: what was asked for.
+
+    Raises:
+        InputError: another task or signal.
+    """
+    chosen = {
+        "--input tf": made.input == "tf",
+        "--with-cam": made.cam,
+        "--features": made.features,
+        "--image-size": made.size,
+        "--metadata": made.labels_file,
+    }
+    for option, value in chosen.items():
+        if value:
+            require_classes(card, option)
 
 
 def require_classes(card: ModelCard, what: str) -> None:

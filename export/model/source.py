@@ -18,13 +18,14 @@ from export.model.outputs import named, require_classes
 from keras_resnet.card import ModelCard
 from keras_resnet.data import SOURCES, Dataset, load_dataset
 from keras_resnet.errors import InputError
-from keras_resnet.evaluation import check_fit
+from keras_resnet.evaluation import check_fit, image_shape
 from keras_resnet.labels import read_labels
 from keras_resnet.nets.graph import deep_graphs
 from keras_resnet.runtime.keras import KerasRunner
 from keras_resnet.saving import load_named
 from keras_resnet.signals.table import Signal, get_signal
 from keras_resnet.tasks import get_task
+from keras_resnet.tasks.facts import understood
 from keras_resnet.tasks.table import DEFAULT
 from keras_resnet.training import run
 from keras_resnet.weights import list_weights
@@ -121,13 +122,14 @@ def load_source(
         raise InputError("--weights goes with --model NAME")
     model, weights, name, origin = _chosen(model, weights, data_dir)
     network, card = load_named(model, weights)
+    card = understood(card, model)
     network = float32_twin(network)
     if labels is not None:
         require_classes(card, "--labels")
         card = replace(card, labels=read_labels(labels, network.output_shape[-1]))
     runner = KerasRunner(network, card)
     named(network, card)  # a model that gives something else is refused here
-    data = _dataset(card, dataset, data_dir, _fixed_shape(runner))
+    data = _dataset(card, dataset, data_dir, image_shape(runner))
     if data is not None:
         check_fit(runner, data.shape)
         outputs = runner.output.shape[-1]
@@ -151,15 +153,6 @@ def _chosen(model, weights: str | None, data_dir) -> tuple[str | os.PathLike, st
     if name == Path(run.MODEL).stem:
         name = Path(model).resolve().parent.name
     return model, weights, name, str(model)
-
-
-def _fixed_shape(runner: KerasRunner) -> tuple[int, ...]:
-    """Shape of one example, which a file needs to be fixed."""
-    shape, rank = runner.example_shape, get_signal(runner.card.signal).rank
-    if len(shape) != rank + 1 or None in shape:
-        axes = "height, width" if runner.card.signal == "image" else f"{rank} axes"
-        raise InputError(f"the model takes {runner.input.shape}: expected (batch, {axes}, channels), fixed")
-    return tuple(size for size in shape if size is not None)
 
 
 def _ensemble(members: Sequence[Source]) -> Source:

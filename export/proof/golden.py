@@ -1,13 +1,15 @@
 """Golden vectors: a few examples with everything that happens to them, to find errors of an app in minutes.
 
 `NAME.tflite.golden.npz` lies beside `NAME.tflite`: the examples (`pixels` for images), the values of the input tensor,
-the raw and the dequantized outputs, and `about`, a JSON text with the engine and the tolerance. NumPy reads it without
-pickle.
+the raw and the dequantized outputs, and `about`, a JSON text with the engine and the tolerances: `tolerances` by output
+name, and `tolerance`, that of the first output. NumPy reads it without pickle.
 """
 
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +80,12 @@ def write(model: Path, target: Path, name: str, preprocess: Preprocess, evidence
     one = sum(values.nbytes for values in vectors(runner, preprocess, taken(1)[0]).values())
     examples, truth = taken(min(COUNT, max(1, BUDGET // one)))
     arrays = vectors(runner, preprocess, examples)
+    tolerances = _tolerances(model, arrays, preprocess(examples), [output.name for output in runner.outputs])
     about = {
         "model": name,
         "engine": engine or (ENGINES[0] if model.suffix == ".tflite" else "cpu"),
-        "tolerance": _tolerance(model, arrays, preprocess, examples),
+        "tolerance": tolerances[runner.output.name],
+        "tolerances": tolerances,
         "of": "the outputs in float32, for any engine",
     }
     for kind, values in truth.items():
@@ -90,16 +94,31 @@ def write(model: Path, target: Path, name: str, preprocess: Preprocess, evidence
         np.savez_compressed(file, about=np.array(json.dumps(about)), **arrays)  # type: ignore[arg-type]
 
 
-def _tolerance(model: Path, arrays, preprocess: Preprocess, examples: np.ndarray) -> float:
-    """Twice what the two sets of kernels differ by on these examples, where both are fast enough to be asked."""
+def _tolerances(model: Path, arrays, prepared: np.ndarray, names: Sequence[str]) -> dict[str, float]:
+    """Largest difference of every output that is no error, by its name.
+
+    A share of the largest value, or of 1 where all values are smaller; or twice what the two sets of kernels differ by
+    on these examples, where both are fast enough to be asked and that is more.
+    """
     least = 1e-3 if not any(name.endswith("_raw") for name in arrays) else 4 / 256
-    if model.suffix != ".tflite" or model.stat().st_size > _SMALL:
-        return least if least < 0.01 else 0.1
-    apart = [least]
-    for engine in ENGINES:
-        other = open_runner(model, threads=1, engine=engine, trusted=True).run(preprocess(examples))
-        apart += [2 * float(np.abs(other[name] - arrays[name]).max()) for name in other if name in arrays]
-    return max(apart)
+    fast = model.suffix == ".tflite" and model.stat().st_size <= _SMALL
+    share = least if fast or least < 0.01 else 0.1
+    found = {name: share * max(1.0, float(np.abs(arrays[name]).max())) for name in names}
+    for engine in ENGINES if fast else ():
+        other = open_runner(model, threads=1, engine=engine, trusted=True).run(prepared)
+        for name in names:
+            found[name] = max(found[name], 2 * float(np.abs(other[name] - arrays[name]).max()))
+    return found
+
+
+def tolerance(about: Mapping[str, Any], output: str) -> float:
+    """Largest difference of an output from its vectors that is no error, in units of the output.
+
+    Args:
+        about: what `read` gave. Files of the first release have one tolerance for all outputs.
+        output: name of the output.
+    """
+    return float(about.get("tolerances", {}).get(output, about["tolerance"]))
 
 
 def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -118,7 +137,8 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         about = json.loads(str(arrays.pop("about")))
-        return arrays, {**about, "tolerance": float(about["tolerance"])}
+        tolerances = {name: float(value) for name, value in about.get("tolerances", {}).items()}
+        return arrays, {**about, "tolerance": float(about["tolerance"]), "tolerances": tolerances}
     except Exception as error:  # NumPy, zipfile and zlib each have their own exceptions for a damaged archive
         raise InputError(f"{path} holds no golden vectors ({error}): export the model again") from error
 
@@ -127,7 +147,7 @@ def difference(path: Path, runner: Runner, preprocess: Preprocess) -> tuple[floa
     """How far a runner is from the vectors in a file.
 
     Returns:
-        The largest difference of an output, and the tolerance.
+        The difference of the output that is furthest from its vectors, measured by its tolerance; and that tolerance.
 
     Raises:
         InputError: the file is damaged, or of another net.
@@ -136,6 +156,8 @@ def difference(path: Path, runner: Runner, preprocess: Preprocess) -> tuple[floa
     lacking = _name(runner) not in arrays
     outputs = {} if lacking else runner.run(preprocess(arrays[_name(runner)]))
     names = [name for name in outputs if name in arrays]
-    if not names or any(outputs[name].shape != arrays[name].shape for name in names):
+    complete = set(about["tolerances"]) in (set(), set(outputs))
+    if not names or not complete or any(outputs[name].shape != arrays[name].shape for name in names):
         raise InputError(f"{path} is of another model: its outputs are {', '.join(sorted(arrays))}")
-    return max(float(np.abs(outputs[name] - arrays[name]).max()) for name in names), about["tolerance"]
+    apart = [(float(np.abs(outputs[name] - arrays[name]).max()), tolerance(about, name)) for name in names]
+    return max(apart, key=lambda pair: math.inf if math.isnan(pair[0]) else pair[0] / pair[1])

@@ -197,7 +197,10 @@ def _of_kernels(twin, wrap: Callable) -> tf_keras.Model:
 
 
 def _shares(twin, sparsity: Sparsity) -> dict[str, float]:
-    """Of the zeros of every layer. tfmot takes the same everywhere if not told; small layers have less to spare."""
+    """Fraction of pruned weights of every layer, by its name.
+
+    tfmot prunes the same fraction everywhere if not told; small layers have less to spare.
+    """
     kernels = {layer.name: layer.kernel.numpy() for layer in twin.layers if hasattr(layer, "kernel")}
     kept = masks(list(kernels.values()), sparsity, sparsity.share)
     return {name: 1 - float(mask.mean()) for name, mask in zip(kernels, kept, strict=True)}

@@ -87,7 +87,7 @@ def write(folder: Path, model: dict[str, Any], card: ModelCard) -> None:
     }
     text = {
         "engine": about["engine"],
-        "tolerance": about["tolerance"],
+        "tolerance": golden.tolerance(about, output),
         "count": min(count, len(arrays["pixels"])),
         "encoding": "base64 of little-endian arrays: pixels uint8 RGB, input and output as model.json has them, "
         "probabilities float32",

@@ -161,7 +161,7 @@ def write(bundle: Bundle) -> list[Check]:
         return checks
     _write_sources(bundle, operators, found, arrays, about)
     checks += [_same_bytes(bundle), *_compiled(bundle.folder)]
-    micro, arena = _micro(bundle, found, arrays, float(about["tolerance"]))
+    micro, arena = _micro(bundle, found, arrays, golden.tolerance(about, bundle.runner.output.name))
     _report(bundle, found, operators, arena)
     return [*checks, *micro, *_board(bundle.request, found), _example(bundle)]
 
@@ -261,7 +261,7 @@ def _write_sources(bundle: Bundle, operators, found: memory.Fit, arrays, about) 
         "pixels": _rows(arrays["pixels"][:count].ravel()),
         "inputs": _rows(arrays["input"][:count].ravel()),
         "outputs": _rows(raw[:count].ravel()),
-        "tolerance": str(max(1, round(float(about["tolerance"]) / output["scale"]))),
+        "tolerance": str(max(1, round(golden.tolerance(about, output["name"]) / output["scale"]))),
         "engine": str(about["engine"]),
     }
     for template in sorted(_FILES_HERE.iterdir()):

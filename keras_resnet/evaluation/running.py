@@ -10,7 +10,6 @@ from keras_resnet import console
 from keras_resnet.data import Split
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation.views import ONE, Views, batches_of_views, of_any_size
-from keras_resnet.nets.options import AXES
 from keras_resnet.runtime.interface import Runner
 from keras_resnet.signals.table import get_signal
 from keras_resnet.tasks import get_task
@@ -100,11 +99,7 @@ def image_shape(runner: Runner) -> tuple[int, ...]:
     Raises:
         InputError: the runner takes no examples of its card's signal, or examples of any size.
     """
-    shape, rank = runner.example_shape, get_signal(runner.card.signal).rank
-    if len(shape) != rank + 1 or None in shape:
-        axes = ", ".join(AXES[rank])
-        raise InputError(f"the model takes {runner.input.shape}: expected (batch, {axes}, channels), fixed")
-    return tuple(size for size in shape if size is not None)
+    return get_signal(runner.card.signal).fixed_shape(runner.example_shape, runner.input.shape)
 
 
 def check_fit(runner: Runner, image_shape: tuple[int, ...]) -> None:

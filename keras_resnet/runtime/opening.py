@@ -18,6 +18,7 @@ from keras_resnet.runtime.onnx import OnnxRunner
 from keras_resnet.runtime.outside import OUTSIDE, OutsideRunner
 from keras_resnet.runtime.saved_model import SavedModelRunner
 from keras_resnet.runtime.tflite import TFLiteRunner
+from keras_resnet.tasks.facts import understood
 
 
 def _keras_file(path: Path, threads: int | None = None, engine: str | None = None) -> KerasRunner:
@@ -71,8 +72,14 @@ def open_runner(
     if engine in OUTSIDE:
         if path.suffix != ".tflite":
             raise InputError(f"engine {engine} runs .tflite files, received {path}")
-        return OutsideRunner(path, threads=threads, engine=engine)
-    return _OPENERS[path.suffix](path, threads=threads, engine=engine)
+        return _read(OutsideRunner(path, threads=threads, engine=engine), path)
+    return _read(_OPENERS[path.suffix](path, threads=threads, engine=engine), path)
+
+
+def _read(runner: Runner, origin: object) -> Runner:
+    """The runner, with a card that this package understands."""
+    runner.card = understood(runner.card, origin)
+    return runner
 
 
 def open_named(model: str | os.PathLike, weights: str | None = None) -> Runner:
@@ -85,7 +92,7 @@ def open_named(model: str | os.PathLike, weights: str | None = None) -> Runner:
         return open_runner(model)
     from keras_resnet.saving import load_named
 
-    return KerasRunner(*load_named(model, weights))
+    return _read(KerasRunner(*load_named(model, weights)), model)
 
 
 _CHILD_SECONDS = 300

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from keras_resnet.errors import InputError, unknown_name
+from keras_resnet.nets.options import AXES
 
 if TYPE_CHECKING:
     from keras_resnet.signals.interface import EncodedCode
@@ -56,20 +57,21 @@ class Signal:
             able = ", ".join(sorted(self.supports)) or "training, evaluation, prediction and export alone"
             raise InputError(f"signal {self.name} does not support {capability}: it supports {able}")
 
-    def check_shape(self, shape: tuple[int | None, ...], what: str) -> None:
-        """Refuses a shape that no example of this signal has.
+    def fixed_shape(self, shape: tuple[int | None, ...], declared: tuple[int | None, ...]) -> tuple[int, ...]:
+        """The shape of one example, for data that a model takes.
 
         Args:
-            shape: shape without the batch.
-            what: whose shape it is, for the message.
+            shape: shape of one example as the model takes it, channels last.
+            declared: shape of the model's input with the batch, for the message.
 
         Raises:
-            InputError: it has another number of axes.
+            InputError: examples of this signal have another number of axes, or the model takes any size.
         """
-        if len(shape) != self.rank + 1:
-            raise InputError(
-                f"{what} has shape {tuple(shape)}: expected {self.rank} axes and channels, as the signal is {self.name}"
-            )
+        fixed = tuple(size for size in shape if size is not None)
+        if not len(fixed) == len(shape) == self.rank + 1:
+            axes = ", ".join(AXES.get(self.rank, (f"{self.rank} axes",)))
+            raise InputError(f"the model takes {declared}: expected (batch, {axes}, channels), fixed")
+        return fixed
 
 
 CAPABILITIES = ("corruptions", "explain", "views")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from keras_resnet import ranges
 from keras_resnet.errors import InputError, unknown_name
-from keras_resnet.tasks.table import DEFAULT, get_task
+from keras_resnet.tasks.table import DEFAULT, TASKS, get_task
 from keras_resnet.training.groups import GROUPS, Data, Optimization, Rate, Regularisation, Run, Transfer
 from keras_resnet.training.rules import problems
 
@@ -22,6 +22,7 @@ VERSION = 2  # of recipe.json; 1 had no version and no task
 # Settings that are younger than a version, with the values that mean what was done before them.
 ADDED: dict[int, dict[str, Any]] = {2: {"task": DEFAULT}}
 _OWN = ("name", "task", "model", "expected", "hardware", "wall_time", "command")
+_NEEDED = ("name", "task", "model")  # in every recipe.json of this version
 _DEFAULTS = {"task": DEFAULT, "expected": (), "hardware": "", "wall_time": "", "command": ""}
 
 
@@ -190,7 +191,7 @@ def loads(text: str, origin: str) -> Recipe:
         origin: file that it came from, for messages.
 
     Raises:
-        InputError: no recipe, or one with settings that this version does not know: they are named.
+        InputError: no recipe, or one with settings that this version or its task does not know: they are named.
     """
     try:
         values = json.loads(text)
@@ -200,19 +201,37 @@ def loads(text: str, origin: str) -> Recipe:
         for number, added in ADDED.items():
             if version < number:  # the old behaviour, whatever today's default is
                 values = {**added, **values}
-        known = {*_OWN, *_names(_kinds(str(values["task"])))}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            newer = f" (version {version}, this is {VERSION})" if version > VERSION else ""
-            raise InputError(
-                f"{origin}{newer} has settings that this version does not know: {', '.join(map(ascii, unknown))}; "
-                "update keras-resnet-toolkit"
-            )
+        lacking = [name for name in _NEEDED if name not in values]
+        if "task" not in lacking:  # which says what is unknown
+            _refuse_unknown(values, version, origin)
+        if lacking:
+            raise InputError(f"{origin} is no recipe: it lacks {', '.join(lacking)}")
         if version > VERSION:
             print(f"note: {origin} is of version {version}, newer than this package's {VERSION}", file=sys.stderr)
         return Recipe(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
     except (json.JSONDecodeError, TypeError, AttributeError, KeyError) as error:
         raise InputError(f"{origin} is no recipe of this version: {error}") from error
+
+
+def _refuse_unknown(values: Mapping[str, Any], version: int, origin: str) -> None:
+    """Refuses settings that no group of the recipe's task has, by name."""
+    task = str(values["task"])
+    names = _names(_kinds(task))
+    shared = {leaf for _, leaf in names.values()}  # one that two groups have is refused by `Recipe`, with both
+    unknown = sorted(set(values) - {*_OWN, *names, *shared})
+    if not unknown:
+        return
+    said = ", ".join(map(ascii, unknown))
+    if version > VERSION:
+        raise InputError(
+            f"{origin} (version {version}, this is {VERSION}) has settings that this version does not know: {said}; "
+            "update keras-resnet-toolkit"
+        )
+    heads = {leaf for other in TASKS for leaf in _fields(_kinds(other)["head"])}
+    foreign = [name for name in unknown if name.removeprefix("head.") in heads - shared]
+    if foreign:
+        raise InputError(f"{origin}: task {task} has no setting {', '.join(foreign)}")
+    raise InputError(f"{origin} has settings that no recipe has: {said}")
 
 
 def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:

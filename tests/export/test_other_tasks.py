@@ -96,7 +96,9 @@ def test_its_gates_fail_what_is_wrong(bright, capfd):
 )
 def test_what_only_classifiers_have_is_refused_in_one_line(bright, command, said, capfd):
     assert command(bright) == 2
-    assert said in capfd.readouterr().err.splitlines()[-1]
+    out, err = capfd.readouterr()
+    assert said in err.splitlines()[-1]
+    assert "converting" not in out + err
 
 
 LOOSE = ["--gate", "drop=3", "--gate", "agreement=0.9"]  # of a net that was hardly trained

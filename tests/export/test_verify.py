@@ -1,6 +1,7 @@
 """Every gate holds for what is right and fails for what is wrong."""
 
 import dataclasses
+import json
 from collections import Counter
 
 import numpy as np
@@ -9,12 +10,13 @@ import pytest
 from export.formats.artifacts import artifact
 from export.formats.precisions import PRECISIONS
 from export.formats.table import Contents
-from export.proof import comparison
+from export.proof import comparison, golden
 from export.proof.comparison import Comparison, compare
 from export.proof.gates import check, identity_gates, interface_errors, limit_of
 from keras_resnet import InputError, ModelCard
 from keras_resnet.runtime.interface import Runner, Tensor
 from keras_resnet.signals.conventions import PREPROCESS
+from keras_resnet.signals.table import SIGNALS
 from keras_resnet.tasks import TASKS, Score, get_task
 
 CLASSES = 10
@@ -280,3 +282,62 @@ def test_a_score_that_is_no_mean_has_the_interval_of_a_bootstrap(reference, monk
         return
     # To first order the error is that of the mean, times the slope of the square.
     assert found.drop_error == pytest.approx(2 * 0.97 * 196 * (0.03 * 0.97 / 1000) ** 0.5, rel=0.1)
+
+
+class Two(Runner):
+    """A detector: scores in 0..1, and boxes in pixels."""
+
+    def __init__(self, **off):
+        self.card = ModelCard(preprocess=PREPROCESS["none"])
+        self.input = Tensor("image", (None, 2, 2, 3), "float32")
+        self.outputs = (Tensor("scores", (None, 3), "float32"), Tensor("boxes", (None, 4), "float32"))
+        self.off = off
+
+    def run(self, examples):
+        right = {"boxes": np.full((len(examples), 4), 500, "f"), "scores": np.full((len(examples), 3), 0.5, "f")}
+        return {name: values + np.float32(self.off.get(name, 0)) for name, values in right.items()}
+
+
+class Examples:
+    signal = SIGNALS["image"]
+
+    def fetch(self, start, stop):
+        return np.zeros((stop - start, 2, 2, 3), np.uint8), {}
+
+
+@pytest.fixture
+def vectors(monkeypatch, tmp_path):
+    monkeypatch.setattr(golden, "open_runner", lambda *_, **__: Two())
+    path = tmp_path / "m.onnx.golden.npz"
+    golden.write(tmp_path / "m.onnx", path, "m.onnx", PREPROCESS["none"], Examples(), None)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("off", "held"),
+    [({}, True), ({"boxes": 0.4}, True), ({"scores": 4e-4}, True), ({"boxes": 0.6}, False), ({"scores": 0.3}, False)]
+    + [({"scores": 2e-3, "boxes": 0.4}, False), ({"scores": np.nan}, False), ({"boxes": np.nan}, False)],
+)
+def test_every_output_has_a_golden_tolerance_of_its_size(vectors, off, held):
+    """The control: scores that are wrong fail beside boxes whose values are large."""
+    apart, most = golden.difference(vectors, Two(**off), PREPROCESS["none"])
+    assert (apart <= most) is held
+    about = golden.read(vectors)[1]
+    assert about["tolerances"] == {"scores": pytest.approx(1e-3), "boxes": pytest.approx(0.5)}
+    assert about["tolerance"] == about["tolerances"]["scores"]
+
+
+def test_golden_vectors_of_the_first_release_have_one_tolerance(vectors):
+    with np.load(vectors) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    about = json.loads(str(arrays.pop("about")))
+    del about["tolerances"]
+    np.savez(vectors, about=np.array(json.dumps(about)), **arrays)
+    assert golden.difference(vectors, Two(boxes=0.4), PREPROCESS["none"]) == (pytest.approx(0.4, abs=1e-4), 1e-3)
+
+
+def test_golden_vectors_of_other_outputs_are_of_another_model(vectors):
+    fewer = Two()
+    fewer.run = lambda examples: {"scores": np.full((len(examples), 3), 0.5, "f")}
+    with pytest.raises(InputError, match="is of another model"):
+        golden.difference(vectors, fewer, PREPROCESS["none"])
