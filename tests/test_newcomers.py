@@ -109,6 +109,15 @@ def test_a_signal_of_its_own_is_trained_evaluated_and_predicts(run, tmp_path, ca
     assert "images" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("augmentation", ["crop-flip", "resized-crop"])
+def test_augmentations_of_another_signal_are_refused_before_there_is_a_run(augmentation, capsys):
+    settings = ["--set", f"augmentation={augmentation}"]
+    assert cli.main(["train", "--recipe", "rows", "--run-dir", "run", *settings]) == 2
+    error = capsys.readouterr().err.splitlines()
+    assert error[-1].endswith(f"augmentation {augmentation} is for the signal image; for rows there is: none")
+    assert not Path("run").exists()
+
+
 def test_unknown_names_are_refused_with_the_nearest():
     with pytest.raises(InputError, match="unknown task 'glo': did you mean glow"):
         get_task("glo")

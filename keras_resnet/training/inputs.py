@@ -58,11 +58,11 @@ def load(recipe: Recipe, nets: FromRecipe, data_dir: str | os.PathLike | None) -
     Raises:
         InputError: no such data, too much of it unreadable, or settings that it cannot honour.
     """
-    augment = get_augmentation(recipe.augmentation)
+    signal = get_signal(find_source(recipe.dataset).signal)
+    augment = get_augmentation(recipe.augmentation, signal.name)
     size = recipe.image_size or nets.image_size(recipe)
     test_size = recipe.test_size or size
-    rank = get_signal(find_source(recipe.dataset).signal).rank
-    dataset = load_dataset(recipe.dataset, data_dir, (*[test_size] * rank, _CHANNELS), recipe.crop)
+    dataset = load_dataset(recipe.dataset, data_dir, (*[test_size] * signal.rank, _CHANNELS), recipe.crop)
     check_unreadable(dataset, recipe.max_unreadable)
     if augment.box and not isinstance(dataset.train, EncodedSplit):
         raise InputError(
@@ -75,7 +75,7 @@ def load(recipe: Recipe, nets: FromRecipe, data_dir: str | os.PathLike | None) -
     if size != test_size:
         if not isinstance(dataset.train, EncodedSplit):
             raise InputError(f"test_size={test_size}: the images of {recipe.dataset} have one size; set test_size=0")
-        dataset = replace(dataset, train=replace(dataset.train, shape=(*[size] * rank, _CHANNELS)))
+        dataset = replace(dataset, train=replace(dataset.train, shape=(*[size] * signal.rank, _CHANNELS)))
     return Inputs(dataset, augment, _steps(recipe, dataset))
 
 
@@ -187,7 +187,7 @@ def estimate_statistics(model: keras.Model, dataset: Dataset, recipe: Recipe, pr
         recipe: recipe of the training.
         preprocess: input convention of the model.
     """
-    split, augment = training_split(recipe, dataset), get_augmentation(recipe.augmentation)
+    split, augment = training_split(recipe, dataset), get_augmentation(recipe.augmentation, dataset.signal)
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     before = [layer.momentum for layer in norms]
     pipeline = training_batches(split, recipe.batch_size, seed=recipe.seed, augment=augment)
