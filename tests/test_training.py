@@ -257,6 +257,9 @@ def test_the_best_epoch_is_kept_and_ties_go_to_the_lower_loss(mini_spec, tmp_pat
     for epoch, (accuracy, loss) in enumerate([(0.5, 1.0), (0.7, 0.9), (0.7, 0.8), (0.6, 0.1), (0.7, 0.85)]):
         keep.on_epoch_end(epoch, {"val_accuracy": accuracy, "val_loss": loss})
     assert saved == [1, 2, 3]
+    with pytest.raises(InputError, match=r"watches accuracy, which is no name .* reports: loss, mask_accuracy$"):
+        keep.on_epoch_end(6, {"mask_accuracy": 0.1, "val_mask_accuracy": 0.1, "val_loss": 0.1})
+    assert saved == [1, 2, 3]
     keep.only_best = False
     keep.on_epoch_end(7, {"accuracy": 0.1})  # nothing held out: the last weights count
     assert saved == [1, 2, 3, 8]
