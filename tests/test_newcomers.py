@@ -49,6 +49,10 @@ def test_a_task_of_its_own_is_trained_evaluated_and_predicts(run, digits, tmp_pa
     result = json.loads((run / "result.json").read_text())
     assert "validation_accuracy" not in result
     assert 0 < result["validation_mean_absolute_error"] < 0.2
+    watched = json.loads((run / "environment.json").read_text())["watched"]
+    assert watched == {
+        "watch": "mean_absolute_error", "larger_is_better": False, "form": "{:.4f}", "as_error": False
+    }  # fmt: skip
     arguments = ["evaluate", "--model", str(run / "model.keras"), "--dataset", "bright-digits", "--json", "e.json"]
     assert cli.main(arguments) == 0
     assert "1 - mean |error|" in capsys.readouterr().out
@@ -61,7 +65,8 @@ def test_a_task_of_its_own_is_trained_evaluated_and_predicts(run, digits, tmp_pa
     assert cli.main(["predict", "--model", str(run / "model.keras"), "digit.png", "--json", "p.json"]) == 0
     assert json.loads(Path("p.json").read_text())[0]["value"] == pytest.approx(float(said[0]), abs=1e-4)
     assert cli.main(["report", str(run), "-o", "r.html"]) == 0
-    assert "mean_absolute_error" in Path("r.html").read_text()
+    best = f"mean_absolute_error {result['validation_mean_absolute_error']:.4f}"
+    assert best in Path("r.html").read_text()
 
 
 @pytest.mark.slow

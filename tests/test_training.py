@@ -203,6 +203,8 @@ def test_run_directory_is_complete(short_run, short_recipe):
     assert json.loads((short_run / "recipe.json").read_text())["epochs"] == short_recipe.epochs
     environment = json.loads((short_run / "environment.json").read_text())
     assert environment["seed"] == 0
+    watched = {"watch": "accuracy", "larger_is_better": True, "form": "{:.2%}", "as_error": True}
+    assert environment["watched"] == watched == dataclasses.asdict(run.watched_in({}))  # as runs without it are read
     assert environment["packages"]["tensorflow"].startswith("2.21")
     result = json.loads((short_run / "result.json").read_text())
     assert result["images_per_second"] > 0
@@ -451,7 +453,7 @@ def test_progress_tells_the_rate_the_accuracy_and_the_time_left(live, monkeypatc
 
     now = iter(range(0, 1000, 10))
     monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(now)))
-    shown = progress.Progress(epochs=3, steps=2, batch_size=50, live=live)
+    shown = progress.Progress(epochs=3, steps=2, batch_size=50, live=live, metric="accuracy")
     shown.on_train_begin()  # at 0 s
     shown.on_epoch_begin(0)  # 10 s
     for batch in range(2):  # on the terminal each asks for the time twice

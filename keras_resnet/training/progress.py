@@ -22,7 +22,8 @@ class Progress(keras.callbacks.Callback):
         batch_size: int,
         first: tuple[int, int] = (0, 0),
         live: bool | None = None,
-        metric: str = "accuracy",
+        *,
+        metric: str,
     ):
         """Takes the size of the run.
 
