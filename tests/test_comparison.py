@@ -47,6 +47,14 @@ def test_only_settings_that_differ_are_listed(tmp_path):
     assert comparison.differing_settings(runs[:1]) == {}
 
 
+def test_settings_that_only_later_runs_have_are_listed(tmp_path):
+    paths = [_run(tmp_path / "one", last=1), _run(tmp_path / "two", own=3, zoom=2, last=1), _run(tmp_path / "three")]
+    assert comparison.differing_settings(comparison.read(paths)) == {
+        "last": [1, 1, None], "own": [None, 3, None], "zoom": [None, 2, None]
+    }  # fmt: skip
+    assert list(comparison.differing_settings(comparison.read(paths))) == ["last", "own", "zoom"]
+
+
 def test_runs_of_the_same_name_are_told_apart(tmp_path):
     runs = comparison.read([_run(tmp_path / "a" / "run"), _run(tmp_path / "b" / "run")])
     assert runs[0].name != runs[1].name

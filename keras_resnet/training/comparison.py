@@ -111,7 +111,8 @@ def rows(runs: Sequence[Run]) -> list[list[object]]:
 def differing_settings(runs: Sequence[Run]) -> dict[str, list[object]]:
     """Settings of the recipes that are not the same in all runs, with their values."""
     recipes = [{**_BEFORE, **each.recipe} for each in runs]
-    keys = [key for key in recipes[0] if key not in (*DESCRIPTION, "version")]
+    names = dict.fromkeys(name for each in recipes for name in each)  # in the order of the files, the first one first
+    keys = [key for key in names if key not in (*DESCRIPTION, "version")]
     values = {key: [each.get(key) for each in recipes] for key in keys}
     return {key: found for key, found in values.items() if any(value != found[0] for value in found)}
 
