@@ -3,6 +3,7 @@
 What is exported of them: `tests/export/test_other_tasks.py`.
 """
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -121,6 +122,23 @@ def test_augmentations_of_another_signal_are_refused_before_there_is_a_run(augme
     error = capsys.readouterr().err.splitlines()
     assert error[-1].endswith(f"augmentation {augmentation} is for the signal image; for rows there is: none")
     assert not Path("run").exists()
+
+
+def test_a_source_gets_the_channels_of_its_signal(monkeypatch):
+    from keras_resnet.data.sources import SOURCES
+    from keras_resnet.signals.table import SIGNALS
+    from keras_resnet.training import inputs
+    from keras_resnet.training.nets import FromRecipe
+
+    def load(name, data_dir, shape, keep):
+        raise InputError(f"asked for {shape}")
+
+    monkeypatch.setitem(SOURCES, "digit-rows", dataclasses.replace(newcomers.ROWS, load=load))
+    for channels in (8, 1):
+        monkeypatch.setitem(SIGNALS, "rows", dataclasses.replace(newcomers.SIGNAL, channels=channels))
+        with pytest.raises(InputError, match=rf"asked for \(8, {channels}\)"):
+            inputs.load(override(RECIPES["rows"], ["image_size=8"]), FromRecipe(), None)
+    assert get_signal("image").channels == 3
 
 
 def test_unknown_names_are_refused_with_the_nearest():

@@ -21,6 +21,7 @@ class Signal:
         summary: what an example is, for people.
         key: name of the examples in what a split's `fetch` gives.
         rank: axes of an example without the channels, 2 for an image.
+        channels: number of channels that a source gives where it can give several, 3 for an image: RGB.
         suffixes: endings of files that `load` reads, in lower case; empty where there are no files.
         dtype: number type of the examples of data sources.
         values: smallest and largest value of such an example; None where any number may come.
@@ -31,6 +32,7 @@ class Signal:
     summary: str
     key: str
     rank: int
+    channels: int = 1
     suffixes: tuple[str, ...] = ()
     dtype: str = "float32"
     values: tuple[float, float] | None = None
@@ -65,6 +67,7 @@ SIGNALS: dict[str, Signal] = {
             summary="pictures, grey or RGB, as PNG and JPEG files",
             key="image",
             rank=2,
+            channels=3,
             suffixes=(".png", ".jpg", ".jpeg"),
             dtype="uint8",
             values=(0.0, 255.0),

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from keras_resnet.training.strategy import Devices
 
 _EVALUATION_BATCH = 256
-_CHANNELS = 3  # of examples in files: RGB
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def load(recipe: Recipe, nets: FromRecipe, data_dir: str | os.PathLike | None) -
     augment = get_augmentation(recipe.augmentation, signal.name)
     size = recipe.image_size or nets.image_size(recipe)
     test_size = recipe.test_size or size
-    dataset = load_dataset(recipe.dataset, data_dir, (*[test_size] * signal.rank, _CHANNELS), recipe.crop)
+    dataset = load_dataset(recipe.dataset, data_dir, (*[test_size] * signal.rank, signal.channels), recipe.crop)
     check_unreadable(dataset, recipe.max_unreadable)
     if augment.box and not isinstance(dataset.train, EncodedSplit):
         raise InputError(
@@ -75,7 +74,7 @@ def load(recipe: Recipe, nets: FromRecipe, data_dir: str | os.PathLike | None) -
     if size != test_size:
         if not isinstance(dataset.train, EncodedSplit):
             raise InputError(f"test_size={test_size}: the images of {recipe.dataset} have one size; set test_size=0")
-        dataset = replace(dataset, train=replace(dataset.train, shape=(*[size] * signal.rank, _CHANNELS)))
+        dataset = replace(dataset, train=replace(dataset.train, shape=(*[size] * signal.rank, signal.channels)))
     return Inputs(dataset, augment, _steps(recipe, dataset))
 
 
