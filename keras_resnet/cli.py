@@ -187,6 +187,8 @@ def _finetune(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace, recipe: Recipe) -> int:
+    from keras_resnet.data.sources import find_source
+    from keras_resnet.signals.table import get_signal
     from keras_resnet.training import run, train
 
     result = train(
@@ -199,12 +201,13 @@ def _run(args: argparse.Namespace, recipe: Recipe) -> int:
     )
     found = result.validation
     figure = None if found is None else run.read_watched(result.run_dir).text(found)
+    plural = get_signal(find_source(recipe.dataset).signal).plural
     rows = [
         ("run directory", result.run_dir),
         ("weights of epoch", f"{result.best_epoch} of {recipe.epochs}"),
         (f"validation {result.metric}", figure or "all trained on"),
         ("training time", f"{result.seconds:.0f} s"),
-        ("training steps", f"{result.images_per_second:,.0f} images/s ({result.precision})"),
+        ("training steps", f"{result.images_per_second:,.0f} {plural}/s ({result.precision})"),
         ("waiting for data", f"{result.waiting_share:.1%} of the steps' time"),
     ]
     console.print_table(f"Training {recipe.name}", ("", ""), rows)

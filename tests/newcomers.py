@@ -141,6 +141,7 @@ SIGNAL = Signal(
     summary="a digit, row by row",
     key="rows",
     rank=1,
+    plural="rows",
     channels=8,
     suffixes=(".npy",),
     values=(0.0, 16.0),

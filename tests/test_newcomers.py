@@ -124,6 +124,27 @@ def test_augmentations_of_another_signal_are_refused_before_there_is_a_run(augme
     assert not Path("run").exists()
 
 
+@pytest.mark.slow
+def test_the_closing_lines_name_the_examples(capsys):
+    settings = ["--set", "epochs=1", "--set", "precise_bn=0"]
+    assert cli.main(["train", "--recipe", "rows", "--run-dir", "run", *settings]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"[\d,]+ rows/s \(", said)
+    assert "image" not in said
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("batch_size=5000", "digit-rows has only 1257 training rows; "),
+        ("test_size=16", "the rows of digit-rows have one size"),
+    ],
+)
+def test_messages_name_the_examples(setting, said, capsys):
+    assert cli.main(["train", "--recipe", "rows", "--run-dir", "run", "--set", setting]) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_a_source_gets_the_channels_of_its_signal(monkeypatch):
     from keras_resnet.data.sources import SOURCES
     from keras_resnet.signals.table import SIGNALS

@@ -453,7 +453,7 @@ def test_progress_tells_the_rate_the_accuracy_and_the_time_left(live, monkeypatc
 
     now = iter(range(0, 1000, 10))
     monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(now)))
-    shown = progress.Progress(epochs=3, steps=2, batch_size=50, live=live, metric="accuracy")
+    shown = progress.Progress(epochs=3, steps=2, batch_size=50, live=live, metric="accuracy", plural="images")
     shown.on_train_begin()  # at 0 s
     shown.on_epoch_begin(0)  # 10 s
     for batch in range(2):  # on the terminal each asks for the time twice

@@ -19,6 +19,7 @@ class Signal:
     Attributes:
         name: name in cards, recipes and messages.
         summary: what an example is, for people.
+        plural: word for several examples, as in "images/s".
         key: name of the examples in what a split's `fetch` gives.
         rank: axes of an example without the channels, 2 for an image.
         channels: number of channels that a source gives where it can give several, 3 for an image: RGB.
@@ -32,6 +33,7 @@ class Signal:
     summary: str
     key: str
     rank: int
+    plural: str = "examples"
     channels: int = 1
     suffixes: tuple[str, ...] = ()
     dtype: str = "float32"
@@ -65,6 +67,7 @@ SIGNALS: dict[str, Signal] = {
         Signal(
             name="image",
             summary="pictures, grey or RGB, as PNG and JPEG files",
+            plural="images",
             key="image",
             rank=2,
             channels=3,

@@ -73,7 +73,9 @@ def load(recipe: Recipe, nets: FromRecipe, data_dir: str | os.PathLike | None) -
         dataset = replace(dataset, train=sampled(dataset.train, recipe.subset), validation=fewer)
     if size != test_size:
         if not isinstance(dataset.train, EncodedSplit):
-            raise InputError(f"test_size={test_size}: the images of {recipe.dataset} have one size; set test_size=0")
+            raise InputError(
+                f"test_size={test_size}: the {signal.plural} of {recipe.dataset} have one size; set test_size=0"
+            )
         dataset = replace(dataset, train=replace(dataset.train, shape=(*[size] * signal.rank, signal.channels)))
     return Inputs(dataset, augment, _steps(recipe, dataset))
 
@@ -82,8 +84,9 @@ def _steps(recipe: Recipe, dataset: Dataset) -> int:
     count = len(dataset.train) + (0 if recipe.hold_out else len(dataset.validation))
     steps = count // recipe.batch_size
     if steps == 0:
+        plural = get_signal(dataset.signal).plural
         raise InputError(
-            f"batch_size={recipe.batch_size}: {recipe.dataset} has only {len(dataset.train)} training images; "
+            f"batch_size={recipe.batch_size}: {recipe.dataset} has only {len(dataset.train)} training {plural}; "
             f"pass --set batch_size={max(1, len(dataset.train) // 4)}"
         )
     return steps
