@@ -51,7 +51,7 @@ def make_folder(root: Path, count: int = 256) -> Path:
 
 def ours(split) -> Iterator[object]:
     """What `train` feeds, from files or from TFRecords."""
-    pipeline = training_batches(split, BATCH, seed=0, augment=get_augmentation("resized-crop"))
+    pipeline = training_batches(split, BATCH, seed=0, augment=get_augmentation("resized-crop", "image"))
     return iter(
         pipeline.map(lambda batch: (PREPROCESS["torch"](batch["image"]), batch["label"]), tf.data.AUTOTUNE).prefetch(2)
     )

@@ -187,7 +187,9 @@ def _finetune(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace, recipe: Recipe) -> int:
-    from keras_resnet.training import train
+    from keras_resnet.data.sources import find_source
+    from keras_resnet.signals.table import get_signal
+    from keras_resnet.training import run, train
 
     result = train(
         recipe,
@@ -198,13 +200,14 @@ def _run(args: argparse.Namespace, recipe: Recipe) -> int:
         strategy=devices_of(args),
     )
     found = result.validation
-    figure = None if found is None else f"{found:.2%}" if result.metric == "accuracy" else f"{found:.4f}"
+    figure = None if found is None else run.read_watched(result.run_dir).text(found)
+    plural = get_signal(find_source(recipe.dataset).signal).plural
     rows = [
         ("run directory", result.run_dir),
         ("weights of epoch", f"{result.best_epoch} of {recipe.epochs}"),
         (f"validation {result.metric}", figure or "all trained on"),
         ("training time", f"{result.seconds:.0f} s"),
-        ("training steps", f"{result.images_per_second:,.0f} images/s ({result.precision})"),
+        ("training steps", f"{result.images_per_second:,.0f} {plural}/s ({result.precision})"),
         ("waiting for data", f"{result.waiting_share:.1%} of the steps' time"),
     ]
     console.print_table(f"Training {recipe.name}", ("", ""), rows)
@@ -272,7 +275,7 @@ def _report(args: argparse.Namespace) -> int:
     from keras_resnet.training import comparison
 
     runs = comparison.read(args.runs)
-    rows = [run.cells() for run in runs]
+    rows = comparison.rows(runs)
     comparison.write_html(runs, args.output, overwrite=args.overwrite)
     console.write_json(args.json, [dict(zip(comparison.COLUMNS, row, strict=True)) for row in rows])
     console.print_table("Runs", comparison.COLUMNS, [["–" if cell is None else cell for cell in row] for row in rows])

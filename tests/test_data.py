@@ -319,13 +319,13 @@ def test_affine_leaves_the_middle_of_its_range_alone_and_moves_the_rest():
 def test_augmentations_keep_shape_and_dtype():
     x, draws = tf.zeros((2, 8, 8, 3), tf.uint8), tf.zeros((2, 4))
     for name in AUGMENTATIONS:
-        row = get_augmentation(name)
+        row = get_augmentation(name, "image")
         augment, draws = row.batch, tf.zeros((2, row.draws))
         if augment:
             moved, _ = augment(x, draws)
             assert (moved.shape, moved.dtype) == (x.shape, tf.uint8)
     with pytest.raises(InputError, match="unknown augmentation"):
-        get_augmentation("mixup")
+        get_augmentation("mixup", "image")
 
 
 def test_pipelines_are_not_tuned_while_they_run(numbered):
@@ -503,7 +503,7 @@ def test_random_crops_of_a_pipeline_are_functions_of_seed_and_epoch(image_folder
     split = load_dataset(image_folder, image_shape=(16, 16, 3)).train
 
     def pixels(first_epoch):
-        row = get_augmentation("resized-crop")
+        row = get_augmentation("resized-crop", "image")
         pipeline = training_batches(split, 8, seed=3, augment=row, first_epoch=first_epoch)
         return next(iter(pipeline))["image"].numpy()
 
@@ -550,7 +550,7 @@ def test_erasing_covers_a_rectangle_of_the_area_asked_for_in_every_second_image(
 
 @pytest.mark.slow
 def test_repeats_are_copies_with_augmentations_of_their_own(digits):
-    row = get_augmentation("crop-flip")
+    row = get_augmentation("crop-flip", "image")
     plain = list(training_batches(digits.train, 60, seed=1, repeats=3).take(20).as_numpy_iterator())
     labels = np.concatenate([batch["label"] for batch in plain]).reshape(-1, 3)
     assert (labels == labels[:, :1]).all()

@@ -42,7 +42,7 @@ def recipe():
 @pytest.fixture
 def batches(digits, tf_preprocess):
     def make(epoch, batch, seed=0):
-        augment = get_augmentation("crop-flip")
+        augment = get_augmentation("crop-flip", "image")
         encode = lambda truth: tf.one_hot(truth["label"], 10)  # noqa: E731
         how = {"seed": seed, "augment": augment, "encode": encode, "first_epoch": epoch, "first_batch": batch}
         few = digits.train.take(np.arange(100))

@@ -53,6 +53,10 @@ def test_a_task_of_its_own_is_trained_evaluated_and_predicts(run, digits, tmp_pa
     result = json.loads((run / "result.json").read_text())
     assert "validation_accuracy" not in result
     assert 0 < result["validation_mean_absolute_error"] < 0.2
+    watched = json.loads((run / "environment.json").read_text())["watched"]
+    assert watched == {
+        "watch": "mean_absolute_error", "larger_is_better": False, "form": "{:.4f}", "as_error": False
+    }  # fmt: skip
     arguments = ["evaluate", "--model", str(run / "model.keras"), "--dataset", "bright-digits", "--json", "e.json"]
     assert cli.main(arguments) == 0
     assert "1 - mean |error|" in capsys.readouterr().out
@@ -65,7 +69,8 @@ def test_a_task_of_its_own_is_trained_evaluated_and_predicts(run, digits, tmp_pa
     assert cli.main(["predict", "--model", str(run / "model.keras"), "digit.png", "--json", "p.json"]) == 0
     assert json.loads(Path("p.json").read_text())[0]["value"] == pytest.approx(float(said[0]), abs=1e-4)
     assert cli.main(["report", str(run), "-o", "r.html"]) == 0
-    assert "mean_absolute_error" in Path("r.html").read_text()
+    best = f"mean_absolute_error {result['validation_mean_absolute_error']:.4f}"
+    assert best in Path("r.html").read_text()
 
 
 @pytest.mark.slow
@@ -199,6 +204,53 @@ def test_a_task_that_promises_too_much_is_refused(monkeypatch):
     row = dataclasses.replace(newcomers.TASK, supports=frozenset({"views"}))
     with pytest.raises(InputError, match="task glow is said to support views: expected merge in newcomers"):
         row.require("views")
+
+
+@pytest.mark.parametrize("augmentation", ["crop-flip", "resized-crop"])
+def test_augmentations_of_another_signal_are_refused_before_there_is_a_run(augmentation, capsys):
+    settings = ["--set", f"augmentation={augmentation}"]
+    assert cli.main(["train", "--recipe", "rows", "--run-dir", "run", *settings]) == 2
+    error = capsys.readouterr().err.splitlines()
+    assert error[-1].endswith(f"augmentation {augmentation} is for the signal image; for rows there is: none")
+    assert not Path("run").exists()
+
+
+@pytest.mark.slow
+def test_the_closing_lines_name_the_examples(capsys):
+    settings = ["--set", "epochs=1", "--set", "precise_bn=0"]
+    assert cli.main(["train", "--recipe", "rows", "--run-dir", "run", *settings]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"[\d,]+ rows/s \(", said)
+    assert "image" not in said
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("batch_size=5000", "digit-rows has only 1257 training rows; "),
+        ("test_size=16", "the rows of digit-rows have one size"),
+    ],
+)
+def test_messages_name_the_examples(setting, said, capsys):
+    assert cli.main(["train", "--recipe", "rows", "--run-dir", "run", "--set", setting]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_source_gets_the_channels_of_its_signal(monkeypatch):
+    from keras_resnet.data.sources import SOURCES
+    from keras_resnet.signals.table import SIGNALS
+    from keras_resnet.training import inputs
+    from keras_resnet.training.nets import FromRecipe
+
+    def load(name, data_dir, shape, keep):
+        raise InputError(f"asked for {shape}")
+
+    monkeypatch.setitem(SOURCES, "digit-rows", dataclasses.replace(newcomers.ROWS, load=load))
+    for channels in (8, 1):
+        monkeypatch.setitem(SIGNALS, "rows", dataclasses.replace(newcomers.SIGNAL, channels=channels))
+        with pytest.raises(InputError, match=rf"asked for \(8, {channels}\)"):
+            inputs.load(override(RECIPES["rows"], ["image_size=8"]), FromRecipe(), None)
+    assert get_signal("image").channels == 3
 
 
 def test_unknown_names_are_refused_with_the_nearest():

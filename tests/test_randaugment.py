@@ -130,7 +130,7 @@ def test_magnitudes_are_normally_distributed_about_theirs(picture):
 
 @pytest.mark.proof  # pipelines with other augmentations: test_data.py
 def test_pipelines_with_it_are_repeatable(digits):
-    row = get_augmentation("crop-flip-rand5")
+    row = get_augmentation("crop-flip-rand5", "image")
 
     def pixels(first_epoch):
         pipeline = training_batches(digits.train, 16, seed=0, augment=row, first_epoch=first_epoch)

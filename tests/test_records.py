@@ -192,7 +192,7 @@ def test_arrays_are_prepared_as_png(digits, tmp_path):
 
 def test_random_parts_of_records(folder):
     split = load_dataset(folder, image_shape=(4, 4, 3)).train
-    pipeline = training_batches(split, 4, seed=1, augment=get_augmentation("resized-crop"))
+    pipeline = training_batches(split, 4, seed=1, augment=get_augmentation("resized-crop", "image"))
     batch = next(iter(pipeline))
     np.testing.assert_array_equal(batch["image"].numpy()[:, 0, 0, 0] % 2, batch["label"].numpy())
 

@@ -157,7 +157,7 @@ def test_the_workers_shares_are_the_batch_of_one_machine(digits, mix):
     def encode(truth):
         return tf.one_hot(truth["label"], 10)
 
-    arguments = {"seed": 0, "augment": get_augmentation("affine"), "encode": encode, "mix": mix}
+    arguments = {"seed": 0, "augment": get_augmentation("affine", "image"), "encode": encode, "mix": mix}
 
     def batches(piece):
         return [x.numpy() for x, _ in training_batches(digits.train, 60, **arguments, piece=piece).take(2)]

@@ -203,6 +203,8 @@ def test_run_directory_is_complete(short_run, short_recipe):
     assert json.loads((short_run / "recipe.json").read_text())["epochs"] == short_recipe.epochs
     environment = json.loads((short_run / "environment.json").read_text())
     assert environment["seed"] == 0
+    watched = {"watch": "accuracy", "larger_is_better": True, "form": "{:.2%}", "as_error": True}
+    assert environment["watched"] == watched == dataclasses.asdict(run.watched_in({}))  # as runs without it are read
     assert environment["packages"]["tensorflow"].startswith("2.21")
     result = json.loads((short_run / "result.json").read_text())
     assert result["images_per_second"] > 0
@@ -256,6 +258,9 @@ def test_the_best_epoch_is_kept_and_ties_go_to_the_lower_loss(mini_spec, tmp_pat
     keep.save = lambda: saved.append(keep.epoch)
     for epoch, (accuracy, loss) in enumerate([(0.5, 1.0), (0.7, 0.9), (0.7, 0.8), (0.6, 0.1), (0.7, 0.85)]):
         keep.on_epoch_end(epoch, {"val_accuracy": accuracy, "val_loss": loss})
+    assert saved == [1, 2, 3]
+    with pytest.raises(InputError, match=r"watches accuracy, which is no name .* reports: loss, mask_accuracy$"):
+        keep.on_epoch_end(6, {"mask_accuracy": 0.1, "val_mask_accuracy": 0.1, "val_loss": 0.1})
     assert saved == [1, 2, 3]
     keep.only_best = False
     keep.on_epoch_end(7, {"accuracy": 0.1})  # nothing held out: the last weights count
@@ -448,7 +453,7 @@ def test_progress_tells_the_rate_the_accuracy_and_the_time_left(live, monkeypatc
 
     now = iter(range(0, 1000, 10))
     monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(now)))
-    shown = progress.Progress(epochs=3, steps=2, batch_size=50, live=live)
+    shown = progress.Progress(epochs=3, steps=2, batch_size=50, live=live, metric="accuracy", plural="images")
     shown.on_train_begin()  # at 0 s
     shown.on_epoch_begin(0)  # 10 s
     for batch in range(2):  # on the terminal each asks for the time twice

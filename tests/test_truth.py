@@ -164,7 +164,7 @@ MOVING = ["memory affine", "memory crop-flip", "files none", "files affine", "fi
 @pytest.mark.parametrize("name", MOVING)
 def test_a_mask_lands_where_its_pixels_land(name, painted):
     source, row = name.split()
-    pipeline = training_batches(painted[source], 8, seed=3, augment=get_augmentation(row), first_epoch=1)
+    pipeline = training_batches(painted[source], 8, seed=3, augment=get_augmentation(row, "image"), first_epoch=1)
     batch = next(pipeline.as_numpy_iterator())
     assert batch["image"].shape[:-1] == batch["mask"].shape
     assert _agree(batch) > (0.999 if row == "crop-flip" else 0.97)  # edges of resized rectangles are grey
@@ -194,7 +194,7 @@ def test_evaluation_and_fetch_move_the_mask_alike(painted):
 
 
 def test_encoded_targets_see_the_moved_truth(painted):
-    how = {"seed": 3, "augment": get_augmentation("crop-flip")}
+    how = {"seed": 3, "augment": get_augmentation("crop-flip", "image")}
     plain = next(training_batches(painted["memory"], 8, **how).as_numpy_iterator())
     encode = lambda truth: {"share": tf.reduce_mean(tf.cast(truth["mask"] == 1, tf.float32), (1, 2))}  # noqa: E731
     pixels, targets = next(training_batches(painted["memory"], 8, encode=encode, **how).as_numpy_iterator())

@@ -320,7 +320,7 @@ def _batches(recipe: Recipe, job: dict) -> tuple[Callable[[int, int], tf.data.Da
             split,
             recipe.batch_size,
             seed=recipe.seed,
-            augment=get_augmentation(recipe.augmentation),
+            augment=get_augmentation(recipe.augmentation, dataset.signal),
             repeats=recipe.repeats,
             mix=make_mix(recipe.mixup, recipe.cutmix),
             encode=lambda truth: tf.one_hot(truth["label"], len(dataset.classes)),

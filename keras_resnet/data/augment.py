@@ -217,12 +217,12 @@ AUGMENTATIONS: dict[str, Augmentation] = {
 }
 
 
-def get_augmentation(name: str, signal: str | None = None) -> Augmentation:
+def get_augmentation(name: str, signal: str) -> Augmentation:
     """Returns the augmentation of that name.
 
     Args:
         name: row of `AUGMENTATIONS`.
-        signal: row of `signals.table.SIGNALS` that it is for; None to take any row.
+        signal: row of `signals.table.SIGNALS` that it is for, that of the dataset.
 
     Raises:
         InputError: there is none of that name, or it is for another signal.
@@ -230,7 +230,7 @@ def get_augmentation(name: str, signal: str | None = None) -> Augmentation:
     if name not in AUGMENTATIONS:
         raise unknown_name("augmentation", name, AUGMENTATIONS)
     row = AUGMENTATIONS[name]
-    if signal is not None and row.signal not in (None, signal):
+    if row.signal not in (None, signal):
         fitting = ", ".join(each for each, other in AUGMENTATIONS.items() if other.signal in (None, signal))
         raise InputError(f"augmentation {name} is for the signal {row.signal}; for {signal} there is: {fitting}")
     return row

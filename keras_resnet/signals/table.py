@@ -20,8 +20,10 @@ class Signal:
     Attributes:
         name: name in cards, recipes and messages.
         summary: what an example is, for people.
+        plural: word for several examples, as in "images/s".
         key: name of the examples in what a split's `fetch` gives.
         rank: axes of an example without the channels, 2 for an image.
+        channels: number of channels that a source gives where it can give several, 3 for an image: RGB.
         suffixes: endings of files that `load` reads, in lower case; empty where there are no files.
         dtype: number type of the examples of data sources.
         values: smallest and largest value of such an example; None where any number may come.
@@ -33,6 +35,8 @@ class Signal:
     summary: str
     key: str
     rank: int
+    plural: str = "examples"
+    channels: int = 1
     suffixes: tuple[str, ...] = ()
     dtype: str = "float32"
     values: tuple[float, float] | None = None
@@ -82,8 +86,10 @@ SIGNALS: dict[str, Signal] = {
         Signal(
             name="image",
             summary="pictures, grey or RGB, as PNG and JPEG files",
+            plural="images",
             key="image",
             rank=2,
+            channels=3,
             suffixes=(".png", ".jpg", ".jpeg"),
             dtype="uint8",
             values=(0.0, 255.0),

@@ -85,6 +85,8 @@ class Objectives:
         metrics: what it takes as `weighted_metrics`.
         watch: name of the metric, without `val_`, whose best value on the validation split is kept.
         larger_is_better: direction of `watch`; equal values are decided by the loss.
+        form: format of the watched value, like `"{:.2%}"`.
+        as_error: whether charts show the watched value as an error: 1 - value, in per cent.
     """
 
     loss: Any
@@ -92,6 +94,8 @@ class Objectives:
     metrics: Any = None
     watch: str = "loss"
     larger_is_better: bool = False
+    form: str = "{:.4f}"
+    as_error: bool = False
 
 
 class TaskCode(Protocol):

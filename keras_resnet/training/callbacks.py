@@ -11,6 +11,7 @@ import keras
 from keras_resnet import saving
 from keras_resnet.card import ModelCard
 from keras_resnet.data.timing import Clock
+from keras_resnet.errors import InputError
 from keras_resnet.tasks import Objectives
 from keras_resnet.training.nets import Nets
 
@@ -37,8 +38,18 @@ class Keep(keras.callbacks.Callback):
         self.best, self.epoch = (-math.inf, 0.0), 0
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Compares with the best so far."""
+        """Compares with the best so far.
+
+        Raises:
+            InputError: there was a validation, and it does not report the watched metric.
+        """
         logs = logs or {}
+        found = [name.removeprefix("val_") for name in logs if name.startswith("val_")]
+        if found and self.metric not in found:
+            raise InputError(
+                f"the task {self.card.task} watches {self.metric}, which is no name that validation reports: "
+                f"{', '.join(sorted(found))}"
+            )
         score = (self.sign * logs.get(f"val_{self.metric}", 0.0), -logs.get("val_loss", 0.0))
         if score > self.best or not self.only_best:
             self.best, self.epoch = score, epoch + 1

@@ -13,9 +13,10 @@ from keras_resnet.errors import InputError
 from keras_resnet.page import render, table
 from keras_resnet.training import run
 from keras_resnet.training.recipe import ADDED, DESCRIPTION
-from keras_resnet.training.result import validation_of
+from keras_resnet.training.result import validation_in
 
 COLUMNS = ("run", "model", "data", "epochs", "best epoch", "validation", "seconds", "images/s", "waiting", "precision")
+_BEFORE = {key: value for added in ADDED.values() for key, value in added.items()}  # in files older than a setting
 
 
 @dataclass(frozen=True)
@@ -28,19 +29,36 @@ class Run:
         environment: fields of environment.json.
         metrics: columns of metrics.csv, one value per epoch; empty if none was finished.
         result: fields of result.json; empty while the run goes on or where it broke off.
+        watched: the watched metric.
     """
 
     name: str
     recipe: dict[str, object]
     environment: dict[str, Any]
     metrics: dict[str, list[float]]
-    result: dict[str, object]
+    result: dict[str, Any]
+    watched: run.Watched
 
-    def cells(self) -> list[object]:
-        """The figures in the order of `COLUMNS`."""
-        metric, best = validation_of(dict(self.result)) if self.result else (run.metric_of(self.metrics), None)
-        if best is None:
-            best = max(self.metrics.get(f"val_{metric}", ()), default=None)
+    @property
+    def task(self) -> object:
+        """Name of the task."""
+        return {**_BEFORE, **self.recipe}["task"]
+
+    def best(self) -> float | None:
+        """The watched metric of the best epoch; None where nothing was validated."""
+        best = validation_in(self.result, self.watched.watch)
+        if best is not None:
+            return best
+        choose = max if self.watched.larger_is_better else min
+        return choose(self.metrics.get(f"val_{self.watched.watch}", ()), default=None)
+
+    def cells(self, *, named: bool = False) -> list[object]:
+        """The figures in the order of `COLUMNS`.
+
+        Args:
+            named: put the metric's name before its value, as is always done where its chart bears that name.
+        """
+        best, prefix = self.best(), f"{self.watched.watch} " if named or not self.watched.as_error else ""
 
         def figure(key: str, form: str) -> str | None:
             return format(self.result[key], form) if key in self.result else None
@@ -51,7 +69,7 @@ class Run:
             self.recipe.get("dataset"),
             f"{len(self.metrics.get('loss', ()))} of {self.recipe.get('epochs')}",
             self.result.get("best_epoch"),
-            None if best is None else f"{best:.2%}" if metric == "accuracy" else f"{metric} {best:.4g}",
+            None if best is None else prefix + self.watched.text(best),
             figure("seconds", ",.0f"),
             figure("images_per_second", ",.0f"),
             figure("waiting_share", ".1%"),
@@ -78,16 +96,23 @@ def _read(path: Path, name: str) -> Run:
             for file in (run.RECIPE, run.ENVIRONMENT, run.RESULT)
         )
         metrics = run.read_metrics(path / run.METRICS) if (path / run.METRICS).is_file() else {}
-        return Run(name, dict(recipe), dict(environment), metrics, dict(result))
+        watched = run.watched_in(environment)
+        return Run(name, dict(recipe), dict(environment), metrics, dict(result), watched)
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: its files are damaged ({error})") from error
 
 
+def rows(runs: Sequence[Run]) -> list[list[object]]:
+    """The figures of all runs, in the order of `COLUMNS`."""
+    named = len({each.watched.watch for each in runs}) > 1
+    return [each.cells(named=named) for each in runs]
+
+
 def differing_settings(runs: Sequence[Run]) -> dict[str, list[object]]:
     """Settings of the recipes that are not the same in all runs, with their values."""
-    before = {key: value for added in ADDED.values() for key, value in added.items()}  # in files older than a setting
-    recipes = [{**before, **each.recipe} for each in runs]
-    keys = [key for key in recipes[0] if key not in (*DESCRIPTION, "version")]
+    recipes = [{**_BEFORE, **each.recipe} for each in runs]
+    names = dict.fromkeys(name for each in recipes for name in each)  # in the order of the files, the first one first
+    keys = [key for key in names if key not in (*DESCRIPTION, "version")]
     values = {key: [each.get(key) for each in recipes] for key in keys}
     return {key: found for key, found in values.items() if any(value != found[0] for value in found)}
 
@@ -104,13 +129,13 @@ def write_html(runs: Sequence[Run], path: Path, *, overwrite: bool = False) -> N
         InputError: the file exists, or cannot be written.
     """
     different = differing_settings(runs)
-    header, rows = ("setting", *(each.name for each in runs)), [(key, *values) for key, values in different.items()]
+    header, settings = ("setting", *(each.name for each in runs)), [(key, *found) for key, found in different.items()]
     text = render(
         "keras_resnet/comparison.html",
         title="Training report",
-        results=table("Results", COLUMNS, [each.cells() for each in runs]),
+        results=table("Results", COLUMNS, rows(runs)),
         curves=_curves(runs),
-        different=table("Settings that differ", header, rows) if rows else "",
+        different=table("Settings that differ", header, settings) if settings else "",
         origins=[(each.name, _origin(each)) for each in runs],
     )
     with files.writing(path, overwrite=overwrite) as temporary:
@@ -133,32 +158,64 @@ def _colour(number: int) -> str:
     return pictures.COLOURS[number % len(pictures.COLOURS)]
 
 
+@dataclass(frozen=True)
+class _Panel:
+    """One chart of the page: one metric of the runs that have it.
+
+    Attributes:
+        title: words above the chart.
+        metric: column of metrics.csv.
+        as_error: show 1 - value, in per cent.
+        is_log: scale of the axis.
+    """
+
+    title: str
+    metric: str
+    as_error: bool = False
+    is_log: bool = True
+
+    def values(self, each: Run, key: str) -> list[float]:
+        """The values of a column as they are drawn."""
+        return [100 * (1 - value) for value in each.metrics[key]] if self.as_error else each.metrics[key]
+
+
+def _panels(runs: Sequence[Run]) -> dict[_Panel, list[int]]:
+    """The charts with the numbers of their runs: a loss for every task, then every watched metric."""
+    several = len({each.task for each in runs}) > 1
+    errors = {each.watched.watch for each in runs if each.watched.as_error}
+    panels: dict[_Panel, list[int]] = {}
+    for number, each in enumerate(runs):
+        panels.setdefault(_Panel(f"Loss ({each.task})" if several else "Loss", "loss"), []).append(number)
+    for number, each in enumerate(runs):
+        name, as_error = each.watched.watch, each.watched.as_error
+        if name != "loss":
+            title = name.capitalize() if not as_error else f"Error ({name})" if len(errors) > 1 else "Error"
+            panel = _Panel(title, name, as_error, as_error or not each.watched.larger_is_better)
+            panels.setdefault(panel, []).append(number)
+    return panels
+
+
 def _curves(runs: Sequence[Run]) -> str:
-    """Loss and error, or another metric, over the epochs: training dashed, validation solid, a colour per run."""
-    figure = pictures.figure(11, 4.2)
-    beside = run.metric_of([name for each in runs for name in each.metrics])
-    second = "Error" if beside == "accuracy" else beside.capitalize()
-    for axes, metric, title in zip(figure.subplots(1, 2), ("loss", beside), ("Loss", second), strict=True):
-        for number, each in enumerate(runs):
-            for key, style in ((metric, "--"), (f"val_{metric}", "-")):
+    """Losses and watched metrics over the epochs: training dashed, validation solid, a colour per run."""
+    panels = _panels(runs)
+    figure = pictures.figure(5.5 * len(panels), 4.2)
+    for axes, (panel, numbers) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for number in numbers:
+            each = runs[number]
+            for key, style in ((panel.metric, "--"), (f"val_{panel.metric}", "-")):
                 if key in each.metrics:
-                    own = each.metrics[key]
-                    values = [100 * (1 - v) for v in own] if metric == "accuracy" else own
                     epochs = [epoch + 1 for epoch in each.metrics["epoch"]]
-                    axes.plot(
-                        epochs, values, style, color=pictures.COLOURS[number % len(pictures.COLOURS)], linewidth=1.4
-                    )
-        axes.set(title=title, xlabel="epoch", ylabel="%" if metric == "accuracy" else "", yscale="log")
+                    axes.plot(epochs, panel.values(each, key), style, color=_colour(number), linewidth=1.4)
+        unit, scale = "%" if panel.as_error else "", "log" if panel.is_log else "linear"
+        axes.set(title=panel.title, xlabel="epoch", ylabel=unit, yscale=scale)
         axes.yaxis.set_major_formatter("{x:g}")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3, which="both")
-    lines = [
-        axes.plot([], [], color=pictures.COLOURS[n % len(pictures.COLOURS)], label=each.name)[0]
-        for n, each in enumerate(runs)
-    ]
+    lines = [axes.plot([], [], color=_colour(number), label=each.name)[0] for number, each in enumerate(runs)]
     lines += [axes.plot([], [], style, color="#555", label=label)[0] for style, label in _STYLES]
     figure.legend(handles=lines, loc="outside lower center", ncols=min(4, len(lines)), frameon=False)
-    return pictures.svg(figure, "Loss and error over the epochs of each run; metrics.csv of the run has the numbers.")
+    shown = " and ".join(panel.title for panel in panels).capitalize()
+    return pictures.svg(figure, f"{shown} over the epochs of each run; metrics.csv of the run has the numbers.")
 
 
 _STYLES = (("--", "training (augmented)"), ("-", "validation"))

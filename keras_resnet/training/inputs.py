@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from keras_resnet.training.strategy import Devices
 
 _EVALUATION_BATCH = 256
-_CHANNELS = 3  # of examples in files: RGB
 
 
 @dataclass(frozen=True)
@@ -58,11 +57,11 @@ def load(recipe: Recipe, nets: FromRecipe, data_dir: str | os.PathLike | None) -
     Raises:
         InputError: no such data, too much of it unreadable, or settings that it cannot honour.
     """
-    augment = get_augmentation(recipe.augmentation)
+    signal = get_signal(find_source(recipe.dataset).signal)
+    augment = get_augmentation(recipe.augmentation, signal.name)
     size = recipe.image_size or nets.image_size(recipe)
     test_size = recipe.test_size or size
-    rank = get_signal(find_source(recipe.dataset).signal).rank
-    dataset = load_dataset(recipe.dataset, data_dir, (*[test_size] * rank, _CHANNELS), recipe.crop)
+    dataset = load_dataset(recipe.dataset, data_dir, (*[test_size] * signal.rank, signal.channels), recipe.crop)
     check_unreadable(dataset, recipe.max_unreadable)
     if augment.box and not isinstance(dataset.train, EncodedSplit):
         raise InputError(
@@ -74,8 +73,10 @@ def load(recipe: Recipe, nets: FromRecipe, data_dir: str | os.PathLike | None) -
         dataset = replace(dataset, train=sampled(dataset.train, recipe.subset), validation=fewer)
     if size != test_size:
         if not isinstance(dataset.train, EncodedSplit):
-            raise InputError(f"test_size={test_size}: the images of {recipe.dataset} have one size; set test_size=0")
-        dataset = replace(dataset, train=replace(dataset.train, shape=(*[size] * rank, _CHANNELS)))
+            raise InputError(
+                f"test_size={test_size}: the {signal.plural} of {recipe.dataset} have one size; set test_size=0"
+            )
+        dataset = replace(dataset, train=replace(dataset.train, shape=(*[size] * signal.rank, signal.channels)))
     return Inputs(dataset, augment, _steps(recipe, dataset))
 
 
@@ -83,8 +84,9 @@ def _steps(recipe: Recipe, dataset: Dataset) -> int:
     count = len(dataset.train) + (0 if recipe.hold_out else len(dataset.validation))
     steps = count // recipe.batch_size
     if steps == 0:
+        plural = get_signal(dataset.signal).plural
         raise InputError(
-            f"batch_size={recipe.batch_size}: {recipe.dataset} has only {len(dataset.train)} training images; "
+            f"batch_size={recipe.batch_size}: {recipe.dataset} has only {len(dataset.train)} training {plural}; "
             f"pass --set batch_size={max(1, len(dataset.train) // 4)}"
         )
     return steps
@@ -187,7 +189,7 @@ def estimate_statistics(model: keras.Model, dataset: Dataset, recipe: Recipe, pr
         recipe: recipe of the training.
         preprocess: input convention of the model.
     """
-    split, augment = training_split(recipe, dataset), get_augmentation(recipe.augmentation)
+    split, augment = training_split(recipe, dataset), get_augmentation(recipe.augmentation, dataset.signal)
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     before = [layer.momentum for layer in norms]
     pipeline = training_batches(split, recipe.batch_size, seed=recipe.seed, augment=augment)

@@ -90,6 +90,8 @@ def train(
     policy = precision.resolve(recipe.precision)
     made = nets.make(recipe, inputs.dataset, policy, devices)
     objectives = _compile(made, recipe, inputs, devices)
+    if devices.is_chief:
+        run.note_watched(path, objectives)
     shown = verbose and devices.is_chief
     if shown:
         print(summary.describe(made.model, made.twin, recipe, inputs.steps, policy, devices.replicas))

@@ -22,7 +22,9 @@ class Progress(keras.callbacks.Callback):
         batch_size: int,
         first: tuple[int, int] = (0, 0),
         live: bool | None = None,
-        metric: str = "accuracy",
+        *,
+        metric: str,
+        plural: str,
     ):
         """Takes the size of the run.
 
@@ -33,9 +35,10 @@ class Progress(keras.callbacks.Callback):
             first: epoch and step where a resumed run goes on.
             live: show the bar; by default where a terminal watches.
             metric: name of the metric that is shown beside the loss.
+            plural: word for several examples, like `"images"`.
         """
         super().__init__()
-        self.epochs, self.steps, self.batch_size = epochs, steps, batch_size
+        self.epochs, self.steps, self.batch_size, self.plural = epochs, steps, batch_size, plural
         self.metric, self.shown = metric, dict.fromkeys((metric, "loss", f"val_{metric}", "val_loss"))
         self.live = sys.stdout.isatty() if live is None else live
         self.epoch, self.first = first[0], first[0] * steps + first[1]
@@ -72,7 +75,7 @@ class Progress(keras.callbacks.Callback):
         if self._bar:
             metric = f"{self.metric} {logs[self.metric]:.4f}  " if logs and self.metric in logs else ""
             seconds = time.monotonic() - self._epoch_start
-            state = f"{self.batch_size * (batch + 1) / seconds:,.0f} images/s  {metric}{self._left()} left"
+            state = f"{self.batch_size * (batch + 1) / seconds:,.0f} {self.plural}/s  {metric}{self._left()} left"
             self._bar.update(self._task, completed=self.done, epoch=self.epoch + 1, state=state)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:

@@ -41,7 +41,7 @@ class Result:
 
     @property
     def validation_accuracy(self) -> float | None:
-        """Validation accuracy of a classifier; None for other tasks, and where nothing was held out."""
+        """Validation accuracy, the name of `validation` from before there were tasks; None for other metrics."""
         return self.validation if self.metric == "accuracy" else None
 
     def to_json(self) -> dict[str, Any]:
@@ -62,16 +62,22 @@ def read_result(path: Path) -> Result | None:
     values = json.loads((path / run.RESULT).read_text(encoding="utf-8"))
     if values["interrupted"]:
         return None
-    metric, validation = validation_of(values)
-    return Result(**{**values, "run_dir": path, "metric": metric, "validation": validation})
+    metric, validation = _validation_of(values) or (run.read_watched(path).watch, None)
+    own = {key: value for key, value in values.items() if not key.startswith(_PREFIX)}
+    return Result(**{**own, "run_dir": path, "metric": metric, "validation": validation})
 
 
-def validation_of(values: dict[str, Any]) -> tuple[str, float | None]:
-    """Takes the watched metric out of a result.json: its name and value.
+def _validation_of(values: dict[str, Any]) -> tuple[str, float | None] | None:
+    """The watched metric in a result.json: its name and value; None where there is none."""
+    named = ((key.removeprefix(_PREFIX), value) for key, value in values.items() if key.startswith(_PREFIX))
+    return next(named, None)
+
+
+def validation_in(values: dict[str, Any], metric: str) -> float | None:
+    """The value of the watched metric in a result.json; None where there is none.
 
     Args:
-        values: contents of the file; changed in place.
+        values: contents of the file.
+        metric: name of the metric.
     """
-    for key in [key for key in values if key.startswith(_PREFIX)]:
-        return key.removeprefix(_PREFIX), values.pop(key)
-    return "accuracy", None
+    return values.get(f"{_PREFIX}{metric}")

@@ -8,14 +8,18 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from keras_resnet import files, processes
 from keras_resnet.errors import InputError
 from keras_resnet.training import recipes
 from keras_resnet.training.recipe import DESCRIPTION
 from keras_resnet.training.recipes import Recipe
+
+if TYPE_CHECKING:
+    from keras_resnet.tasks import Objectives
 
 RUNS = Path("runs")
 MODEL, RECIPE, METRICS, CURVES, ENVIRONMENT, RESULT = (
@@ -28,6 +32,28 @@ MODEL, RECIPE, METRICS, CURVES, ENVIRONMENT, RESULT = (
 )
 TENSORBOARD = "tensorboard"  # a folder
 _PACKAGES = ("keras-resnet-toolkit", "keras", "tensorflow", "numpy")
+_WATCHED = "watched"  # key in environment.json
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """The watched metric of a run, as environment.json has it; the defaults are that of runs older than the entry.
+
+    Attributes:
+        watch: name of the metric, without `val_`.
+        larger_is_better: direction of the metric.
+        form: format of the value.
+        as_error: whether charts show 1 - value, in per cent.
+    """
+
+    watch: str = "accuracy"
+    larger_is_better: bool = True
+    form: str = "{:.2%}"
+    as_error: bool = True
+
+    def text(self, value: float) -> str:
+        """The value as people read it."""
+        return self.form.format(value)
 
 
 def default(recipe: Recipe) -> Path:
@@ -123,6 +149,62 @@ def environment(seed: int | None) -> dict[str, object]:
     }
 
 
+def note_watched(path: Path, objectives: Objectives) -> None:
+    """Writes into environment.json which metric a run watches.
+
+    Args:
+        path: run directory.
+        objectives: objectives of the task.
+    """
+    known = _known_environment(path)
+    noted = Watched(**{field.name: getattr(objectives, field.name) for field in fields(Watched)})
+    if known.get(_WATCHED) != asdict(noted):
+        with files.writing(path / ENVIRONMENT, overwrite=True) as temporary:
+            temporary.write_text(json.dumps({**known, _WATCHED: asdict(noted)}, indent=2) + "\n", encoding="utf-8")
+
+
+def watched_in(environment: dict[str, Any]) -> Watched:
+    """The watched metric in the contents of an environment.json.
+
+    Raises:
+        ValueError, TypeError: the entry is damaged.
+    """
+    noted = environment.get(_WATCHED, {})
+    watched = Watched(**{field.name: noted[field.name] for field in fields(Watched) if field.name in noted})
+    watched.text(0.0)
+    return watched
+
+
+def read_watched(path: Path) -> Watched:
+    """The watched metric of a run.
+
+    Args:
+        path: run directory.
+
+    Raises:
+        InputError: environment.json is damaged.
+    """
+    known = _known_environment(path)
+    try:
+        return watched_in(known)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path / ENVIRONMENT} is damaged ({error})") from error
+
+
+def _known_environment(path: Path) -> dict[str, Any]:
+    """The contents of environment.json; empty where a run was killed before it was written.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if not (path / ENVIRONMENT).is_file():
+        return {}
+    try:
+        return dict(json.loads((path / ENVIRONMENT).read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path / ENVIRONMENT} is damaged ({error})") from error
+
+
 def _git_commit() -> str | None:
     """The commit of this source tree, with `+changes` where it was modified; None outside a checkout."""
     here = Path(__file__).parents[1]
@@ -164,25 +246,16 @@ def read_metrics(path: Path) -> dict[str, list[float]]:
     return {key: [float(row[key]) for row in rows] for key in known}
 
 
-def metric_of(columns: Iterable[str]) -> str:
-    """Name of the metric beside the loss in metrics.csv, like `"accuracy"`; the loss where there is none.
-
-    Args:
-        columns: names of the columns.
-    """
-    others = [name for name in columns if name not in ("epoch", "loss", "learning_rate") and name[:4] != "val_"]
-    return next((name for name in ("accuracy", *others) if name in others), "loss")
-
-
 def draw_curves(run_dir: Path) -> None:
-    """Draws loss and metric over the epochs of metrics.csv into curves.png."""
+    """Draws loss and watched metric over the epochs of metrics.csv into curves.png."""
     from matplotlib.figure import Figure  # without pyplot: no display, no global state
 
-    columns = read_metrics(run_dir / METRICS)
-    if not columns:
+    columns, watched = read_metrics(run_dir / METRICS), read_watched(run_dir)
+    panels = [name for name in dict.fromkeys(("loss", watched.watch)) if name in columns]
+    if not panels:
         return
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    for axes, metric in zip(figure.subplots(1, 2), ("loss", metric_of(columns)), strict=True):
+    figure = Figure(figsize=(4.5 * len(panels), 3.6), layout="constrained")
+    for axes, metric in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         epochs = [epoch + 1 for epoch in columns["epoch"]]
         axes.plot(epochs, columns[metric], label="training (augmented)", color="#1f77b4", marker=".")
         if f"val_{metric}" in columns:
@@ -190,6 +263,7 @@ def draw_curves(run_dir: Path) -> None:
         axes.set(title=metric.capitalize(), xlabel="epoch", yscale="log" if metric == "loss" else "linear")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
-        axes.legend(loc="upper right" if metric == "loss" else "lower right")
+        rises = watched.larger_is_better and metric != "loss"
+        axes.legend(loc="lower right" if rises else "upper right")
     with files.writing(run_dir / CURVES, overwrite=True) as temporary:
         figure.savefig(temporary, dpi=120)

@@ -15,6 +15,7 @@ import tensorflow as tf
 from keras_resnet import files, saving
 from keras_resnet.card import ModelCard
 from keras_resnet.data.timing import Clock
+from keras_resnet.signals.table import get_signal
 from keras_resnet.tasks import Objectives
 from keras_resnet.training import checkpoints, run
 from keras_resnet.training.callbacks import Keep, Log, Stopwatch
@@ -102,7 +103,8 @@ class Session:
         if verbose:
             first = (self.start.epoch, self.start.step) if self.start else (0, 0)
             size = (self.recipe.epochs, self.inputs.steps, self.recipe.batch_size)
-            callbacks.append(Progress(*size, first, metric=self.objectives.watch))
+            plural = get_signal(self.inputs.dataset.signal).plural
+            callbacks.append(Progress(*size, first, metric=self.objectives.watch, plural=plural))
         return [*callbacks, checkpoints.Finite(self.checkpoints), self.checkpoints]
 
     def fit(self, verbose: bool) -> Result:

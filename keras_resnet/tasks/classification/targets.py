@@ -40,6 +40,8 @@ def objectives(facts: Facts, settings: Settings) -> Objectives:
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
         watch="accuracy",
         larger_is_better=True,
+        form="{:.2%}",
+        as_error=True,
     )
 
 
