@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnet.errors import InputError
+from keras_resnet.files import member
 from keras_resnet.signals.conventions import PREPROCESS, Preprocess
 
 MEMBER = "keras_resnet.json"
@@ -125,8 +126,8 @@ def append(path: Path, card: ModelCard) -> None:
     """Adds the card to a `.keras` archive, or an archive with the card behind a `.tflite` file."""
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         # Beside TFLite's own metadata nothing may be compressed: phones refuse the whole archive then.
-        stored = path.suffix == ".tflite" and archive.namelist()
-        archive.writestr(MEMBER, card.dumps(), zipfile.ZIP_STORED if stored else None)
+        stored = path.suffix == ".tflite" and bool(archive.namelist())
+        archive.writestr(member(MEMBER, stored=stored), card.dumps())
 
 
 def read(path: Path) -> ModelCard | None:

@@ -7,6 +7,7 @@ import errno
 import os
 import shutil
 import uuid
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,6 +85,19 @@ def writing(path: str | os.PathLike, *, overwrite: bool = False) -> Iterator[Pat
     finally:
         with contextlib.suppress(OSError):  # it was renamed, or never made
             temporary.unlink()
+
+
+def member(name: str, *, stored: bool = False) -> zipfile.ZipInfo:
+    """A member of a ZIP archive without a time, so that the same contents give the same bytes.
+
+    Args:
+        name: name in the archive.
+        stored: whether it is kept as it is instead of being compressed.
+    """
+    info = zipfile.ZipInfo(name)  # of 1 January 1980, the first day that the format knows
+    info.compress_type = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
+    info.external_attr = 0o600 << 16
+    return info
 
 
 def is_full(error: OSError) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -12,6 +13,9 @@ import numpy as np
 from export.formats.artifacts import Artifact
 from export.formats.table import Contents
 from keras_resnet.card import ModelCard, append
+from keras_resnet.files import member
+
+_NO_DATE = "1980-01-01@00:00:00"  # that of the members of the archive
 
 
 def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -> None:
@@ -33,6 +37,18 @@ def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -
             named = keras.layers.Identity(name=name)(output)
             model = keras.Model(model.input, named, name=model.name)
         model.save(path)
+    _without_times(path)
+
+
+def _without_times(path: Path) -> None:
+    """Writes the archive again, with nothing of the hour in it: the same model gives the same file."""
+    with zipfile.ZipFile(path) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    facts = json.loads(contents["metadata.json"])
+    contents["metadata.json"] = json.dumps({**facts, "date_saved": _NO_DATE}).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in contents.items():
+            archive.writestr(member(name, stored=True), data)  # as Keras does
 
 
 def add_card(path: Path, card: ModelCard) -> None:

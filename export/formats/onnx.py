@@ -46,7 +46,9 @@ def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -
         raw.write_bytes(proto.SerializeToString())
         # Folds batch normalisation into the kernels, which tf2onnx does for convolutions without bias only.
         quant_pre_process(str(raw), str(folded), skip_symbolic_shape=True)  # symbolic shapes would need sympy
+        _put_in_order(folded)  # the quantizers name what they add by it
         _WRITERS[artifact.precision](folded, samples, path)
+    _put_in_order(path)
 
 
 def _as_it_is(folded: Path, samples: np.ndarray | None, path: Path) -> None:
@@ -99,6 +101,35 @@ def _quantize(folded: Path, samples: np.ndarray, path: Path) -> None:
 
 
 _WRITERS = {"float32": _as_it_is, "float16": _in_half, "dynamic_int8": _with_dynamic_ranges, "int8": _quantize}
+
+
+def _put_in_order(path: Path) -> None:
+    """Writes a file again in the order of its graph: tf2onnx and ONNX Runtime go through sets, in any order."""
+    import onnx
+
+    proto = onnx.load(str(path))
+    graph = proto.graph
+    if any(attribute.HasField("g") or attribute.graphs for node in graph.node for attribute in node.attribute):
+        return  # graphs within nodes use tensors that no input names
+    maker = {name: place for place, node in enumerate(graph.node) for name in node.output}
+    order: dict[int, None] = {}
+    waiting = [(maker[output.name], False) for output in reversed(graph.output) if output.name in maker]
+    while waiting:
+        place, ready = waiting.pop()
+        if ready:
+            order[place] = None
+        elif place not in order:
+            waiting.append((place, True))
+            waiting += [(maker[name], False) for name in reversed(graph.node[place].input) if name in maker]
+    nodes = [graph.node[place] for place in order]
+    used = {name: rank for rank, name in enumerate(dict.fromkeys(name for node in nodes for name in node.input))}
+    constants = sorted(graph.initializer, key=lambda tensor: (used.get(tensor.name, len(used)), tensor.name))
+    shapes = sorted(graph.value_info, key=lambda value: value.name)
+    for field, ordered in (("node", nodes), ("initializer", constants), ("value_info", shapes)):
+        kept = [type(each).FromString(each.SerializeToString()) for each in ordered]
+        graph.ClearField(field)
+        getattr(graph, field).extend(kept)
+    path.write_bytes(proto.SerializeToString(deterministic=True))
 
 
 def add_card(path: Path, card: ModelCard) -> None:

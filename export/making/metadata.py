@@ -14,6 +14,7 @@ from pathlib import Path
 
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
+from keras_resnet.files import member
 from keras_resnet.signals.conventions import Preprocess
 
 NAME = "TFLITE_METADATA"
@@ -54,7 +55,7 @@ def add(path: Path, card: ModelCard, preprocess: Preprocess, labels_file: str) -
     path.write_bytes(bytes(flatbuffer_utils.convert_object_to_bytearray(lite)))
     # Readers on phones map the archive into memory: its members must be stored as they are.
     with zipfile.ZipFile(path, "a", zipfile.ZIP_STORED) as archive:
-        archive.writestr(labels_file, labels_text(card.labels))
+        archive.writestr(member(labels_file, stored=True), labels_text(card.labels))
 
 
 def labels_text(labels: Sequence[str]) -> str:

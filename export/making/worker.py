@@ -71,7 +71,8 @@ class _Server:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
-                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+                # tf2onnx goes through sets of names: with a seed of their hashes the same model gives the same file.
+                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONHASHSEED": "0"},
                 start_new_session=True,  # Ctrl-C is for the parent to act on
             )
         return self._child

@@ -46,7 +46,8 @@ def prepare(model: keras.Model, card: ModelCard, artifact: Artifact) -> keras.Mo
         x = start = keras.Input(artifact.shape_of(shape), name=key)
         if start.shape[1:] != shape:
             x = keras.layers.Resizing(*shape[:-1], name="resize")(start)
-        return keras.Model(start, inner(_normalized(x, artifact.convention(card.preprocess), card.preprocess)))
+        x = _normalized(x, artifact.convention(card.preprocess), card.preprocess)
+        return keras.Model(start, inner(x), name="exported")  # Keras' own name would count the models of the process
 
 
 def _normalized(x, given: Preprocess, wanted: Preprocess):
