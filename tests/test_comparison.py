@@ -75,6 +75,10 @@ def test_names_are_escaped(tmp_path):
     assert "<b>x" not in (tmp_path / "r.html").read_text()
 
 
+def _watching_form(path, form):
+    (path / "environment.json").write_text(json.dumps({"watched": {"form": form}}))
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
@@ -83,6 +87,11 @@ def test_names_are_escaped(tmp_path):
         (lambda path: (path / "metrics.csv").write_text("epoch,loss\n0,x\n"), "its files are damaged"),
         (lambda path: (path / "environment.json").write_text('{"watched": {"form": "{:q}"}}'), "its files are damaged"),
         (lambda path: (path / "environment.json").write_text('{"watched": 3}'), "its files are damaged"),
+        # Formats that Python takes, and that no stranger's run may have: attributes, fields of any width.
+        *(
+            (lambda path, form=form: _watching_form(path, form), "its files are damaged")
+            for form in ("{0.__class__}", "{:>99999}", "{0:.2%}{0:.2%}", "{:.2%} and a text of any length")
+        ),
     ],
 )
 def test_what_is_no_run(tmp_path, spoil, said):

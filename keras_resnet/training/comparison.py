@@ -165,7 +165,7 @@ class _Panel:
     Attributes:
         title: words above the chart.
         metric: column of metrics.csv.
-        as_error: show 1 - value, in per cent.
+        as_error: whether 1 - value is shown, in per cent.
         is_log: scale of the axis.
     """
 

@@ -46,19 +46,20 @@ def train(
     resumed. Ctrl-C and SIGTERM end it after the current step; the run directory stays usable.
 
     Args:
-        recipe: a row of `RECIPES`, possibly changed by `dataclasses.replace`.
-        nets: makes what is trained; by default the recipe's variant.
+        recipe: row of `RECIPES`, possibly changed by `dataclasses.replace`.
+        nets: maker of what is trained; by default of the recipe's variant.
         data_dir: folder with CIFAR's official binary files; by default Keras' cache.
         run_dir: a new or empty directory; `runs/RECIPE-DATE-TIME` by default.
-        resume: go on from the last checkpoint in `run_dir`, if it holds a run of this recipe; begin if it is empty.
-        checkpoint_minutes: between checkpoints within an epoch; there is one after every epoch in any case.
-        strategy: of `strategy.STRATEGIES`: `"mirrored"` for all devices of this machine, `"multiworker"` for several
-            machines, which all call this with the same arguments and see `run_dir` on a common disk. The batch size is
-            the global one in any case. A program that computes before it calls this makes the devices first
+        resume: whether to go on from the last checkpoint in `run_dir`, if it holds a run of this recipe; an empty one
+            begins.
+        checkpoint_minutes: minutes between checkpoints within an epoch; there is one after every epoch in any case.
+        strategy: row of `strategy.STRATEGIES`: `"mirrored"` for all devices of this machine, `"multiworker"` for
+            several machines, which all call this with the same arguments and see `run_dir` on a common disk. The batch
+            size is the global one in any case. A program that computes before it calls this makes the devices first
             (`strategy.make`) and passes them: TensorFlow forms a cluster at its beginning only.
         workers: `host:port` of each worker, for `"multiworker"`; by default TF_CONFIG's or SLURM's.
         worker_index: number of this process among the workers, from 0.
-        verbose: show the progress: a bar on a terminal, else a line after every epoch.
+        verbose: whether progress is shown: a bar on a terminal, else a line after every epoch.
 
     Returns:
         Where the run is, and how well it did.

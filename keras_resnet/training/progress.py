@@ -33,7 +33,7 @@ class Progress(keras.callbacks.Callback):
             steps: number of steps per epoch.
             batch_size: number of examples per step.
             first: epoch and step where a resumed run goes on.
-            live: show the bar; by default where a terminal watches.
+            live: whether the bar is shown; by default where a terminal watches.
             metric: name of the metric that is shown beside the loss.
             plural: word for several examples, like `"images"`.
         """

@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -33,6 +34,7 @@ MODEL, RECIPE, METRICS, CURVES, ENVIRONMENT, RESULT = (
 TENSORBOARD = "tensorboard"  # a folder
 _PACKAGES = ("keras-resnet-toolkit", "keras", "tensorflow", "numpy")
 _WATCHED = "watched"  # key in environment.json
+_FORM = re.compile(r"\{:,?(\.\d{1,2})?[efg%]\}[^{}]{0,12}")  # a run may be a stranger's: no wide fields, no attributes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +44,7 @@ class Watched:
     Attributes:
         watch: name of the metric, without `val_`.
         larger_is_better: direction of the metric.
-        form: format of the value.
+        form: format of the value, like `"{:.2%}"` or `"{:.1f} dB"`.
         as_error: whether charts show 1 - value, in per cent.
     """
 
@@ -50,6 +52,16 @@ class Watched:
     larger_is_better: bool = True
     form: str = "{:.2%}"
     as_error: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuses what is no name or no plain format of a number.
+
+        Raises:
+            ValueError: a field is damaged.
+        """
+        if not (isinstance(self.watch, str) and isinstance(self.form, str) and _FORM.fullmatch(self.form)):
+            found = f"{self.watch!r:.80} and {self.form!r:.80}"
+            raise ValueError(f"watched: expected a name and a form like {{:.2%}}, received {found}")
 
     def text(self, value: float) -> str:
         """The value as people read it."""
@@ -83,7 +95,7 @@ def reopen(recipe: Recipe | None, path: Path) -> Recipe:
     """Opens the directory of a run to go on with it.
 
     Args:
-        recipe: must be that of the run, but for its description; None for whatever it is.
+        recipe: recipe that the run must have, but for its description; None for any.
         path: the run directory.
 
     Returns:
@@ -170,9 +182,7 @@ def watched_in(environment: dict[str, Any]) -> Watched:
         ValueError, TypeError: the entry is damaged.
     """
     noted = environment.get(_WATCHED, {})
-    watched = Watched(**{field.name: noted[field.name] for field in fields(Watched) if field.name in noted})
-    watched.text(0.0)
-    return watched
+    return Watched(**{field.name: noted[field.name] for field in fields(Watched) if field.name in noted})
 
 
 def read_watched(path: Path) -> Watched:
