@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from keras_resnet.data import Split
-from keras_resnet.data.dataset import ArraySplit
+from keras_resnet.data.dataset import ArraySplit, end_to_end
 from keras_resnet.runtime.interface import Runner
 from keras_resnet.signals.conventions import Preprocess
 from keras_resnet.signals.table import SIGNALS, Signal
@@ -64,7 +64,7 @@ class Evidence:
             return None
         starts = range(0, len(self), _CHUNK)
         parts = [self.split.fetch(self.indices[start : start + _CHUNK]) for start in starts]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return end_to_end(parts)
 
     def fetch(self, start: int = 0, stop: int | None = None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Examples and their truth.
@@ -139,4 +139,4 @@ class Evidence:
             Float32 arrays by output name.
         """
         parts = [found for found, _ in self.outputs(runner, preprocess)]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return end_to_end(parts)

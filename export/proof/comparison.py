@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.card import ModelCard
+from keras_resnet.data.dataset import end_to_end
 from keras_resnet.tasks import Task, get_task
 from keras_resnet.tasks.results import RedrawnScorer, Scorer
 
@@ -181,7 +182,7 @@ class Comparer:
         """Compares what has come together."""
         if not self._waiting:
             return
-        reference, outputs, truth = (_joined([each[i] for each in self._waiting]) for i in range(3))
+        reference, outputs, truth = (end_to_end([each[i] for each in self._waiting]) for i in range(3))
         self._waiting, self._bytes = [], 0
         with np.errstate(invalid="ignore"):  # outputs that are not finite give nan, which no gate lets pass
             for name, values in reference.items():
@@ -205,10 +206,6 @@ class Comparer:
             agreement=float(np.concatenate(self._agreement).mean()),
             **(_scores(*self._scorers, self._task.score.per_example) if self._scorers else {}),
         )
-
-
-def _joined(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _scores(theirs: Scorer, ours: Scorer, per_example: bool) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import time
 import warnings
 from collections.abc import Sequence
@@ -160,12 +159,12 @@ def to_json(entries: Sequence[LayerError]) -> list[dict[str, object]]:
     return [asdict(entry) for entry in entries]
 
 
-def picture(entries: Sequence[LayerError]) -> str:
+def picture(entries: Sequence[LayerError]) -> Html:
     """An SVG of the ratio along the net."""
-    from matplotlib.figure import Figure  # without pyplot: no display, no global state
+    from keras_resnet import pictures  # matplotlib, which the tables do without
 
-    figure = Figure(figsize=(11, 3.8), layout="constrained")
-    axes = figure.subplots()
+    made = pictures.figure(11, 3.8)
+    axes = made.subplots()
     places = np.arange(len(entries))
     colours = ["#a40e26" if entry.lost >= 3 else "#1f6feb" for entry in entries]
     axes.bar(places, [entry.sqnr for entry in entries], color=colours)
@@ -175,9 +174,7 @@ def picture(entries: Sequence[LayerError]) -> str:
     axes.grid(axis="y", alpha=0.3)
     axes.margins(x=0.01)
     axes.set_ylim(0, min(_TOP, 1.05 * max(entry.sqnr for entry in entries)))
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg")
-    return buffer.getvalue().partition("<svg")[2].join(("<svg", ""))
+    return pictures.svg(made, "Signal to noise of every layer, along the net")
 
 
 def write_html(entries: Sequence[LayerError], title: str, path: Path, *, overwrite: bool = False) -> None:
@@ -194,7 +191,7 @@ def write_html(entries: Sequence[LayerError], title: str, path: Path, *, overwri
         title="Error per layer",
         words=title,
         date=time.strftime("%Y-%m-%d %H:%M"),
-        picture=Html(picture(entries)),
+        picture=picture(entries),
         columns=_COLUMNS,
         entries=sorted(entries, key=lambda entry: entry.sqnr),
     )

@@ -109,6 +109,15 @@ class ArraySplit:
         return ArraySplit({name: np.concatenate([own, other.arrays[name]]) for name, own in self.arrays.items()})
 
 
+def end_to_end(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Chunks of examples, of their truth or of a model's outputs as one, in their order.
+
+    Args:
+        parts: arrays by name, at least one chunk; all have the names of the first.
+    """
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
 class Contents(Protocol):
     """Encoded examples, wherever they are."""
 

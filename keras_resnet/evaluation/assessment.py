@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_resnet import console
 from keras_resnet.data import Split, batches, sampled
-from keras_resnet.data.dataset import ArraySplit
+from keras_resnet.data.dataset import ArraySplit, end_to_end
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation import corruptions
 from keras_resnet.evaluation.running import chunks, collected, outputs
@@ -198,7 +198,7 @@ def _in_detail(
     logits = hasattr(task.code, "gives_logits") and any(map(task.capable.gives_logits, first))
     summary = task.capable.summary(asked.merged(each), truth, labels=labels, fitted_on=fitted_on, logits=logits)
     alone = []
-    for member, found in zip(members, each, strict=True):
+    for member, found in zip(members, each, strict=True) if len(members) > 1 else ():
         scorer = task.code.scorer(member.runner.card)
         scorer.update(replace(asked, weights=None).merged([found]), truth)
         alone.append(scorer.result())
@@ -249,7 +249,7 @@ def _corrupted(split: Split, kind: str, strength: int) -> ArraySplit:
         arrays[split.key] = corruptions.corrupt(arrays[split.key], kind, strength, first=first)
         first += len(arrays[split.key])
         parts.append(arrays)
-    return ArraySplit({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+    return ArraySplit(end_to_end(parts))
 
 
 def mean_score(robustness: dict[str, tuple[float, ...]]) -> float:

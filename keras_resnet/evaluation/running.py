@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
 from keras_resnet import console
 from keras_resnet.data import Split
+from keras_resnet.data.dataset import end_to_end
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation.views import ONE, Views, batches_of_views, of_any_size
 from keras_resnet.runtime.interface import Runner
@@ -83,11 +84,7 @@ def collected(
         InputError: see `chunks`.
     """
     found, truth = zip(*chunks(runner, split, views=views, progress=progress), strict=True)
-    return _joined(found), _joined(truth)
-
-
-def _joined(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return end_to_end(found), end_to_end(truth)
 
 
 def image_shape(runner: Runner) -> tuple[int, ...]:
