@@ -55,6 +55,7 @@ def test_override_checks_types():
         ("milestones=0.9,0.5", "ascending"),
         ("warmup_epochs=24", "less than epochs"),
         ("name=x", "unknown recipe setting"),
+        ("task=x", "recipe digits-resnet8 is of task classification, as its head is: choose another recipe"),
         ("precision=float8", "unknown precision"),
         ("loss=hinge", "unknown loss"),
         ("keep=first", "unknown keep"),

@@ -269,6 +269,9 @@ def _old(recipe: Recipe, key: str) -> Any:
     """The value of a setting, or of what `--set` may change beside the groups."""
     if key in _OWN and key not in ("name", "task"):
         return getattr(recipe, key)
+    if key == "task":
+        own = f"recipe {recipe.name} is of task {recipe.task}, as its head is"
+        raise InputError(f"--set task: {own}: choose another recipe")
     kinds = _kinds(recipe.task)
     try:
         group, leaf = _place(key, kinds)
