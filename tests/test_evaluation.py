@@ -2,6 +2,7 @@
 
 import json
 import re
+import types
 
 import keras
 import numpy as np
@@ -14,8 +15,10 @@ import keras_resnet
 from keras_resnet import InputError, cli, evaluate, evaluation
 from keras_resnet.data.dataset import ArraySplit, sampled
 from keras_resnet.evaluation import Member, Views, assess
+from keras_resnet.evaluation.command import note_missing_card
 from keras_resnet.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from keras_resnet.evaluation.views import ten_crops
+from keras_resnet.runtime.interface import Tensor
 from keras_resnet.runtime.keras import KerasRunner
 from keras_resnet.tasks import sole
 from keras_resnet.tasks.classification.ensembles import combine
@@ -286,3 +289,10 @@ def test_a_file_for_phones_takes_no_scales(tmp_path):
     runner.input = keras_resnet.runtime.Tensor("image", (1, 32, 32, 3), "float32")
     with pytest.raises(InputError, match=r"give the \.keras model"):
         outputs(runner, None, views=Views(scales=(32,)))
+
+
+@pytest.mark.parametrize(("dtype", "said"), [("float32", "as float32"), ("int8", "as int8, by the scale of its input")])
+def test_the_note_says_what_a_file_is_fed(dtype, said, capsys):
+    runner = types.SimpleNamespace(card=keras_resnet.ModelCard(), input=Tensor("image", (1, 8, 8, 3), dtype))
+    note_missing_card("m.tflite", runner)
+    assert f"it is fed RGB 0..255 {said}\n" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,11 +53,20 @@ def _artifacts(args: argparse.Namespace) -> list[Artifact]:
 
 
 def _possible(chosen: list[Artifact], source) -> list[Artifact]:
-    """Without the files that cannot hold the ranges of a model trained for integers."""
+    """Without the files that cannot hold the ranges of a model trained for integers, or not its activations."""
+    from export.formats import activations
     from export.making.placement import holds_ranges
     from keras_resnet.compression.rewriting import is_quantized
 
-    return [made for made in chosen if holds_ranges(made)] if is_quantized(source.model) else chosen
+    possible = []
+    for made in chosen:
+        try:
+            activations.refuse(source.model, made)
+        except InputError as error:
+            print(f"note: left out: {error}", file=sys.stderr)
+        else:
+            possible.append(made)
+    return [made for made in possible if holds_ranges(made)] if is_quantized(source.model) else possible
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -36,7 +36,15 @@ def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -
     signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=name)
     function = tf.function(lambda x: dict(model(x, training=False)))
     first = {"inputs_as_nchw": [name]} if artifact.layout == "nchw" else {}
-    proto, _ = tf2onnx.convert.from_function(function, input_signature=[signature], opset=OPSET, **first)
+    # Keras has grouped convolutions in functions that XLA compiles, which are not inlined (tf2onnx#2099). Run eagerly
+    # while the model is traced, they leave their operations in its graph.
+    tf.config.run_functions_eagerly(True)
+    try:
+        proto, _ = tf2onnx.convert.from_function(
+            function, input_signature=[signature], opset=OPSET, custom_op_handlers=_HANDLERS, **first
+        )
+    finally:
+        tf.config.run_functions_eagerly(False)
     for value in (*proto.graph.input, *proto.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
     if samples is not None and artifact.layout == "nchw":
@@ -49,6 +57,24 @@ def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -
         _put_in_order(folded)  # the quantizers name what they add by it
         _WRITERS[artifact.precision](folded, samples, path)
     _put_in_order(path)
+
+
+def _less_one(kind: str, one_first: bool):
+    """Handler that writes `1 - kind(x)`, or `kind(x) - 1`, for an operation that tf2onnx does not have."""
+
+    def handler(ctx, node, name: str, args) -> None:
+        (x,), dtype, shape = node.input, ctx.get_dtype(node.input[0]), ctx.get_shape(node.input[0])
+        made = ctx.make_node(kind, [x], dtypes=[dtype], shapes=[shape]).output[0]
+        one = ctx.make_const(f"{name}/one", np.ones((), np.float32)).output[0]
+        (output,) = node.output
+        ctx.remove_node(name)
+        both = [one, made] if one_first else [made, one]
+        ctx.make_node("Sub", both, outputs=[output], name=name, dtypes=[dtype], shapes=[shape])
+
+    return handler, []
+
+
+_HANDLERS = {"Erfc": _less_one("Erf", one_first=True), "Expm1": _less_one("Exp", one_first=False)}
 
 
 def _as_it_is(folded: Path, samples: np.ndarray | None, path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export.formats import litert
+from export.formats import activations, litert
 from export.formats.artifacts import Artifact
 from export.formats.precisions import PRECISIONS
 from export.formats.table import Contents
@@ -27,7 +27,7 @@ def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -
     Runs in a process of its own (`worker.py`): the converter leaks memory and floods stdout.
 
     Args:
-        model: result of `graph.prepare`.
+        model: result of `graph.prepare`; some activations are replaced in it.
         artifact: precision, quantizer, dtype of input and output.
         samples: float32 `(n, ..., channels)` as the network takes them, for precisions that are calibrated; None also
             for a network with ranges of its own.
@@ -38,6 +38,7 @@ def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -
     """
     import tensorflow as tf
 
+    activations.rewrite(model)
     function = _function(model, artifact)
     # Not by way of a SavedModel, which takes as long as the conversion; and without `model` as second argument, which
     # would leave the weights out of the file.

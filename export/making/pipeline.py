@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from export import memory
+from export.formats import activations
 from export.formats.artifacts import SAMPLES, Artifact
 from export.formats.table import ENGINES, OUTSIDE, format_of
 from export.making import manifest, metadata, placement, representative, worker
@@ -77,6 +78,8 @@ def export(
         placement.check_target(source, made, path, overwrite, calibrate_with)
     if any(made.format.name == "tflite" for made, _ in targets):
         refuse_flex(source.model)
+    for made, _ in targets:
+        activations.refuse(source.model, made)
     _check_proof([made.precision for made, _ in targets], source, gates or {}, engine)
     say(f"model: {source.origin}")
     proof = Proof(source, source.evidence(limit), gates or {}, engine)

@@ -155,7 +155,6 @@ _FLEX = {
     "AdjustContrastv2": "leave augmentation out of the exported model",
     "AdjustHue": "leave augmentation out of the exported model",
     "AdjustSaturation": "leave augmentation out of the exported model",
-    "Erfc": "use activation 'gelu' with approximate=True",
     "ExtractImagePatches": "use a strided convolution in place of extract_patches",
     "HSVToRGB": "convert colours before the model",
     "ImageProjectiveTransformV3": "leave augmentation out of the exported model",

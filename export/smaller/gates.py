@@ -63,7 +63,7 @@ def check(
         made: report of the compressed files.
         allowed: limits by name, as `limits` gives them.
     """
-    gates = [_structure(source, small, settings)] if settings.method != "qat" or settings.preserve else []
+    gates = [structure(source, small, settings)] if settings.method != "qat" or settings.preserve else []
     gates += [
         Gate(f"{Path(row.file).name} verified", "passed", row.verdict, row.passed)
         for row in made.rows
@@ -77,7 +77,14 @@ def check(
     return gates
 
 
-def _structure(source: Source, small: keras.Model, settings: Settings) -> Gate:
+def structure(source: Source, small: keras.Model, settings: Settings) -> Gate:
+    """The gate of what a method promises: multiply-adds, values of a kernel, or zeros.
+
+    Args:
+        source: model that it started from, for methods that compare with it.
+        small: compressed model.
+        settings: what was done.
+    """
     if settings.channels:
         share = multiply_adds(small) / multiply_adds(source.model)
         return Gate("share of multiply-adds", settings.channels, share, share <= settings.channels)
@@ -90,9 +97,11 @@ def _structure(source: Source, small: keras.Model, settings: Settings) -> Gate:
             return Gate("values in a channel's kernel", most, values, values <= most)
         values = max(map(_values, found.values()))
         return Gate("values in a kernel", most, values, values <= most)
-    least = settings.sparsity.share if settings.sparsity else pruning.sparsity_of(source.model)
+    arrays = list(found.values())
+    wanted = pruning.attainable(arrays, settings.sparsity) if settings.sparsity else pruning.sparsity_of(source.model)
+    least = wanted - len(arrays) / sum(map(np.size, arrays))  # a weight per kernel, where each is rounded by itself
     share = pruning.sparsity_of(small)
-    return Gate("share of zeros", least, share, share >= least - 0.005)  # kernels that fill no group, rounding
+    return Gate("share of zeros", least, share, share >= least)
 
 
 def _values(kernel: np.ndarray) -> int:

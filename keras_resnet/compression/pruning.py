@@ -161,6 +161,24 @@ def masked(model: keras.Model) -> list[tuple[keras.layers.Layer, Mask]]:
     return [(layer, each) for layer in layers for each in layer.transforms if isinstance(each, Mask)]
 
 
+def attainable(kernels: Sequence[np.ndarray], sparsity: Sparsity) -> float:
+    """Share of zeros that a sparsity comes to: channels that fill no group of a pattern keep theirs.
+
+    Args:
+        kernels: kernels of all layers, float `(..., input channels, output channels)`.
+        sparsity: sparsity at the end.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_resnet.compression.pruning import attainable
+        >>> from keras_resnet.compression.settings import parse_sparsity
+        >>> attainable([np.ones((3, 1)), np.ones((4, 3))], parse_sparsity("2:4"))
+        0.4
+    """
+    found = masks(kernels, sparsity, sparsity.share)
+    return float(sum((kept == 0).sum() for kept in found) / sum(kept.size for kept in found))
+
+
 def sparsity_of(model: keras.Model) -> float:
     """Share of zeros among the weights of convolutions and dense layers.
 

@@ -146,4 +146,6 @@ def note_missing_card(model: str, runner) -> None:
         runner: the opened model.
     """
     if not runner.card.dataset:
-        print(f"note: {model} names no input convention; it is fed RGB 0..255 as float32", file=sys.stderr)
+        kind = runner.input.dtype
+        how = "as float32" if kind == "float32" else f"as {kind}, by the scale of its input"
+        print(f"note: {model} names no input convention; it is fed RGB 0..255 {how}", file=sys.stderr)

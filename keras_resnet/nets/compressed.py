@@ -259,6 +259,17 @@ def kernels(model: keras.Model) -> dict[str, np.ndarray]:
     }
 
 
+def parameters(model: keras.Model) -> int:
+    """Number of parameters of the net that a model computes: no masks, centroids or ranges of activations.
+
+    Args:
+        model: plain or compressed.
+    """
+    own = [layer for layer in model.layers if not isinstance(layer, FakeQuantize)]
+    beside = [each for layer in own if isinstance(layer, WithKernel) for each in layer.transforms]
+    return sum(layer.count_params() for layer in own) - sum(each.count_params() for each in beside)
+
+
 class _Convolution(WithKernel):
     def convolution_op(self, inputs, kernel):
         """Convolves with the transformed kernel."""

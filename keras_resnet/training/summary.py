@@ -6,6 +6,7 @@ import math
 
 import keras
 
+from keras_resnet.nets.compressed import parameters
 from keras_resnet.nets.graph import BLOCK_OUT, multiply_adds
 from keras_resnet.training.optimization import UNDECAYED
 from keras_resnet.training.recipes import Recipe
@@ -33,7 +34,7 @@ def describe(model: keras.Model, twin: keras.Model, recipe: Recipe, steps: int, 
     size = " x ".join(map(str, twin.input_shape[1:-1]))
     return "\n".join(
         (
-            f"{model.name}: {model.count_params():,} parameters, {multiply_adds(twin):,} multiply-adds at {size}, "
+            f"{model.name}: {parameters(model):,} parameters, {multiply_adds(twin):,} multiply-adds at {size}, "
             f"{policy}",
             f"{recipe.optimizer}: {decayed} tensors decayed, {len(trainable) - decayed} not; {recipe.schedule} "
             f"schedule, {recipe.epochs} epochs of {steps} steps",
