@@ -139,7 +139,7 @@ def test_what_is_refused_would_have_been_wrong(name, sources, tmp_path, monkeypa
 @pytest.mark.proof
 def test_all_leaves_out_what_is_refused_and_says_so(sources, tmp_path, capsys):
     model = sources("softsign").origin
-    many_files.main(["--all", "--model", model, "-o", "made", "--limit", "40"])  # 1: kernels below TFLite's dynamic_int8
+    many_files.main(["--all", "--model", model, "-o", "made", "--limit", "40"])  # 1: too small for dynamic_int8
     said = capsys.readouterr()
     assert "note: left out: tflite:int8: TFLite cannot compute softsign" in said.err
     assert not list((tmp_path / "made").glob("*-int8.tflite"))
