@@ -24,14 +24,25 @@ def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -
         samples: not used.
         path: folder to write.
     """
-    import keras
     import tensorflow as tf
 
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=model.inputs[0].name)
-    archive.add_endpoint("serving_default", lambda x: dict(model(x, training=False)), [signature])
-    archive.write_out(str(path), verbose=False)
+    entry = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=model.inputs[0].name)
+    # Not Keras' ExportArchive, which numbers the variables in the order of a set.
+    module = tf.Module()
+    module.network = [variable.value for variable in model.variables]
+    module.serving_default = tf.function(lambda x: dict(model(x, training=False)), input_signature=[entry])
+    signature = module.serving_default.get_concrete_function()
+    tf.saved_model.save(module, str(path), signatures={"serving_default": signature})
+    _drop_random_name(path / "fingerprint.pb")
+
+
+def _drop_random_name(path: Path) -> None:
+    """Takes the one random field out of TensorFlow's hashes of a SavedModel."""
+    from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
+
+    fingerprint = FingerprintDef.FromString(path.read_bytes())
+    fingerprint.ClearField("uuid")
+    path.write_bytes(fingerprint.SerializeToString(deterministic=True))
 
 
 def add_card(path: Path, card: ModelCard) -> None:
