@@ -58,6 +58,19 @@ class ModelCard:
     sha256: str | None = None
     version: int = field(default=VERSION, compare=False)
 
+    @property
+    def known(self) -> bool:
+        """Whether somebody has said what the input looks like: a card, a person, or a layer that scales."""
+        return self.version > 0
+
+    def knowing(self, preprocess: Preprocess) -> ModelCard:
+        """The card of a model whose input convention somebody has said.
+
+        Args:
+            preprocess: the convention.
+        """
+        return dataclasses.replace(self, preprocess=preprocess, version=VERSION)
+
     def dumps(self) -> str:
         """The card as JSON text."""
         own = {name: value for name, value in asdict(self).items() if name != "version"}
@@ -104,6 +117,9 @@ class ModelCard:
                 raise TypeError(f"{name}={getattr(self, name)!r}, expected a name")
         if not isinstance(self.facts, dict):
             raise TypeError(f"facts={self.facts!r}, expected an object")
+
+
+UNKNOWN = ModelCard(version=0)  # of a model without a card; a file that is written has one
 
 
 def _drop_unknown(fields: dict[str, Any], version: int, origin: object) -> None:

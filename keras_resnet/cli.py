@@ -12,6 +12,7 @@ from keras_resnet.evaluation import command as evaluation
 from keras_resnet.explain import command as explain
 from keras_resnet.lab import command as lab
 from keras_resnet.labels import LABELS_HELP, read_labels
+from keras_resnet.runtime import foreign
 from keras_resnet.training.recipes import RECIPES, Recipe, get_recipe, override
 
 
@@ -164,6 +165,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "--model", required=True, help="a .keras, .tflite or .onnx file, or a variant's name with --weights"
     )
     parser.add_argument("--weights", help="for a variant: a registered name, a weight file, or none")
+    foreign.add_options(parser)
 
 
 def _train(args: argparse.Namespace) -> int:
@@ -261,7 +263,7 @@ def _predict(args: argparse.Namespace) -> int:
     from keras_resnet.evaluation import predict
     from keras_resnet.runtime.opening import open_named
 
-    runner = open_named(args.model, args.weights)
+    runner = open_named(args.model, args.weights, foreign.hints_of(args))
     evaluation.note_missing_card(args.model, runner)
     names = read_labels(args.labels, runner.output.shape[-1]) if args.labels else None
     answers = predict(runner, args.images, labels=names)

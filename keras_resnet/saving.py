@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import warnings
 import zipfile
 from pathlib import Path
@@ -16,6 +17,7 @@ from keras_resnet import files
 from keras_resnet.builder import build
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
+from keras_resnet.nets.functional import is_functional
 from keras_resnet.nets.graph import deep_graphs
 from keras_resnet.nets.specs import get_spec
 from keras_resnet.weights import WEIGHT_SETS, weights_card
@@ -67,14 +69,23 @@ def load_model(path: str | os.PathLike) -> tuple[keras.Model, ModelCard]:
         with deep_graphs():
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # a foreign archive fails in any way at all inside Keras
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        raise InputError(f"{path} cannot be read as a Keras 3 model: {reason}") from error
-    return _with_strides_as_keys(model), card_lib.read(path) or ModelCard()
+        raise InputError(f"{path} cannot be read as a Keras 3 model: {_reason(error)}") from error
+    return _with_strides_as_keys(model), card_lib.read(path) or card_lib.UNKNOWN
+
+
+def _reason(error: Exception) -> str:
+    """The first line of Keras' message, and what to do about layers that it does not know."""
+    lines = str(error).strip().splitlines()
+    said = lines[0][:200] if lines else type(error).__name__
+    missing = re.search(r"Could not locate class '(\w+)'", str(error))
+    if missing:
+        return f"it has a layer of its own, {missing[1]}: give the Python file that defines it, --import FILE.py"
+    return said
 
 
 def _with_strides_as_keys(model: keras.Model) -> keras.Model:
     """Undoes what JSON does to the keys of a `build(features=...)` model."""
-    outputs = model.output
+    outputs = model.output if is_functional(model) else None
     if not isinstance(outputs, dict) or not all(isinstance(key, str) and key.isdecimal() for key in outputs):
         return model
     return keras.Model(model.input, {int(key): tensor for key, tensor in outputs.items()}, name=model.name)

@@ -13,6 +13,7 @@ from sklearn import metrics
 
 import keras_resnet
 from keras_resnet import InputError, cli, evaluate, evaluation
+from keras_resnet.card import UNKNOWN
 from keras_resnet.data.dataset import ArraySplit, sampled
 from keras_resnet.evaluation import Member, Views, assess
 from keras_resnet.evaluation.command import note_missing_card
@@ -293,6 +294,6 @@ def test_a_file_for_phones_takes_no_scales(tmp_path):
 
 @pytest.mark.parametrize(("dtype", "said"), [("float32", "as float32"), ("int8", "as int8, by the scale of its input")])
 def test_the_note_says_what_a_file_is_fed(dtype, said, capsys):
-    runner = types.SimpleNamespace(card=keras_resnet.ModelCard(), input=Tensor("image", (1, 8, 8, 3), dtype))
+    runner = types.SimpleNamespace(card=UNKNOWN, input=Tensor("image", (1, 8, 8, 3), dtype))
     note_missing_card("m.tflite", runner)
     assert f"it is fed RGB 0..255 {said}\n" in capsys.readouterr().err

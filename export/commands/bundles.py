@@ -13,7 +13,6 @@ _NOT_FOR_TARGETS = {  # what the contract decides
     "layout": "nhwc",
     "features": (),
     "with_cam": False,
-    "image_size": None,
     "metadata": False,
     "engine": None,
 }
@@ -40,6 +39,8 @@ def make(args: argparse.Namespace) -> int:
     target.artifact(**choices)  # a contradiction is refused before TensorFlow is imported
     options = {name: getattr(args, name) for name in ("flash", "ram", "tflm_tree")}
     source = open_source(args)
+    if args.image_size and source.shape[0] != args.image_size:
+        raise InputError("--image-size does not go with --target: the target decides it")
     from export.targets.making import README, make_bundle
 
     folder = args.output or FOLDER / f"{source.name}-{target.name}"

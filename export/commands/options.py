@@ -11,6 +11,7 @@ from export.formats.artifacts import INPUTS, LABELS, SAMPLES
 from export.formats.table import ENGINES, LAYOUTS, OUTSIDE
 from keras_resnet import console
 from keras_resnet.labels import LABELS_HELP
+from keras_resnet.runtime import foreign
 
 EPILOG = "Exit status: 0 when all gates hold, 1 when a gate fails, 2 for wrong usage or input."
 FOLDER = Path("exports")
@@ -69,6 +70,7 @@ def add_source(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--data-dir", type=Path, help="where CIFAR's official binary files are (else Keras' cache)")
     parser.add_argument("--labels", type=Path, metavar="FILE", help=LABELS_HELP)
+    foreign.add_options(parser)
 
 
 def add_gate(parser: argparse.ArgumentParser, text: str) -> None:
@@ -131,12 +133,6 @@ def add_writing(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--with-cam", action="store_true", help="the class activation map as an output too")
     parser.add_argument(
-        "--image-size",
-        type=positive,
-        metavar="N",
-        help="the file takes N x N pixels and resizes them itself",
-    )
-    parser.add_argument(
         "--metadata", action="store_true", help=f"TFLite metadata with {LABELS}, as MediaPipe and ML Kit read them"
     )
 
@@ -149,7 +145,7 @@ def choices(args: argparse.Namespace) -> dict[str, Any]:
         "layout": args.layout,
         "features": args.features,
         "cam": args.with_cam,
-        "size": args.image_size,
+        "size": args.image_size or None,
         "labels_file": LABELS if args.metadata else "",
     }
 
@@ -160,7 +156,7 @@ def open_source(args: argparse.Namespace):
     from export.model.source import load_source
 
     names = {"weights": args.weights, "dataset": args.dataset, "data_dir": args.data_dir, "labels": args.labels}
-    return load_source(args.model, **names)
+    return load_source(args.model, **names, hints=foreign.hints_of(args))
 
 
 def finish(report, args: argparse.Namespace, next_command: str) -> int:

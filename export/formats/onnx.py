@@ -34,17 +34,19 @@ def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -
 
     name = model.inputs[0].name
     signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=name)
-    function = tf.function(lambda x: dict(model(x, training=False)))
     first = {"inputs_as_nchw": [name]} if artifact.layout == "nchw" else {}
     # Keras has grouped convolutions in functions that XLA compiles, which are not inlined (tf2onnx#2099). Run eagerly
     # while the model is traced, they leave their operations in its graph.
     tf.config.run_functions_eagerly(True)
     try:
+        function = tf.function(lambda x: dict(model(x, training=False)), input_signature=[signature])
+        traced = function.get_concrete_function()
         proto, _ = tf2onnx.convert.from_function(
             function, input_signature=[signature], opset=OPSET, custom_op_handlers=_HANDLERS, **first
         )
     finally:
         tf.config.run_functions_eagerly(False)
+    _keep_constants(proto.graph, traced)
     for value in (*proto.graph.input, *proto.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
     if samples is not None and artifact.layout == "nchw":
@@ -57,6 +59,22 @@ def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -
         _put_in_order(folded)  # the quantizers name what they add by it
         _WRITERS[artifact.precision](folded, samples, path)
     _put_in_order(path)
+
+
+def _keep_constants(graph, traced) -> None:
+    """Turns what tf2onnx takes for further inputs, tensors from outside of the traced function, into constants.
+
+    Args:
+        graph: graph of the file, whose inputs are the function's arguments and then these.
+        traced: TensorFlow's concrete function.
+    """
+    import onnx
+    import tensorflow as tf
+
+    values = [value for value in traced.captured_inputs if value.dtype != tf.resource]  # the others are variables
+    for entry, value in zip(list(graph.input)[1:], values, strict=True):
+        graph.initializer.append(onnx.numpy_helper.from_array(value.numpy(), entry.name))
+        graph.input.remove(entry)
 
 
 def _less_one(kind: str, one_first: bool):

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from export.model import graph
+from export.model import conventions, graph
 from export.model.evidence import BUDGET, Evidence
 from export.model.outputs import named, require_classes
 from keras_resnet.card import ModelCard
@@ -21,11 +21,10 @@ from keras_resnet.errors import InputError
 from keras_resnet.evaluation import check_fit, image_shape
 from keras_resnet.labels import read_labels
 from keras_resnet.nets.graph import deep_graphs
+from keras_resnet.runtime import foreign
 from keras_resnet.runtime.keras import KerasRunner
-from keras_resnet.saving import load_named
 from keras_resnet.signals.table import Signal, get_signal
 from keras_resnet.tasks import get_task
-from keras_resnet.tasks.facts import understood
 from keras_resnet.tasks.table import DEFAULT
 from keras_resnet.training import run
 from keras_resnet.weights import list_weights
@@ -95,6 +94,7 @@ def load_source(
     dataset: str | os.PathLike | None = None,
     data_dir: str | os.PathLike | None = None,
     labels: str | os.PathLike | None = None,
+    hints: foreign.Hints = foreign.NO_HINTS,
 ) -> Source:
     """Opens the model to export and finds its data.
 
@@ -106,23 +106,25 @@ def load_source(
         dataset: name of the data; by default what the model was trained on.
         data_dir: folder of CIFAR's official binary files; by default Keras' cache.
         labels: file with the names of the classes (`labels.read_labels`), in place of those that the model carries.
+        hints: what a person says of a model that does not tell itself.
 
     Returns:
         The source; its `dataset` is None where the model names none that can be opened.
 
     Raises:
-        InputError: no such model, or the dataset that was asked for cannot be opened or does not fit.
+        InputError: no such model, nobody says what its input looks like, or the dataset that was asked for cannot be
+            opened or does not fit.
     """
     if isinstance(model, Sequence) and not isinstance(model, str):
         if len(model) > 1:
             how: dict[str, Any] = {"weights": weights, "dataset": dataset, "data_dir": data_dir, "labels": labels}
+            how["hints"] = hints
             return _ensemble([load_source(each, **how) for each in model])
         model = model[0] if model else None
     if model is None and weights is not None:
         raise InputError("--weights goes with --model NAME")
     model, weights, name, origin = _chosen(model, weights, data_dir)
-    network, card = load_named(model, weights)
-    card = understood(card, model)
+    network, card = foreign.load(model, weights, hints)
     network = float32_twin(network)
     if labels is not None:
         require_classes(card, "--labels")
@@ -138,6 +140,7 @@ def load_source(
                 f"{data.name} has {len(data.classes)} classes, the model {outputs}: name the dataset that it was "
                 "trained on"
             )
+    conventions.require(network, card, data, origin)
     return Source(network, card, name, origin, data)
 
 

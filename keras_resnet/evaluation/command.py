@@ -8,6 +8,7 @@ from pathlib import Path
 
 from keras_resnet import console
 from keras_resnet.errors import InputError
+from keras_resnet.runtime import foreign
 
 _EXAMPLES = """examples:
   python -m keras_resnet evaluate --model model.tflite --dataset digits
@@ -31,6 +32,7 @@ def add(commands) -> None:
     parser.add_argument(
         "--ensemble", nargs="+", metavar="M", default=(), help="in place of --model: files, or VARIANT:WEIGHTS"
     )
+    foreign.add_options(parser)
     parser.add_argument("--dataset", required=True, help="digits, cifar10, cifar100, imagenet, tfds:NAME, or a folder")
     parser.add_argument(
         "--data-dir", type=Path, help="where the files of cifar10, cifar100 or imagenet are (CIFAR: else Keras' cache)"
@@ -124,7 +126,7 @@ def _open(named: list[tuple[str, str | None]], args: argparse.Namespace) -> tupl
     members: list[assessment.Member] = []
     labels: tuple[str, ...] = ()
     for model, weights in named:
-        runner = open_named(model, weights)
+        runner = open_named(model, weights, foreign.hints_of(args))
         note_missing_card(model, runner)
         dataset = load_dataset(args.dataset, args.data_dir, image_shape(runner), runner.card.crop)
         if runner.card.labels and runner.card.labels != dataset.classes:
@@ -145,7 +147,7 @@ def note_missing_card(model: str, runner) -> None:
         model: name of the model, as the command was given it.
         runner: the opened model.
     """
-    if not runner.card.dataset:
+    if not runner.card.known or (runner.card.spec and not runner.card.dataset):
         kind = runner.input.dtype
         how = "as float32" if kind == "float32" else f"as {kind}, by the scale of its input"
         print(f"note: {model} names no input convention; it is fed RGB 0..255 {how}", file=sys.stderr)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from keras_resnet import console
 from keras_resnet.errors import InputError, unknown_name
+from keras_resnet.runtime import foreign
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,6 +41,7 @@ def add(commands) -> None:
         "--model", required=True, help="a .keras, .tflite or .onnx file, or a variant's name with --weights"
     )
     parser.add_argument("--weights", help="for a variant: a registered name, a weight file, or none")
+    foreign.add_options(parser)
     parser.add_argument("images", nargs="*", metavar="IMAGE", help="PNG or JPEG files")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="a .png or .html file")
     parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
@@ -74,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
 
     check_suffix(args.output, (".html",) if args.embeddings else (".png", ".html"))
     refuse_existing(args.output, args.overwrite)
-    runner = open_named(args.model, args.weights)
+    runner = open_named(args.model, args.weights, foreign.hints_of(args))
     note_missing_card(args.model, runner)
     check_support(runner.card)
     work(args, runner, " ".join(["python -m keras_resnet", *sys.argv[1:]]))

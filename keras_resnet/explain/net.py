@@ -80,8 +80,8 @@ class Net:
         with self._heard(note):
             output = self._first(model(self._grey(size), training=False))
         if last and output is last[0]:
-            self._end = self.steps[-1].layer
-            self.scores = _activation(self._end)
+            self.scores = _activation(self.steps[-1].layer)
+            self._end = self.steps[-1].layer if self.scores else None
 
     def _grey(self, size: tuple[int, int] | None) -> np.ndarray:
         shape = self.model.inputs[0].shape[1:] if getattr(self.model, "inputs", None) else None
@@ -118,6 +118,13 @@ class Net:
         """Takes the activation behind the scores away."""
         if self._end is None:  # the scores are the output
             yield
+            return
+        if isinstance(self._end, keras.layers.Softmax):
+            object.__setattr__(self._end, "call", lambda scores, mask=None: scores)  # past Keras' tracking
+            try:
+                yield
+            finally:
+                vars(self._end).pop("call", None)
             return
         kept, self._end.activation = self._end.activation, keras.activations.linear
         try:
@@ -197,5 +204,7 @@ def _leaves(model, path: str = "") -> Iterator[tuple[keras.layers.Layer, str]]:
 
 def _activation(layer: keras.layers.Layer) -> str | None:
     """Name of the activation that a last layer ends in, if its scores lie before it."""
+    if isinstance(layer, keras.layers.Softmax):
+        return "softmax"
     name = getattr(getattr(layer, "activation", None), "__name__", None)
     return name if name in _ENDS else None

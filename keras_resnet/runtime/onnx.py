@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_resnet import card as card_lib
-from keras_resnet.card import ModelCard
+from keras_resnet.card import UNKNOWN, ModelCard
 from keras_resnet.errors import InputError
 from keras_resnet.runtime.interface import Runner, Tensor, chunks, extra, ordered, unusable
 
@@ -32,7 +32,7 @@ class OnnxRunner(Runner):
         if len(inputs) != 1:
             raise InputError(f"{path} has {len(inputs)} inputs: expected one")
         text = self._session.get_modelmeta().custom_metadata_map.get(card_lib.KEY)
-        self.card = ModelCard.loads(text, path) if text else ModelCard()
+        self.card = ModelCard.loads(text, path) if text else UNKNOWN
         self.input = _tensor(inputs[0])
         self.outputs = ordered(_tensor(each) for each in outputs)
 

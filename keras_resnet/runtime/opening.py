@@ -12,6 +12,7 @@ import numpy as np
 from keras_resnet import processes
 from keras_resnet.errors import InputError
 from keras_resnet.files import existing_file
+from keras_resnet.runtime import foreign
 from keras_resnet.runtime.interface import Runner, unusable
 from keras_resnet.runtime.keras import KerasRunner
 from keras_resnet.runtime.onnx import OnnxRunner
@@ -23,9 +24,7 @@ from keras_resnet.tasks.facts import understood
 
 def _keras_file(path: Path, threads: int | None = None, engine: str | None = None) -> KerasRunner:
     del threads, engine  # TensorFlow's threads are a setting of the process
-    from keras_resnet.saving import load_model
-
-    return KerasRunner(*load_model(path))
+    return KerasRunner(*foreign.load(path, None))
 
 
 _OPENERS: dict[str, Callable[..., Runner]] = {
@@ -82,17 +81,22 @@ def _read(runner: Runner, origin: object) -> Runner:
     return runner
 
 
-def open_named(model: str | os.PathLike, weights: str | None = None) -> Runner:
+def open_named(model: str | os.PathLike, weights: str | None = None, hints: foreign.Hints = foreign.NO_HINTS) -> Runner:
     """Opens what a command's `--model` and `--weights` name: a model file, or a row of the table with weights.
 
+    Args:
+        model: path of a file, or a name of `list_models()`.
+        weights: for a name: a registered name, a weight file, or `"none"` for random values.
+        hints: what a person says of a model that does not tell itself.
+
     Raises:
-        InputError: see `open_runner` and `saving.load_named`.
+        InputError: see `open_runner` and `foreign.load`.
     """
     if Path(model).suffix in _FOREIGN and weights is None:
-        return open_runner(model)
-    from keras_resnet.saving import load_named
-
-    return _read(KerasRunner(*load_named(model, weights)), model)
+        runner = open_runner(model)
+        runner.card = foreign.hinted(runner.card, hints, model)
+        return runner
+    return KerasRunner(*foreign.load(model, weights, hints))
 
 
 _CHILD_SECONDS = 300

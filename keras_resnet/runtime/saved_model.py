@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_resnet import card as card_lib
-from keras_resnet.card import ModelCard
+from keras_resnet.card import UNKNOWN, ModelCard
 from keras_resnet.runtime.interface import Runner, Tensor, chunks, ordered, unusable
 
 CARD_FOLDER = "assets.extra"  # of a SavedModel: TensorFlow leaves it alone
@@ -24,7 +24,7 @@ class SavedModelRunner(Runner):
         import tensorflow as tf
 
         text = path / CARD_FOLDER / card_lib.MEMBER
-        self.card = ModelCard.loads(text.read_text(encoding="utf-8"), path) if text.exists() else ModelCard()
+        self.card = ModelCard.loads(text.read_text(encoding="utf-8"), path) if text.exists() else UNKNOWN
         try:
             self._model = tf.saved_model.load(str(path))
             self._function = self._model.signatures["serving_default"]

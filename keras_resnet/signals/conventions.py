@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from dataclasses import asdict, dataclass
 from types import ModuleType
 
@@ -116,11 +117,42 @@ def _operations(images):
 PREPROCESS: dict[str, Preprocess] = {
     "none": Preprocess(),
     "tf": Preprocess(mean=(127.5,), std=(127.5,)),
+    "0..1": Preprocess(std=(255.0,)),
     "caffe": Preprocess(mean=(103.939, 116.779, 123.68), channels="bgr"),
     "torch": Preprocess(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375)),
     # Mean and standard deviation of CIFAR-10's 50,000 training images, over images and pixels.
     "cifar10": Preprocess(mean=(125.307, 122.950, 113.865), std=(62.993, 62.089, 66.705)),
 }
+
+
+def parse_preprocess(text: str) -> Preprocess:
+    """Reads an input convention as people write it.
+
+    Args:
+        text: row of `PREPROCESS`, or `MEAN/STD` in 0..255, RGB, each one number for all channels or one per channel.
+
+    Raises:
+        InputError: neither.
+
+    Example:
+        >>> parse_preprocess("123.7,116.3,103.5/58.4,57.1,57.4").mean
+        (123.7, 116.3, 103.5)
+    """
+    if text in PREPROCESS:
+        return PREPROCESS[text]
+    mean, slash, std = text.partition("/")
+    try:
+        values = [tuple(float(each) for each in part.split(",")) for part in (mean, std)]
+    except ValueError:
+        values = []
+    if not slash or not values or not all(math.isfinite(each) for part in values for each in part):
+        raise InputError(
+            f"{text!r}: expected {', '.join(PREPROCESS)}, or MEAN/STD in 0..255, RGB, like "
+            "123.7,116.3,103.5/58.4,57.1,57.4 or 0/255"
+        )
+    if 1 < len(values[0]) != len(values[1]) > 1:
+        raise InputError(f"{text!r}: expected as many means as deviations, or one number for all channels")
+    return Preprocess(mean=values[0], std=values[1])
 
 
 def preprocess_input(x, data_format: str | None = None, mode: str = "caffe"):

@@ -167,8 +167,13 @@ class CapableCode(TaskCode, Protocol):
 
     `CAPABILITIES` says which of them what `supports` names needs. Wherever the module has them: `summary` and
     `sections`, figures and pages of its own, which need all outputs in memory; `gives_logits` where `summary` must
-    know.
+    know; `adopted`, for models that this package did not make.
     """
+
+    def adopted(
+        self, model: keras.Model, card: ModelCard, *, logits: bool = False, origin: object = "the model"
+    ) -> keras.Model:
+        """A model from elsewhere with the task's outputs; refuses one that cannot have them."""
 
     def merge(
         self,

@@ -341,7 +341,7 @@ def test_a_model_that_cannot_be_converted_is_said_and_leaves_nothing(tmp_path, c
     x = keras.ops.erfinv(image * 1e-4)  # TFLite has no such operator
     x = keras.layers.GlobalAveragePooling2D()(x)
     keras.Model(image, keras.layers.Dense(3, "softmax")(x)).save(tmp_path / "m.keras")
-    assert one_file.main("tflite", ["--model", "m.keras", "-o", "m.tflite"]) == 2
+    assert one_file.main("tflite", ["--model", "m.keras", "--preprocess", "0..1", "-o", "m.tflite"]) == 2
     assert "the conversion to tflite:float32 failed" in _error(capfd)
     assert os.listdir() == ["m.keras"]
 

@@ -1,5 +1,6 @@
 """Public names, each with its home; `__init__.py` imports them on first use."""
 
+from .adopting import adopted as adopted
 from .ensembles import check_weights as check_weights
 from .ensembles import merge as merge
 from .explaining import called as called

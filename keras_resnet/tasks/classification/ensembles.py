@@ -93,6 +93,9 @@ def as_probabilities(values: np.ndarray) -> tuple[np.ndarray, bool]:
     Returns:
         Probabilities, and whether the outputs had to go through a softmax for it.
     """
+    if values.shape[1] == 1:  # one probability, or the logit, of the second of two classes
+        second = values if values.min() >= 0 and values.max() <= 1.001 else 1 / (1 + np.exp(-values.astype(np.float64)))
+        return np.concatenate([1 - second, second], axis=1).astype(np.float32), second is not values
     sums = values.sum(axis=1)
     if values.min() >= 0 and values.max() <= 1.001 and sums.min() >= _LEAST_SUM and sums.max() <= 2 - _LEAST_SUM:
         return values, False

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_resnet.card import ModelCard
+from keras_resnet.tasks.classification.ensembles import as_probabilities
 from keras_resnet.tasks.classification.settings import OUTPUT
 from keras_resnet.tasks.interface import sole
 
@@ -53,13 +54,23 @@ def decode(
     Returns:
         One answer per example.
     """
-    probabilities = sole(outputs, OUTPUT)
+    probabilities = likely(sole(outputs, OUTPUT))
     names = [str(number) for number in range(len(probabilities))] if names is None else names
     answers = []
     for name, row in zip(names, probabilities, strict=True):
         best = np.argsort(-row, kind="stable")[:limit]
         answers.append(Answer(name, tuple((label(card.labels, i), float(row[i])) for i in best)))
     return answers
+
+
+def likely(values: np.ndarray) -> np.ndarray:
+    """Probabilities of a few examples, whatever a file ends in.
+
+    Args:
+        values: outputs `(n, classes)`: probabilities, of which many classes in eight bits may be all 0, or logits.
+    """
+    within = values.size > 0 and values.min() >= 0 and values.max() <= 1.001
+    return values if within and values.shape[1] > 1 else as_probabilities(values)[0]
 
 
 def label(labels: Sequence[str], index: int) -> str:
