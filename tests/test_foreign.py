@@ -250,7 +250,7 @@ def test_every_model_passes_or_has_its_message(name, photos, capsys):
         for precision in ("float32", "int8"):
             arguments = [*opened, "--dataset", data, f"--{precision}", "-o", f"{precision}.{form}", *written]
             cells[f"{form}:{precision}"] = lambda form=form, arguments=arguments: one_file.main(form, arguments)
-    if not row.refused:
+    if not row.refused and "tflite:float32" not in row.failing:
         cells["verify"] = lambda: verify.main(["float32.tflite", *opened, "--dataset", data])
     wrong = {}
     for cell, work in cells.items():

@@ -22,6 +22,7 @@ from typing import Any
 from export.formats.artifacts import Artifact
 from keras_resnet import processes
 from keras_resnet.errors import InputError
+from keras_resnet.runtime import foreign
 
 
 class _Server:
@@ -115,6 +116,7 @@ def convert_in_child(model: Path, artifact: Artifact, samples: Path | None, path
             "samples": str(samples.absolute()) if samples else None,
             "path": str(path.absolute()),
             "log": str(log),
+            "modules": [str(each) for each in dict.fromkeys(foreign.imported)],
         }
     )
     said = log.read_text(encoding="utf-8", errors="replace")

@@ -28,10 +28,13 @@ def convert(job: dict[str, Any]) -> None:
     """Does one job.
 
     Args:
-        job: `model`, `artifact`, `samples` and `path` of `worker.convert_in_child`.
+        job: `model`, `artifact`, `samples` and `path` of `worker.convert_in_child`, and `modules` with layers.
     """
+    from keras_resnet.runtime import foreign
     from keras_resnet.saving import load_model
 
+    for module in job["modules"]:
+        foreign.import_file(Path(module))
     model, _ = load_model(job["model"])
     samples = np.load(job["samples"], allow_pickle=False) if job["samples"] else None
     choices = job["artifact"]

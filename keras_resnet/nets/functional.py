@@ -74,7 +74,7 @@ def is_functional(model: keras.Model) -> bool:
     Args:
         model: any.
     """
-    return not isinstance(model, keras.Sequential) and bool(getattr(model, "inputs", None))
+    return hasattr(model, "operations") and not isinstance(model, keras.Sequential)
 
 
 def _wrapped(model: keras.Model, origin: object) -> keras.Model:

@@ -39,6 +39,7 @@ class Hints:
 
 
 NO_HINTS = Hints()
+imported: list[Path] = []  # files that were imported in this process, which its children need too
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -169,6 +170,7 @@ def import_file(path: Path) -> None:
     except Exception as error:  # it is anybody's code
         raise InputError(f"--import {path}: {type(error).__name__}: {error}") from error
     _register(module)
+    imported.append(path.absolute())
 
 
 def _register(module) -> None:

@@ -74,7 +74,8 @@ class Signal:
         fixed = tuple(size for size in shape if size is not None)
         if not len(fixed) == len(shape) == self.rank + 1:
             axes = ", ".join(AXES.get(self.rank, (f"{self.rank} axes",)))
-            raise InputError(f"the model takes {declared}: expected (batch, {axes}, channels), fixed")
+            remedy = "; give --image-size N" if self.name == "image" and len(shape) == self.rank + 1 else ""
+            raise InputError(f"the model takes {declared}: expected (batch, {axes}, channels), fixed{remedy}")
         return fixed
 
 

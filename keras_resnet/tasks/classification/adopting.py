@@ -69,7 +69,7 @@ def _activation(tensor) -> str:
     """Name of the activation that a tensor comes from; empty where it is not known."""
     operation = tensor._keras_history.operation
     while isinstance(operation, keras.Model):  # a model within the model
-        inner = keras.tree.flatten(operation.outputs)
+        inner = keras.tree.flatten(getattr(operation, "outputs", []))  # a subclassed one has none
         if len(inner) != 1:
             return ""
         operation = inner[0]._keras_history.operation
