@@ -151,6 +151,14 @@ def dilated_basic(r, x):
     return relu(shortcut + r.conv_norm(y, "2", pad=(4, 4), dilation=4))
 
 
+def dilated_d(r, x):
+    """As in timm's AvgPool2dSame: means of four, where zeros behind the last row and column count."""
+    end = np.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0)))
+    pooled = (end[:, :-1, :-1] + end[:, 1:, :-1] + end[:, :-1, 1:] + end[:, 1:, 1:]) / 4
+    y = relu(r.conv_norm(x, "1", pad=BOTH))
+    return relu(r.conv_norm(pooled, "0") + r.conv_norm(y, "2", pad=(2, 2), dilation=2))
+
+
 B = {"block": "bottleneck"}
 KINDS = {
     # name: (what differs in the spec, channels of the input, stride, dilations, reference)
@@ -169,6 +177,7 @@ KINDS = {
     "pre-activation bottleneck": ({**B, "preactivation": True}, 4, 2, (1, 1), preactivation_bottleneck),
     "keras v2": ({**B, "preactivation": True, "convention": "keras_v2"}, 32, 2, (1, 1), keras_v2_last_block),
     "dilated": ({}, 4, 1, (2, 4), dilated_basic),
+    "dilated option D": ({"shortcut": "D"}, 4, 1, (1, 2), dilated_d),
 }
 
 

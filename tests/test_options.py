@@ -75,7 +75,7 @@ def test_every_combination_of_dilations_has_its_size_and_the_same_weights(name, 
     assert [w.path for w in dilated.weights] == [w.path for w in strided.weights]
 
 
-# Option D's pool has no dilation (as in timm), so with two dilated stages its shortcut is not the strided net's.
+# Option D's pool has no dilation and counts zeros behind the border (as in timm: test_at_peers.py), so with two dilated stages its shortcut is not the strided net's.
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("spec", "output_stride"), [*_cases(KINDS, 16), *_cases([in_proof(KINDS[0]), *KINDS[1:]], 8, without="D")]

@@ -208,8 +208,14 @@ def projection_shortcut(p: Primitives, x, spec: ResNetSpec, block: BlockSpec, st
 
 def pooled_shortcut(p: Primitives, x, spec: ResNetSpec, block: BlockSpec):
     """Option D: an average pool takes the stride, so that the 1x1 convolution sees every pixel."""
-    if block.stride > 1 or block.later_dilation > block.dilation:  # with a stride or with what has replaced it
-        x = p.layer("AveragePoolingND", f"{block.name}_0_pool", 2, strides=block.stride, padding="same")(x)
+    if block.reduces:
+        # A pool that strides takes the mean of what is there at an odd border. One whose stride has become a dilation
+        # counts zeros behind the last row and column, as timm's AvgPool2dSame does.
+        if block.stride == 1:
+            end = (0, 1) if p.options.rank == 1 else ((0, 1),) * p.options.rank
+            x = p.layer("ZeroPaddingND", f"{block.name}_0_pad", end)(x)
+        padding = "same" if block.stride > 1 else "valid"
+        x = p.layer("AveragePoolingND", f"{block.name}_0_pool", 2, strides=block.stride, padding=padding)(x)
     return projection_shortcut(p, x, spec, block, stride=1)
 
 

@@ -60,6 +60,11 @@ class BlockSpec:
     later_dilation: int
     depth: float
 
+    @property
+    def reduces(self) -> bool:
+        """Whether the block has a stride, or the dilation that has replaced one."""
+        return self.stride > 1 or self.later_dilation > self.dilation
+
 
 @dataclass(frozen=True, kw_only=True)
 class ResNetSpec:
@@ -175,7 +180,8 @@ class ResNetSpec:
         Args:
             dilated: for each stride of the stages, whether a dilation takes its place; by default none. The values at
                 the positions that the strided net has are the same, so its weights fit (squeeze and excitation
-                averages over more positions; option D's pool has no dilation).
+                averages over more positions; option D's pool has no dilation, and counts zeros behind the border, as
+                timm's does).
         """
         flags = iter(dilated or (False,) * len(self.depths))
         dilation, number = 1, 0
