@@ -228,7 +228,7 @@ def _checked_shape(spec: ResNetSpec, options: Options, shape, head: bool) -> tup
     if len(shape) != len(axes) + 1:
         raise InputError(f"input_shape={shape}: expected ({', '.join(axes)}, channels)")
     *spatial, channels = shape
-    smallest = spec.final_stride(options.dilated(spec))
+    stride, smallest = spec.final_stride(options.dilated(spec)), spec.smallest_size(options.dilated(spec))
     for value in spatial:
         if value is None and head:
             raise InputError(
@@ -237,7 +237,7 @@ def _checked_shape(spec: ResNetSpec, options: Options, shape, head: bool) -> tup
             )
         if value is not None and (not isinstance(value, int) or value < smallest):
             raise InputError(
-                f"input_shape={shape}: {spec.name} divides {' and '.join(axes)} by {smallest}, "
+                f"input_shape={shape}: {spec.name} divides {' and '.join(axes)} by {stride}, "
                 f"so each must be at least {smallest}, received {value}"
             )
     if not isinstance(channels, int) or channels < 1:

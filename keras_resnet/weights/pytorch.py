@@ -159,7 +159,8 @@ def to_theirs(tensors: Mapping[str, np.ndarray], layout: Layout, spec: ResNetSpe
 
 
 def _is_torchvision(spec: ResNetSpec) -> bool:
-    return spec.convention == "torch" and spec.stem == "imagenet" and spec.shortcut == "B" and not spec.se_ratio
+    plain = not spec.se_ratio and spec.antialiasing == "none"
+    return spec.convention == "torch" and spec.stem == "imagenet" and spec.shortcut == "B" and plain
 
 
 # layout of `export_weights`: for which nets PyTorch has such a file, and how its layers are named.
@@ -171,7 +172,9 @@ _EXPORTS: dict[str, tuple[Callable[[ResNetSpec], bool], Callable[[ResNetSpec], s
     ),
     "akamaster": (
         lambda spec: (
-            spec.convention == "torch" and spec.stem == "cifar" and spec.shortcut in "AB" and not spec.preactivation
+            (spec.convention, spec.stem, spec.antialiasing) == ("torch", "cifar", "none")
+            and spec.shortcut in "AB"
+            and not spec.preactivation
         ),
         lambda spec: "akamaster",
     ),
