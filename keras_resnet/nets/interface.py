@@ -86,9 +86,9 @@ class ResNetSpec:
         cardinality: groups of a bottleneck's 3x3 convolution (ResNeXt's C).
         group_width: channels of one group in the first stage (ResNeXt's d); 64 in one group is the plain bottleneck.
         se_ratio: channels of a squeeze-and-excitation module's waist divided by the block's; 0 for none.
-        antialiasing: what takes the strides of the residuals and of the max pool: `"blur"`, a binomial filter; `"mean"`,
-            a 2x2 average pool; `"none"`, the convolutions and the pool themselves. It has no weights, so files of nets
-            with and without it look the same.
+        antialiasing: what takes the strides of the residuals and of the max pool: `"blur"`, a binomial filter;
+            `"mean"`, a 2x2 average pool; `"none"`, the convolutions and the pool themselves. It has no weights, so
+            files of nets with and without it look the same.
         classes: number of classes of the published net, the default of the head.
         paper: where the net was published.
 
@@ -149,8 +149,8 @@ class ResNetSpec:
             )
         if self.antialiasing != "none" and (self.preactivation or self.stem == "rs"):
             raise InputError(
-                f"illegal spec '{self.name}': antialiasing='{self.antialiasing}' goes without preactivation and with the "
-                "stems that have a max pool, or none"
+                f"illegal spec '{self.name}': antialiasing='{self.antialiasing}' goes without preactivation and "
+                "without the stem 'rs', which has no max pool"
             )
         if not 0 <= self.se_ratio <= 1:
             raise InputError(f"illegal spec '{self.name}': se_ratio={self.se_ratio!r}, expected 0 to 1")

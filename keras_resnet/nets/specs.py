@@ -106,21 +106,22 @@ def _timm_rows() -> list[ResNetSpec]:
 
 def _antialiased_rows() -> list[ResNetSpec]:
     """A blur, or a mean ("aa"), takes the strides; as in timm."""
-    bottleneck = ResNetSpec(name="bottleneck", block="bottleneck", depths=(3, 4, 6, 3))
-    d = replace(bottleneck, stem="deep", shortcut="D")
-    blur = {"antialiasing": "blur", "paper": BLUR}
-    mean = {"antialiasing": "mean", "paper": TIMM}
+    blur = ResNetSpec(name="blur", block="bottleneck", depths=(3, 4, 6, 3), antialiasing="blur", paper=BLUR)
+    blur_d = replace(blur, stem="deep", shortcut="D")
+    mean = replace(blur, antialiasing="mean", paper=TIMM)
+    mean_d = replace(mean, stem="deep", shortcut="D")
+    se = replace(mean_d, se_ratio=1 / 16)
     return [
-        replace(bottleneck, name="resnetblur18", block="basic", depths=(2, 2, 2, 2), **blur),
-        replace(bottleneck, name="resnetblur50", **blur),
-        replace(d, name="resnetblur50d", **blur),
-        replace(d, name="resnetblur101d", depths=_101, **blur),
-        replace(d, name="resnetaa34d", block="basic", depths=_34, **mean),
-        replace(bottleneck, name="resnetaa50", **mean),
-        replace(d, name="resnetaa50d", **mean),
-        replace(d, name="resnetaa101d", depths=_101, **mean),
-        replace(d, name="seresnetaa50d", se_ratio=1 / 16, **mean),
-        replace(d, name="seresnextaa101d_32x8d", depths=_101, se_ratio=1 / 16, cardinality=32, group_width=8, **mean),
+        replace(blur, name="resnetblur18", block="basic", depths=(2, 2, 2, 2)),
+        replace(blur, name="resnetblur50"),
+        replace(blur_d, name="resnetblur50d"),
+        replace(blur_d, name="resnetblur101d", depths=_101),
+        replace(mean_d, name="resnetaa34d", block="basic", depths=_34),
+        replace(mean, name="resnetaa50"),
+        replace(mean_d, name="resnetaa50d"),
+        replace(mean_d, name="resnetaa101d", depths=_101),
+        replace(se, name="seresnetaa50d"),
+        replace(se, name="seresnextaa101d_32x8d", depths=_101, cardinality=32, group_width=8),
     ]
 
 

@@ -93,6 +93,34 @@ LAYOUTS: dict[str, Layout] = {
 }
 
 
+# Tensors that every net of the layouts has, whatever its head.
+_BODIES = ("layer1.0.conv1.weight", "stages.0.blocks.0.conv1.weight")
+
+
+def unwrapped(tensors: dict[str, np.ndarray], source: object) -> dict[str, np.ndarray]:
+    """Strips what programs put before a state dict's names: `module.`, `model.`, `state_dict.`, `_orig_mod.`, chained.
+
+    Args:
+        tensors: arrays of a file by their names.
+        source: name of the file, for the message.
+
+    Returns:
+        The tensors without the prefix of the only net in the file; a name that lacks it stays, and shows as left over.
+
+    Raises:
+        InputError: the file holds several nets.
+    """
+    found = [name.removesuffix(body) for name in tensors for body in _BODIES if name.endswith(f".{body}")]
+    if not found or any(body in tensors for body in _BODIES):
+        return tensors
+    if len(found) > 1:
+        raise InputError(
+            f"{source} holds several nets, below {', '.join(map(repr, found))}; expected one. Save the tensors "
+            f"of one alone: {{name: tensors[name] for name in tensors if name.startswith({found[0]!r})}}"
+        )
+    return {name.removeprefix(found[0]): value for name, value in tensors.items()}
+
+
 def find_layout(tensors: Mapping[str, np.ndarray]) -> Layout | None:
     """The layout of a state dict, None where it is none of ours."""
     return next((layout for layout in LAYOUTS.values() if layout.mark in tensors), None)

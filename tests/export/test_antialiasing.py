@@ -20,8 +20,7 @@ pytestmark = pytest.mark.proof
 @pytest.fixture(params=["blur", "mean"])
 def model(request):
     spec = ResNetSpec(
-        **{"name": "mini", "block": "basic", "depths": (1, 1), "stem": "deep", "shortcut": "D"},
-        **{"width": 8, "stem_width": 8, "classes": 10, "antialiasing": request.param},
+        name="mini", block="basic", depths=(1, 1), stem="deep", shortcut="D", width=8, antialiasing=request.param
     )
     image = keras.Input((32, 32, 3), name="image")
     net = build(spec, input_tensor=image)
