@@ -236,12 +236,15 @@ def twins(monkeypatch):
 SAID = r"holds weights of blur18 \({}\); sharp18 has the same tensors .*Build 'blur18', or pass weights_match='partial'"
 
 
-@pytest.mark.parametrize("where", ["card", "header", "config", "nothing"])
+@pytest.mark.parametrize("where", ["card", "header", "export", "config", "nothing"])
 def test_a_file_that_says_that_it_is_of_another_net_is_refused(where, twins, tmp_path):
     path, card = tmp_path / "w.safetensors", keras_resnet.ModelCard(spec="blur18")
     source = build("blur18", input_shape=(32, 32, 3))
     metadata = {"architecture": "blur18"} if where == "header" else None
-    keras_resnet.save_weights(source, path, card=card if where == "card" else None, metadata=metadata)
+    if where == "export":
+        keras_resnet.export_weights(source, path, layout="timm")
+    else:
+        keras_resnet.save_weights(source, path, card=card if where == "card" else None, metadata=metadata)
     if where == "config":
         (tmp_path / "config.json").write_text('{"architecture": "blur18"}')
     build("blur18", input_shape=(32, 32, 3), weights=path)
@@ -251,7 +254,7 @@ def test_a_file_that_says_that_it_is_of_another_net_is_refused(where, twins, tmp
         if where == "nothing":
             build("sharp18", input_shape=(32, 32, 3), weights=path, weights_match=match)
             continue
-        says = {"card": "its card", "header": "'architecture' in its header", "config": "config.json beside it"}[where]
+        says = {"card": "its card", "config": "config.json beside it"}.get(where, "'architecture' in its header")
         with pytest.raises(InputError, match=SAID.format(f"{says} says so")):
             build("sharp18", input_shape=(32, 32, 3), weights=path, weights_match=match)
         with pytest.raises(InputError, match="mean18 has the same tensors"):

@@ -259,4 +259,6 @@ def export_weights(
             )
         tensors = to_theirs(tensors, LAYOUTS[naming(spec)], spec)
         metadata = {"format": "pt"}  # what loaders of the hub look for
+        if spec.name in SPECS:  # whose graph it is, which tensors do not always say
+            metadata["architecture"] = spec.name.removesuffix("_v1_5")
     files.write_safetensors(path, tensors, card=card, metadata=metadata, overwrite=overwrite)
