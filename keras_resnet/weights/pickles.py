@@ -17,8 +17,8 @@ def conversion(path: Path) -> str:
 
     Returns:
         A line that runs as it is: messages are printed as one line. A nested state dict is opened; tensors that share
-        memory or are not contiguous are copied; half precision becomes float32, which NumPy has for all of it; what is
-        no tensor is left out. Prefixes stay: `pytorch.unwrapped` strips them.
+        memory or are not contiguous are copied; what is no tensor is left out. Prefixes and half precision stay, as
+        loading takes them.
     """
     return "; ".join(
         (
@@ -27,7 +27,6 @@ def conversion(path: Path) -> str:
             f"state = torch.load({str(path)!r}, map_location='cpu', weights_only=True)",
             f"state = next((state[key] for key in {_NESTS} if key in state), state)",
             "tensors = {name: each.detach() for name, each in state.items() if torch.is_tensor(each)}",
-            "tensors = {name: each.float() if each.is_floating_point() else each for name, each in tensors.items()}",
             "tensors = {name: each.clone(memory_format=torch.contiguous_format) for name, each in tensors.items()}",
             f"safetensors.torch.save_file(tensors, {str(path.with_suffix('.safetensors'))!r})",
         )
