@@ -1,5 +1,6 @@
 """Nets with a part against aliasing, in files: average pools and a reflected border, which every converter knows."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -19,9 +20,8 @@ pytestmark = pytest.mark.proof
 
 @pytest.fixture(params=["blur", "mean"])
 def model(request):
-    spec = ResNetSpec(
-        name="mini", block="basic", depths=(1, 1), stem="deep", shortcut="D", width=8, antialiasing=request.param
-    )
+    mini = ResNetSpec(name="mini", block="basic", depths=(1, 1), stem="deep", shortcut="D", width=8, classes=10)
+    spec = dataclasses.replace(mini, antialiasing=request.param)
     image = keras.Input((32, 32, 3), name="image")
     net = build(spec, input_tensor=image)
     return keras.Model(image, {"probabilities": net.output})
