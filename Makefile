@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-CHECKS := mediapipe tflm arm64 android web
+CHECKS := mediapipe tflm timm arm64 android web
 # Two processes, one TensorFlow thread each; who is done takes tests from the other.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
@@ -17,7 +17,7 @@ help:
 	@echo "make coverage  the everyday tests again, and which lines they run; fails below the floor of pyproject.toml"
 	@echo "make mutation  thirty faults, one at a time: are they noticed? (half an hour)"
 	@echo "make format  let ruff rewrite the sources"
-	@echo "make check-NAME  NAME of $(CHECKS): fetch the engine of a target (once) and run the checks on it"
+	@echo "make check-NAME  NAME of $(CHECKS): fetch a target's engine or a peer (once) and run the checks on it"
 	@echo "make check-pythons  the quick tests on other versions of Python that are here"
 
 .venv/installed: setup.py pyproject.toml
@@ -66,7 +66,7 @@ mutation: .venv/installed
 # A check that skips is none: the variable turns its skips into failures.
 $(addprefix check-,$(CHECKS)): check-%: .venv/installed
 	$(BIN)/python tools/environment.py $*
-	KERAS_RESNET_CHECK=$* $(BIN)/python -m pytest -s -m '' -k $* tests/export/test_at_target.py
+	KERAS_RESNET_CHECK=$* $(BIN)/python -m pytest -s -m '' -k $* tests/export/test_at_target.py tests/test_at_peers.py
 
 check-pythons: .venv/installed
 	$(BIN)/python tools/pythons.py 3.12 3.13

@@ -69,7 +69,8 @@ def build(
         classifier_activation: last activation of the head; None for logits.
         rank: 1 for sequences, 2 for images, 3 for volumes: the same net with convolutions of that rank.
         output_stride: input size divided by the last feature map's. The strides beyond become dilations, and the same
-            weights fit: 8 or 16 in place of an ImageNet net's 32, for segmentation.
+            weights fit: 8 or 16 in place of an ImageNet net's 32, for segmentation. Computes what timm's option of that
+            name does.
         dilate: the same stage by stage, `(False, True, True)` being `output_stride=8`: torchvision's
             `replace_stride_with_dilation`, for every variant.
         dropout: rate before the classifier, 0 to below 1.
@@ -227,7 +228,7 @@ def _checked_shape(spec: ResNetSpec, options: Options, shape, head: bool) -> tup
     if len(shape) != len(axes) + 1:
         raise InputError(f"input_shape={shape}: expected ({', '.join(axes)}, channels)")
     *spatial, channels = shape
-    smallest = spec.final_stride(options.dilated(spec))
+    stride, smallest = spec.final_stride(options.dilated(spec)), spec.smallest_size(options.dilated(spec))
     for value in spatial:
         if value is None and head:
             raise InputError(
@@ -236,7 +237,7 @@ def _checked_shape(spec: ResNetSpec, options: Options, shape, head: bool) -> tup
             )
         if value is not None and (not isinstance(value, int) or value < smallest):
             raise InputError(
-                f"input_shape={shape}: {spec.name} divides {' and '.join(axes)} by {smallest}, "
+                f"input_shape={shape}: {spec.name} divides {' and '.join(axes)} by {stride}, "
                 f"so each must be at least {smallest}, received {value}"
             )
     if not isinstance(channels, int) or channels < 1:

@@ -11,8 +11,9 @@ import safetensors.numpy
 import keras_resnet
 from keras_resnet import InputError, ModelCard, build, load_weights, save_weights
 from keras_resnet.nets.graph import without_values
+from keras_resnet.nets.specs import SPECS
 from keras_resnet.signals.conventions import PREPROCESS
-from keras_resnet.weights.identify import looks_like
+from keras_resnet.weights.identify import hint, looks_like
 from keras_resnet.weights.matching import adapt_channels
 
 TIMM = json.loads((Path(__file__).parent / "timm_tensors.json").read_text())
@@ -201,6 +202,13 @@ def test_our_files_are_recognised(name):
 
 def test_nets_that_differ_in_no_weight_are_all_named():
     assert looks_like(_ours("resnet20_cifar")) == ["resnet20_cifar", "plain20_cifar"]
+
+
+def test_antialiased_nets_look_like_the_plain_ones():
+    tensors = _ours("resnetblur18")
+    assert looks_like(tensors) == ["resnet18"]
+    assert hint(tensors, SPECS["resnetblur18"]) == hint(tensors, SPECS["resnet18"]) == ""
+    assert hint(tensors, SPECS["resnetblur50"]) == ". The file looks like resnet18"
 
 
 def test_other_tensors_look_like_nothing():

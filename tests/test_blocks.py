@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_resnet import ResNetSpec
-from keras_resnet.nets.blocks import Primitives, residual_block, zero_pad_shortcut
+from keras_resnet.nets.blocks import Primitives, residual_block, stem_pool, zero_pad_shortcut
 from keras_resnet.nets.conventions import CONVENTIONS
 from keras_resnet.nets.interface import BlockSpec
 from keras_resnet.nets.options import Options
@@ -151,6 +151,45 @@ def dilated_basic(r, x):
     return relu(shortcut + r.conv_norm(y, "2", pad=(4, 4), dilation=4))
 
 
+def dilated_d(r, x):
+    """As in timm's AvgPool2dSame: means of four, where zeros behind the last row and column count."""
+    end = np.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0)))
+    pooled = (end[:, :-1, :-1] + end[:, 1:, :-1] + end[:, :-1, 1:] + end[:, 1:, 1:]) / 4
+    y = relu(r.conv_norm(x, "1", pad=BOTH))
+    return relu(r.conv_norm(pooled, "0") + r.conv_norm(y, "2", pad=(2, 2), dilation=2))
+
+
+def blurred(x, stride):
+    """The filter (1, 2, 1) / 4 along both axes, over a border that mirrors what is inside."""
+    n, h, w, c = x.shape
+    y = np.zeros((n, h, w, c))
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+    for row, column in np.ndindex(3, 3):
+        y += (1, 2, 1)[row] * (1, 2, 1)[column] / 16 * padded[:, row : row + h, column : column + w]
+    return y[:, ::stride, ::stride]
+
+
+def blur_basic(r, x):
+    y = blurred(relu(r.conv_norm(x, "1", pad=BOTH)), 2)
+    return relu(r.conv_norm(x, "0", stride=2) + r.conv_norm(y, "2", pad=BOTH))
+
+
+def blur_dilated(r, x):
+    y = blurred(relu(r.conv_norm(x, "1", pad=BOTH)), 1)
+    return relu(r.conv_norm(x, "0") + r.conv_norm(y, "2", pad=(2, 2), dilation=2))
+
+
+def mean_bottleneck(r, x):
+    y = relu(r.conv_norm(relu(r.conv_norm(x, "1")), "2", pad=BOTH, groups=4))
+    return relu(r.conv_norm(mean_of_four(x), "0") + r.conv_norm(mean_of_four(y), "3"))
+
+
+def mean_dilated(r, x):
+    """Nothing is left of the mean."""
+    y = relu(r.conv_norm(relu(r.conv_norm(x, "1")), "2", pad=BOTH))
+    return relu(r.conv_norm(x, "0") + r.conv_norm(y, "3"))
+
+
 B = {"block": "bottleneck"}
 KINDS = {
     # name: (what differs in the spec, channels of the input, stride, dilations, reference)
@@ -169,6 +208,15 @@ KINDS = {
     "pre-activation bottleneck": ({**B, "preactivation": True}, 4, 2, (1, 1), preactivation_bottleneck),
     "keras v2": ({**B, "preactivation": True, "convention": "keras_v2"}, 32, 2, (1, 1), keras_v2_last_block),
     "dilated": ({}, 4, 1, (2, 4), dilated_basic),
+    "dilated option D": ({"shortcut": "D"}, 4, 1, (1, 2), dilated_d),
+    "blur": ({"antialiasing": "blur"}, 4, 2, (1, 1), blur_basic),
+    "blur without a stride": ({"antialiasing": "blur"}, 8, 1, (1, 1), basic_identity),
+    "dilated blur": ({"antialiasing": "blur"}, 4, 1, (1, 2), blur_dilated),
+    "mean": (
+        {**B, "antialiasing": "mean", "shortcut": "D", "cardinality": 4, "group_width": 16},
+        *(4, 2, (1, 1), mean_bottleneck),
+    ),
+    "dilated mean": ({**B, "antialiasing": "mean"}, 4, 1, (1, 2), mean_dilated),
 }
 
 
@@ -189,6 +237,22 @@ def test_block_against_numpy(kind, size):
     assert received.shape == expected.shape
     np.testing.assert_allclose(received, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
     assert np.ptp(expected) > 0.1
+
+
+@pytest.mark.parametrize("size", [8, 9])
+@pytest.mark.parametrize("kind", ["blur", "mean"])
+def test_stem_pools_against_numpy(kind, size):
+    spec = ResNetSpec(name="one", block="basic", depths=(1,), antialiasing=kind)
+    image = keras.Input((size, size, 2))
+    model = keras.Model(image, stem_pool(Primitives(CONVENTIONS["torch"], keras), image, spec))
+    x = np.random.default_rng(0).random((2, size, size, 2)).astype("f")
+    if kind == "mean":  # PyTorch's AvgPool2d(2): what is left over at the end does not count
+        expected = mean_of_four(x[:, : size // 2 * 2, : size // 2 * 2])
+    else:
+        padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        expected = blurred(np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (1, 2)).max(axis=(-2, -1)), 2)
+    np.testing.assert_allclose(model.predict_on_batch(x), expected, atol=1e-6)
+    assert model.weights == []
 
 
 @pytest.mark.parametrize("rank", [1, 2, 3])

@@ -260,7 +260,7 @@ def test_smaller_rows_are_accepted(changed):
     with pytest.raises(InputError, match="epsilon=2"):
         options(epsilon=2)
     layouts = changed("A naming of weights")("keras_resnet.weights.pytorch").LAYOUTS
-    assert layouts["lightning"].layer("conv1_conv", SPECS["resnet18"]) == "net.conv1"
+    assert layouts["openmmlab"].layer("predictions", SPECS["resnet18"]) == "head.fc"
     row = changed("A corruption")("keras_resnet.evaluation.corruptions").CORRUPTIONS["fog"]
     assert [float(row.apply(np.zeros((1, 1, 1)), amount, None).item()) for amount in row.small] == list(row.small)
     assert callable(changed("An explanation")("keras_resnet.explain.methods").METHODS["saliency"].apply)

@@ -80,6 +80,7 @@ def test_ten_classes_become_three(cache):
     [
         ("resnet18", CONFIG, "timm's resnet10t, here 'resnet10t'; received 'resnet18'"),
         ("resnet50", {**CONFIG, "architecture": "resnet50"}, "here 'resnet50_v1_5'; received 'resnet50'"),
+        ("resnet50_v1_5", {**CONFIG, "architecture": "resnetblur50"}, "here 'resnetblur50'; received 'resnet50_v1_5'"),
         ("resnet18", {**CONFIG, "architecture": "vit_base"}, "of a vit_base, which keras_resnet does not build"),
         ("resnet18", {"model_type": "bert"}, "its config.json is not timm's"),
         ("resnet18", "not json", "its config.json is not timm's"),

@@ -1,5 +1,7 @@
 """State dicts of PyTorch: published weights with their logits, and timm's own names and shapes."""
 
+import ast
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,8 +11,10 @@ import safetensors.numpy
 from tiers import in_proof
 
 import keras_resnet
-from keras_resnet import InputError, build, load_dataset
+from keras_resnet import InputError, ResNetSpec, build, load_dataset
 from keras_resnet.nets.graph import without_values
+from keras_resnet.nets.specs import SPECS
+from keras_resnet.weights import files, pytorch
 
 # Names and shapes of the tensors of timm's models with 10 classes, written by timm 1.0 on 2026-11-21.
 TIMM = json.loads((Path(__file__).parent / "timm_tensors.json").read_text())
@@ -134,8 +138,12 @@ def test_a_file_for_another_net_is_refused(zero_kernels, tmp_path):
 
 def test_pickles_are_refused_with_the_recipe_to_convert_them(tmp_path):
     (tmp_path / "w.pth").write_bytes(b"\x80\x02")
-    with pytest.raises(InputError, match=r"weights_only=True.*safetensors.torch.save_file"):
+    with pytest.raises(InputError, match=r"weights_only=True.*safetensors.torch.save_file") as error:
         build("resnet18", weights=tmp_path / "w.pth")
+    line = str(error.value).partition("safetensors: ")[2]  # tests/test_at_peers.py runs it
+    assert str(tmp_path / "w.safetensors") in line
+    assert "\n" not in line
+    ast.parse(line)
     np.save(tmp_path / "object.npy", np.array([{}], dtype=object), allow_pickle=True)
     np.savez(tmp_path / "w.npz", **{"layer1.0.conv1.weight": np.array([{}], dtype=object)})
     with pytest.raises(InputError, match="no readable npz file"):
@@ -148,6 +156,116 @@ def test_truncated_npz(zero_kernels, tmp_path):
     (tmp_path / "w.npz").write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match="no readable npz file"):
         build("resnet10t", weights=tmp_path / "w.npz", classes=10)
+
+
+# --- As people have them
+
+
+def _prefixed(prefix, state):
+    return {f"{prefix}{name}": value for name, value in state.items()}
+
+
+PREFIXES = (
+    *("module.", "model.", "backbone.", "_orig_mod.", "state_dict.", "state_dict_ema.", "net."),
+    *("state_dict.module.", "model._orig_mod.", "_orig_mod.module."),
+)
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize("kind", ["torchvision", "akamaster", "timm_v2"])
+def test_prefixes_are_stripped(kind, prefix, tmp_path):
+    arrays = {name: np.array([n], "f") for n, name in enumerate(STATES[kind])}
+    found = pytorch.unwrapped(_prefixed(prefix, arrays), "w.npz")
+    assert found == arrays
+    assert pytorch.find_layout(found) is pytorch.LAYOUTS[kind]
+
+
+STATES = {
+    "torchvision": ("conv1.weight", "layer1.0.conv1.weight", "layer1.0.bn1.num_batches_tracked", "fc.weight"),
+    "akamaster": ("conv1.weight", "layer1.0.conv1.weight", "layer1.0.bn1.weight", "linear.weight"),
+    "timm_v2": ("stem.conv.weight", "stages.0.blocks.0.conv1.weight", "norm.weight", "head.fc.weight"),
+}
+
+
+def _cifar_state(seed=0):
+    spec = ResNetSpec(name="mini", block="basic", depths=(1, 1), stem="cifar", width=4, shortcut="A", classes=10)
+    rng = np.random.default_rng(seed)
+    net = build(spec, input_shape=(8, 8, 3))
+    tensors = {name: rng.random(v.shape, "f") for name, v in files.named_variables(net).items()}
+    return spec, pytorch.to_theirs(tensors, pytorch.LAYOUTS["akamaster"], spec), tensors
+
+
+@pytest.mark.parametrize("suffix", ["npz", "safetensors"])
+def test_a_prefix_in_a_file_changes_nothing(suffix, tmp_path):
+    spec, state, tensors = _cifar_state()
+    path = tmp_path / f"w.{suffix}"
+    write = safetensors.numpy.save_file if suffix == "safetensors" else lambda state, path: np.savez(path, **state)
+    write(_prefixed("state_dict.module.", state), path)
+    model = build(spec, input_shape=(8, 8, 3), weights=path)
+    for name, variable in files.named_variables(model).items():
+        np.testing.assert_array_equal(variable, tensors[name])
+    write({**_prefixed("module.", state), "best_prec1": np.zeros(1, "f")}, path)
+    with pytest.raises(InputError, match=r"does not fit mini: left over: best_prec1 \(1,\)$"):
+        build(spec, input_shape=(8, 8, 3), weights=path)
+    build(spec, input_shape=(8, 8, 3), weights=path, weights_match="partial")
+
+
+def test_of_two_nets_in_a_file_none_is_guessed(tmp_path):
+    spec, state, _ = _cifar_state()
+    np.savez(tmp_path / "w.npz", **_prefixed("state_dict.", state), **_prefixed("state_dict_ema.", state))
+    said = r"several nets, below 'state_dict\.', 'state_dict_ema\.'; expected one.*startswith\('state_dict\.'\)"
+    with pytest.raises(InputError, match=said):
+        build(spec, input_shape=(8, 8, 3), weights=tmp_path / "w.npz")
+
+
+# --- Another net with the same tensors
+
+
+@pytest.fixture
+def twins(monkeypatch):
+    """Four small rows that have the same tensors, and a file of them."""
+    rows = {
+        name: ResNetSpec(name=name, block="basic", depths=(1, 1), width=4, classes=3, **how)
+        for name, how in {"sharp18": {}, "blur18": {"antialiasing": "blur"}, "mean18": {"antialiasing": "mean"}}.items()
+    }
+    for name, row in rows.items():
+        monkeypatch.setitem(SPECS, name, row)
+    return rows
+
+
+SAID = r"holds weights of blur18 \({}\); sharp18 has the same tensors .*Build 'blur18', or pass weights_match='partial'"
+
+
+@pytest.mark.parametrize("where", ["card", "header", "export", "config", "nothing"])
+def test_a_file_that_says_that_it_is_of_another_net_is_refused(where, twins, tmp_path):
+    path, card = tmp_path / "w.safetensors", keras_resnet.ModelCard(spec="blur18")
+    source = build("blur18", input_shape=(32, 32, 3))
+    metadata = {"architecture": "blur18"} if where == "header" else None
+    if where == "export":
+        keras_resnet.export_weights(source, path, layout="timm")
+    else:
+        keras_resnet.save_weights(source, path, card=card if where == "card" else None, metadata=metadata)
+    if where == "config":
+        (tmp_path / "config.json").write_text('{"architecture": "blur18"}')
+    build("blur18", input_shape=(32, 32, 3), weights=path)
+    renamed = dataclasses.replace(twins["blur18"], name="mine", classes=3)
+    build(renamed, input_shape=(32, 32, 3), weights=path)
+    for match in ("exact", "adapt"):
+        if where == "nothing":
+            build("sharp18", input_shape=(32, 32, 3), weights=path, weights_match=match)
+            continue
+        says = {"card": "its card", "config": "config.json beside it"}.get(where, "'architecture' in its header")
+        with pytest.raises(InputError, match=SAID.format(f"{says} says so")):
+            build("sharp18", input_shape=(32, 32, 3), weights=path, weights_match=match)
+        with pytest.raises(InputError, match="mean18 has the same tensors"):
+            build("mean18", input_shape=(32, 32, 3), weights=path, weights_match=match)
+    build("sharp18", input_shape=(32, 32, 3), weights=path, weights_match="partial")
+
+
+def test_a_saved_plain_net_is_no_residual_one(tmp_path):
+    keras_resnet.save_model(build("plain20_cifar"), tmp_path / "m.keras", keras_resnet.ModelCard(spec="plain20_cifar"))
+    with pytest.raises(InputError, match="holds weights of plain20_cifar"):
+        build("resnet20_cifar", weights=tmp_path / "m.keras")
 
 
 # --- The other way
@@ -181,6 +299,7 @@ def test_prefixes_stay_out_of_exported_files_and_do_not_hinder_loading(tmp_path)
     [
         ("resnet50", "torchvision", "no net of that library is resnet50; it has resnet18, resnet34, resnet50_v1_5"),
         ("resnet18d", "torchvision", "no net of that library is resnet18d"),
+        ("resnetblur18", "torchvision", "no net of that library is resnetblur18"),
         ("plain18", "timm", "no net of that library is plain18"),
         ("resnet18", "akamaster", "it has resnet20_cifar"),
         ("resnet18", "caffe", "unknown layout 'caffe'"),

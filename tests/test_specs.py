@@ -64,6 +64,17 @@ COUNTS = {
     "resnetrs200": (93_209_992, 93_386_248, 15_391_137_792),
     "seresnet50": (28_088_024, 28_141_144, 4_091_699_200),
     "seresnet152d": (66_841_080, 66_992_632, 11_759_845_376),
+    # All three as hooks on timm 1.0.31's models count them, 2026-11-26; a blur or a mean has no weights.
+    "resnetblur18": (11_689_512, 11_699_112, 2_334_298_112),
+    "resnetblur50": (25_557_032, 25_610_152, 5_129_633_792),
+    "resnetblur50d": (25_576_264, 25_629_512, 5_369_274_368),
+    "resnetblur101d": (44_568_392, 44_673_864, 9_081_495_552),
+    "resnetaa34d": (21_816_904, 21_834_056, 4_423_626_752),
+    "resnetaa50": (25_557_032, 25_610_152, 5_129_633_792),
+    "resnetaa50d": (25_576_264, 25_629_512, 5_369_274_368),
+    "resnetaa101d": (44_568_392, 44_673_864, 9_081_495_552),
+    "seresnetaa50d": (28_107_256, 28_160_504, 5_371_789_312),
+    "seresnextaa101d_32x8d": (93_588_280, 93_791_288, 17_178_624_000),
     # Table 6 of arXiv:1512.03385, counted exactly; a plain net has the parameters of option A.
     "plain20_cifar": (269_722, 271_098, 40_551_040),
     "plain32_cifar": (464_154, 466_426, 68_862_592),
@@ -98,6 +109,7 @@ DEEPEST = {
     *("plain110_cifar", "resnet56_cifar_b", "plain56_cifar", "resnet44_cifar_b", "plain44_cifar", "plain32_cifar"),
     *("resnet152", "resnet152_v1_5", "resnetv2_152", "resnet152d", "seresnet152d", "resnetrs101", "resnetrs152"),
     *("resnet1202_cifar", "resnetv2_1001_cifar", "resnetrs200", "resnetv2_200", "resnet200d", "resnext101_64x4d"),
+    *("resnetblur101d", "resnetaa101d", "seresnextaa101d_32x8d", "resnetblur50d", "resnetaa34d", "seresnetaa50d"),
 }
 
 
@@ -125,6 +137,9 @@ def test_rows_are_named_as_they_are_found():
         ({"stem": "vgg"}, "stem='vgg'"),
         ({"convention": "caffe"}, "convention='caffe'"),
         ({"shortcut": "E"}, "shortcut='E'"),
+        ({"antialiasing": "sharp"}, "antialiasing='sharp'"),
+        ({"antialiasing": "blur", "preactivation": True}, "antialiasing='blur' goes without preactivation"),
+        ({"antialiasing": "mean", "stem": "rs"}, "antialiasing='mean' goes without preactivation"),
         ({"depths": ()}, "depths=()"),
         ({"depths": (3, 0)}, "depths=(3, 0)"),
         ({"depths": (3, 1.5)}, "depths=(3, 1.5)"),
@@ -146,6 +161,14 @@ def test_illegal_specs_are_refused_where_they_are_made(change, said):
     with pytest.raises(InputError) as error:
         ResNetSpec(**{"name": "x", "block": "basic", "depths": (1, 1), **change})
     assert said in str(error.value)
+
+
+def test_a_blur_needs_two_positions_where_it_does_not_stride():
+    spec = get_spec("resnetblur18")
+    assert spec.smallest_size() == spec.smallest_size((False, False, True)) == 32
+    assert get_spec("resnet18").smallest_size((False, False, True)) == 16
+    with pytest.raises(InputError, match="divides height and width by 16, so each must be at least 32, received 24"):
+        keras_resnet.build("resnetblur18", output_stride=16, input_shape=(24, 32, 3))
 
 
 def test_unknown_model_names_the_nearest():

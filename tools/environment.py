@@ -1,8 +1,8 @@
-"""Makes what one check at a target needs: `python tools/environment.py tflm|mediapipe|arm64|android|web`.
+"""Makes what one check needs: `python tools/environment.py tflm|mediapipe|timm|arm64|android|web`.
 
 The engines cannot live in `.venv`: TFLite Micro has wheels for Python 3.12 only, MediaPipe and
-tensorflow-model-optimization want different packages, the others are no Python for this processor at all. Everything is
-made beside its name and renamed when it is complete; what is there already is kept.
+tensorflow-model-optimization want different packages, timm wants PyTorch, the others are no Python for this processor
+at all. Everything is made beside its name and renamed when it is complete; what is there already is kept.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 _TFLM = ["tflite-micro>=0.dev20250101,<0.1"]
 _MEDIAPIPE = ["mediapipe>=1.2,<2"]
+# On Linux this is torch with CUDA, 5.5 GB; it computes without a graphics card too.
+_TIMM = ["torch>=2.9,<3", "torchvision>=0.24,<1", "timm>=1.0,<2"]
 # 2.3.0 crashes under emulation (2026-11); numpy's ABI is fixed by it.
 _ARM64 = ["ai-edge-litert==2.1.5", "numpy>=2.0,<3"]
 _KOTLIN = "kotlin-jupyter-kernel==0.19.0.944"  # a wheel with the Kotlin compiler and kotlinx-serialization in it
@@ -69,6 +71,10 @@ def _tflm(folder: Path) -> None:
 
 def _mediapipe(folder: Path) -> None:
     _venv(folder, sys.executable, _MEDIAPIPE)
+
+
+def _timm(folder: Path) -> None:
+    _venv(folder, sys.executable, _TIMM)
 
 
 def _arm64(folder: Path) -> None:
@@ -144,6 +150,7 @@ def _web(folder: Path) -> None:
 _PLACES: dict[str, tuple[str, Callable[[Path], None]]] = {
     "tflm": (".venv-tflm", _tflm),
     "mediapipe": (".venv-mediapipe", _mediapipe),
+    "timm": (".venv-timm", _timm),
     "arm64": (".arm64", _arm64),
     "android": (".kotlin", _android),
     "web": ("examples/web/node_modules", _web),

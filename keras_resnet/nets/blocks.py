@@ -107,20 +107,46 @@ class Primitives:
 def imagenet_stem(p: Primitives, x, spec: ResNetSpec):
     """7x7 convolution and 3x3 max pool, each with stride 2 and symmetric padding: (N, H, W, C) -> (N, H/4, W/4, w)."""
     if not spec.preactivation:
-        return _max_pool(p, p.conv_norm_relu(x, spec.stem_channels, 7, "conv1", stride=2, pad=3))
+        return stem_pool(p, p.conv_norm_relu(x, spec.stem_channels, 7, "conv1", stride=2, pad=3), spec)
     x = p.conv(x, spec.stem_channels, 7, "conv1", stride=2, pad=3, before_norm=False)
     # keras.applications pads with zeros, although values may be negative here.
-    return _max_pool(p, x, negative=p.convention.padding != "layers")
+    return stem_pool(p, x, spec, negative=p.convention.padding != "layers")
 
 
-def _max_pool(p: Primitives, x, negative: bool = False):
-    """3x3 max pool with stride 2; `negative` says that its input may be below zero."""
+def stem_pool(p: Primitives, x, spec: ResNetSpec, negative: bool = False):
+    """3x3 max pool with stride 2; `negative` says that its input may be below zero.
+
+    Against aliasing it strides in a blur, or is a mean that leaves the last row of an odd size out; as in timm.
+    """
+    if spec.antialiasing == "mean":
+        return p.layer("AveragePoolingND", "pool1_pool", 2, strides=2)(x)
     if negative or p.options.activation not in NON_NEGATIVE:
         # PyTorch pads with minus infinity; to repeat the edge is the same below a 3x3 maximum, and quantizes.
         x = p.keras.ops.pad(x, ((0, 0), *((1, 1),) * p.options.rank, (0, 0)), mode="symmetric")
     else:
         x = p.layer("ZeroPaddingND", "pool1_pad", 1)(x)
+    if spec.antialiasing == "blur":
+        return blur(p, p.layer("MaxPoolingND", "pool1_pool", 3, strides=1)(x), 2, "pool1")
     return p.layer("MaxPoolingND", "pool1_pool", 3, strides=2)(x)
+
+
+def blur(p: Primitives, x, stride: int, name: str):
+    """Binomial 3x3 filter over a reflected border, and its stride (arXiv:1904.11486; timm's BlurPool2d).
+
+    Along an axis (1, 2, 1) / 4 is (1, 1) / 2 twice, so two average pools compute it without a weight: there is nothing
+    to train, nothing in weight files, and every converter knows the layers.
+    """
+    x = p.keras.ops.pad(x, ((0, 0), *((1, 1),) * p.options.rank, (0, 0)), mode="reflect")
+    x = p.layer("AveragePoolingND", f"{name}_blur_1", 2, strides=1)(x)
+    return p.layer("AveragePoolingND", f"{name}_blur_2", 2, strides=stride)(x)
+
+
+def mean(p: Primitives, x, stride: int, name: str):
+    """Average pool as large as its stride; at an odd border the mean of what is there."""
+    return p.layer("AveragePoolingND", f"{name}_mean", stride, strides=stride, padding="same")(x) if stride > 1 else x
+
+
+ANTIALIASING_PARTS = {"blur": blur, "mean": mean}
 
 
 def _deep_convolutions(p: Primitives, x, spec: ResNetSpec):
@@ -131,7 +157,7 @@ def _deep_convolutions(p: Primitives, x, spec: ResNetSpec):
 
 def deep_stem(p: Primitives, x, spec: ResNetSpec):
     """Three 3x3 convolutions, the first with stride 2, and a max pool: (N, H, W, C) -> (N, H/4, W/4, w)."""
-    return _max_pool(p, _deep_convolutions(p, x, spec))
+    return stem_pool(p, _deep_convolutions(p, x, spec), spec)
 
 
 def rs_stem(p: Primitives, x, spec: ResNetSpec):
@@ -146,9 +172,16 @@ def cifar_stem(p: Primitives, x, spec: ResNetSpec):
     return p.conv_norm_relu(x, spec.stem_channels, 3, "conv1")
 
 
+def _reducing(p: Primitives, x, spec: ResNetSpec, block: BlockSpec, filters: int, kernel: int, name: str, **how):
+    """Convolution, norm and ReLU with the block's stride, which the part against aliasing takes where there is one."""
+    part = ANTIALIASING_PARTS.get(spec.antialiasing) if block.reduces else None
+    x = p.conv_norm_relu(x, filters, kernel, name, stride=1 if part else block.stride, **how)
+    return part(p, x, block.stride, name) if part else x
+
+
 def basic_residual(p: Primitives, x, spec: ResNetSpec, block: BlockSpec):
     """Two 3x3 convolutions; the first one strides."""
-    x = p.conv_norm_relu(x, block.filters, 3, f"{block.name}_1", stride=block.stride, dilation=block.dilation)
+    x = _reducing(p, x, spec, block, block.filters, 3, f"{block.name}_1", dilation=block.dilation)
     return _last_conv(p, x, spec, block.filters, 3, f"{block.name}_2", dilation=block.later_dilation)
 
 
@@ -161,12 +194,13 @@ def _last_conv(p: Primitives, x, spec: ResNetSpec, filters: int, kernel: int, na
 
 def bottleneck_residual(p: Primitives, x, spec: ResNetSpec, block: BlockSpec):
     """1x1, 3x3 (in groups) and 1x1 convolutions."""
-    inner = spec.inner_width(block.filters)
-    first, middle = {"stride": block.stride}, {"dilation": block.later_dilation}
-    if not p.convention.stride_on_1x1:
-        first, middle = {}, {"stride": block.stride, "dilation": block.dilation}
-    x = p.conv_norm_relu(x, inner, 1, f"{block.name}_1", **first)
-    x = p.conv_norm_relu(x, inner, 3, f"{block.name}_2", groups=spec.cardinality, **middle)
+    inner, groups = spec.inner_width(block.filters), {"groups": spec.cardinality}
+    if p.convention.stride_on_1x1:
+        x = _reducing(p, x, spec, block, inner, 1, f"{block.name}_1")
+        x = p.conv_norm_relu(x, inner, 3, f"{block.name}_2", dilation=block.later_dilation, **groups)
+    else:
+        x = p.conv_norm_relu(x, inner, 1, f"{block.name}_1")
+        x = _reducing(p, x, spec, block, inner, 3, f"{block.name}_2", dilation=block.dilation, **groups)
     return _last_conv(p, x, spec, spec.expansion * block.filters, 1, f"{block.name}_3")
 
 
@@ -208,8 +242,14 @@ def projection_shortcut(p: Primitives, x, spec: ResNetSpec, block: BlockSpec, st
 
 def pooled_shortcut(p: Primitives, x, spec: ResNetSpec, block: BlockSpec):
     """Option D: an average pool takes the stride, so that the 1x1 convolution sees every pixel."""
-    if block.stride > 1 or block.later_dilation > block.dilation:  # with a stride or with what has replaced it
-        x = p.layer("AveragePoolingND", f"{block.name}_0_pool", 2, strides=block.stride, padding="same")(x)
+    if block.reduces:
+        # A pool that strides takes the mean of what is there at an odd border. One whose stride has become a dilation
+        # counts zeros behind the last row and column, as timm's AvgPool2dSame does.
+        if block.stride == 1:
+            end = (0, 1) if p.options.rank == 1 else ((0, 1),) * p.options.rank
+            x = p.layer("ZeroPaddingND", f"{block.name}_0_pad", end)(x)
+        padding = "same" if block.stride > 1 else "valid"
+        x = p.layer("AveragePoolingND", f"{block.name}_0_pool", 2, strides=block.stride, padding=padding)(x)
     return projection_shortcut(p, x, spec, block, stride=1)
 
 

@@ -38,6 +38,8 @@ BLOCKS: dict[str, int] = {"basic": 1, "bottleneck": 4}  # name: expansion
 # A: zero-padded identity; B: projection where the shape changes; C: projection in every block; D: B with an average
 # pool in place of the stride; none: a plain net.
 SHORTCUTS = ("A", "B", "C", "D", "none")
+# What stands between the convolution that strides and its stride: a binomial blur, a 2x2 mean, nothing.
+ANTIALIASING = ("none", "blur", "mean")
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,11 @@ class BlockSpec:
     later_dilation: int
     depth: float
 
+    @property
+    def reduces(self) -> bool:
+        """Whether the block has a stride, or the dilation that has replaced one."""
+        return self.stride > 1 or self.later_dilation > self.dilation
+
 
 @dataclass(frozen=True, kw_only=True)
 class ResNetSpec:
@@ -79,6 +86,9 @@ class ResNetSpec:
         cardinality: groups of a bottleneck's 3x3 convolution (ResNeXt's C).
         group_width: channels of one group in the first stage (ResNeXt's d); 64 in one group is the plain bottleneck.
         se_ratio: channels of a squeeze-and-excitation module's waist divided by the block's; 0 for none.
+        antialiasing: what takes the strides of the residuals and of the max pool: `"blur"`, a binomial filter;
+            `"mean"`, a 2x2 average pool; `"none"`, the convolutions and the pool themselves. It has no weights, so
+            files of nets with and without it look the same.
         classes: number of classes of the published net, the default of the head.
         paper: where the net was published.
 
@@ -103,6 +113,7 @@ class ResNetSpec:
     cardinality: int = 1
     group_width: int = 64
     se_ratio: float = 0.0
+    antialiasing: str = "none"
     classes: int = 1000
     paper: str = HE2015
 
@@ -113,6 +124,7 @@ class ResNetSpec:
             ("convention", CONVENTIONS),
             ("stem", STEMS),
             ("shortcut", SHORTCUTS),
+            ("antialiasing", ANTIALIASING),
         ):
             if getattr(self, field) not in table:
                 raise InputError(
@@ -134,6 +146,11 @@ class ResNetSpec:
             raise InputError(
                 f"illegal spec '{self.name}': preactivation goes with the stems 'imagenet' and 'cifar', with a "
                 "shortcut, and without squeeze and excitation"
+            )
+        if self.antialiasing != "none" and (self.preactivation or self.stem == "rs"):
+            raise InputError(
+                f"illegal spec '{self.name}': antialiasing='{self.antialiasing}' goes without preactivation and "
+                "without the stem 'rs', which has no max pool"
             )
         if not 0 <= self.se_ratio <= 1:
             raise InputError(f"illegal spec '{self.name}': se_ratio={self.se_ratio!r}, expected 0 to 1")
@@ -175,7 +192,8 @@ class ResNetSpec:
         Args:
             dilated: for each stride of the stages, whether a dilation takes its place; by default none. The values at
                 the positions that the strided net has are the same, so its weights fit (squeeze and excitation
-                averages over more positions; option D's pool has no dilation).
+                averages over more positions; option D's pool has no dilation, and counts zeros behind the border, as
+                timm's does; what stands against aliasing has no dilation either).
         """
         flags = iter(dilated or (False,) * len(self.depths))
         dilation, number = 1, 0
@@ -198,12 +216,21 @@ class ResNetSpec:
         return filters * self.group_width // 64 * self.cardinality
 
     def final_stride(self, dilated: Sequence[bool] = ()) -> int:
-        """Input size divided by the size of the last stage; the smallest input that the net accepts.
+        """Input size divided by the size of the last stage.
 
         Args:
             dilated: for each stride of the stages, whether a dilation takes its place.
         """
         return STEMS[self.stem].stride * 2 ** (len(self.depths) - 1 - sum(dilated))
+
+    def smallest_size(self, dilated: Sequence[bool] = ()) -> int:
+        """Height and width of the smallest input that the net accepts, in pixels.
+
+        Args:
+            dilated: as in `final_stride`.
+        """
+        # A blur reflects the border, which takes two positions; one that strides has them.
+        return self.final_stride(dilated) * (2 if self.antialiasing == "blur" and any(dilated) else 1)
 
     @property
     def default_size(self) -> int:

@@ -12,6 +12,8 @@ RESNEXT = "Xie et al. 2016, Aggregated Residual Transformations for Deep Neural 
 WIDE = "Zagoruyko and Komodakis 2016, Wide Residual Networks, arXiv:1605.07146"
 SE = "Hu et al. 2017, Squeeze-and-Excitation Networks, arXiv:1709.01507"
 BAG_OF_TRICKS = "He et al. 2018, Bag of Tricks for Image Classification, arXiv:1812.01187"
+BLUR = "Zhang 2019, Making Convolutional Networks Shift-Invariant Again, arXiv:1904.11486"
+TIMM = "Wightman 2019, PyTorch Image Models, doi:10.5281/zenodo.4414861"
 RESNET_RS = "Bello et al. 2021, Revisiting ResNets: Improved Training and Scaling Strategies, arXiv:2103.07579"
 MLPERF_TINY = "Banbury et al. 2021, MLPerf Tiny Benchmark, arXiv:2106.07597"
 
@@ -102,6 +104,27 @@ def _timm_rows() -> list[ResNetSpec]:
     ]
 
 
+def _antialiased_rows() -> list[ResNetSpec]:
+    """A blur, or a mean ("aa"), takes the strides; as in timm."""
+    blur = ResNetSpec(name="blur", block="bottleneck", depths=(3, 4, 6, 3), antialiasing="blur", paper=BLUR)
+    blur_d = replace(blur, stem="deep", shortcut="D")
+    mean = replace(blur, antialiasing="mean", paper=TIMM)
+    mean_d = replace(mean, stem="deep", shortcut="D")
+    se = replace(mean_d, se_ratio=1 / 16)
+    return [
+        replace(blur, name="resnetblur18", block="basic", depths=(2, 2, 2, 2)),
+        replace(blur, name="resnetblur50"),
+        replace(blur_d, name="resnetblur50d"),
+        replace(blur_d, name="resnetblur101d", depths=_101),
+        replace(mean_d, name="resnetaa34d", block="basic", depths=_34),
+        replace(mean, name="resnetaa50"),
+        replace(mean_d, name="resnetaa50d"),
+        replace(mean_d, name="resnetaa101d", depths=_101),
+        replace(se, name="seresnetaa50d"),
+        replace(se, name="seresnextaa101d_32x8d", depths=_101, cardinality=32, group_width=8),
+    ]
+
+
 def _cifar_rows() -> list[ResNetSpec]:
     """6n+2 layers: n blocks in each of three stages."""
     cifar = ResNetSpec(name="cifar", block="basic", depths=(1, 1, 1), stem="cifar", width=16, shortcut="A", classes=10)
@@ -123,7 +146,7 @@ _34 = (3, 4, 6, 3)
 _101 = (3, 4, 23, 3)
 _152 = (3, 8, 36, 3)
 _200 = (3, 24, 36, 3)
-_FAMILIES = (_imagenet_rows, _preactivation_rows, _timm_rows, _cifar_rows)
+_FAMILIES = (_imagenet_rows, _preactivation_rows, _timm_rows, _antialiased_rows, _cifar_rows)
 SPECS: dict[str, ResNetSpec] = {row.name: row for rows in _FAMILIES for row in rows()}
 
 

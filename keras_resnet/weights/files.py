@@ -83,12 +83,21 @@ def read_card(path: Path) -> ModelCard | None:
         return card_lib.read(path)
     if path.suffix != ".safetensors":
         return None
+    header = read_header(path)
+    return ModelCard.loads(header[card_lib.KEY], path) if card_lib.KEY in header else None
+
+
+def read_header(path: Path) -> dict[str, str]:
+    """Reads the strings in the header of a safetensors file.
+
+    Raises:
+        InputError: the file is damaged.
+    """
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            header = file.metadata() or {}
+            return file.metadata() or {}
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{path} is no readable safetensors file: {error}") from error
-    return ModelCard.loads(header[card_lib.KEY], path) if card_lib.KEY in header else None
 
 
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:

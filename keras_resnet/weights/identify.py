@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 
@@ -30,10 +31,12 @@ def looks_like(tensors: Mapping[str, np.ndarray], at_most: int = 3) -> list[str]
         at_most: largest number of names.
 
     Returns:
-        The best fitting names, empty if no variant fits.
+        The best fitting names, empty if no variant fits; nets against aliasing, whose files look like those of the
+        plain ones, are left out.
     """
     body = _body(tensors)
-    same = [spec for spec in SPECS.values() if body and dict(_expected(spec)) == body]
+    rows = [spec for spec in SPECS.values() if spec.antialiasing == "none"]
+    same = [spec for spec in rows if body and dict(_expected(spec)) == body]
     scores = {spec.name: _agreement(spec, tensors) for spec in same}
     best = max(scores.values(), default=0)
     return [name for name, score in scores.items() if score == best][:at_most]
@@ -42,7 +45,17 @@ def looks_like(tensors: Mapping[str, np.ndarray], at_most: int = 3) -> list[str]
 def hint(tensors: Mapping[str, np.ndarray], spec: ResNetSpec) -> str:
     """The end of an error message: what the file looks like, if that is not the net it was meant for."""
     names = looks_like(tensors)
-    return "" if not names or spec.name in names else f". The file looks like {' or '.join(names)}"
+    plain = graph_of(dataclasses.replace(spec, antialiasing="none"))
+    return (
+        ""
+        if not names or any(graph_of(SPECS[name]) == plain for name in names)
+        else f". The file looks like {' or '.join(names)}"
+    )
+
+
+def graph_of(spec: ResNetSpec) -> ResNetSpec:
+    """The spec without what changes nothing in the layers before the head."""
+    return dataclasses.replace(spec, name="any", classes=1, paper="")
 
 
 def _body(tensors: Mapping[str, np.ndarray]) -> Body:

@@ -14,12 +14,11 @@ from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
 from keras_resnet.nets.interface import STEMS, ResNetSpec
 from keras_resnet.nets.specs import get_spec
-from keras_resnet.weights import files, hub, identify, legacy_h5, pytorch, registry
+from keras_resnet.weights import files, hub, identify, legacy_h5, origin, pickles, pytorch, registry
 from keras_resnet.weights.matching import HEAD, LoadReport, match_tensors
 
 _READERS = {".safetensors": files.read_safetensors, ".npz": files.read_npz}
 _H5 = (".h5", ".hdf5")
-_PICKLES = (".pth", ".pt", ".th", ".bin", ".pkl", ".pickle", ".ckpt")
 
 
 def weights_card(weights: str | os.PathLike, model: str | ResNetSpec) -> ModelCard:
@@ -62,8 +61,8 @@ def load_weights(
     Args:
         model: model that `build` made.
         weights: a registered name, `"hf://timm/resnet18.a1_in1k"`, or the path of a `.safetensors` or `.npz` file
-            (ours, or a state dict of torchvision, timm or akamaster/pytorch_resnet_cifar10), or of a `.weights.h5`,
-            `.h5` or `.keras` file.
+            (ours, or a state dict of torchvision, timm or akamaster/pytorch_resnet_cifar10, whose names may begin with
+            `module.`, `state_dict.` and the like), or of a `.weights.h5`, `.h5` or `.keras` file.
         match: `"exact"`: every tensor is used and every variable filled. `"adapt"`: the first convolution may have
             another number of input channels (grey, colour with depth, ...), and the head may have other classes or be
             absent: then it keeps its values, or is left out. `"partial"`: what has the name and the shape is taken.
@@ -74,7 +73,8 @@ def load_weights(
         A report of what was loaded, adapted, kept and left over; also logged (`keras_resnet`, warning) where not exact.
 
     Raises:
-        InputError: no such set or file, or it does not fit; the model is as it was then.
+        InputError: no such set or file, it does not fit, or it says that it is of another net with the same tensors
+            (an anti-aliased one, say); the model is as it was then.
 
     Example:
         >>> import keras_resnet
@@ -102,6 +102,8 @@ def load_weights(
         bgr=match != "exact" and weights_card(weights, spec).preprocess.channels == "bgr",
         looks_like=identify.hint(tensors, spec),
     )
+    if match != "partial":
+        origin.check(path, spec)
     for name, value in values.items():
         variables[name].assign(value)
     return report
@@ -120,11 +122,10 @@ def _resolve(weights: str | os.PathLike, spec: ResNetSpec, has_head: bool) -> Pa
         return hub.fetch(str(weights), spec).path
     path = Path(weights)
     path = path if path.is_file() else _registered(path, weights, spec).fetch(has_head)
-    if path.suffix in _PICKLES:
+    if path.suffix in pickles.SUFFIXES:
         raise InputError(
-            f"weights: {path} is a pickle, which can run any code, and is never opened. Convert it where you trust it: "
-            "state = torch.load(FILE, map_location='cpu', weights_only=True); "
-            "safetensors.torch.save_file(state, 'FILE.safetensors')"
+            f"weights: {path} is a pickle, which can run any code, and is never opened. Load a .safetensors file, "
+            f"which this line makes in a Python that has PyTorch and safetensors: {pickles.conversion(path)}"
         )
     if path.suffix not in (*_READERS, *_H5, ".keras"):
         raise InputError(
@@ -149,7 +150,7 @@ def _read(
         if not by_name:
             _check_order(model, path)
         return tensors
-    tensors = _READERS[path.suffix](path)
+    tensors = pytorch.unwrapped(_READERS[path.suffix](path), path)
     if layout := pytorch.find_layout(tensors):
         # The head is named even where the net has none, so that it is known as a head.
         return pytorch.to_ours(tensors, layout, {**dict(zip(HEAD, ((0, 0), (0,)), strict=True)), **shapes}, spec)

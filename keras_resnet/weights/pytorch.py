@@ -93,6 +93,34 @@ LAYOUTS: dict[str, Layout] = {
 }
 
 
+# Tensors that every net of the layouts has, whatever its head.
+_BODIES = ("layer1.0.conv1.weight", "stages.0.blocks.0.conv1.weight")
+
+
+def unwrapped(tensors: dict[str, np.ndarray], source: object) -> dict[str, np.ndarray]:
+    """Strips what programs put before a state dict's names: `module.`, `model.`, `state_dict.`, `_orig_mod.`, chained.
+
+    Args:
+        tensors: arrays of a file by their names.
+        source: name of the file, for the message.
+
+    Returns:
+        The tensors without the prefix of the only net in the file; a name that lacks it stays, and shows as left over.
+
+    Raises:
+        InputError: the file holds several nets.
+    """
+    found = [name.removesuffix(body) for name in tensors for body in _BODIES if name.endswith(f".{body}")]
+    if not found or any(body in tensors for body in _BODIES):
+        return tensors
+    if len(found) > 1:
+        raise InputError(
+            f"{source} holds several nets, below {', '.join(map(repr, found))}; expected one. Save the tensors "
+            f"of one alone: {{name: tensors[name] for name in tensors if name.startswith({found[0]!r})}}"
+        )
+    return {name.removeprefix(found[0]): value for name, value in tensors.items()}
+
+
 def find_layout(tensors: Mapping[str, np.ndarray]) -> Layout | None:
     """The layout of a state dict, None where it is none of ours."""
     return next((layout for layout in LAYOUTS.values() if layout.mark in tensors), None)
@@ -159,7 +187,8 @@ def to_theirs(tensors: Mapping[str, np.ndarray], layout: Layout, spec: ResNetSpe
 
 
 def _is_torchvision(spec: ResNetSpec) -> bool:
-    return spec.convention == "torch" and spec.stem == "imagenet" and spec.shortcut == "B" and not spec.se_ratio
+    plain = not spec.se_ratio and spec.antialiasing == "none"
+    return spec.convention == "torch" and spec.stem == "imagenet" and spec.shortcut == "B" and plain
 
 
 # layout of `export_weights`: for which nets PyTorch has such a file, and how its layers are named.
@@ -171,7 +200,9 @@ _EXPORTS: dict[str, tuple[Callable[[ResNetSpec], bool], Callable[[ResNetSpec], s
     ),
     "akamaster": (
         lambda spec: (
-            spec.convention == "torch" and spec.stem == "cifar" and spec.shortcut in "AB" and not spec.preactivation
+            (spec.convention, spec.stem, spec.antialiasing) == ("torch", "cifar", "none")
+            and spec.shortcut in "AB"
+            and not spec.preactivation
         ),
         lambda spec: "akamaster",
     ),
@@ -228,4 +259,6 @@ def export_weights(
             )
         tensors = to_theirs(tensors, LAYOUTS[naming(spec)], spec)
         metadata = {"format": "pt"}  # what loaders of the hub look for
+        if spec.name in SPECS:  # whose graph it is, which tensors do not always say
+            metadata["architecture"] = spec.name.removesuffix("_v1_5")
     files.write_safetensors(path, tensors, card=card, metadata=metadata, overwrite=overwrite)

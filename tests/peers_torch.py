@@ -1,0 +1,138 @@
+"""timm's and torchvision's side of tests/test_at_peers.py; `.venv-timm` runs it, nothing of ours is imported.
+
+Reads requests from stdin, a JSON object a line, and answers each with one: `{"do": "net", ...}` calls the function of
+that name in `COMMANDS`. A new comparison is a function and a row there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import timm
+import torch
+import torchvision
+
+_NETS: dict[str, torch.nn.Module] = {}  # the last one that `net` made, for `back`
+
+
+def _create(library: str, name: str, how: dict[str, Any]) -> torch.nn.Module:
+    if library == "timm":
+        return timm.create_model(name, pretrained=False, **how)
+    return torchvision.models.get_model(name, weights=None, **how)
+
+
+def _perturb(net: torch.nn.Module) -> None:
+    """Statistics, scales and offsets that are not zero and one; no residual is left at zero."""
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            for tensor, low, high in (
+                (module.weight, 0.5, 1.0),
+                (module.bias, -0.2, 0.2),
+                (module.running_mean, -0.2, 0.2),
+                (module.running_var, 0.5, 1.5),
+            ):
+                torch.nn.init.uniform_(tensor, low, high)
+
+
+def _stages(net: torch.nn.Module) -> dict[str, torch.nn.Module]:
+    """Modules whose outputs are compared, by name: the stages, the last one behind its closing norm."""
+    modules = dict(net.named_modules())
+    if "stages" in modules:
+        return {"0": modules["stages.0"], "1": modules["stages.1"], "2": modules["stages.2"], "3": modules["norm"]}
+    return {str(number): modules[f"layer{number + 1}"] for number in range(4)}
+
+
+@torch.no_grad()
+def net(library: str, name: str, how: dict[str, Any], size: list[int], folder: str) -> dict[str, Any]:
+    """Makes a net, and writes its state dict, an image and what it computes of it."""
+    torch.manual_seed(0)
+    made = _create(library, name, how)
+    _perturb(made)
+    made.eval()
+    _NETS.clear()
+    _NETS["last"] = made
+    images = torch.randn(2, 3, *size)
+    found: dict[str, torch.Tensor] = {"images": images}
+    for stage, module in _stages(made).items():
+        module.register_forward_hook(lambda _, __, output, stage=stage: found.update({stage: output}))
+    found["logits"] = made(images)
+    state = {key: value.contiguous() for key, value in made.state_dict().items()}
+    safetensors.torch.save_file(state, Path(folder, "state.safetensors"), {"format": "pt"})
+    arrays = {key: value.movedim(1, -1).numpy() if value.ndim == 4 else value.numpy() for key, value in found.items()}
+    np.savez(Path(folder, "computed.npz"), **arrays)
+    return {"parameters": sum(parameter.numel() for parameter in made.parameters())}
+
+
+@torch.no_grad()
+def back(path: str) -> dict[str, Any]:
+    """Loads a state dict of ours into the last net, strictly, after its own values are gone."""
+    made = _NETS["last"]
+    before = {key: value.clone() for key, value in made.state_dict().items()}
+    for value in made.state_dict().values():
+        value.zero_()
+    made.load_state_dict(safetensors.torch.load_file(path), strict=True)
+    after = made.state_dict()
+    return {"different": [key for key, value in before.items() if not torch.equal(value, after[key])]}
+
+
+def pickles(state: str, folder: str) -> dict[str, Any]:
+    """Writes a state dict as people publish and save them; gives the files' names."""
+    own = safetensors.torch.load_file(state)
+    parallel = {f"module.{key}": value for key, value in own.items()}
+    noise = {key: torch.zeros_like(value) for key, value in own.items()}
+    strided = {key: value.movedim(0, -1).contiguous().movedim(-1, 0) for key, value in own.items() if value.ndim > 1}
+    whole = torch.cat([value.flatten() for value in own.values() if value.is_floating_point()])
+    shared, start = {}, 0
+    for key, value in own.items():
+        shared[key] = value
+        if value.is_floating_point():
+            shared[key] = whole[start : start + value.numel()].view(value.shape)
+            start += value.numel()
+    files: dict[str, Any] = {
+        "plain.pth": own,
+        "imagenet.pth.tar.pth": {"epoch": 90, "arch": "resnet20", "state_dict": parallel, "best_acc1": 76.1},
+        "timm.pth": {"state_dict": noise, "state_dict_ema": own, "args": argparse.Namespace(lr=0.1), "metric": 1.0},
+        "deit.pth": {"model": own, "optimizer": {"state": {}, "param_groups": [{"lr": 0.1}]}, "epoch": 1},
+        "ema.pt": {"model_ema": own, "model": noise},
+        "compiled.pt": {f"_orig_mod.module.{key}": value for key, value in own.items()},
+        "lightning.ckpt": {"state_dict": {f"model.{key}": value for key, value in own.items()}, "epoch": 1},
+        "half.bin": {key: value.half() if value.is_floating_point() else value for key, value in own.items()},
+        "bfloat16.bin": {key: value.bfloat16() if value.is_floating_point() else value for key, value in own.items()},
+        "strided.pth": {**own, **strided},
+        "shared.pth": shared,
+        "parameters.pth": {
+            key: torch.nn.Parameter(value) if value.is_floating_point() else value for key, value in own.items()
+        },
+    }
+    for name, content in files.items():
+        torch.save(content, Path(folder, name))
+    # akamaster's files are of 2018: no zip archive yet.
+    old = {"state_dict": parallel, "best_prec1": 91.73}
+    torch.save(old, Path(folder, "akamaster.th"), _use_new_zipfile_serialization=False)
+    return {"files": [*files, "akamaster.th"]}
+
+
+COMMANDS: dict[str, Callable[..., dict[str, Any]]] = {"net": net, "back": back, "pickles": pickles}
+
+
+def main() -> None:
+    """Answers until stdin ends."""
+    answers, sys.stdout = sys.stdout, sys.stderr  # what libraries print is no answer
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = COMMANDS[request.pop("do")](**request)
+        except Exception as error:  # the test that asked shows it
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
