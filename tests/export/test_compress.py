@@ -166,6 +166,9 @@ WORSE = (*FAST, "--method", "prune", "--sparsity", "0.97", "-o", "small")
 @pytest.mark.proof
 def test_a_finished_training_is_measured_again(tmp_path):
     assert compress.main(WORSE) == 1
+    path = tmp_path / "small" / "settings.json"
+    known = json.loads(path.read_text())
+    path.write_text(json.dumps({**known, "recipe": {**known["recipe"], "version": 2}}))  # begun by an older package
     assert compress.main([*WORSE, "--resume", "--gate", "drop=100"]) == 0  # trained already
     assert (tmp_path / "small" / "model.keras").exists()
     assert not (tmp_path / "small" / "model.failed.keras").exists()
