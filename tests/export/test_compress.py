@@ -253,7 +253,7 @@ def test_the_twin_of_tfmot(method, how, tmp_path, capfd):
     # Two epochs are too few to be as good as before on every one of 360 images.
     assert epochs == 1 or all(gate["passed"] for gate in figures["gates"] if "after training" not in gate["name"])
     model, found = load_model(figures["model"])
-    assert found.recipe == "digits-resnet8"
+    assert (found.recipe, found.held_out) == ("digits-resnet8", False)
     assert figures["engine"] == "tfmot"
     plain = {"prune": "share of zeros", "cluster": "values in a kernel"}
     assert method == "qat" or figures["gates"][0]["name"] == plain[method]
