@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet import console
+from keras_resnet import console, machine
 from keras_resnet.data import Split, batches, sampled
 from keras_resnet.data.dataset import ArraySplit, end_to_end
 from keras_resnet.errors import InputError
@@ -38,6 +38,7 @@ class Assessment:
         robustness: headline score by corruption, at the five strengths; empty if it was not asked for.
         members: names and scores of an ensemble's members; empty for one model.
         views: views of each example.
+        processor: processor that ran the models.
     """
 
     task: Task
@@ -46,6 +47,7 @@ class Assessment:
     robustness: dict[str, tuple[float, ...]] = field(default_factory=dict)
     members: tuple[tuple[str, Scores], ...] = ()
     views: Views = ONE
+    processor: str = field(default_factory=machine.processor)
 
     def __getattr__(self, name: str) -> Any:
         """A figure of the task."""
@@ -60,6 +62,7 @@ class Assessment:
             "views": str(self.views),
             "average": self.views.average,
             "images_per_second": self.images_per_second,
+            "processor": self.processor,
             "robustness": {kind: list(values) for kind, values in self.robustness.items()},
             "members": [{"model": name, **scores.to_json()} for name, scores in self.members],
         }
