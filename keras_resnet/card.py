@@ -11,7 +11,7 @@ import dataclasses
 import json
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from keras_resnet.signals.conventions import PREPROCESS, Preprocess
 
 MEMBER = "keras_resnet.json"
 KEY = "keras_resnet"  # in the metadata of .onnx and .safetensors files
-VERSION = 2  # 1 had no task, signal, facts and version
+VERSION = 3  # 1 had no task, signal, facts and version; 2 had no held_out
 _MAX_BYTES = 4_000_000  # a card of 21,000 labels has 0.5 MB; anything beyond is no card of ours
 
 
@@ -40,6 +40,8 @@ class ModelCard:
         dataset: name of the data source it was trained on, None if unknown.
         recipe: name of the recipe, None if unknown.
         crop: share of an image's central part, in height and width, that evaluation and prediction use.
+        held_out: whether the validation examples of `dataset` stayed out of all training of these weights, so that
+            probabilities can be calibrated on them; None if unknown, as on all cards of before.
         sha256: hash of the network in an exported file, None elsewhere.
         version: version of the card that was read, above `VERSION` for one of a newer package (`tasks.facts` reads its
             facts); `dumps` writes `VERSION`.
@@ -55,6 +57,7 @@ class ModelCard:
     dataset: str | None = None
     recipe: str | None = None
     crop: float = 1.0
+    held_out: bool | None = None
     sha256: str | None = None
     version: int = field(default=VERSION, compare=False)
 
@@ -109,17 +112,49 @@ class ModelCard:
             f"cannot be read (unknown: {', '.join(map(ascii, beyond))}): update keras-resnet-toolkit"
         )
 
+    def held_out_of(self, dataset: str | None) -> bool | None:
+        """Whether the validation examples of some data stayed out of the training; None if unknown.
+
+        Args:
+            dataset: name of the data source.
+        """
+        return self.held_out if dataset is not None and dataset == self.dataset else None
+
+    def held_out_after(self, dataset: str, hold_out: bool) -> bool | None:
+        """`held_out` of the weights that a training makes of these.
+
+        Args:
+            dataset: name of the data source that is trained on.
+            hold_out: whether its validation examples stay out of that training.
+        """
+        if not hold_out:
+            return False
+        return self.held_out_of(dataset) if self.dataset in (dataset, None) else True
+
     def _check(self) -> None:
         if not 0 < self.crop <= 1:
             raise ValueError(f"crop={self.crop}, expected above 0 and at most 1")
         for name in ("task", "signal"):
             if not isinstance(getattr(self, name), str):
                 raise TypeError(f"{name}={getattr(self, name)!r}, expected a name")
+        if not isinstance(self.held_out, bool | None):
+            raise TypeError(f"held_out={self.held_out!r}, expected true, false or null")
         if not isinstance(self.facts, dict):
             raise TypeError(f"facts={self.facts!r}, expected an object")
 
 
 UNKNOWN = ModelCard(version=0)  # of a model without a card; a file that is written has one
+
+
+def held_out_of_all(cards: Iterable[ModelCard], dataset: str | None) -> bool | None:
+    """Whether no member of an ensemble was trained on the validation examples of some data; None if unknown.
+
+    Args:
+        cards: cards of the members.
+        dataset: name of the data source.
+    """
+    known = [card.held_out_of(dataset) for card in cards]
+    return False if False in known else None if None in known else True
 
 
 def _drop_unknown(fields: dict[str, Any], version: int, origin: object) -> None:

@@ -185,3 +185,8 @@ def test_a_resumed_run_of_before_notes_what_it_watches(tmp_path):
     (path / "environment.json").write_text("{")
     with pytest.raises(InputError, match=r"environment\.json is damaged"):
         training_run.read_watched(path)
+
+
+def test_a_name_that_meant_something_else_is_told_from_todays(tmp_path):
+    old, new = _run(tmp_path / "old", optimizer="lamb"), _run(tmp_path / "new", optimizer="lamb", version=3)
+    assert comparison.differing_settings(comparison.read([old, new])) == {"optimizer": ["keras-lamb", "lamb"]}

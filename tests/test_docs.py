@@ -36,6 +36,7 @@ def test_the_map_names_every_module():
 
 MODULES = [
     "builder",
+    "machine",
     "processes",
     "errors",
     "files",

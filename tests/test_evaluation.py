@@ -206,7 +206,8 @@ def test_assessment_of_an_ensemble(digits, digits_runner, few):
     rng = np.random.default_rng(0)
     noisy.set_weights([w + rng.normal(scale=0.05, size=w.shape) for w in digits_runner.model.get_weights()])
     other = KerasRunner(noisy, digits_runner.card)
-    members = [Member("a", digits_runner, few, digits.validation), Member("b", other, few, digits.validation)]
+    runners = {"a": digits_runner, "b": other}
+    members = [Member(name, runner, few, digits.validation, held_out=True) for name, runner in runners.items()]
     found = assess(members, labels=digits.classes, corrupted=["contrast"])
     together = (outputs(digits_runner, few) + outputs(other, few)) / 2
     assert found.scores.top1 == (together.argmax(1) == few.labels).mean()

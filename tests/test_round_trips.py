@@ -36,6 +36,7 @@ CARDS = st.builds(
     dataset=st.none() | TEXT,
     recipe=st.none() | TEXT,
     crop=st.floats(min_value=0, max_value=1, exclude_min=True),
+    held_out=st.none() | st.booleans(),
     sha256=st.none() | st.text("0123456789abcdef", min_size=64, max_size=64),
 )
 

@@ -35,6 +35,7 @@ AREAS: dict[str, tuple[str, ...]] = {
     ),
     "optimization": (
         "keras_resnet.training.optimization",
+        "keras_resnet.training.lamb",
         "keras_resnet.training.transfer",
         "keras_resnet.training.nets",
         "keras_resnet.training.session",

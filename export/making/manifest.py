@@ -8,10 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from export.formats.artifacts import Artifact
+from export.formats.precisions import PRECISIONS
 from export.formats.table import Contents
 from export.making.representative import Samples
 from export.proof.report import Row
+from keras_resnet import machine
 from keras_resnet.card import ModelCard
+from keras_resnet.tasks import get_task
 from keras_resnet.training import run
 
 _PACKAGES = ("tf2onnx", "onnx", "onnxruntime", "ai-edge-litert", "litert-quantizer")
@@ -58,6 +61,35 @@ def write(
         "environment": {**run.environment(None), "export_packages": _versions()},
     }
     target.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+def remark(model: Path, row: Row, verified_on: str) -> tuple[str, ...]:
+    """How far a file's score is from that in the manifest beside it, as it is on another processor: a sentence or none.
+
+    Args:
+        model: file.
+        row: what was found out now.
+        verified_on: which examples were used now, in words.
+    """
+    try:
+        known = json.loads(beside(model).read_text(encoding="utf-8"))
+        before, then = known["verification"], str(known["source"]["verified_on"])
+        score = before[get_task(row.task).score.key]
+        place = str(before.get("processor") or known["environment"]["processor"])
+        if then != verified_on or row.score is None or not isinstance(score, float):
+            return ()  # of other examples, or of none
+        points = round(100 * (row.score - score), 6)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ()  # a file without a manifest that can be read is verified all the same
+    if not points:
+        return ()
+    headline = get_task(row.task).score
+    said = f"its manifest has {headline.name} {headline.text(score)} by {before.get('engine')} on {place:.120}"
+    if not PRECISIONS[row.precision].tolerance.outliers:
+        usual = ", where it should be the same"
+    else:
+        usual = f", more than the {machine.INT8_POINTS} points of other kernels" * (abs(points) > machine.INT8_POINTS)
+    return (f"{said}: {points:+.2f} points here{usual}",)
 
 
 def _versions() -> dict[str, str | None]:

@@ -251,7 +251,8 @@ def verify(
     _check_proof([], source, gates or {}, engine)
     proof = Proof(source, source.evidence(limit), gates or {}, engine)
     row, _ = proof.verified(path, path, None)
-    return Report((row,), source.origin, proof.evidence.origin)
+    notes = (*row.notes, *manifest.remark(path, row, proof.evidence.origin))
+    return Report((dataclasses.replace(row, notes=notes),), source.origin, proof.evidence.origin)
 
 
 def raise_if_failed(report: Report) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from export.model import conventions, graph
 from export.model.evidence import BUDGET, Evidence
 from export.model.outputs import named, require_classes
-from keras_resnet.card import ModelCard
+from keras_resnet.card import ModelCard, held_out_of_all
 from keras_resnet.data import SOURCES, Dataset, load_dataset
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation import check_fit, image_shape
@@ -169,7 +169,9 @@ def _ensemble(members: Sequence[Source]) -> Source:
             )
     origin = "the mean of " + ", ".join(member.origin for member in members)
     model = graph.ensemble([member.model for member in members])
-    return replace(first, model=model, name=f"{first.name}-ensemble{len(members)}", origin=origin)
+    held_out = held_out_of_all([member.card for member in members], first.card.dataset)
+    card = replace(first.card, held_out=held_out)
+    return replace(first, model=model, card=card, name=f"{first.name}-ensemble{len(members)}", origin=origin)
 
 
 def shipped(data_dir: str | os.PathLike | None) -> tuple[str, str]:

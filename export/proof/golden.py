@@ -1,8 +1,8 @@
 """Golden vectors: a few examples with everything that happens to them, to find errors of an app in minutes.
 
 `NAME.tflite.golden.npz` lies beside `NAME.tflite`: the examples (`pixels` for images), the values of the input tensor,
-the raw and the dequantized outputs, and `about`, a JSON text with the engine and the tolerances: `tolerances` by output
-name, and `tolerance`, that of the first output. NumPy reads it without pickle.
+the raw and the dequantized outputs, and `about`, a JSON text with engine, processor and the tolerances: `tolerances` by
+output name, and `tolerance`, that of the first output. NumPy reads it without pickle.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 
 from export.formats.table import ENGINES
 from export.model.evidence import Evidence
+from keras_resnet import machine
 from keras_resnet.errors import InputError
 from keras_resnet.runtime.interface import Runner
 from keras_resnet.runtime.opening import open_runner
@@ -84,6 +85,7 @@ def write(model: Path, target: Path, name: str, preprocess: Preprocess, evidence
     about = {
         "model": name,
         "engine": engine or (ENGINES[0] if model.suffix == ".tflite" else "cpu"),
+        "processor": machine.processor(),
         "tolerance": tolerances[runner.output.name],
         "tolerances": tolerances,
         "of": "the outputs in float32, for any engine",

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from export.formats.precisions import PRECISIONS
 from export.proof.gates import Gate
-from keras_resnet import console, files
+from keras_resnet import console, files, machine
 from keras_resnet.page import render
 from keras_resnet.tasks import Score, get_task
 from keras_resnet.tasks.table import DEFAULT
@@ -43,6 +44,7 @@ class Row:
         gates: checks.
         task: row of `TASKS`.
         outputs: `proof.comparison.Figures` by output.
+        processor: processor that ran the file; empty in rows that were read from a report of before.
     """
 
     file: str
@@ -68,6 +70,7 @@ class Row:
     gates: tuple[Gate, ...]
     task: str = "classification"
     outputs: dict[str, dict[str, float]] = field(default_factory=dict)
+    processor: str = ""
 
     @property
     def kind(self) -> str:
@@ -130,6 +133,14 @@ class Report:
         """One object per file."""
         return [row.to_json() for row in self.rows]
 
+    @property
+    def processor(self) -> str:
+        """The processors that ran the files, and what that means for those in integers."""
+        names = ", ".join(dict.fromkeys(row.processor for row in self.rows if row.processor))
+        small = any(PRECISIONS[row.precision].tolerance.outliers for row in self.rows)
+        other = f"; accuracy in 8 bits may differ by {machine.INT8_POINTS} points on another"
+        return names + (other if names and small else "")
+
     def print(self) -> None:
         """Prints the table."""
         columns = ("file", "precision", "input", *_figures(self.rows), "gates")
@@ -140,6 +151,8 @@ class Report:
         ]
         place = f", in {Path(self.rows[0].file).parent}" if several else ""
         console.print_table(f"{self.model}, verified on {self.evidence}{place}", columns, rows)
+        if self.processor:
+            print(f"processor: {self.processor}")
         for note, files_ in self._notes().items():
             print(f"note: {', '.join(files_)}: {note}")
 

@@ -22,6 +22,7 @@ from export.proof.comparison import Comparer, Comparison
 from export.proof.gates import Gate, check, identity_gates, interface_errors
 from export.proof.report import Row
 from export.proof.timing import latency_ms
+from keras_resnet import machine
 from keras_resnet.card import ModelCard
 from keras_resnet.nets import fusion
 from keras_resnet.runtime.interface import Runner
@@ -170,6 +171,7 @@ class Proof:
             quantizer=made.quantizer if made else "",
             input=_convention(self.preprocess(runner), self.source.card.preprocess),
             io=runner.input.dtype,
+            processor=machine.processor(),
             engine=(self.engine or ENGINES[0]) if form.name == "tflite" else "cpu",
             size_bytes=_size(file),
             operators=dict(contents.operators.most_common()),

@@ -25,7 +25,7 @@ from keras_resnet.errors import InputError
 from keras_resnet.saving import load_model, weights_sha256
 from keras_resnet.tasks import get_task
 from keras_resnet.training import strategy as strategies
-from keras_resnet.training.recipes import Recipe
+from keras_resnet.training.recipes import Recipe, loads
 from keras_resnet.training.strategy import Devices
 
 MODEL, RESULT, SETTINGS, TRAINING = "model.keras", "compression.json", "settings.json", "training"
@@ -155,6 +155,8 @@ def _open(folder: Path, source: Source, settings: Settings, recipe: Recipe, engi
         if not path.is_file():
             raise InputError(f"{folder} has no {SETTINGS}: expected the folder of an interrupted compression")
         known = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(known.get("recipe"), dict):  # of an older version too
+            known["recipe"] = json.loads(loads(json.dumps(known["recipe"]), str(path)).dumps())
         apart = [key for key in facts if known.get(key) != facts[key]]
         if apart:
             raise InputError(f"{folder} is of another compression: {', '.join(apart)} differ")

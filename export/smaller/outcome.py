@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from export.proof.gates import Gate
-from keras_resnet import console
+from keras_resnet import console, machine
 from keras_resnet.compression.settings import Settings
 from keras_resnet.errors import GateError
 from keras_resnet.training.recipes import Recipe
@@ -50,6 +50,7 @@ class Outcome:
         gates: gates of the compression; gates of the files are in their manifests.
         images: images that accuracy was measured on, in words.
         teacher: model whose answers the recipe's `distillation` mixed into the targets, in words.
+        processor: processor that the files were measured on.
     """
 
     folder: Path
@@ -62,6 +63,7 @@ class Outcome:
     gates: tuple[Gate, ...]
     images: str
     teacher: str
+    processor: str = field(default_factory=machine.processor)
 
     @property
     def passed(self) -> bool:
@@ -78,6 +80,7 @@ class Outcome:
             "recipe": self.recipe.to_json(),
             "seconds": self.seconds,
             "images": self.images,
+            "processor": self.processor,
             "teacher": self.teacher,
             "entries": [asdict(entry) for entry in self.entries],
             "gates": [asdict(gate) for gate in self.gates],
@@ -102,6 +105,7 @@ class Outcome:
         taught = f", taught by {self.teacher}" if self.teacher else ""
         title = f"{self.settings.name} by {self.engine}, {self.seconds:,.0f} s of training{taught}, on {self.images}"
         console.print_table(title, columns, rows)
+        print(f"processor: {self.processor}; accuracy in 8 bits may differ by {machine.INT8_POINTS} points on another")
         for gate in self.gates:
             mark = "passed" if gate.passed else "FAILED"
             print(f"{mark}: {gate.name} {_text(gate.value)}, limit {_text(gate.limit)}")

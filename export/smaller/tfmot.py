@@ -6,6 +6,7 @@ learns about ranges goes into the same Keras 3 layers that the native engine tra
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import tempfile
@@ -164,7 +165,8 @@ def train(
     model = _moved_back(start, settings, values)
     if recipe.precise_bn:
         estimate_statistics(model, source.dataset, recipe, source.card.preprocess)
-    save_model(model, folder / "model.keras", source.card, overwrite=True)
+    held_out = source.card.held_out_after(source.dataset.name, recipe.hold_out)
+    save_model(model, folder / "model.keras", dataclasses.replace(source.card, held_out=held_out), overwrite=True)
     console.write_json(result, {"seconds": seconds})
     shutil.rmtree(checkpoints)
     return seconds

@@ -126,6 +126,8 @@ def _figures(row: Row) -> str:
         words.append(f"accuracy {row.score:.2%} (Keras {row.score_reference:.2%})")
     if row.latency_ms is not None:
         words.append(f"{row.latency_ms:.3g} ms an image on one thread of this machine")
+    if row.processor:
+        words.append(f"run by {row.engine} on {row.processor}")
     return ", ".join(words)
 
 

@@ -67,6 +67,10 @@ class Compressed(FromRecipe):
         """The training that made the model: how its images may be changed stays true."""
         return self.card.recipe
 
+    def start(self, recipe: Recipe) -> ModelCard | None:
+        """The model's."""
+        return self.card
+
     def facts(self) -> dict[str, str]:
         """The compression, and both models."""
         nets = {"model": self.model, "teacher": self.teacher}

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet import console
+from keras_resnet import console, machine
 from keras_resnet.data import Split, batches, sampled
 from keras_resnet.data.dataset import ArraySplit, end_to_end
 from keras_resnet.errors import InputError
@@ -38,6 +38,7 @@ class Assessment:
         robustness: headline score by corruption, at the five strengths; empty if it was not asked for.
         members: names and scores of an ensemble's members; empty for one model.
         views: views of each example.
+        processor: processor that ran the models.
     """
 
     task: Task
@@ -46,6 +47,7 @@ class Assessment:
     robustness: dict[str, tuple[float, ...]] = field(default_factory=dict)
     members: tuple[tuple[str, Scores], ...] = ()
     views: Views = ONE
+    processor: str = field(default_factory=machine.processor)
 
     def __getattr__(self, name: str) -> Any:
         """A figure of the task."""
@@ -60,6 +62,7 @@ class Assessment:
             "views": str(self.views),
             "average": self.views.average,
             "images_per_second": self.images_per_second,
+            "processor": self.processor,
             "robustness": {kind: list(values) for kind, values in self.robustness.items()},
             "members": [{"model": name, **scores.to_json()} for name, scores in self.members],
         }
@@ -73,13 +76,16 @@ class Member:
         name: words for people.
         runner: model of any file.
         test: examples to judge on.
-        validation: examples to fit a temperature on, where the task has one; None for none.
+        validation: examples to fit a temperature on, where the task has one; None for none, and for no temperature.
+        held_out: whether these stayed out of the model's training (`ModelCard.held_out_of`); unless they did, the
+            temperature is cross-fitted on the test examples: on images that it was trained on a model is too sure.
     """
 
     name: str
     runner: Runner
     test: Split
     validation: Split | None = None
+    held_out: bool | None = None
 
 
 def assess(
@@ -112,7 +118,8 @@ def assess(
         >>> from keras_resnet.evaluation.assessment import Member, assess
         >>> digits = keras_resnet.load_dataset("digits")
         >>> runner = keras_resnet.open_runner("runs/mine/model.keras")  # doctest: +SKIP
-        >>> assess([Member("mine", runner, digits.test, digits.validation)]).interval  # doctest: +SKIP
+        >>> held_out = runner.card.held_out_of("digits")  # doctest: +SKIP
+        >>> assess([Member("mine", runner, digits.test, digits.validation, held_out)]).interval  # doctest: +SKIP
         (0.967, 0.995)
     """
     task = _task(members, views, weights, corrupted)
@@ -190,19 +197,29 @@ def _in_detail(
 ) -> tuple[Summary, list[Scores]]:
     """The task's own figures, from all outputs at once, and the scores of each member."""
     task, members = asked.task, asked.members
-    fitted_on = None
-    held_out = [member.validation for member in members if member.validation is not None and len(member.validation)]
-    if len(held_out) == len(members):
-        held, true = _answers(asked, held_out)
-        fitted_on = asked.merged(held), true
+    fitted_on, cross_fit = None, ""
+    validation = [member.validation for member in members if member.validation is not None and len(member.validation)]
+    if len(validation) == len(members):
+        cross_fit = _unusable([member.held_out for member in members])
+        if not cross_fit:
+            held, true = _answers(asked, validation)
+            fitted_on = asked.merged(held), true
     logits = hasattr(task.code, "gives_logits") and any(map(task.capable.gives_logits, first))
-    summary = task.capable.summary(asked.merged(each), truth, labels=labels, fitted_on=fitted_on, logits=logits)
+    how: dict[str, Any] = {"labels": labels, "fitted_on": fitted_on, "logits": logits, "cross_fit": cross_fit}
+    summary = task.capable.summary(asked.merged(each), truth, **how)
     alone = []
     for member, found in zip(members, each, strict=True) if len(members) > 1 else ():
         scorer = task.code.scorer(member.runner.card)
         scorer.update(replace(asked, weights=None).merged([found]), truth)
         alone.append(scorer.result())
     return summary, alone
+
+
+def _unusable(held_out: Sequence[bool | None]) -> str:
+    """Why nothing may be fitted on the validation examples of all members; empty where it may."""
+    if False in held_out:
+        return "the validation images were trained on"
+    return "nothing says that the validation images were not trained on" if None in held_out else ""
 
 
 def _answers(asked: _Asked, splits: Sequence[Split]) -> tuple[list[Outputs], Outputs]:

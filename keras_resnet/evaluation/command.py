@@ -54,7 +54,7 @@ def add(commands) -> None:
     )
     more.add_argument("--per-class", action="store_true", help="print a table of the classes (always in the files)")
     more.add_argument(
-        "--no-temperature", action="store_true", help="spare the pass over the validation images that fits it"
+        "--no-temperature", action="store_true", help="fit none, which spares a pass over the validation images"
     )
     more.add_argument("--limit", type=int, default=0, metavar="N", help="a seeded sample of the test images")
     more.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
@@ -135,7 +135,8 @@ def _open(named: list[tuple[str, str | None]], args: argparse.Namespace) -> tupl
         name = model if weights is None else f"{model}:{weights}"
         test = sampled(dataset.test, args.limit)
         validation = None if args.no_temperature else dataset.validation
-        members.append(assessment.Member(name, runner, test, validation))
+        held_out = runner.card.held_out_of(dataset.name)
+        members.append(assessment.Member(name, runner, test, validation, held_out))
         labels = dataset.classes
     return members, labels
 

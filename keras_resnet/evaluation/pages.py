@@ -48,6 +48,7 @@ def _figures(found: Assessment) -> str:
         ("images", found.summary.scores.count),
         ("views of an image", str(found.views)),
         ("images per second", f"{found.images_per_second:,.0f}"),
+        ("processor", found.processor),
     ]
     return table("All test images", ("figure", "value"), rows)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import keras
 
 from keras_resnet.nets.compressed import ChannelwiseNormalization, FakeQuantize
+from keras_resnet.nets.functional import is_functional
 
 _L = keras.layers
 _RELUS = ("relu", "relu6")
@@ -184,7 +185,7 @@ def unfolded_norms(model: keras.Model, converter: str) -> list[str]:
     own = Fusion(model, converter).norms(folded=False)
     found = [norm.name for norm in own if not isinstance(norm, ChannelwiseNormalization)]
     for layer in model.layers:
-        if isinstance(layer, keras.Model):
+        if is_functional(layer):
             found += unfolded_norms(layer, converter)
     return found
 
@@ -200,7 +201,7 @@ def scales_otherwise(model: keras.Model) -> bool:
     known = (_L.BatchNormalization, FakeQuantize, *FUSING["tflite"].norms, _L.Conv3D, _L.Conv3DTranspose)
 
     def scales(layer: keras.layers.Layer) -> bool:
-        if isinstance(layer, keras.Model):
+        if is_functional(layer):
             return scales_otherwise(layer)
         return isinstance(layer, _L.Normalization) or bool(layer.weights and not isinstance(layer, known))
 

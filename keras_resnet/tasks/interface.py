@@ -197,8 +197,19 @@ class CapableCode(TaskCode, Protocol):
         labels: Sequence[str] = (),
         fitted_on: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]] | None = None,
         logits: bool = False,
+        cross_fit: str = "",
     ) -> Summary:
-        """Judges answers."""
+        """Judges answers.
+
+        Args:
+            outputs: arrays by output name.
+            truth: arrays by truth kind.
+            labels: class names.
+            fitted_on: outputs and truth of validation examples that no model was trained on; None for none.
+            logits: whether the outputs must be normalised first.
+            cross_fit: why what would be fitted on validation examples is cross-fitted on these ones; empty where it is
+                not.
+        """
 
     def sections(self, found: Any) -> Html:
         """HTML sections about a summary."""

@@ -12,7 +12,7 @@ from keras_resnet import files, pictures
 from keras_resnet.errors import InputError
 from keras_resnet.page import render, table
 from keras_resnet.training import run
-from keras_resnet.training.recipe import ADDED, DESCRIPTION
+from keras_resnet.training.recipe import ADDED, DESCRIPTION, renamed
 from keras_resnet.training.result import validation_in
 
 COLUMNS = ("run", "model", "data", "epochs", "best epoch", "validation", "seconds", "images/s", "waiting", "precision")
@@ -97,7 +97,8 @@ def _read(path: Path, name: str) -> Run:
         )
         metrics = run.read_metrics(path / run.METRICS) if (path / run.METRICS).is_file() else {}
         watched = run.watched_in(environment)
-        return Run(name, dict(recipe), dict(environment), metrics, dict(result), watched)
+        recipe = renamed(recipe, int(recipe.get("version", 1)))
+        return Run(name, recipe, dict(environment), metrics, dict(result), watched)
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: its files are damaged ({error})") from error
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from keras_resnet import ranges
 
-OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "lamb")
+OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "lamb", "keras-lamb")
 SCHEDULES = ("constant", "cosine", "one-cycle", "plateau", "steps")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 KEEPS = ("best", "last")
@@ -77,7 +77,8 @@ class Optimization:
 
     Attributes:
         batch_size: images per step, over all devices.
-        optimizer: row of `OPTIMIZERS`; sgd has momentum.
+        optimizer: row of `OPTIMIZERS`; sgd has momentum. `"lamb"` is the paper's and timm's (`training/lamb.py`), which
+            goes with `clip_norm=1` there; `"keras-lamb"` is Keras', for runs that began with it.
         momentum: momentum of sgd and rmsprop, 0 to below 1.
         nesterov: Nesterov's momentum, for sgd.
         weight_decay: factor of the weights' decay; not applied to biases and norms unless `decay_all`.

@@ -153,6 +153,7 @@ def _card(recipe: Recipe, nets: FromRecipe, dataset: Dataset) -> ModelCard:
     """Card of the model file."""
     spec = nets.spec(recipe)
     facts = asdict(get_task(recipe.task).code.facts(dataset, recipe.head))
+    start = nets.start(recipe)
     return ModelCard(
         task=recipe.task,
         signal=dataset.signal,
@@ -163,6 +164,7 @@ def _card(recipe: Recipe, nets: FromRecipe, dataset: Dataset) -> ModelCard:
         dataset=dataset.name,
         recipe=nets.origin(recipe),
         crop=recipe.crop,
+        held_out=start.held_out_after(dataset.name, recipe.hold_out) if start else recipe.hold_out,
     )
 
 

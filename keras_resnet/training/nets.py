@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 
 from keras_resnet.builder import build
+from keras_resnet.card import ModelCard
 from keras_resnet.data import Dataset
 from keras_resnet.nets.fused import fuse
 from keras_resnet.nets.interface import ResNetSpec
@@ -18,6 +19,7 @@ from keras_resnet.training import precision, transfer
 from keras_resnet.training.recipes import Recipe
 from keras_resnet.training.remat import rematerialise
 from keras_resnet.training.strategy import Devices
+from keras_resnet.weights.loading import weights_card
 
 
 def copy_weights(source: keras.Model, target: keras.Model) -> None:
@@ -59,6 +61,10 @@ class FromRecipe:
     def origin(self, recipe: Recipe) -> str | None:
         """Name of the recipe that made the net, for its card."""
         return recipe.name
+
+    def start(self, recipe: Recipe) -> ModelCard | None:
+        """Card of the weights that the training starts from; None for random ones."""
+        return weights_card(recipe.weights, self.spec(recipe) or recipe.model) if recipe.weights else None
 
     def facts(self) -> dict[str, str]:
         """Facts that several workers must have alike beside the recipe."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from keras_resnet.training.lamb import Lamb
 from keras_resnet.training.recipes import Recipe
 
 UNDECAYED = ("bias", "gamma", "beta")
@@ -131,12 +132,14 @@ def make_optimizer(
             **sgd,
             **common,
         )
+    if recipe.optimizer == "lamb":
+        return Lamb(rate, decay=recipe.weight_decay, undecayed=undecayed, **common)
     kinds = {
         "sgd": (keras.optimizers.SGD, sgd),
         "adam": (keras.optimizers.Adam, {}),
         "adamw": (keras.optimizers.AdamW, {}),
         "rmsprop": (keras.optimizers.RMSprop, {"momentum": recipe.momentum}),
-        "lamb": (keras.optimizers.Lamb, {}),
+        "keras-lamb": (keras.optimizers.Lamb, {}),
     }
     kind, own = kinds[recipe.optimizer]
     optimizer = kind(rate, weight_decay=recipe.weight_decay or None, **own, **common)

@@ -18,9 +18,11 @@ from keras_resnet.training.rules import problems
 _Class = TypeVar("_Class")
 # What describes a recipe rather than does something.
 DESCRIPTION = ("name", "expected", "hardware", "wall_time", "command")
-VERSION = 2  # of recipe.json; 1 had no version and no task
+VERSION = 3  # of recipe.json; 1 had no version and no task, 2 called Keras' LAMB lamb
 # Settings that are younger than a version, with the values that mean what was done before them.
 ADDED: dict[int, dict[str, Any]] = {2: {"task": DEFAULT}}
+# Values that mean something else since a version, by setting, with what the old meaning is called now.
+RENAMED: dict[int, dict[str, dict[Any, Any]]] = {3: {"optimizer": {"lamb": "keras-lamb"}}}
 _OWN = ("name", "task", "model", "expected", "hardware", "wall_time", "command")
 _NEEDED = ("name", "task", "model")  # in every recipe.json of this version
 _DEFAULTS = {"task": DEFAULT, "expected": (), "hardware": "", "wall_time": "", "command": ""}
@@ -201,6 +203,7 @@ def loads(text: str, origin: str) -> Recipe:
         for number, added in ADDED.items():
             if version < number:  # the old behaviour, whatever today's default is
                 values = {**added, **values}
+        values = renamed(values, version)
         lacking = [name for name in _NEEDED if name not in values]
         if "task" not in lacking:  # which says what is unknown
             _refuse_unknown(values, version, origin)
@@ -211,6 +214,22 @@ def loads(text: str, origin: str) -> Recipe:
         return Recipe(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
     except (json.JSONDecodeError, TypeError, AttributeError, KeyError) as error:
         raise InputError(f"{origin} is no recipe of this version: {error}") from error
+
+
+def renamed(values: Mapping[str, Any], version: int) -> dict[str, Any]:
+    """The settings of an older recipe.json with the present names of values that mean something else now.
+
+    Args:
+        values: settings.
+        version: version of the file.
+    """
+    changes = [names for number, names in RENAMED.items() if version < number]
+    return {
+        key: next((names[key][value] for names in changes if value in names.get(key, ())), value)
+        if isinstance(value, str)
+        else value
+        for key, value in values.items()
+    }
 
 
 def _refuse_unknown(values: Mapping[str, Any], version: int, origin: str) -> None:

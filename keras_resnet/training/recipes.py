@@ -165,6 +165,7 @@ _RSB_A2 = dataclasses.replace(  # "ResNet strikes back", arXiv:2110.00476
     repeats=3,
     epochs=300,
     optimizer="lamb",
+    clip_norm=1.0,  # timm's LAMB clips there unless it is told otherwise
     learning_rate=5e-3,
     weight_decay=0.02,
     loss="binary",

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_resnet import files, processes
+from keras_resnet import files, machine, processes
 from keras_resnet.errors import InputError
 from keras_resnet.training import recipes
 from keras_resnet.training.recipe import DESCRIPTION
@@ -154,7 +154,7 @@ def environment(seed: int | None) -> dict[str, object]:
         "backend": keras.backend.backend(),
         "git_commit": _git_commit(),
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": machine.processor(),
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
         "cores": os.cpu_count(),
         "seed": seed,
@@ -231,14 +231,6 @@ def _git_commit() -> str | None:
         return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain") else "")
     except OSError:  # no git, no checkout, no answer in time
         return None
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()
 
 
 def newest(root: Path = RUNS) -> Path | None:

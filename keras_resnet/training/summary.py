@@ -11,7 +11,7 @@ from keras_resnet.nets.graph import BLOCK_OUT, multiply_adds
 from keras_resnet.training.optimization import UNDECAYED
 from keras_resnet.training.recipes import Recipe
 
-_SLOTS = {"sgd": 1, "adam": 2, "adamw": 2, "rmsprop": 2, "lamb": 2}
+_SLOTS = {"sgd": 1, "adam": 2, "adamw": 2, "rmsprop": 2, "lamb": 2, "keras-lamb": 2}
 
 
 def describe(model: keras.Model, twin: keras.Model, recipe: Recipe, steps: int, policy: str, replicas: int = 1) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import zipfile
 import zlib
@@ -84,7 +86,10 @@ def read_card(path: Path) -> ModelCard | None:
     if path.suffix != ".safetensors":
         return None
     header = read_header(path)
-    return ModelCard.loads(header[card_lib.KEY], path) if card_lib.KEY in header else None
+    if card_lib.KEY not in header:
+        return None
+    card = ModelCard.loads(header[card_lib.KEY], path)
+    return dataclasses.replace(card, held_out=_held_out(header)) if card.held_out is None else card
 
 
 def read_header(path: Path) -> dict[str, str]:
@@ -98,6 +103,16 @@ def read_header(path: Path) -> dict[str, str]:
             return file.metadata() or {}
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{path} is no readable safetensors file: {error}") from error
+
+
+def _held_out(header: Mapping[str, str]) -> bool | None:
+    """What a header of before says: `recipe` of tools/ship_weights.py, `training` of benchmarks/trained; else None."""
+    try:
+        recipe, training = (json.loads(header.get(key, "{}")) for key in ("recipe", "training"))
+        known = recipe.get("hold_out", True) if recipe and not recipe.get("weights") else training.get("held_out")
+    except (AttributeError, ValueError):
+        return None
+    return known if isinstance(known, bool) else None
 
 
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:

@@ -31,6 +31,7 @@ class WeightSet:
         crop: share of an image's central part that evaluation uses.
         resolution: height and width of those images in pixels, after the centre crop.
         dataset: name of the data that the net was trained on.
+        held_out: whether its validation examples stayed out of the training (`ModelCard.held_out`).
         source: author, or the command that makes the weights again.
         license: licence of the weights.
         md5: hashes of the public `.h5` files, with and without head; empty for files in this package.
@@ -46,6 +47,7 @@ class WeightSet:
     resolution: int
     crop: float = 1.0
     labels: tuple[str, ...] = ()
+    held_out: bool | None = None
     md5: Mapping[bool, str] = field(default_factory=dict)
     recipe: str | None = None
 
@@ -67,12 +69,14 @@ class WeightSet:
             dataset=self.dataset,
             recipe=self.recipe,
             crop=self.crop,
+            held_out=self.held_out,
         )
 
     def to_json(self) -> dict[str, object]:
         """All facts as JSON types."""
         fields = {
-            key: getattr(self, key) for key in ("spec", "name", "dataset", "top1", "resolution", "license", "source")
+            key: getattr(self, key)
+            for key in ("spec", "name", "dataset", "held_out", "top1", "resolution", "license", "source")
         }
         md5 = {("top" if top else "notop"): digest for top, digest in self.md5.items()}
         return fields | {"url": self.url, "md5": md5, "preprocess": self.preprocess.to_json(), "labels": self.labels}
@@ -110,6 +114,7 @@ def _keras_applications(
         top1=top1,
         resolution=resolution,
         crop=0.875,  # the usual 224 of 256 pixels
+        held_out=False,  # trained on all of `train`, of which the validation images are a part
         md5={True: top, False: notop},
         source="keras.applications",
         license="MIT",
@@ -126,6 +131,7 @@ def _own_cifar(spec: str, top1: float, recipe: str, settings: str = "") -> Weigh
         dataset="cifar10",
         recipe=recipe,
         top1=top1,
+        held_out=False,
         resolution=32,
         source=f"python -m keras_resnet train --recipe {recipe}{settings} --set hold_out=false; tools/ship_weights.py",
         license="Apache-2.0",
@@ -154,6 +160,7 @@ _ROWS = [
         dataset="digits",
         recipe="digits-resnet8",
         top1=0.9861,
+        held_out=True,
         resolution=32,
         source="python -m keras_resnet train --recipe digits-resnet8; tools/ship_weights.py RUN digits",
         license="Apache-2.0",

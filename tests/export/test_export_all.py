@@ -21,6 +21,7 @@ from export.formats.table import FORMATS
 from export.making import pipeline
 from export.model import evidence
 from export.proof import golden, verification
+from keras_resnet import machine
 from keras_resnet.card import ModelCard
 from keras_resnet.runtime.opening import open_runner
 from keras_resnet.tasks import get_task
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.slow
 KEYS = [
     *("file", "format", "precision", "quantizer", "input", "io", "engine", "size_bytes", "operators", "unfolded"),
     *("notes", "max_abs", "cosine", "sqnr", "agreement", "top1", "top1_reference", "drop", "drop_error"),
-    *("latency_ms", "gates", "task", "outputs"),
+    *("latency_ms", "gates", "task", "outputs", "processor"),
 ]
 ARTIFACTS = [artifact(name) for name in names()]
 TFLITE = [a.precision for a in ARTIFACTS if a.format.name == "tflite"]
@@ -40,6 +41,7 @@ def test_every_artifact_has_a_row_and_a_file(rows, everything):
     assert set(rows) == {(a.format.name, a.precision) for a in ARTIFACTS}
     for row in rows.values():
         assert list(row) == KEYS
+        assert row["processor"] == machine.processor()
         if row["format"] != "saved_model":
             assert Path(row["file"]).stat().st_size == row["size_bytes"]
         assert all(gate["passed"] for gate in row["gates"])

@@ -22,7 +22,8 @@ def sections(found: Summary) -> Html:
     listed, matrix = _confusions(found)
     tempered = None
     if found.tempered and found.temperature is not None:
-        tempered = {"ece": _percent(found.tempered.ece), "temperature": f"{found.temperature:.2f}"}
+        words = f"{found.temperature:.2f}, {found.fitted}"
+        tempered = {"ece": _percent(found.tempered.ece), "temperature": words}
     text = render(
         "keras_resnet/classifier.html",
         classes=_classes(found),

@@ -9,6 +9,7 @@ import numpy as np
 from keras_resnet.tasks.classification.ensembles import softmax
 
 BINS = 15  # as in Guo et al. 2017
+FOLDS = 5
 _TINY = 1e-12
 _LIMITS = (-4.0, 4.0)  # of the temperature's natural logarithm
 
@@ -73,7 +74,8 @@ def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float | No
     """The temperature with the least cross-entropy, from 0.02 to 55.
 
     Args:
-        probabilities: `(N, classes)` of images that the model was not trained on, other ones than it is judged on.
+        probabilities: `(N, classes)` of images that the model was not trained on, other ones than it is judged on; for
+            lack of such, `cross_fitted`.
         labels: `(N,)`.
 
     Returns:
@@ -90,3 +92,42 @@ def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float | No
         return float(-np.log(np.maximum(right, _TINY)).mean())
 
     return float(np.exp(minimize_scalar(loss, bounds=_LIMITS, method="bounded").x))
+
+
+def cross_fitted(probabilities: np.ndarray, labels: np.ndarray, count: int = FOLDS) -> tuple[float, np.ndarray] | None:
+    """Temperatures fitted on the very examples that a model is judged on, and none of them on an example of its own.
+
+    The examples are divided into parts, seeded, every class alike. Each part gets the temperature of the others.
+
+    Args:
+        probabilities: `(N, classes)` of images that the model was not trained on.
+        labels: `(N,)`.
+        count: number of parts.
+
+    Returns:
+        The mean temperature and the probabilities with them, `(N, classes)`; None where `fit_temperature` finds none.
+    """
+    part = folds(labels, count)
+    found = np.empty(probabilities.shape, np.float64)
+    values = []
+    for number in np.unique(part):
+        own = part == number
+        value = fit_temperature(probabilities[~own], labels[~own])
+        if value is None:
+            return None
+        values.append(value)
+        found[own] = tempered(probabilities[own], value)
+    return float(np.mean(values)), found
+
+
+def folds(labels: np.ndarray, count: int) -> np.ndarray:
+    """The part of every example, 0 to `count` - 1: seeded, of equal sizes, every class divided alike: int `(N,)`.
+
+    Args:
+        labels: `(N,)`.
+        count: number of parts.
+    """
+    order = np.lexsort((np.random.default_rng(0).random(len(labels)), labels))
+    part = np.empty(len(labels), int)
+    part[order] = np.arange(len(labels)) % count
+    return part

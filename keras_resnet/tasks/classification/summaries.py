@@ -51,8 +51,10 @@ class Summary:
         confusion: number of examples of class `row` that were called `column`.
         reliability: how far the probabilities can be believed.
         temperature: temperature that calibrates best on the validation examples; None without any, or without an error.
-        tempered: reliability with that temperature.
+            Where they cannot be used, the mean of those that are cross-fitted (`reliability.cross_fitted`).
+        tempered: reliability with that temperature, or with those.
         logits: whether the outputs were no probabilities and went through a softmax.
+        cross_fit: why the temperature is cross-fitted on the test examples; empty where it is not.
     """
 
     scores: Scores
@@ -63,6 +65,16 @@ class Summary:
     temperature: float | None
     tempered: Reliability | None
     logits: bool = False
+    cross_fit: str = ""
+
+    @property
+    def fitted(self) -> str | None:
+        """What the temperature was fitted on, in words; None without one."""
+        if self.temperature is None:
+            return None
+        if self.cross_fit:
+            return f"cross-fitted on the test images in {reliability_lib.FOLDS} parts, as {self.cross_fit}"
+        return "fitted on the validation images, which stayed out of the training"
 
     def to_json(self) -> dict[str, Any]:
         """The figures as JSON types; `scores` at the top."""
@@ -73,6 +85,7 @@ class Summary:
             "reliability": self.reliability.to_json(),
             "temperature": self.temperature,
             "ece_with_temperature": self.tempered.ece if self.tempered else None,
+            "temperature_fitted": self.fitted,
             "classes": [vars(each) for each in self.classes],
             "confusion": [list(row) for row in self.confusion],
             "outputs_are_logits": self.logits,
@@ -99,7 +112,7 @@ class Summary:
         if self.tempered:
             yield (
                 f"calibration: ECE {self.reliability.ece:.2%}, {self.tempered.ece:.2%} with temperature "
-                f"{self.temperature:.2f}, fitted on validation images (too low if the model was trained on them)"
+                f"{self.temperature:.2f}, {self.fitted}"
             )
 
     def warnings(self) -> Iterator[str]:
@@ -125,6 +138,7 @@ def summary(
     labels: Sequence[str] = (),
     fitted_on: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]] | None = None,
     logits: bool = False,
+    cross_fit: str = "",
 ) -> Summary:
     """Judges answers.
 
@@ -134,14 +148,16 @@ def summary(
         labels: class names.
         fitted_on: outputs and truth of the validation examples, which the temperature is fitted on; None for none.
         logits: whether the model gave logits.
+        cross_fit: why the temperature is fitted on the examples themselves, in parts; empty where it is not.
     """
     probabilities, known = sole(outputs, OUTPUT), truth["label"]
     scores = score(probabilities, known)
-    temperature, tempered = None, None
-    if fitted_on is not None:
-        temperature = reliability_lib.fit_temperature(sole(fitted_on[0], OUTPUT), fitted_on[1]["label"])
-        if temperature is not None:
-            tempered = reliability_lib.reliability(reliability_lib.tempered(probabilities, temperature), known)
+    found: tuple[float, np.ndarray] | None = None
+    if cross_fit:
+        found = reliability_lib.cross_fitted(probabilities, known)
+    elif fitted_on is not None:
+        best = reliability_lib.fit_temperature(sole(fitted_on[0], OUTPUT), fitted_on[1]["label"])
+        found = None if best is None else (best, reliability_lib.tempered(probabilities, best))
     confusion = confusions(probabilities, known)
     return Summary(
         scores=scores,
@@ -149,9 +165,10 @@ def summary(
         classes=tuple(_class(confusion, i, labels) for i in range(len(confusion))),
         confusion=tuple(map(tuple, confusion.tolist())),
         reliability=reliability_lib.reliability(probabilities, known),
-        temperature=temperature,
-        tempered=tempered,
+        temperature=found[0] if found else None,
+        tempered=reliability_lib.reliability(found[1], known) if found else None,
         logits=logits,
+        cross_fit=cross_fit,
     )
 
 
