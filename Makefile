@@ -66,7 +66,8 @@ mutation: .venv/installed
 # A check that skips is none: the variable turns its skips into failures.
 $(addprefix check-,$(CHECKS)): check-%: .venv/installed
 	$(BIN)/python tools/environment.py $*
-	KERAS_RESNET_CHECK=$* $(BIN)/python -m pytest -s -m '' -k $* tests/export/test_at_target.py tests/test_at_peers.py
+	KERAS_RESNET_CHECK=$* $(BIN)/python -m pytest -s -m '' -k $* tests/export/test_at_target.py tests/test_at_peers.py \
+	  tests/test_lamb.py
 
 check-pythons: .venv/installed
 	$(BIN)/python tools/pythons.py 3.12 3.13
