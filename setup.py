@@ -52,6 +52,7 @@ EXPORT = [
     "tensorflow-model-optimization>=0.8.1,<0.9",
     "setuptools>=70",  # tensorflow-model-optimization imports distutils and does not say so
 ]
+HEIC = ["pi-heif>=1,<2"]  # photographs of iPhones; BSD, its wheel has LGPL libraries (pillow-heif's has GPL ones)
 HUB = ["huggingface_hub>=0.30,<3"]  # weights="hf://timm/..."
 LOGS = ["tensorboard>=2.19,<3"]  # TensorFlow 2.21 writes its logs only where this is installed
 DATASETS = ["tensorflow-datasets>=4.9.7,<5"]  # dataset=tfds:NAME
@@ -90,12 +91,13 @@ setup(
     install_requires=CORE,
     extras_require={
         "export": EXPORT,
+        "heic": HEIC,
         "hub": HUB,
         "tensorboard": LOGS,
         "datasets": DATASETS,
         "test": TEST,
         "gpu": GPU,
-        "all": EXPORT + HUB + LOGS + DATASETS + TEST,
+        "all": EXPORT + HEIC + HUB + LOGS + DATASETS + TEST,
     },
     entry_points={"console_scripts": ["keras-resnet = keras_resnet.cli:main"]},
     classifiers=[

@@ -80,7 +80,7 @@ def _add_prepare(commands) -> None:
 def _add_predict(commands) -> None:
     predict = commands.add_parser("predict", help="the five likeliest classes of images")
     _add_model(predict)
-    predict.add_argument("images", nargs="+", metavar="IMAGE", help="PNG or JPEG files")
+    predict.add_argument("images", nargs="+", metavar="IMAGE", help="pictures: PNG, JPEG, WebP, ...")
     predict.add_argument("--labels", type=Path, metavar="FILE", help=LABELS_HELP)
     predict.add_argument("--json", type=Path, metavar="FILE", help="write the classes there too")
     predict.set_defaults(work=_predict)
@@ -252,8 +252,6 @@ def _prepare(args: argparse.Namespace) -> int:
     console.write_json(args.json, written.to_json())
     rows = [(name, written.images[name], written.shards[name]) for name in written.images]
     console.print_table(f"{written.folder}: {written.bytes / 1e6:,.1f} MB", ("part", "images", "files"), rows)
-    if dataset.unreadable:
-        print(f"left out, as they cannot be decoded: {len(dataset.unreadable)} images, {dataset.unreadable[0]}, ...")
     print(f"next: python -m keras_resnet train --recipe fast --set dataset={written.folder}")
     return console.OK
 

@@ -188,6 +188,7 @@ def test_image_folder_with_parts_of_its_own(image_folder, tmp_path):
 def test_a_stranger_among_the_classes(image_folder, tmp_path):
     (tmp_path / "train").symlink_to(image_folder)
     (tmp_path / "test" / "green").mkdir(parents=True)
+    (tmp_path / "test" / "green" / "1.png").write_bytes((image_folder / "red" / "01.png").read_bytes())
     with pytest.raises(InputError, match="classes that the training images have not: green"):
         load_dataset(tmp_path, image_shape=(8, 8, 3))
 
@@ -196,7 +197,7 @@ def test_folders_without_classes_or_images(tmp_path):
     with pytest.raises(InputError, match="no class folders"):
         load_dataset(tmp_path)
     (tmp_path / "a").mkdir()
-    with pytest.raises(InputError, match="no .png, .jpg, .jpeg files"):
+    with pytest.raises(InputError, match="no .png, .jpg, .*, .heif files below a"):
         load_dataset(tmp_path)
     with pytest.raises(InputError, match="is no folder"):
         load_dataset(tmp_path / "none")

@@ -162,10 +162,11 @@ def test_prepare_keeps_the_bytes_and_the_splits(image_folder, tmp_path):
 
 
 def test_prepare_reduces_large_images(tmp_path):
-    (tmp_path / "in" / "a").mkdir(parents=True)
-    for number in range(6):
-        pixels = np.full((40, 60, 3), 40 * number, np.uint8)
-        (tmp_path / "in" / "a" / f"{number}.png").write_bytes(tf.io.encode_png(pixels).numpy())
+    for number in range(12):
+        folder = tmp_path / "in" / "ab"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = np.full((40, 60, 3), 20 * number, np.uint8)
+        (folder / f"{number}.png").write_bytes(tf.io.encode_png(pixels).numpy())
     prepare(load_dataset(tmp_path / "in"), tmp_path / "out", shorter_side=20)
     split = load_dataset(tmp_path / "out").train
     assert {tf.io.decode_image(x).shape.as_list()[:2] == [20, 30] for x in split.contents.read(range(4))} == {True}

@@ -172,6 +172,8 @@ class EncodedSplit:
             resized.
         keep: share of that part's sides.
         signal: row of `signals.table.SIGNALS`, whose code decodes.
+        upright: whether examples are turned as their files say. What is published about a set, and places in it, may
+            mean the pixels as they lie in the files.
     """
 
     contents: Contents
@@ -179,6 +181,7 @@ class EncodedSplit:
     shape: tuple[int, ...]
     keep: float = 1.0
     signal: str = "image"
+    upright: bool = True
 
     @property
     def key(self) -> str:
@@ -198,7 +201,7 @@ class EncodedSplit:
         """Reads, decodes and resizes examples, and moves their truth along."""
         indices = np.asarray(indices)
         contents = np.array(self.contents.read(indices), object)
-        examples, matrices = get_signal(self.signal).code.decoded(contents, self.shape, self.keep)
+        examples, matrices = get_signal(self.signal).code.decoded(contents, self.shape, self.keep, self.upright)
         own = {name: values[indices] for name, values in self.truth.items()}
         own = truths.moved(own, Placement(np.asarray(matrices), self.shape[:-1]))
         return {self.key: np.asarray(examples), **{name: np.asarray(values) for name, values in own.items()}}
@@ -270,3 +273,11 @@ class Dataset:
     def named(self, name: str) -> Dataset:
         """The same under another name."""
         return replace(self, name=name)
+
+    def as_it_lies(self) -> Dataset:
+        """The same with examples as they lie in their files: nothing is turned."""
+
+        def lying(split: Split) -> Split:
+            return replace(split, upright=False) if isinstance(split, EncodedSplit) else split
+
+        return replace(self, train=lying(self.train), validation=lying(self.validation), test=lying(self.test))

@@ -1,10 +1,13 @@
-"""Folders of images: `root/class_name/*.png|jpg`, or the same under `train`, `val` and `test`, as ImageNet has them."""
+"""Folders of images: `root/class_name/*.jpg`, or the same under `train`, `val` and `test`, as ImageNet has them."""
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,7 @@ from keras_resnet.errors import InputError
 from keras_resnet.signals.table import get_signal
 
 MAX_UNREADABLE = 0.01
+_log = logging.getLogger("keras_resnet")
 
 
 def load(root: str | os.PathLike, image_shape: tuple[int, ...], keep: float = 1.0) -> Dataset:
@@ -33,55 +37,117 @@ def load(root: str | os.PathLike, image_shape: tuple[int, ...], keep: float = 1.
         A `Dataset` whose files are decoded when needed; `unreadable` names the files left out.
 
     Raises:
-        InputError: no such folder, no classes, no images, fewer than three readable images in a class, or parts
-            whose classes differ.
+        InputError: no such folder, no classes or only one, no images, fewer than three readable images in a class, or
+            parts whose classes differ.
     """
     root = Path(root)
     if not root.is_dir():
         raise InputError(
             f"{root} is no folder: expected a dataset name (digits, cifar10, cifar100) or a folder of class folders"
         )
-    parts = {name: p for p in root.iterdir() if p.is_dir() and (name := part_name(p.name))}
+    parts = {name: p for p in _folders(root) if (name := part_name(p.name))}
     if "train" not in parts:
         parts = {"train": root}
-    classes = _classes(parts["train"])
+    classes = _classes(root, parts["train"])
     found = {name: _files(folder, classes) for name, folder in parts.items()}
-    everything = [path for paths, _ in found.values() for path in paths]
-    if not everything:
-        raise InputError(
-            f"{root}: no {', '.join(get_signal('image').suffixes)} files below {', '.join(classes[:5])}, ..."
-        )
-    bad = set(find_unreadable(everything, image_shape))
+    bad = set(find_unreadable([path for each in found.values() for path in each.paths], image_shape))
     splits: dict[str, Split] = {}
-    for name, (paths, labels) in found.items():
-        good = np.flatnonzero([path not in bad for path in paths])
-        split = EncodedSplit(Files(paths), {"label": labels}, image_shape, keep)
+    for name, each in found.items():
+        good = np.flatnonzero([path not in bad for path in each.paths])
+        split = EncodedSplit(Files(each.paths), {"label": each.labels}, image_shape, keep)
         splits[name] = split.take(good)
     for number, name in enumerate(classes):
         if np.count_nonzero(splits["train"].truth["label"] == number) < 3:
             raise InputError(f"{parts['train'] / name}: expected at least 3 readable images in every class")
+    _say_what_is_left_out(root, found.values(), sorted(bad))
     whole = complete(splits)
     parts_in_order = whole["train"], whole["validation"], whole["test"]
     return Dataset(str(root), classes, image_shape, *parts_in_order, unreadable=tuple(sorted(bad)))
 
 
-def _classes(folder: Path) -> tuple[str, ...]:
-    names = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-    if not names:
+@dataclass(frozen=True)
+class _Found:
+    """Files of a part of the data.
+
+    Attributes:
+        paths: pictures.
+        labels: class of each, int64 `(N,)`.
+        others: files that are no pictures by their suffix.
+        empty: class folders without pictures.
+    """
+
+    paths: tuple[Path, ...]
+    labels: np.ndarray
+    others: tuple[Path, ...]
+    empty: tuple[Path, ...]
+
+
+def _folders(folder: Path) -> list[Path]:
+    """The folders in a folder that a person has put there, by name."""
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not _is_hidden(p))
+
+
+def _is_hidden(path: Path) -> bool:
+    """Whether an operating system has put it there: `.DS_Store`, `._photo.jpg`, `__MACOSX`."""
+    return path.name.startswith(".") or path.name == "__MACOSX"
+
+
+def _classes(root: Path, folder: Path) -> tuple[str, ...]:
+    folders = _folders(folder)
+    if not folders:
         raise InputError(f"{folder} has no class folders: expected {folder}/CLASS/*.png or *.jpg")
-    return tuple(names)
+    names = tuple(p.name for p in folders if _members(p)[0])
+    if not names:
+        suffixes, empty = get_signal("image").suffixes, ", ".join(p.name for p in folders[:5])
+        raise InputError(f"{root}: no {', '.join(suffixes)} files below {empty}, ...")
+    if len(names) == 1:
+        raise InputError(
+            f"{folder} has one class, {names[0]}: expected the pictures of two or more, each in a folder of its own"
+        )
+    return names
 
 
-def _files(folder: Path, classes: Sequence[str]) -> tuple[tuple[Path, ...], np.ndarray]:
-    strangers = sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != "." and p.name not in classes)
+def _members(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Pictures in a folder and below, and other files there, by name."""
+    pictures: list[Path] = []
+    others: list[Path] = []
+    suffixes = get_signal("image").suffixes
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not any(map(_is_hidden, (path, *path.relative_to(folder).parents[:-1]))):
+            (pictures if path.suffix.lower() in suffixes else others).append(path)
+    return pictures, others
+
+
+def _files(folder: Path, classes: Sequence[str]) -> _Found:
+    members = {each.name: _members(each) for each in _folders(folder)}
+    strangers = sorted(name for name, (pictures, _) in members.items() if pictures and name not in classes)
     if strangers:
         raise InputError(f"{folder} has classes that the training images have not: {', '.join(strangers[:5])}")
-    paths, labels, suffixes = [], [], get_signal("image").suffixes
-    for number, name in enumerate(classes):
-        members = sorted(p for p in (folder / name).rglob("*") if p.suffix.lower() in suffixes and p.is_file())
-        paths += members
-        labels += [number] * len(members)
-    return tuple(paths), np.asarray(labels, np.int64)
+    known = [members.get(name, ([], [])) for name in classes]
+    return _Found(
+        paths=tuple(path for pictures, _ in known for path in pictures),
+        labels=np.repeat(np.arange(len(classes)), [len(pictures) for pictures, _ in known]).astype(np.int64),
+        others=tuple(path for _, others in members.values() for path in others),
+        empty=tuple(folder / name for name, (pictures, _) in members.items() if not pictures),
+    )
+
+
+def _say_what_is_left_out(root: Path, found: Collection[_Found], bad: Sequence[Path]) -> None:
+    """Counts and names what is no picture, cannot be decoded, or holds nothing."""
+    others = [path for each in found for path in each.others]
+    kinds = Counter(path.suffix.lower() or path.name for path in others)
+    empty = [str(path.relative_to(root)) for each in found for path in each.empty]
+    said = []
+    if others:
+        said.append(f"{len(others)} files are no pictures ({', '.join(f'{n} {k}' for k, n in kinds.most_common(4))})")
+    if bad:
+        names = ", ".join(str(path.relative_to(root)) for path in bad[:3])
+        said.append(f"{len(bad)} pictures cannot be decoded ({names}{', ...' if len(bad) > 3 else ''})")
+    if empty:
+        more = ", ..." if len(empty) > 3 else ""
+        said.append(f"{len(empty)} folders hold no pictures ({', '.join(empty[:3])}{more})")
+    if said:
+        _log.warning("note: left out of %s: %s", root, "; ".join(said))
 
 
 def find_unreadable(paths: Sequence[Path], image_shape: tuple[int, ...]) -> list[Path]:

@@ -63,14 +63,14 @@ def _(split: ArraySplit, indices: tf.Tensor) -> Fetched:
 @fetched.register
 def _(split: EncodedSplit, indices: tf.Tensor) -> Fetched:
     decode = get_signal(split.signal).code.decoded
-    examples, matrices = decode(reading.read(split.contents, indices), split.shape, split.keep)
+    examples, matrices = decode(reading.read(split.contents, indices), split.shape, split.keep, split.upright)
     return examples, _gathered(split.truth, indices), Placement(matrices, split.shape[:-1])
 
 
 def _parts(split: EncodedSplit, indices: tf.Tensor, draws: tf.Tensor, box: Box) -> Fetched:
     """Fetches random parts of encoded examples in place of the central part."""
     contents = reading.read(split.contents, indices)
-    examples, matrices = get_signal(split.signal).code.parts(contents, split.shape, draws, box)
+    examples, matrices = get_signal(split.signal).code.parts(contents, split.shape, draws, box, split.upright)
     return examples, _gathered(split.truth, indices), Placement(matrices, split.shape[:-1])
 
 

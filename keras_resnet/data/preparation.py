@@ -105,8 +105,13 @@ def _check(dataset: Dataset, folder: Path, shards: int, shorter_side: int) -> No
 def _images_per_shard(split: Split, shorter_side: int) -> float:
     """Images that make a shard of the usual size, by the size of some."""
     some = np.linspace(0, len(split) - 1, min(_CHUNK, len(split)), dtype=np.int64)
-    sizes = [len(images.reduced(encoded, shorter_side)) for encoded in _encoded(split, some)]
+    sizes = [len(images.reduced(each, shorter_side, _is_upright(split))) for each in _encoded(split, some)]
     return max(1.0, float(_SHARD_BYTES / np.mean(sizes)))
+
+
+def _is_upright(split: Split) -> bool:
+    """Whether pictures are written as EXIF turns them; records are read as they lie."""
+    return not isinstance(split, EncodedSplit) or split.upright
 
 
 def _encoded(split: Split, indices: np.ndarray) -> list[bytes]:
@@ -142,7 +147,7 @@ def _write(folder: Path, part: str, split: Split, classes: tuple[str, ...], shar
 
     def example(encoded: bytes, index: int) -> bytes:
         label = int(labels[index])
-        return _example(images.reduced(encoded, shorter_side), label, classes[label])
+        return _example(images.reduced(encoded, shorter_side, _is_upright(split)), label, classes[label])
 
     def examples(indices: np.ndarray) -> Iterator[bytes]:
         with ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from keras_resnet.data.parts import complete, part_name
 from keras_resnet.errors import InputError
 from keras_resnet.signals.table import get_signal
 
+_log = logging.getLogger("keras_resnet")
 INDEX = "keras_resnet_index.npz"
 LABELS = "labels.txt"
 _SHARD = re.compile(r"(?:^|[-_.])(train|validation|valid|val|test)(?=[-_.]|$).*", re.IGNORECASE)
@@ -132,6 +134,8 @@ def load(
     whole = EncodedSplit(records, {"label": labels}, image_shape, keep)
     found = complete({name: whole.take(np.flatnonzero(good & (part_of == name))) for name in parts})
     bad = tuple(Path(f"{shards[table['shard'][i]]}@{table['offset'][i]}") for i in np.flatnonzero(~good))
+    if bad:
+        _log.warning("note: left out of %s: %d records without a picture that can be decoded", root, len(bad))
     return Dataset(str(root), classes, image_shape, found["train"], found["validation"], found["test"], bad)
 
 

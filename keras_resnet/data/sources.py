@@ -50,6 +50,8 @@ class Source:
         matches: says whether a name that is no row's belongs to this source.
         signal: row of `signals.table.SIGNALS`: what an example is.
         truth: row of `data.truth.KINDS`: what is known of an example.
+        upright: whether pictures are turned as EXIF says. Published figures and places of a set mean the pixels as they
+            lie in its files; photographs of one's own are to be seen as people see them.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Source:
     matches: Callable[[str], bool] = _never
     signal: str = "image"
     truth: str = "label"
+    upright: bool = False
 
 
 def _from_files(name: str, data_dir: Path | None, shape: tuple[int, ...], keep: float) -> Dataset:
@@ -124,7 +127,8 @@ SOURCES: dict[str, Source] = {
         Source(
             name="a folder of class folders",
             summary="images of one's own",
-            needs="root/class_name/*.png or *.jpg, or the same under train, val and test",
+            needs="root/class_name/*.png, *.jpg, ..., or the same under train, val and test",
+            upright=True,
             load=_from_files,
             at_hand=lambda data_dir: False,
             matches=_is_path,
@@ -193,4 +197,6 @@ def load_dataset(
         360
     """
     name = str(name)
-    return find_source(name).load(name, None if data_dir is None else Path(data_dir), tuple(image_shape), keep)
+    row = find_source(name)
+    found = row.load(name, None if data_dir is None else Path(data_dir), tuple(image_shape), keep)
+    return found if row.upright else found.as_it_lies()

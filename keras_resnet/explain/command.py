@@ -42,7 +42,7 @@ def add(commands) -> None:
     )
     parser.add_argument("--weights", help="for a variant: a registered name, a weight file, or none")
     foreign.add_options(parser)
-    parser.add_argument("images", nargs="*", metavar="IMAGE", help="PNG or JPEG files")
+    parser.add_argument("images", nargs="*", metavar="IMAGE", help="pictures: PNG, JPEG, WebP, ...")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="a .png or .html file")
     parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
     parser.add_argument("--method", default="grad-cam", help="see below (%(default)s)")

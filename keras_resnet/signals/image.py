@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resnet.errors import InputError
-from keras_resnet.signals import geometry
+from keras_resnet.signals import decoding, geometry
 from keras_resnet.signals.crops import Box
+from keras_resnet.signals.decoding import FORMATS, decode, decode_part, is_as_it_is
 from keras_resnet.signals.table import SIGNALS
 
 SUFFIXES = SIGNALS["image"].suffixes
@@ -18,25 +19,14 @@ DRAWS = 5  # of a random part: four for the rectangle, one for the mirror
 _QUALITY = 95  # of JPEG files that are written
 
 
-def decode(contents: tf.Tensor, channels: int) -> tf.Tensor:
-    """Decodes a PNG or JPEG file: uint8 `(height, width, channels)`; with 0 channels, as many as it has."""
-    image = tf.io.decode_image(contents, channels=channels, expand_animations=False)
-    image.set_shape((None, None, channels or None))
-    return image
-
-
 def is_readable(contents: bytes, shape: tuple[int, int, int]) -> bool:
-    """Says whether `decode` can decode a file.
+    """Says whether a file can be decoded.
 
     Args:
         contents: bytes of the file.
         shape: `(height, width, channels)` that the image gets.
     """
-    try:
-        decode(contents, shape[2])
-    except tf.errors.OpError:
-        return False
-    return True
+    return decoding.is_readable(contents, shape[2])
 
 
 def resize(image: tf.Tensor, size: tuple[int, int], keep: float = 1.0) -> tf.Tensor:
@@ -75,26 +65,31 @@ def scaled(image: tf.Tensor, size: tuple[int, int], antialias: bool = True) -> t
     return tf.cast(tf.round(tf.clip_by_value(resized, 0, 255)), tf.uint8)
 
 
-def decoded(contents: tf.Tensor, shape: tuple[int, int, int], keep: float = 1.0) -> tuple[tf.Tensor, tf.Tensor]:
+def decoded(
+    contents: tf.Tensor, shape: tuple[int, int, int], keep: float = 1.0, upright: bool = True
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Decodes files and resizes their central parts.
 
     Args:
         contents: bytes of files, `(n,)`.
         shape: `(height, width, channels)` of an image.
         keep: share of the central part's height and width that is used.
+        upright: whether the orientation in EXIF is applied.
 
     Returns:
         uint8 `(n, *shape)`, and the matrices of their placement, float32 `(n, 3, 3)`.
     """
 
     def one(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image, matrix = _resized(decode(contents, shape[2]), shape[:2], keep)
+        image, matrix = _resized(decode(contents, shape[2], upright), shape[:2], keep)
         return tf.ensure_shape(image, shape), matrix
 
     return tf.map_fn(one, tf.convert_to_tensor(contents, tf.string), fn_output_signature=(tf.uint8, tf.float32))
 
 
-def parts(contents: tf.Tensor, shape: tuple[int, int, int], draws: tf.Tensor, box: Box) -> tuple[tf.Tensor, tf.Tensor]:
+def parts(
+    contents: tf.Tensor, shape: tuple[int, int, int], draws: tf.Tensor, box: Box, upright: bool = True
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Decodes random rectangles of files, as `random_part` does.
 
     Args:
@@ -102,19 +97,20 @@ def parts(contents: tf.Tensor, shape: tuple[int, int, int], draws: tf.Tensor, bo
         shape: `(height, width, channels)` of an image.
         draws: uniform in [0, 1), `(n, 5)`.
         box: chooses the rectangle; a function of `signals.crops`.
+        upright: whether the orientation in EXIF is applied.
 
     Returns:
         uint8 `(n, *shape)`, and the matrices of their placement, float32 `(n, 3, 3)`.
     """
     return tf.map_fn(
-        lambda one: random_part(one[0], shape, one[1], box),
+        lambda one: random_part(one[0], shape, one[1], box, upright),
         (contents, draws),
         fn_output_signature=(tf.uint8, tf.float32),
     )
 
 
 def random_part(
-    contents: tf.Tensor, shape: tuple[int, int, int], draws: tf.Tensor, box: Box
+    contents: tf.Tensor, shape: tuple[int, int, int], draws: tf.Tensor, box: Box, upright: bool = True
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Decodes a random rectangle of a file, of a JPEG no more than that, mirrors half of them, and resizes it.
 
@@ -123,25 +119,13 @@ def random_part(
         shape: `(height, width, channels)` of the result, with 1 or 3 channels.
         draws: uniform in [0, 1), `(5,)`: four for `box`, and whether to mirror.
         box: chooses the rectangle; a function of `signals.crops`.
+        upright: whether the orientation in EXIF is applied.
 
     Returns:
         uint8 `shape`, and the matrix of the placement, float32 `(3, 3)`.
     """
     size, channels = shape[:2], shape[2]
-
-    def jpeg() -> tuple[tf.Tensor, tf.Tensor]:
-        whole = tf.io.extract_jpeg_shape(contents)
-        part = box(whole[0], whole[1], draws)
-        return tf.io.decode_and_crop_jpeg(contents, part, channels=channels), part
-
-    def other() -> tuple[tf.Tensor, tf.Tensor]:
-        image = decode(contents, channels)
-        whole = tf.shape(image)
-        part = box(whole[0], whole[1], draws)
-        row, column, height, width = tf.unstack(part)
-        return image[row : row + height, column : column + width], part
-
-    image, part = tf.cond(tf.io.is_jpeg(contents), jpeg, other)
+    image, part = decode_part(contents, channels, lambda height, width: box(height, width, draws), upright)
     # Smoothing takes half of the time, and hardly shows below a reduction to a half; evaluation always smooths.
     is_large = tf.reduce_any(tf.shape(image)[:2] > 2 * tf.constant(size))
     image = tf.cond(is_large, lambda: scaled(image, size), lambda: scaled(image, size, antialias=False))
@@ -155,7 +139,7 @@ def load(path: str | os.PathLike, shape: tuple[int, int, int], keep: float = 1.0
     """Reads an image that a person named.
 
     Args:
-        path: PNG or JPEG file.
+        path: PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF or HEIC file; it is turned upright.
         shape: `(height, width, channels)` of the result, with 1 channel for grey, 3 for RGB.
         keep: share of the central part's height and width that is used (`resize`).
 
@@ -167,11 +151,13 @@ def load(path: str | os.PathLike, shape: tuple[int, int, int], keep: float = 1.0
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{path} is no file: expected a PNG or JPEG image")
+        raise InputError(f"{path} is no file: expected a picture ({FORMATS})")
     try:
-        return decoded([path.read_bytes()], shape, keep)[0][0].numpy()
-    except tf.errors.InvalidArgumentError as error:
-        raise InputError(f"{path} cannot be decoded as an image: expected a PNG or JPEG file") from error
+        image = decode(path.read_bytes(), shape[2])
+    except (tf.errors.OpError, InputError) as error:
+        heic = f": {error}" if "pi-heif" in str(error) else f": expected {FORMATS}"
+        raise InputError(f"{path} cannot be decoded as an image{heic}") from error
+    return resize(image, shape[:2], keep).numpy()
 
 
 def encode(image: np.ndarray) -> bytes:
@@ -179,30 +165,36 @@ def encode(image: np.ndarray) -> bytes:
     return tf.io.encode_png(image).numpy()
 
 
-def reduced(contents: bytes, shorter_side: int) -> bytes:
-    """Makes a smaller file of a large one.
+def reduced(contents: bytes, shorter_side: int, upright: bool = True) -> bytes:
+    """Makes a file that every reader takes for the same pixels, and a smaller one of a large one.
 
     Args:
-        contents: bytes of a PNG or JPEG file.
+        contents: bytes of a file.
         shorter_side: length in pixels that a longer shorter side is reduced to (JPEG, quality 95); 0 to keep it.
+        upright: whether the orientation in EXIF is applied.
 
     Returns:
-        Bytes of a file; `contents` itself where its shorter side is short enough.
+        Bytes of a PNG or JPEG file that EXIF does not turn; `contents` itself where it is one and short enough. Files
+        that are only turned become JPEG of that quality, those of other formats PNG.
     """
-    if not shorter_side:
+    plain = is_as_it_is(contents, upright)
+    if plain and not shorter_side:
         return contents
-    image = decode(contents, 3)
+    image = decode(contents, 3, upright)
     height, width = image.shape[:2]
-    if min(height, width) <= shorter_side:
+    if shorter_side and min(height, width) > shorter_side:
+        scale = shorter_side / min(height, width)
+        image = scaled(image, (round(height * scale), round(width * scale)))
+    elif plain:
         return contents
-    scale = shorter_side / min(height, width)
-    image = scaled(image, (round(height * scale), round(width * scale)))
+    elif format_of(contents) != "jpeg":
+        return encode(image.numpy())
     return tf.io.encode_jpeg(image, quality=_QUALITY, chroma_downsampling=False).numpy()
 
 
 def shape_of(contents: bytes) -> tuple[int, int, int]:
     """Height, width and channels of a PNG or JPEG file."""
-    return tuple(decode(contents, 0).shape)
+    return tuple(decode(contents, 0, upright=False).shape)
 
 
 def format_of(contents: bytes) -> str:

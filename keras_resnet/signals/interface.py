@@ -57,19 +57,20 @@ class EncodedCode(SignalCode, Protocol):
     def is_readable(self, contents: bytes, shape: tuple[int, ...]) -> bool:
         """Says whether a file can be decoded to an example of `shape`."""
 
-    def decoded(self, contents, shape: tuple[int, ...], keep: float = 1.0):
+    def decoded(self, contents, shape: tuple[int, ...], keep: float = 1.0, upright: bool = True):
         """Decodes files and resizes their central part.
 
         Args:
             contents: bytes of files, `(n,)`, tensor or array.
             shape: shape of an example.
             keep: share of the central part's sides that is used.
+            upright: whether an example is turned as its file says; truth of places may mean the pixels in the file.
 
         Returns:
             Examples, the row's dtype, `(n, *shape)`; and the matrices `(n, rank + 1, rank + 1)` of their placement.
         """
 
-    def parts(self, contents, shape: tuple[int, ...], draws, box):
+    def parts(self, contents, shape: tuple[int, ...], draws, box, upright: bool = True):
         """Decodes random parts of files.
 
         Args:
@@ -77,6 +78,7 @@ class EncodedCode(SignalCode, Protocol):
             shape: shape of an example.
             draws: uniform in [0, 1), `(n, DRAWS)`.
             box: chooses the part; the `box` of an `Augmentation`.
+            upright: as in `decoded`.
 
         Returns:
             As `decoded`.

@@ -86,12 +86,12 @@ SIGNALS: dict[str, Signal] = {
     for row in (
         Signal(
             name="image",
-            summary="pictures, grey or RGB, as PNG and JPEG files",
+            summary="pictures, grey or RGB: PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF, HEIC",
             plural="images",
             key="image",
             rank=2,
             channels=3,
-            suffixes=(".png", ".jpg", ".jpeg"),
+            suffixes=(*(".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"),),
             dtype="uint8",
             values=(0.0, 255.0),
             supports=frozenset(CAPABILITIES),
