@@ -19,6 +19,7 @@ from keras_resnet.nets.heads import classifier
 from keras_resnet.nets.interface import STEMS, ResNetSpec
 from keras_resnet.nets.options import AXES, Options
 from keras_resnet.nets.specs import get_spec
+from keras_resnet.weights import built as weights_built
 
 
 def build(
@@ -133,6 +134,8 @@ def build(
         if weights is not None:  # a .keras file is a graph as deep
             weights_lib.load_weights(net, weights, match=weights_match, spec=spec, prefix=prefix)
         if input_tensor is None and features is None:
+            if weights is None or weights_match == "exact":  # else its classes are others than the weights'
+                weights_built.remember(net, spec, weights)
             return net
         if features is not None:
             taps = stage_taps(net, prefix)

@@ -20,7 +20,7 @@ from keras_resnet.errors import InputError
 from keras_resnet.nets.functional import is_functional
 from keras_resnet.nets.graph import deep_graphs
 from keras_resnet.nets.specs import get_spec
-from keras_resnet.weights import WEIGHT_SETS, weights_card
+from keras_resnet.weights import WEIGHT_SETS, built, weights_card
 
 
 def save_model(
@@ -31,7 +31,8 @@ def save_model(
     Args:
         model: model to be saved; optimizer state is saved where it was compiled.
         path: path of the file, which ends in `.keras`.
-        card: labels, input convention and origin.
+        card: labels, input convention and origin; by default, those of the weights that `build` was given, as long as
+            nobody has trained the net since.
         overwrite: whether an existing file is replaced.
 
     Raises:
@@ -40,6 +41,7 @@ def save_model(
     path = Path(path)
     if path.suffix != ".keras":
         raise InputError(f"{path}: expected a name that ends in .keras")
+    card = built.card_of(model) if card is None else card
     with files.writing(path, overwrite=overwrite) as temporary, deep_graphs(), warnings.catch_warnings():
         # Keras warns about the temporary files of its own writer.
         warnings.simplefilter("ignore", ResourceWarning)

@@ -14,7 +14,17 @@ from export import artifact, load_source
 from export.commands import one_file, verify
 from export.formats import onnx
 from export.model import conventions
-from keras_resnet import InputError, ModelCard, build, cli, load_dataset, open_runner, save_model
+from keras_resnet import (
+    InputError,
+    ModelCard,
+    build,
+    cli,
+    load_dataset,
+    load_model,
+    open_runner,
+    save_model,
+    weights_card,
+)
 from keras_resnet.explain.net import Net
 from keras_resnet.nets.functional import functional, scales_itself
 from keras_resnet.runtime import foreign
@@ -187,6 +197,19 @@ def test_nobody_exports_a_guess():
     assert source.card.known
     scores = conventions.scores(source.model, source.card, load_dataset("digits"))
     assert next(iter(scores)) == "tf"
+
+
+def test_a_file_of_a_built_net_has_the_card_of_its_weights_until_it_is_trained():
+    net = build("resnet8", weights="digits")
+    save_model(net, "digits.keras")
+    assert load_model("digits.keras")[1] == weights_card("digits", "resnet8")
+    net.get_layer("conv1_conv").kernel.assign_add(net.get_layer("conv1_conv").kernel * 1e-3)
+    save_model(net, "trained.keras")
+    assert not load_model("trained.keras")[1].known
+    save_model(build("resnet8"), "random.keras")
+    assert load_model("random.keras")[1] == ModelCard(spec="resnet8")
+    save_model(build("resnet8", weights="digits", classes=3, weights_match="adapt"), "adapted.keras")
+    assert not load_model("adapted.keras")[1].known
 
 
 def test_a_card_that_says_otherwise_wins(mini_spec):

@@ -115,8 +115,7 @@ def read_folder(
     """
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in signal.suffixes)
     if not paths:
-        kinds = " or ".join(dict.fromkeys(suffix[1:].upper().replace("JPG", "JPEG") for suffix in signal.suffixes))
-        raise InputError(f"{folder} holds no {kinds} files to calibrate with")
+        raise InputError(f"{folder} holds no {noun} to calibrate with (files that end in {', '.join(signal.suffixes)})")
     examples = np.stack([signal.code.load(path, shape, crop) for path in paths])
     found = [path.name for path, each in zip(paths, _digests(examples), strict=True) if each in known]
     if found:

@@ -306,7 +306,7 @@ def test_wrong_usage(arguments, said, capfd):
         (["tflite:int8@tf"], "quantizer 'tf' is not offered; expected tensorflow, litert"),
         (["tflite:float32", "--features", "3"], "--features 3: the net has maps at strides 1, 2, 4"),
         (["tflite:float32", "--gate", "drp=1"], "did you mean drop"),
-        (["tflite:int8", "--calibration", "nowhere"], "holds no PNG or JPEG files"),
+        (["tflite:int8", "--calibration", "nowhere"], "holds no images to calibrate with"),
     ],
 )
 def test_wrong_artifacts(arguments, said, capfd):
