@@ -60,5 +60,5 @@ def test_a_folder_of_images_must_not_hold_test_images(digits, tmp_path):
     with pytest.raises(InputError, match=r"1 of the 4 images in .* are test images \(taken.png"):
         read_folder(tmp_path, (32, 32, 3), _known(digits.test.images))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="holds no PNG or JPEG"):
+    with pytest.raises(InputError, match="holds no images to calibrate with"):
         read_folder(tmp_path / "empty", (32, 32, 3), NONE)
