@@ -192,7 +192,7 @@ def _score(rows: Sequence[Row]) -> Score:
 
 def _figures(rows: Sequence[Row]) -> tuple[str, ...]:
     """Names of the columns of figures."""
-    return ("kB", "max abs", "SQNR dB", "agree", _score(rows).name, "drop, points", "ms")
+    return ("kB", "max abs", "SQNR dB", "agree", _score(rows).name, "in Keras", "drop, points", "ms")
 
 
 def _cells(row: Row) -> list[str | None]:
@@ -208,6 +208,7 @@ def _cells(row: Row) -> list[str | None]:
         text(next(iter(row.sqnr.values()), None), ".1f"),
         text(row.agreement, ".2%"),
         _score([row]).text(row.score),
+        _score([row]).text(row.score_reference),
         None if row.drop is None else f"{row.drop:.2f}{error}",
         text(row.latency_ms, ".3g"),
     ]

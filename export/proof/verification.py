@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ from keras_resnet.runtime.interface import Runner
 from keras_resnet.runtime.keras import KerasRunner
 from keras_resnet.runtime.opening import open_runner
 from keras_resnet.signals.conventions import PREPROCESS, Preprocess
+from keras_resnet.tasks import get_task
 
 FEW = 500  # examples that a verdict should rest on
 _IN_MEMORY = 256_000_000  # bytes of an output of Keras; beyond that it is kept on the disk
@@ -176,7 +178,7 @@ class Proof:
             size_bytes=_size(file),
             operators=dict(contents.operators.most_common()),
             unfolded=contents.unfolded,
-            notes=tuple(_notes(wanted, contents, unfoldable, self)),
+            notes=tuple([*_notes(wanted, contents, unfoldable, self), *_near_chance(comparison, self)]),
             latency_ms=None if comparison.interface else self._latency(file, runner),
             gates=tuple(gates),
             **row_figures(comparison),
@@ -257,6 +259,21 @@ def _notes(made: Artifact, contents: Contents, unfoldable: Sequence[str], proof:
     if proof.source.dataset is not None and len(proof.evidence) < FEW:
         notes.append(f"judged on {len(proof.evidence)} {proof.source.noun} only: expected {FEW} or more")
     return notes
+
+
+def _near_chance(comparison: Comparison, proof: Proof) -> list[str]:
+    """What is said of a model that answers hardly better than by guessing: it equals its file, and both are useless."""
+    task, value, count = get_task(comparison.task), comparison.score_reference, len(proof.evidence)
+    if value is None or not hasattr(task.code, "chance"):
+        return []
+    tensors = outputs.named(proof.source.model, proof.source.card)
+    chance = task.capable.chance({name: tuple(tensor.shape) for name, tensor in tensors.items()})
+    if value > chance + 3 * math.sqrt(chance * (1 - chance) / count):
+        return []
+    return [
+        f"Keras' own {task.score.name} is {task.score.text(value)}, where guessing has {task.score.text(chance)}: the "
+        "model is not trained, or gets another input than it was trained on (--preprocess)"
+    ]
 
 
 def _size(file: Path) -> int:

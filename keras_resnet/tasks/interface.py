@@ -167,7 +167,7 @@ class CapableCode(TaskCode, Protocol):
 
     `CAPABILITIES` says which of them what `supports` names needs. Wherever the module has them: `summary` and
     `sections`, figures and pages of its own, which need all outputs in memory; `gives_logits` where `summary` must
-    know; `adopted`, for models that this package did not make.
+    know; `adopted`, for models that this package did not make; `chance`, below which an export warns.
     """
 
     def adopted(
@@ -185,6 +185,9 @@ class CapableCode(TaskCode, Protocol):
 
     def check_weights(self, count: int, weights: Sequence[float] | None) -> None:
         """Refuses weights of an ensemble before any work."""
+
+    def chance(self, shapes: Mapping[str, tuple[int | None, ...]]) -> float:
+        """The headline score of guessing, for outputs of these shapes."""
 
     def gives_logits(self, outputs: Mapping[str, np.ndarray]) -> bool:
         """Whether outputs must be normalised first."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import types
 from collections import Counter
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from export.formats.artifacts import artifact
 from export.formats.precisions import PRECISIONS
 from export.formats.table import Contents
-from export.proof import comparison, golden
+from export.proof import comparison, golden, verification
 from export.proof.comparison import Comparison, compare
 from export.proof.gates import check, identity_gates, interface_errors, limit_of
 from keras_resnet import InputError, ModelCard
@@ -341,3 +342,13 @@ def test_golden_vectors_of_other_outputs_are_of_another_model(vectors):
     fewer.run = lambda examples: {"scores": np.full((len(examples), 3), 0.5, "f")}
     with pytest.raises(InputError, match="is of another model"):
         golden.difference(vectors, fewer, PREPROCESS["none"])
+
+
+@pytest.mark.parametrize(("score", "said"), [(0.10, True), (0.147, True), (0.148, False), (0.9, False), (None, False)])
+def test_m19_a_model_that_guesses_is_no_success(source, score, said):
+    """Ten classes, 360 images: three standard errors above chance are 14.74 %."""
+    proof = verification.Proof(source, source.evidence(), {}, None)
+    compared = types.SimpleNamespace(task="classification", score_reference=score)
+    notes = verification._near_chance(compared, proof)
+    assert bool(notes) == said
+    assert not said or "where guessing has 10.00%" in notes[0]

@@ -15,6 +15,7 @@ from .pages import sections as sections
 from .predictions import decode as decode
 from .predictions import draw as draw
 from .scores import agreement as agreement
+from .scores import chance as chance
 from .scores import scorer as scorer
 from .settings import Facts as Facts
 from .settings import Settings as Settings

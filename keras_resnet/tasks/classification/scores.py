@@ -45,6 +45,15 @@ class Scores:
         return asdict(self)
 
 
+def chance(shapes: Mapping[str, tuple[int | None, ...]]) -> float:
+    """Top-1 of guessing among equally frequent classes.
+
+    Args:
+        shapes: shapes of the outputs by name; `probabilities` `(n, classes)`.
+    """
+    return 1 / (shapes[OUTPUT][-1] or 1)
+
+
 def score(probabilities: np.ndarray, labels: np.ndarray) -> Scores:
     """Figures from outputs.
 
