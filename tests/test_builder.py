@@ -1,7 +1,6 @@
 """The graph: against keras.applications, against NumPy, and against the papers' description."""
 
 import dataclasses
-import re
 import subprocess
 import sys
 
@@ -21,16 +20,17 @@ DEEP = [pytest.param(p, marks=() if "50" in p else pytest.mark.proof) for p in P
 
 
 def _names(model):
-    """In order; keras.applications leaves the pools on its V2 shortcuts unnamed."""
-    return ["pool" if re.search(r"max_pooling2d|_0_pool", layer.name) else layer.name for layer in model.layers[1:]]
+    """In order, without the input's."""
+    return [layer.name for layer in model.layers[1:]]
 
 
 @pytest.mark.parametrize("peer", DEEP)
 @pytest.mark.parametrize("top", [True, False])
 def test_layers_are_those_of_keras_applications_in_their_order(peer, top):
+    keras.utils.clear_session()  # keras.applications' pools on V2 shortcuts count on from what the process has made
     with without_values():
-        ours = getattr(keras_resnet, peer)(weights=None, include_top=top)
         theirs = getattr(keras.applications, peer)(weights=None, include_top=top)
+        ours = getattr(keras_resnet, peer)(weights=None, include_top=top)
     assert _names(ours) == _names(theirs)
     assert [w.shape for w in ours.weights] == [w.shape for w in theirs.weights]
     assert (ours.name, ours.input_shape, ours.output_shape) == (theirs.name, theirs.input_shape, theirs.output_shape)

@@ -56,7 +56,7 @@ class Primitives:
         """
         if stride > 1 and dilation > 1:  # no Keras layer does both
             dense = self.conv(x, filters, kernel, name, dilation=dilation, groups=groups, before_norm=before_norm)
-            return self.subsample(dense, stride, name)
+            return self.subsample(dense, stride, f"{name}_pool")
         style = self.convention.padding
         if pad is None and kernel > 1 and (style == "layers" or (style == "symmetric" and stride > 1)):
             pad = dilation * (kernel // 2)
@@ -100,8 +100,8 @@ class Primitives:
         return self.norm_relu(self.conv(x, filters, kernel, name, **how), name)
 
     def subsample(self, x, stride: int, name: str):
-        """Every `stride`-th position, by a standard layer `{name}_pool`."""
-        return self.layer("MaxPoolingND", f"{name}_pool", 1, strides=stride)(x) if stride > 1 else x
+        """Every `stride`-th position, by a standard layer of this name."""
+        return self.layer("MaxPoolingND", name, 1, strides=stride)(x) if stride > 1 else x
 
 
 def imagenet_stem(p: Primitives, x, spec: ResNetSpec):
@@ -222,7 +222,7 @@ def squeeze_and_excite(p: Primitives, x, ratio: float, name: str):
 
 def zero_pad_shortcut(p: Primitives, x, spec: ResNetSpec, block: BlockSpec):
     """Option A: every second pixel, and zeros on both sides of the channels. No parameters."""
-    x = p.subsample(x, block.stride, f"{block.name}_0")
+    x = p.subsample(x, block.stride, f"{block.name}_0_pool")
     extra = block.filters * spec.expansion - x.shape[-1]
     sides = (extra // 2, extra - extra // 2)
     # Read as channels_first, the last axis is a spatial one, and a standard layer pads it: the saved model needs
@@ -269,6 +269,14 @@ SHORTCUT_PARTS = {
 }
 
 
+def _pool_name(p: Primitives, block: str) -> str:
+    """Name of the pool of an identity shortcut; keras.applications leaves it to Keras, which counts."""
+    if not p.convention.stride_in_last_block:
+        return f"{block}_0_pool"
+    number = int(block.removeprefix("conv").partition("_")[0]) - 2
+    return f"max_pooling{p.options.rank}d{f'_{number}' if number else ''}"
+
+
 def residual_block(p: Primitives, x, spec: ResNetSpec, block: BlockSpec):
     """ReLU(shortcut + residual); with preactivation, shortcut + residual(ReLU(norm(x))).
 
@@ -291,7 +299,7 @@ def residual_block(p: Primitives, x, spec: ResNetSpec, block: BlockSpec):
     if x.shape[-1] != block.filters * spec.expansion or spec.shortcut == "C":
         shortcut = SHORTCUT_PARTS[spec.shortcut](p, entry, spec, block)
     else:
-        shortcut = p.subsample(x, block.stride, f"{name}_0")
+        shortcut = p.subsample(x, block.stride, _pool_name(p, name))
     residual = residual_part(p, entry, spec, block)
     if spec.se_ratio:
         residual = squeeze_and_excite(p, residual, spec.se_ratio, name)
