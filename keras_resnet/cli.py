@@ -12,12 +12,13 @@ from keras_resnet.evaluation import command as evaluation
 from keras_resnet.explain import command as explain
 from keras_resnet.lab import command as lab
 from keras_resnet.labels import LABELS_HELP, read_labels
+from keras_resnet.parsing import Parser
 from keras_resnet.runtime import foreign
 from keras_resnet.training.recipes import RECIPES, Recipe, get_recipe, override
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="keras-resnet", description="Residual networks in Keras: train, evaluate, predict.", epilog=_EPILOG
     )
     parser.add_argument("--version", action="version", version=f"keras-resnet-toolkit {__version__}")
@@ -38,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_train(commands) -> None:
     train = commands.add_parser("train", help="train a recipe into a run directory")
-    train.add_argument("--recipe", help=" or ".join(RECIPES))
+    train.add_argument("--recipe", metavar="NAME", help=f"one of {', '.join(RECIPES)}")
     _add_training(train)
     train.set_defaults(work=_train)
 

@@ -11,6 +11,7 @@ from keras_resnet import console
 from keras_resnet.cli import add_devices, devices_of
 from keras_resnet.compression.settings import COMPRESSIONS, PRESERVED, Settings, settings
 from keras_resnet.errors import InputError
+from keras_resnet.parsing import Parser
 from keras_resnet.training.recipes import get_recipe, override
 
 _EPILOG = (
@@ -21,7 +22,7 @@ _EPILOG = (
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m export.compress",
         description="Make a trained model smaller and train it further, so that it stays as good.",
         epilog=_EPILOG,

@@ -10,13 +10,14 @@ from pathlib import Path
 from export.commands.options import EPILOG, positive, size_in_bytes
 from keras_resnet import console
 from keras_resnet.errors import GateError, InputError
+from keras_resnet.parsing import Parser
 
 _FITTING = 10  # rows of a table of nets
 _COLUMNS = ("net", "flash", "activations", "structures (64-bit)", "arena")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m export.fit",
         description="What an int8 TFLite file takes of a microcontroller; without a file, the nets that fit one.",
         epilog=EPILOG,

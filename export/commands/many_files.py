@@ -19,7 +19,7 @@ from export.commands.options import (
     size_in_bytes,
 )
 from export.formats.artifacts import Artifact, all_artifacts, artifact
-from export.formats.precisions import QUANTIZERS
+from export.formats.precisions import PRECISIONS, QUANTIZERS
 from export.formats.table import FORMATS
 from export.targets.table import TARGETS
 from keras_resnet import console, files
@@ -71,8 +71,10 @@ def _possible(chosen: list[Artifact], source) -> list[Artifact]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = export_parser("python -m export", "Export several files, verify each against Keras, and write a report.")
+    flags = {PRECISIONS[name].flag: f"python -m export.tflite {PRECISIONS[name].flag}" for name in PRECISIONS}
+    parser.elsewhere = {flag: f"one file is made by {command}" for flag, command in flags.items()}
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--all", action="store_true", help="every format in every precision")
+    what.add_argument("--all", action="store_true", help="every format in every precision, by --quantizer")
     what.add_argument("--target", metavar="NAME", help=f"a folder that works there unchanged: {', '.join(TARGETS)}")
     what.add_argument(
         "--artifact",

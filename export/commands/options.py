@@ -11,6 +11,7 @@ from export.formats.artifacts import INPUTS, LABELS, SAMPLES
 from export.formats.table import ENGINES, LAYOUTS, OUTSIDE
 from keras_resnet import console
 from keras_resnet.labels import LABELS_HELP
+from keras_resnet.parsing import Parser
 from keras_resnet.runtime import foreign
 
 EPILOG = "Exit status: 0 when all gates hold, 1 when a gate fails, 2 for wrong usage or input."
@@ -78,14 +79,14 @@ def add_gate(parser: argparse.ArgumentParser, text: str) -> None:
     parser.add_argument("--gate", type=_gate, action="append", default=[], metavar="NAME=LIMIT", help=text)
 
 
-def export_parser(program: str, description: str) -> argparse.ArgumentParser:
+def export_parser(program: str, description: str) -> Parser:
     """A parser with what every command needs that verifies files.
 
     Args:
         program: name of the command, like `"python -m export.verify"`.
         description: one sentence for `--help`.
     """
-    parser = argparse.ArgumentParser(prog=program, description=description, epilog=EPILOG)
+    parser = Parser(prog=program, description=description, epilog=EPILOG)
     add_source(parser)
     parser.add_argument(
         "--limit", type=positive, metavar="N", help="verify on N test images (default: all that fit in 1 GB)"

@@ -256,7 +256,8 @@ def _notes(made: Artifact, contents: Contents, unfoldable: Sequence[str], proof:
             f"{contents.unfolded} batch normalisations stay operators of their own, since they follow an addition or a "
             f"pooling ({', '.join(unfoldable[:3])}, ...): {cost / 1e6:.2f} million multiply-adds an image"
         )
-    if proof.source.dataset is not None and len(proof.evidence) < FEW:
+    dataset = proof.source.dataset
+    if dataset is not None and len(proof.evidence) < min(FEW, len(dataset.test)):  # else there are no more
         notes.append(f"judged on {len(proof.evidence)} {proof.source.noun} only: expected {FEW} or more")
     return notes
 

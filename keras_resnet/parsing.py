@@ -1,0 +1,47 @@
+"""Command lines: mistakes are one line that says what is wrong, what comes near, and where the options stand."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
+
+_HANDLER = "_handler"  # parser that a subcommand's options belong to
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose mistakes are short.
+
+    Attributes:
+        elsewhere: what to say of options that another command has, by option.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        """Takes the arguments of `argparse.ArgumentParser`."""
+        super().__init__(*args, **kwargs)
+        self.elsewhere: dict[str, str] = {}
+        self.set_defaults(**{_HANDLER: self})
+
+    def error(self, message: str) -> NoReturn:
+        """Prints one line, and where the options stand; ends the process with status 2."""
+        self.exit(2, f"error: {message}\nall options: {self.prog} --help\n")
+
+    def parse_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        """Parses; what nobody knows is an error of the subcommand that it was given to."""
+        given = sys.argv[1:] if args is None else list(args)
+        for option in self.elsewhere.keys() & {each.partition("=")[0] for each in given}:
+            self.error(f"{option}: {self.elsewhere[option]}")  # before what argparse would miss
+        found, unknown = self.parse_known_args(given, namespace)
+        handler = vars(found).pop(_HANDLER)
+        if unknown:
+            handler.error(handler._unknown(unknown))
+        return found
+
+    def _unknown(self, unknown: Sequence[str]) -> str:
+        """Words about options that do not exist, with the nearest ones."""
+        option = next((each for each in unknown if each.startswith("-")), unknown[0])
+        name = option.partition("=")[0]
+        near = difflib.get_close_matches(name, self._option_string_actions, n=2, cutoff=0.6)
+        return f"there is no {name} here" + (f": did you mean {' or '.join(near)}?" if near else "")
