@@ -34,7 +34,8 @@ class Parser(argparse.ArgumentParser):
         for option in self.elsewhere.keys() & {each.partition("=")[0] for each in given}:
             self.error(f"{option}: {self.elsewhere[option]}")  # before what argparse would miss
         found, unknown = self.parse_known_args(given, namespace)
-        handler = vars(found).pop(_HANDLER)
+        handler: Parser = getattr(found, _HANDLER)
+        delattr(found, _HANDLER)
         if unknown:
             handler.error(handler._unknown(unknown))
         return found
