@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import html
+import re
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -37,6 +39,7 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     made.tests["number_like"] = _is_number_like
+    made.filters["breakable"] = _breakable
     return made
 
 
@@ -62,6 +65,11 @@ def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[object]])
     """
     parts: Any = _environment().get_template("keras_resnet/parts.html").module  # its macros
     return Html(parts.table(caption, header, [list(row) for row in rows]))
+
+
+def _breakable(text: object) -> Html:
+    """Text that may be broken behind the marks that names are made of, and so not inside words."""
+    return Html(re.sub(r"(?<=\w)([/_.:=-]+)(?=\w)", r"\1<wbr>", html.escape(str(text))))
 
 
 def _is_number_like(value: object) -> bool:

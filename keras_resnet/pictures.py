@@ -38,7 +38,9 @@ def svg(made: Figure, alternative: str) -> Html:
     text = io.StringIO()
     made.savefig(text, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     code = text.getvalue()[text.getvalue().index("<svg") :]
-    return Html(code.replace("<svg", f'<svg role="img" aria-label="{html.escape(alternative, quote=True)}"', 1))
+    code = code.replace("<svg", f'<svg role="img" aria-label="{html.escape(alternative, quote=True)}"', 1)
+    # Where the page is narrower than its letters could be read, it is scrolled.
+    return Html(f'<div class="scroll picture">{code}</div>')
 
 
 def png(made: Figure, dpi: int = 110) -> bytes:

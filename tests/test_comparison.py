@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from keras_resnet import InputError, cli
+from keras_resnet import InputError, cli, pictures
 from keras_resnet.training import comparison
 from keras_resnet.training import run as training_run
 
@@ -31,7 +31,7 @@ def test_the_table_has_the_figures_of_every_run(tmp_path, capfd):
     rows = json.loads((tmp_path / "r.json").read_text())
     assert rows[0]["epochs"] == "2 of 3"
     assert (rows[0]["validation"], rows[0]["images/s"], rows[0]["waiting"]) == ("60.00%", "1,234", "2.1%")
-    page = (tmp_path / "r.html").read_text()
+    page = (tmp_path / "r.html").read_text().replace("<wbr>", "")
     assert "<svg" in page
     assert "learning_rate" in page
     assert "abc" in page
@@ -190,3 +190,16 @@ def test_a_resumed_run_of_before_notes_what_it_watches(tmp_path):
 def test_a_name_that_meant_something_else_is_told_from_todays(tmp_path):
     old, new = _run(tmp_path / "old", optimizer="lamb"), _run(tmp_path / "new", optimizer="lamb", version=3)
     assert comparison.differing_settings(comparison.read([old, new])) == {"optimizer": ["keras-lamb", "lamb"]}
+
+
+@pytest.mark.parametrize(("values", "scale"), [([0.5, 0.1], "log"), ([0.5, 0.0], "symlog"), ([0.0, 0.0], "linear")])
+def test_p23_an_error_of_zero_stays_on_the_chart(values, scale):
+    axes = pictures.figure().subplots()
+    axes.plot([1, 2], values)
+    comparison._scale(axes, comparison._Panel("Error", "accuracy", as_error=True))
+    assert axes.get_yscale() == scale
+    low, _ = axes.get_ylim()
+    assert low <= min(values)
+    if scale == "symlog":
+        axes.figure.canvas.draw()
+        assert axes.transData.transform((2, 0))[1] == pytest.approx(axes.bbox.y0)

@@ -27,3 +27,16 @@ def test_numbers_stand_to_the_right():
 def test_a_value_that_is_missing_is_an_error():
     with pytest.raises(jinja2.UndefinedError):
         render("export/layers.html", title="t")
+
+
+def test_p22_names_break_behind_their_marks_and_headings_stand_over_numbers():
+    rows = table("c", ["run", "top-1", "model"], [["runs/a-b/model.keras", "71.1 %", "resnet8"], ["x", None, "y"]])
+    assert "runs/<wbr>a-<wbr>b/<wbr>model.<wbr>keras" in rows
+    assert '<th scope="col" class="number">top-1</th>' in rows
+    assert '<th scope="col">run</th>' in rows and '<th scope="col">model</th>' in rows
+    evil = table("c", ["a"], [["<b>/x"]])
+    assert "<b>" not in evil and "&lt;b&gt;/<wbr>x" in evil or "&lt;b&gt;/x" in evil
+
+
+def test_p22_pictures_are_scrolled_where_their_letters_could_not_be_read():
+    assert pictures.svg(pictures.figure(), "p").startswith('<div class="scroll picture"><svg role="img"')

@@ -26,6 +26,7 @@ examples:
   python -m keras_resnet explain --model model.keras --embeddings --dataset digits -o features.html
 """
 _DATASET_IMAGES = 1000
+_PHOTO = 320  # pixels of a picture's side, that are enough to see what is on it
 
 
 def add(commands) -> None:
@@ -115,6 +116,15 @@ def _load(args: argparse.Namespace, runner) -> np.ndarray:
     return np.stack([load(path, shape, runner.card.crop) for path in args.images])
 
 
+def _photo(path: str, image: np.ndarray, runner) -> np.ndarray | None:
+    """The part of a photograph that the net saw, in as many pixels as people see; None where there are no more."""
+    from keras_resnet.signals.image import load, size_of
+
+    height, width = image.shape[:2]
+    more = min(-(-_PHOTO // max(height, width)), min(size_of(path)) // min(height, width))
+    return load(path, (more * height, more * width, image.shape[-1]), runner.card.crop) if more > 1 else None
+
+
 def _heat(args: argparse.Namespace, runner, command: str) -> None:
     from keras_resnet.explain import METHODS, drawing, explain
     from keras_resnet.tasks import get_task
@@ -139,7 +149,7 @@ def _heat(args: argparse.Namespace, runner, command: str) -> None:
             name = code.question_name(int(found.classes[place]), runner.card)
             panels.append(drawing.Panel(name, float(found.values[place]), found.heat[place], error))
     shown = [
-        drawing.Row(Path(path).name, image, tuple(panels))
+        drawing.Row(Path(path).name, image, tuple(panels), _photo(path, image, runner))
         for path, image, panels in zip(args.images, pixels, rows, strict=True)
     ]
     title = f"{args.method} of {Path(args.model).name}" + (f" at {args.layer}" if args.layer else "")

@@ -41,11 +41,13 @@ class Row:
         name: name of the image.
         image: pixels, uint8 `(height, width, channels)`.
         panels: one panel per class, best first.
+        photo: the same part of the photograph in more pixels, for people; None where there are no more.
     """
 
     name: str
     image: np.ndarray
     panels: tuple[Panel, ...]
+    photo: np.ndarray | None = None
 
 
 def overlay(image: np.ndarray, heat: np.ndarray, *, signed: bool = False) -> np.ndarray:
@@ -88,12 +90,23 @@ def draw(rows: Sequence[Row], title: str, *, signed: bool):
     for line, row in zip(made.subplots(len(rows), columns, squeeze=False), rows, strict=True):
         for axes in line:
             axes.axis("off")
-        line[0].imshow(_rgb(row.image), interpolation="nearest")
+        shown = row.image if row.photo is None else row.photo
+        line[0].imshow(_rgb(shown), interpolation="nearest")
         line[0].set_title(_short(row.name), fontsize=9)
         for axes, panel in zip(line[1:], row.panels, strict=False):
-            axes.imshow(overlay(row.image, panel.heat, signed=signed), interpolation="nearest")
+            axes.imshow(overlay(shown, _stretched(panel.heat, shown), signed=signed), interpolation="nearest")
             axes.set_title(f"{_short(panel.label)}\n{panel.probability:.1%}", fontsize=9)
     return made
+
+
+def _stretched(heat: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """A heat map in the size of an image."""
+    from PIL import Image
+
+    height, width = image.shape[:2]
+    if heat.shape == (height, width):
+        return heat
+    return np.asarray(Image.fromarray(heat.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR))
 
 
 def _rgb(image: np.ndarray) -> np.ndarray:

@@ -160,6 +160,16 @@ def load(path: str | os.PathLike, shape: tuple[int, int, int], keep: float = 1.0
     return resize(image, shape[:2], keep).numpy()
 
 
+def size_of(path: str | os.PathLike) -> tuple[int, int]:
+    """Height and width of a picture that stands upright.
+
+    Args:
+        path: file that `load` reads.
+    """
+    height, width = decode(Path(path).read_bytes(), 3).shape[:2]
+    return height, width
+
+
 def encode(image: np.ndarray) -> bytes:
     """Makes a PNG file of an image, uint8 `(height, width, channels)`."""
     return tf.io.encode_png(image).numpy()

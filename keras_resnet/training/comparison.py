@@ -196,6 +196,19 @@ def _panels(runs: Sequence[Run]) -> dict[_Panel, list[int]]:
     return panels
 
 
+def _scale(axes, panel: _Panel) -> None:
+    """A logarithmic axis where the panel has one; below the least value above 0 a linear part, for an error of 0."""
+    if not panel.is_log:
+        return
+    values = [float(value) for line in axes.lines for value in line.get_ydata()]
+    above = [value for value in values if value > 0]
+    if len(above) == len(values) or not above:
+        axes.set_yscale("log" if above else "linear")
+        return
+    axes.set_yscale("symlog", linthresh=min(above), linscale=0.3)
+    axes.set_ylim(bottom=0)
+
+
 def _curves(runs: Sequence[Run]) -> str:
     """Losses and watched metrics over the epochs: training dashed, validation solid, a colour per run."""
     panels = _panels(runs)
@@ -207,8 +220,8 @@ def _curves(runs: Sequence[Run]) -> str:
                 if key in each.metrics:
                     epochs = [epoch + 1 for epoch in each.metrics["epoch"]]
                     axes.plot(epochs, panel.values(each, key), style, color=_colour(number), linewidth=1.4)
-        unit, scale = "%" if panel.as_error else "", "log" if panel.is_log else "linear"
-        axes.set(title=panel.title, xlabel="epoch", ylabel=unit, yscale=scale)
+        axes.set(title=panel.title, xlabel="epoch", ylabel="%" if panel.as_error else "")
+        _scale(axes, panel)
         axes.yaxis.set_major_formatter("{x:g}")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3, which="both")

@@ -77,9 +77,10 @@ def _matrix(counts: np.ndarray, names: list[str]) -> dict[str, str]:
     axes.set(xlabel="called", ylabel="class", xticks=range(len(names)), yticks=range(len(names)))
     axes.set_xticklabels(names, rotation=60, ha="right", rotation_mode="anchor")
     axes.set_yticklabels(names)
+    letters = 9 if counts.max() < 1000 else 7  # of a cell of 32 points
     for row, column in np.argwhere(counts):
         colour = "white" if shares[row, column] > 0.5 else "black"
-        axes.text(column, row, counts[row, column], ha="center", va="center", color=colour, fontsize=7)
+        axes.text(column, row, counts[row, column], ha="center", va="center", color=colour, fontsize=letters)
     matrix = table(
         "Images of a class (row) that were called (column)",
         ("class", *names),
