@@ -26,6 +26,8 @@ $summary
 | classes | $classes ($labels) |
 | beside Keras | $figures |
 
+Photographs are turned upright, as their EXIF entry says, before they are cut and resized.
+
 ## Use it
 
 $steps
