@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import warnings
 from pathlib import Path
 
 import foreign as models
@@ -39,7 +40,9 @@ def _saved(name, folder="."):
     """The file of a row, and the options with which it is opened."""
     keras.utils.set_random_seed(1)
     row, path = models.ROWS[name], Path(folder, "m.keras")
-    row.make().save(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras' own, about a model that was never built
+        row.make().save(path)
     options = list(row.options)
     if row.code:
         Path("theirs.py").write_text(row.code)
