@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from keras_resnet import card as card_lib
-from keras_resnet import files
+from keras_resnet import files, untrusted
 from keras_resnet.builder import build
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
@@ -66,6 +66,7 @@ def load_model(path: str | os.PathLike) -> tuple[keras.Model, ModelCard]:
     from keras_resnet.nets import compressed as layers  # noqa: F401  registers what a net trained for integers is made of
 
     try:
+        untrusted.check_keras_file(path)
         with deep_graphs():
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # a foreign archive fails in any way at all inside Keras

@@ -92,12 +92,14 @@ class Proof:
         evidence: examples.
         limits: limits that replace others, by the names in `gates.LIMITS`.
         engine: runtime of TFLite files, one of `ENGINES` and `OUTSIDE`; None for the first.
+        trust: whether files that this process has not made are from somebody whose code may run here.
     """
 
     source: Source
     evidence: Evidence
     limits: Mapping[str, float]
     engine: str | None
+    trust: bool = False
     references: References = field(init=False)
 
     def __post_init__(self) -> None:
@@ -152,7 +154,8 @@ class Proof:
             What was found out, and what is in the file.
         """
         form = format_of(file)
-        runner = open_runner(file, engine=self.engine)
+        own = made is not None and form.name == "saved_model"  # other files of ours are tried first all the same
+        runner = open_runner(file, engine=self.engine, trusted=self.trust or own)
         contents = form.module.describe(file)
         if fusion.scales_otherwise(self.source.model):
             contents = dataclasses.replace(contents, unfolded=None)

@@ -30,12 +30,14 @@ class Hints:
         logits: whether its outputs are logits although they do not look so.
         image_size: height and width of its input, where that takes images of any size; 0 for none.
         modules: Python files with its own layers. Their code is run.
+        trust: whether it is from somebody whose code may run here; see `opening.open_runner`.
     """
 
     preprocess: Preprocess | None = None
     logits: bool = False
     image_size: int = 0
     modules: tuple[Path, ...] = ()
+    trust: bool = False
 
 
 NO_HINTS = Hints()
@@ -73,6 +75,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="of a net that takes any size: its input; an export of another net takes N x N pixels and resizes them",
     )
+    group.add_argument(
+        "--trust",
+        action="store_true",
+        help="open a .savedmodel folder, which can run any operation (write files, ...), and other files without a "
+        "trial in a process of their own, whose time KERAS_RESNET_ENGINE_SECONDS limits (30)",
+    )
 
 
 def _preprocess(text: str) -> Preprocess:
@@ -93,7 +101,9 @@ def hints_of(args: argparse.Namespace) -> Hints:
     size = args.image_size or 0
     if size < 0:
         raise InputError(f"--image-size {size}: expected pixels, from 1")
-    return Hints(preprocess=args.preprocess, logits=args.logits, image_size=size, modules=tuple(args.modules))
+    return Hints(
+        preprocess=args.preprocess, logits=args.logits, image_size=size, modules=tuple(args.modules), trust=args.trust
+    )
 
 
 def load(model: str | os.PathLike, weights: str | None, hints: Hints = NO_HINTS) -> tuple[keras.Model, ModelCard]:
@@ -121,6 +131,7 @@ def load(model: str | os.PathLike, weights: str | None, hints: Hints = NO_HINTS)
     network, card = load_named(model, weights)
     card = hinted(understood(card, model), hints, model)
     network = functional(network, model, hints.image_size)
+    card.preprocess.check_channels(network.inputs[0].shape[-1], model)
     code = get_task(card.task).code
     if hasattr(code, "adopted"):
         network = code.adopted(network, card, logits=hints.logits, origin=model)

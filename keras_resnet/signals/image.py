@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from keras_resnet.console import without_chatter
 from keras_resnet.errors import InputError
 from keras_resnet.signals import geometry
 from keras_resnet.signals.crops import Box
@@ -169,7 +170,8 @@ def load(path: str | os.PathLike, shape: tuple[int, int, int], keep: float = 1.0
     if not path.is_file():
         raise InputError(f"{path} is no file: expected a PNG or JPEG image")
     try:
-        return decoded([path.read_bytes()], shape, keep)[0][0].numpy()
+        with without_chatter():
+            return decoded([path.read_bytes()], shape, keep)[0][0].numpy()
     except tf.errors.InvalidArgumentError as error:
         raise InputError(f"{path} cannot be decoded as an image: expected a PNG or JPEG file") from error
 
