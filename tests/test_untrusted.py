@@ -1,5 +1,6 @@
 """Files and texts from elsewhere are read within limits, and shown without control characters."""
 
+import ast
 import io
 import json
 import zipfile
@@ -85,3 +86,10 @@ def test_an_input_of_ten_gigabytes_is_refused():
     with pytest.raises(ValueError, match=r"10,800,000,000 numbers"):
         untrusted.check_network({"config": {"layers": [layer]}})
     untrusted.check_network({"config": {"layers": [{"config": {"batch_shape": [None, None, 4000, 3]}}]}})
+
+
+def test_literals_of_c_are_the_text_in_utf8():
+    text = '\x1b"\\?\n %s 甲虫1'
+    literal = untrusted.c_literal(text)
+    assert literal.isascii() and literal.isprintable() and "?" not in literal
+    assert ast.literal_eval(f"b{literal}") == text.encode()
