@@ -253,7 +253,8 @@ def _prepare(args: argparse.Namespace) -> int:
     rows = [(name, written.images[name], written.shards[name]) for name in written.images]
     console.print_table(f"{written.folder}: {written.bytes / 1e6:,.1f} MB", ("part", "images", "files"), rows)
     if dataset.unreadable:
-        print(f"left out, as they cannot be decoded: {len(dataset.unreadable)} images, {dataset.unreadable[0]}, ...")
+        first = console.visible(dataset.unreadable[0])
+        print(f"left out, as they cannot be decoded: {len(dataset.unreadable)} images, {first}, ...")
     print(f"next: python -m keras_resnet train --recipe fast --set dataset={written.folder}")
     return console.OK
 

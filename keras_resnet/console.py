@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -39,6 +40,22 @@ def run(command: Callable[[], int | None]) -> int:
     except KeyboardInterrupt as error:
         number = getattr(error, "signal", signal.SIGINT)
         return _say("stopped by Ctrl-C" if number == signal.SIGINT else f"stopped by {number.name}", 128 + number)
+    except Exception as error:
+        if not _is_damaged_data(error):
+            raise
+        return _say(
+            "an example cannot be read although it could when its folder was indexed or looked through: its file has "
+            "changed or is damaged; for TFRecord files delete keras_resnet_index.npz, and repeat",
+            WRONG,
+        )
+
+
+_READERS = re.compile(r"DecodeImage|ParseExample|ParseSingleExample|corrupted record|Could not parse example")
+
+
+def _is_damaged_data(error: Exception) -> bool:
+    """Whether TensorFlow says, in the midst of a pipeline, that an example cannot be read."""
+    return type(error).__module__.startswith("tensorflow") and bool(_READERS.search(str(error)))
 
 
 def _say(error: object, status: int) -> int:

@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 import traceback
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -153,10 +154,26 @@ def _other_values(content: bytes, rng: np.random.Generator) -> bytes:
     return json.dumps(value).replace("Infinity", "1e400").encode()
 
 
+def _damaged_inside(content: bytes, rng: np.random.Generator) -> bytes:
+    """A zip archive whose checksums are right, and one of whose members is damaged."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new:
+        names = old.namelist()
+        chosen = names[rng.integers(len(names))]
+        for name in names:
+            member = old.read(name)
+            if name == chosen:
+                change = _other_values if name.endswith(".json") and rng.integers(4) else damaged
+                member = change(member, rng)
+            new.writestr(name, member)
+    return packed.getvalue()
+
+
 def hostile(sound: Path, path: Path, rng: np.random.Generator) -> Path:
     """Writes a damaged copy of a file, or of a folder in which one file is damaged."""
     if sound.is_file():
-        path.write_bytes(damaged(sound.read_bytes(), rng))
+        inside = zipfile.is_zipfile(sound) and sound.suffix in (".keras", ".npz") and rng.integers(2)
+        path.write_bytes((_damaged_inside if inside else damaged)(sound.read_bytes(), rng))
         return path
     shutil.rmtree(path, ignore_errors=True)
     shutil.copytree(sound, path)

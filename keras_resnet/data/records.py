@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_resnet import arrays, files
+from keras_resnet import arrays, files, untrusted
 from keras_resnet.data.dataset import Dataset, EncodedSplit
 from keras_resnet.data.parts import complete, part_name
 from keras_resnet.errors import InputError
@@ -140,7 +140,10 @@ def _labelled(
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Labels from 0 of all records, and the classes' names; `train` says which records are for training."""
     if classes is None and (root / LABELS).is_file():
-        classes = (root / LABELS).read_text(encoding="utf-8").splitlines()
+        try:
+            classes = untrusted.content(root / LABELS).decode("utf-8-sig").splitlines()
+        except UnicodeDecodeError as error:
+            raise InputError(f"{root / LABELS}: expected a name per line in UTF-8 ({error})") from error
     first = _first_label(table["label"][train], classes)
     classes = tuple(classes or _named(table, first))
     labels = table["label"] - first

@@ -62,6 +62,9 @@ class Watched:
         if not (isinstance(self.watch, str) and isinstance(self.form, str) and _FORM.fullmatch(self.form)):
             found = f"{self.watch!r:.80} and {self.form!r:.80}"
             raise ValueError(f"watched: expected a name and a form like {{:.2%}}, received {found}")
+        if not (isinstance(self.larger_is_better, bool) and isinstance(self.as_error, bool)):
+            found = f"{self.larger_is_better!r:.80} and {self.as_error!r:.80}"
+            raise ValueError(f"watched: larger_is_better and as_error are true or false, received {found}")
 
     def text(self, value: float) -> str:
         """The value as people read it."""

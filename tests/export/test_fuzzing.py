@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 PROGRAM = Path(__file__).resolve().parents[1] / "fuzzing.py"
-SEED = 27
+SEED = int(os.environ.get("FUZZ_SEED", "27"))
 MANY = int(os.environ.get("FUZZ_FILES", "200"))
 
 
