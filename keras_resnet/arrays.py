@@ -57,9 +57,12 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype, int]:
     """Shape, whether columns come first, dtype, and bytes of the header."""
-    version = np.lib.format.read_magic(file)
-    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    if version not in readers:
-        raise ValueError(f"npy format {version[0]}.{version[1]}, expected 1.0 or 2.0")
-    shape, fortran, dtype = readers[version](file)
+    try:
+        version = np.lib.format.read_magic(file)
+        readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        if version not in readers:
+            raise ValueError(f"npy format {version[0]}.{version[1]}, expected 1.0 or 2.0")
+        shape, fortran, dtype = readers[version](file)
+    except Exception as error:  # NumPy takes the header for Python's source, whose parsers have their own exceptions
+        raise ValueError(str(error) or type(error).__name__) from error
     return shape, fortran, dtype, file.tell()

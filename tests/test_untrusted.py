@@ -72,6 +72,11 @@ def test_bombs_are_refused_by_their_declared_sizes(tmp_path):
             arrays.read(_npz(tmp_path / "shape.npz", header(*shape), bytes(16)))
     with pytest.raises(ValueError, match="objects of Python"):
         arrays.read(_npz(tmp_path / "o.npz", {**header(2), "descr": "|O"}, bytes(16)))
+    source = _npz(tmp_path / "source.npz", header(4), bytes(16), zipfile.ZIP_STORED).read_bytes()
+    with zipfile.ZipFile(tmp_path / "token.npz", "w") as archive:  # a header that Python's tokenizer refuses
+        archive.writestr("a.npy", source[source.index(b"\x93NUMPY") :].replace(b"(4,), }", b"(4,),(("))
+    with pytest.raises(ValueError, match="EOF|Cannot parse|multi-line"):
+        arrays.read(tmp_path / "token.npz")
     (tmp_path / "other.npz").write_bytes(
         bomb.read_bytes()[:8]
         + b"\x0e"

@@ -238,7 +238,7 @@ def verify(
         limit: number of test examples to use at most.
         gates: limits that replace others, by the names in `proof.gates.LIMITS`.
         engine: runtime of TFLite files, one of `ENGINES` and `OUTSIDE`.
-        trust: whether it is from somebody whose code may run here; a SavedModel must be.
+        trust: whether a SavedModel is from somebody whose code may run here; others are refused.
 
     Returns:
         A report of one row.

@@ -92,7 +92,7 @@ class Proof:
         evidence: examples.
         limits: limits that replace others, by the names in `gates.LIMITS`.
         engine: runtime of TFLite files, one of `ENGINES` and `OUTSIDE`; None for the first.
-        trust: whether files that this process has not made are from somebody whose code may run here.
+        trust: whether a SavedModel that this process has not made is from somebody whose code may run here.
     """
 
     source: Source
@@ -154,8 +154,8 @@ class Proof:
             What was found out, and what is in the file.
         """
         form = format_of(file)
-        own = made is not None and form.name == "saved_model"  # other files of ours are tried first all the same
-        runner = open_runner(file, engine=self.engine, trusted=self.trust or own)
+        trusted = form.name == "saved_model" and (self.trust or made is not None)  # other files are tried all the same
+        runner = open_runner(file, engine=self.engine, trusted=trusted)
         contents = form.module.describe(file)
         if fusion.scales_otherwise(self.source.model):
             contents = dataclasses.replace(contents, unfolded=None)

@@ -30,7 +30,7 @@ class Hints:
         logits: whether its outputs are logits although they do not look so.
         image_size: height and width of its input, where that takes images of any size; 0 for none.
         modules: Python files with its own layers. Their code is run.
-        trust: whether it is from somebody whose code may run here; see `opening.open_runner`.
+        trust: whether a SavedModel is from somebody whose code may run here; see `opening.open_runner`.
     """
 
     preprocess: Preprocess | None = None
@@ -50,7 +50,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     Args:
         parser: parser of a command that opens a model.
     """
-    group = parser.add_argument_group("models from elsewhere")
+    group = parser.add_argument_group(
+        "models from elsewhere",
+        "A .tflite or .onnx file is first run in a process of its own, which has 30 s of processor time for an answer "
+        "(environment variable KERAS_RESNET_ENGINE_SECONDS).",
+    )
     group.add_argument(
         "--preprocess",
         type=_preprocess,
@@ -78,8 +82,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--trust",
         action="store_true",
-        help="open a .savedmodel folder, which can run any operation (write files, ...), and other files without a "
-        "trial in a process of their own, whose time KERAS_RESNET_ENGINE_SECONDS limits (30)",
+        help="open a .savedmodel folder, which can run any operation (write files, ...)",
     )
 
 

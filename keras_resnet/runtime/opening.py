@@ -102,7 +102,7 @@ def open_named(model: str | os.PathLike, weights: str | None = None, hints: fore
         InputError: see `open_runner` and `foreign.load`.
     """
     if Path(model).suffix in _FOREIGN and weights is None:
-        runner = open_runner(model, trusted=hints.trust)
+        runner = open_runner(model, trusted=hints.trust and Path(model).suffix == ".savedmodel")
         runner.card = foreign.hinted(runner.card, hints, model)
         return runner
     return KerasRunner(*foreign.load(model, weights, hints))
