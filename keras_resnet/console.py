@@ -55,6 +55,11 @@ _READERS = re.compile(r"DecodeImage|ParseExample|ParseSingleExample|corrupted re
 
 def _is_damaged_data(error: Exception) -> bool:
     """Whether TensorFlow says, in the midst of a pipeline, that an example cannot be read."""
+    if isinstance(error, UnicodeDecodeError):  # the message that it makes has the example's bytes in it
+        place = error.__traceback__
+        while place and place.tb_next:
+            place = place.tb_next
+        return place is not None and place.tb_frame.f_globals["__name__"].startswith("tensorflow")
     return type(error).__module__.startswith("tensorflow") and bool(_READERS.search(str(error)))
 
 
