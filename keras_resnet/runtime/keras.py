@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from keras_resnet.card import ModelCard
@@ -32,13 +34,23 @@ class KerasRunner(Runner):
             self._function = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
 
     def run(self, examples: np.ndarray) -> dict[str, np.ndarray]:
-        """Runs the network; see `Runner`."""
+        """Runs the network; see `Runner`. Raises InputError where one of its layers cannot be run."""
         import keras
 
-        parts = [keras.tree.flatten(self._function(part)) for part in chunks(examples, self._BATCH)]
+        try:
+            parts = [keras.tree.flatten(self._function(part)) for part in chunks(examples, self._BATCH)]
+        except Exception as error:  # the layers of a foreign file, and their settings, are anybody's
+            raise InputError(f"the model cannot be run (damaged, or a layer of it fails): {_said(error)}") from error
         joined = (np.concatenate([np.asarray(part[i]) for part in parts]) for i in range(len(self._names)))
         arrays = dict(zip(self._names, joined, strict=True))
         return {tensor.name: arrays[tensor.name].astype(np.float32) for tensor in self.outputs}
+
+
+def _said(error: Exception) -> str:
+    """What a layer said, which Keras puts in bold type between its own words; else the first line."""
+    text = str(error).strip() or type(error).__name__
+    bold = re.search(r"\x1b\[1m(.*?)\x1b\[0m", text, re.DOTALL)
+    return " ".join((bold[1] if bold else text.splitlines()[0]).split())[:200]
 
 
 def output_names(model) -> list[str]:
