@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 
 from keras_resnet.card import ModelCard
@@ -47,10 +45,9 @@ class KerasRunner(Runner):
 
 
 def _said(error: Exception) -> str:
-    """What a layer said, which Keras puts in bold type between its own words; else the first line."""
-    text = str(error).strip() or type(error).__name__
-    bold = re.search(r"\x1b\[1m(.*?)\x1b\[0m", text, re.DOTALL)
-    return " ".join((bold[1] if bold else text.splitlines()[0]).split())[:200]
+    """What a layer said: the line before Keras' list of its arguments, else the last line."""
+    text = str(error).replace("\x1b[1m", "").replace("\x1b[0m", "").partition("Arguments received by")[0].strip()
+    return (text.splitlines() or [type(error).__name__])[-1].strip()[:200]
 
 
 def output_names(model) -> list[str]:
