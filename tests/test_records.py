@@ -246,6 +246,7 @@ def test_sets_of_tensorflow_datasets(tmp_path):
         load_dataset("tfds:no_such_set", tmp_path)
 
 
+@pytest.mark.slow
 def test_a_record_that_is_damaged_after_its_index_was_made_is_one_line(folder, capsys):
     records.load(folder, (8, 6, 3))
     path = folder / "validation-00000-of-00001"
