@@ -67,7 +67,8 @@ def load_model(path: str | os.PathLike) -> tuple[keras.Model, ModelCard]:
 
     try:
         untrusted.check_keras_file(path)
-        with deep_graphs():
+        with deep_graphs(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # about masks and the like: what a foreign net is made of
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # a foreign archive fails in any way at all inside Keras
         raise InputError(f"{path} cannot be read as a Keras 3 model: {_reason(error)}") from error
