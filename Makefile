@@ -6,7 +6,7 @@ CHECKS := mediapipe tflm timm arm64 android web
 # Two processes, one TensorFlow thread each; who is done takes tests from the other.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: demo test fast proof coverage mutation format lint help check-pythons $(addprefix check-,$(CHECKS))
+.PHONY: demo test fast proof proof-fuzz coverage mutation format lint help check-pythons $(addprefix check-,$(CHECKS))
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make test    ruff, mypy and the everyday tests (3 to 6 minutes)"
 	@echo "make fast    ruff, mypy and the quick ones of these (a minute)"
 	@echo "make proof   all other tests that need no foreign engine (up to 45 minutes)"
+	@echo "make proof-fuzz  200 hostile files of each of nine kinds (5 minutes)"
 	@echo "make coverage  the everyday tests again, and which lines they run; fails below the floor of pyproject.toml"
 	@echo "make mutation  thirty faults, one at a time: are they noticed? (half an hour)"
 	@echo "make format  let ruff rewrite the sources"
@@ -56,6 +57,10 @@ fast: lint
 
 proof: .venv/installed
 	$(PYTEST) -m proof --record-proof
+
+# FUZZ_FILES=1000 for more, FUZZ_SEED=1 for others.
+proof-fuzz: .venv/installed
+	$(PYTEST) -rP -m fuzz tests/export/test_fuzzing.py
 
 coverage: .venv/installed
 	$(PYTEST) -m 'not proof and not check' --no-budgets --cov --cov-report=term:skip-covered

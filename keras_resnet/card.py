@@ -11,11 +11,13 @@ import dataclasses
 import json
 import sys
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from keras_resnet import untrusted
 from keras_resnet.errors import InputError
 from keras_resnet.files import member
 from keras_resnet.signals.conventions import PREPROCESS, Preprocess
@@ -23,7 +25,6 @@ from keras_resnet.signals.conventions import PREPROCESS, Preprocess
 MEMBER = "keras_resnet.json"
 KEY = "keras_resnet"  # in the metadata of .onnx and .safetensors files
 VERSION = 3  # 1 had no task, signal, facts and version; 2 had no held_out
-_MAX_BYTES = 4_000_000  # a card of 21,000 labels has 0.5 MB; anything beyond is no card of ours
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +93,7 @@ class ModelCard:
                 out would feed the network something else.
         """
         try:
-            fields = json.loads(text)
+            fields = untrusted.parse(text)
             version = fields.pop("version", 1)
             if not isinstance(version, int) or version < 1:
                 raise ValueError(f"version={version!r}, expected a whole number from 1")
@@ -101,11 +102,13 @@ class ModelCard:
             convention = fields.pop("preprocess", {})
             beyond = _unknown(convention, Preprocess) if version > VERSION and isinstance(convention, dict) else []
             if not beyond:
-                labels = tuple(str(label) for label in fields.pop("labels", ()))
+                if not isinstance(labels := fields.pop("labels", []), list):
+                    raise TypeError(f"labels={labels!r:.80}, expected a list")
+                labels = tuple(str(label) for label in labels)
                 card = cls(labels=labels, preprocess=Preprocess(**convention), version=version, **fields)
                 card._check()
                 return card
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise InputError(f"{origin}: its {MEMBER} is damaged ({error}); export or save the model again") from error
         raise InputError(
             f"{origin} has a card of version {version}, newer than this package's {VERSION}, whose input convention "
@@ -134,9 +137,10 @@ class ModelCard:
     def _check(self) -> None:
         if not 0 < self.crop <= 1:
             raise ValueError(f"crop={self.crop}, expected above 0 and at most 1")
-        for name in ("task", "signal"):
-            if not isinstance(getattr(self, name), str):
-                raise TypeError(f"{name}={getattr(self, name)!r}, expected a name")
+        for name in ("task", "signal", "spec", "dataset", "recipe", "sha256"):
+            value = getattr(self, name)
+            if not isinstance(value, str if name in ("task", "signal") else str | None):
+                raise TypeError(f"{name}={value!r:.80}, expected a name")
         if not isinstance(self.held_out, bool | None):
             raise TypeError(f"held_out={self.held_out!r}, expected true, false or null")
         if not isinstance(self.facts, dict):
@@ -194,9 +198,11 @@ def read(path: Path) -> ModelCard | None:
         with zipfile.ZipFile(path) as archive:
             if MEMBER not in archive.namelist():
                 return None
-            if archive.getinfo(MEMBER).file_size > _MAX_BYTES:
-                raise InputError(f"{path}: its {MEMBER} is larger than {_MAX_BYTES} bytes; this is no card of ours")
+            if archive.getinfo(MEMBER).file_size > untrusted.MOST_JSON:
+                raise InputError(f"{path}: its {MEMBER} is larger than {untrusted.MOST_JSON} bytes; it is no card")
             text = archive.read(MEMBER)
-    except (zipfile.BadZipFile, EOFError, OSError):
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError):
         return None
+    except (NotImplementedError, RuntimeError) as error:  # another compression, or a password
+        raise InputError(f"{path}: its {MEMBER} cannot be unpacked ({error}); save the model again") from error
     return ModelCard.loads(text, path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from keras_resnet.errors import GateError, InputError
+from keras_resnet.untrusted import visible
 
 OK, FAILED, WRONG = 0, 1, 2  # all went well; a gate or the work failed; wrong usage or input
 
@@ -38,10 +40,31 @@ def run(command: Callable[[], int | None]) -> int:
     except KeyboardInterrupt as error:
         number = getattr(error, "signal", signal.SIGINT)
         return _say("stopped by Ctrl-C" if number == signal.SIGINT else f"stopped by {number.name}", 128 + number)
+    except Exception as error:
+        if not _is_damaged_data(error):
+            raise
+        return _say(
+            "an example cannot be read although it could when its folder was indexed or looked through: its file has "
+            "changed or is damaged; for TFRecord files delete keras_resnet_index.npz, and repeat",
+            WRONG,
+        )
+
+
+_READERS = re.compile(r"DecodeImage|ParseExample|ParseSingleExample|corrupted record|Could not parse example")
+
+
+def _is_damaged_data(error: Exception) -> bool:
+    """Whether TensorFlow says, in the midst of a pipeline, that an example cannot be read."""
+    if isinstance(error, UnicodeDecodeError):  # the message that it makes has the example's bytes in it
+        place = error.__traceback__
+        while place and place.tb_next:
+            place = place.tb_next
+        return place is not None and place.tb_frame.f_globals["__name__"].startswith("tensorflow")
+    return type(error).__module__.startswith("tensorflow") and bool(_READERS.search(str(error)))
 
 
 def _say(error: object, status: int) -> int:
-    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    print(f"error: {visible(' '.join(str(error).split()))}", file=sys.stderr)
     return status
 
 
@@ -77,6 +100,29 @@ class _Hidden:
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         if name in self._names:
             raise ModuleNotFoundError(f"{name} is not needed here", name=name)
+
+
+@contextlib.contextmanager
+def without_chatter() -> Iterator[None]:
+    """Swallows what C libraries write to the process's stderr; what Python writes there is shown."""
+    shown, copy = sys.stderr, os.dup(2)
+    try:
+        own = shown.fileno() == 2
+    except (AttributeError, OSError, ValueError):  # it is none, closed, or of a notebook
+        own = False
+    try:
+        with tempfile.TemporaryFile() as swallowed:
+            os.dup2(swallowed.fileno(), 2)
+            if own:
+                shown.flush()
+                sys.stderr = open(os.dup(copy), "w", encoding=shown.encoding, errors=shown.errors, buffering=1)  # noqa: SIM115
+            yield
+    finally:
+        os.dup2(copy, 2)
+        os.close(copy)
+        if own:
+            sys.stderr.close()
+            sys.stderr = shown
 
 
 @contextlib.contextmanager
@@ -124,7 +170,7 @@ def import_tensorflow(*others: str) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Prints a table; numbers are aligned to the right, None shows as a dash."""
+    """Prints a table; numbers are aligned to the right, None shows as a dash, control characters are written out."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -134,11 +180,11 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     for name, right in zip(columns, numeric, strict=True):
         table.add_column(escape(name), justify="right" if right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*("–" if value is None else escape(str(value)) for value in row))
+        table.add_row(*("–" if value is None else escape(visible(value, lines=True)) for value in row))
     # A pipe or a log has no width: do not fold the table there.
     width = None if sys.stdout.isatty() else 200
     console = Console(width=width, highlight=False)
-    console.print(title, style="bold", markup=False)
+    console.print(visible(title), style="bold", markup=False)
     console.print(table)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
+from keras_resnet import untrusted
 from keras_resnet.errors import InputError
 
 _MOST_BYTES = 4 << 20
@@ -50,7 +50,7 @@ def read_labels(path: str | os.PathLike, classes: int | None) -> tuple[str, ...]
         if path.stat().st_size > _MOST_BYTES:
             raise ValueError(f"it has {path.stat().st_size:,} bytes")
         text = path.read_text(encoding="utf-8-sig")
-        lines = _names_in_json(json.loads(text)) if path.suffix == ".json" else text.strip().splitlines()
+        lines = _names_in_json(untrusted.parse(text)) if path.suffix == ".json" else text.strip().splitlines()
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise InputError(
             f"{path}: expected a name per line, or JSON like Keras' imagenet_class_index.json ({error})"

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from keras_resnet.untrusted import visible
+
 if TYPE_CHECKING:
     import jinja2
 
@@ -37,6 +39,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=lambda value: visible(value, lines=True) if type(value) is str else value,
     )
     made.tests["number_like"] = _is_number_like
     made.filters["breakable"] = _breakable

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import html
 import io
 import math
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from matplotlib.figure import Figure  # without pyplot: no display, no global state
+from matplotlib.text import Text
 
 from keras_resnet.page import Html
+from keras_resnet.untrusted import visible
 
 if TYPE_CHECKING:
     from matplotlib.ticker import MaxNLocator
@@ -36,17 +40,32 @@ def svg(made: Figure, alternative: str) -> Html:
         alternative: what the picture shows, in words.
     """
     text = io.StringIO()
-    made.savefig(text, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    with _drawing(made):
+        made.savefig(text, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     code = text.getvalue()[text.getvalue().index("<svg") :]
     code = code.replace("<svg", f'<svg role="img" aria-label="{html.escape(alternative, quote=True)}"', 1)
     # Where the page is narrower than its letters could be read, it is scrolled.
     return Html(f'<div class="scroll picture">{code}</div>')
 
 
+@contextlib.contextmanager
+def _drawing(made: Figure) -> Iterator[None]:
+    """Takes texts as they are, formulas and control characters too; letters that the font has not become boxes."""
+    for text in made.findobj(Text):
+        assert isinstance(text, Text)
+        text.set_text(visible(text.get_text(), lines=True))
+        if "mathdefault" not in text.get_text():  # the numbers of an axis
+            text.set_parse_math(False)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        yield
+
+
 def png(made: Figure, dpi: int = 110) -> bytes:
     """A figure as a PNG file's bytes."""
     packed = io.BytesIO()
-    made.savefig(packed, format="png", dpi=dpi)
+    with _drawing(made):
+        made.savefig(packed, format="png", dpi=dpi)
     return packed.getvalue()
 
 

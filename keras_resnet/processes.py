@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -100,6 +101,27 @@ def run_python(module: str, *arguments: str | os.PathLike, **options) -> Ended:
         **options: keywords of `run`.
     """
     return run([sys.executable, "-m", module, *arguments], **options)
+
+
+def limit(*, seconds: int, data: int) -> None:
+    """Limits what this process may still use; it ends by a signal or an error of its own where it wants more.
+
+    Args:
+        seconds: processor time from now on; beyond it the process ends by `SIGXCPU`.
+        data: bytes of memory that can be written. Systems without such limits have none.
+    """
+    with contextlib.suppress(ImportError, ValueError, OSError):  # Windows has no such module, macOS not all limits
+        import resource
+
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        spent = int(usage.ru_utime + usage.ru_stime) + 1
+        for kind, value in (
+            (resource.RLIMIT_CORE, 0),
+            (resource.RLIMIT_CPU, spent + seconds),
+            (resource.RLIMIT_DATA, data),
+        ):
+            hard = resource.getrlimit(kind)[1]
+            resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
 
 
 def stop(child: subprocess.Popen) -> None:

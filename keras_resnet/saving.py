@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from keras_resnet import card as card_lib
-from keras_resnet import files
+from keras_resnet import files, untrusted
 from keras_resnet.builder import build
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
@@ -68,7 +68,9 @@ def load_model(path: str | os.PathLike) -> tuple[keras.Model, ModelCard]:
     from keras_resnet.nets import compressed as layers  # noqa: F401  registers what a net trained for integers is made of
 
     try:
-        with deep_graphs():
+        untrusted.check_keras_file(path)
+        with deep_graphs(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # about masks and the like: what a foreign net is made of
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # a foreign archive fails in any way at all inside Keras
         raise InputError(f"{path} cannot be read as a Keras 3 model: {_reason(error)}") from error

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet import InputError, cli, load_dataset
+from keras_resnet import InputError, cli, console, load_dataset
 from keras_resnet.data import batches, joined, prepare, records, training_batches
 from keras_resnet.data.augment import get_augmentation
 
@@ -245,3 +245,37 @@ def test_sets_of_tensorflow_datasets(tmp_path):
     np.testing.assert_array_equal(_levels(whole) % 2, whole.labels)
     with pytest.raises(InputError, match="cannot open no_such_set"):
         load_dataset("tfds:no_such_set", tmp_path)
+
+
+@pytest.mark.slow
+def test_a_record_that_is_damaged_after_its_index_was_made_is_one_line(folder, capsys):
+    records.load(folder, (8, 6, 3))
+    path = folder / "validation-00000-of-00001"
+    sound = path.read_bytes()
+    for old, new in ((b"image/encoded", b"image/enc\x89ded"), (b"PNG", b"P\x80G")):
+        path.write_bytes(sound.replace(old, new))
+
+        def work():
+            data = records.load(folder, (8, 6, 3))
+            for split in (data.train, data.validation, data.test):
+                list(batches(split, 4))
+
+        assert console.run(work) == 2
+        assert "its file has changed or is damaged" in capsys.readouterr().err
+    (folder / records.LABELS).write_bytes(b"caf\xe9\n")
+    with pytest.raises(InputError, match="a name per line in UTF-8"):
+        records.load(folder, (8, 6, 3))
+
+
+def test_an_index_whose_records_lie_outside_of_their_files_is_refused(folder):
+    records.load(folder, (8, 6, 3))
+    index = folder / records.INDEX
+    table = dict(np.load(index))
+    for name, value in (("length", 1 << 40), ("offset", -5), ("shard", 99)):
+        np.savez(index, **{**table, name: np.full_like(table[name], value)})
+        with pytest.raises(InputError, match="is damaged .*its records lie"):
+            records.load(folder, (8, 6, 3))
+    for content in (b"PK damaged", (folder / "train-00000-of-00002").read_bytes()):
+        index.write_bytes(content)
+        with pytest.raises(InputError, match="delete it, it will be made anew"):
+            records.load(folder, (8, 6, 3))

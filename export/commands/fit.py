@@ -66,6 +66,8 @@ def _of_file(args: argparse.Namespace):
     from export import memory
     from keras_resnet.runtime.opening import open_runner
 
+    if args.file.suffix != ".tflite":
+        raise InputError(f"{args.file}: expected a .tflite file")
     open_runner(args.file)  # a damaged file is refused by its runtime
     return [(str(args.file), memory.of_file(args.file))], "int8 on TFLite Micro, bytes"
 

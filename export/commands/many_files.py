@@ -118,4 +118,6 @@ def _work(args: argparse.Namespace) -> int:
     report = export_files(source, [(each, each.file(folder, source.name)) for each in chosen], args)
     report.write_html(html, overwrite=args.overwrite)
     console.write_json(json, report.to_json())
-    return finish(report, args, f"open {html}; python -m export.verify {report.rows[0].file}")
+    first = report.rows[0].file
+    trust = " --trust" * first.endswith(".savedmodel")
+    return finish(report, args, f"open {html}; python -m export.verify {first}{trust}")

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from export.commands.options import FOLDER, add_writing, choices, export_files, export_parser, finish, open_source
+from export.commands.options import (
+    FOLDER,
+    add_writing,
+    choices,
+    export_files,
+    export_parser,
+    finish,
+    open_source,
+    predict_command,
+)
 from export.formats.artifacts import artifact
 from export.formats.precisions import PRECISIONS, QUANTIZERS
 from export.formats.table import FORMATS
@@ -41,6 +50,6 @@ def main(name: str, argv: Sequence[str] | None = None) -> int:
         source = open_source(args)
         path = args.output or made.file(FOLDER, source.name)
         report = export_files(source, [(made, path)], args)
-        return finish(report, args, f"python -m keras_resnet predict --model {path} IMAGE.png")
+        return finish(report, args, predict_command(path))
 
     return console.run(work)

@@ -160,6 +160,15 @@ def open_source(args: argparse.Namespace):
     return load_source(args.model, **names, hints=foreign.hints_of(args))
 
 
+def predict_command(file: Path) -> str:
+    """The command that tries a file.
+
+    Args:
+        file: model file; a SavedModel is opened only where it is trusted.
+    """
+    return f"python -m keras_resnet predict --model {file}{' --trust' * (file.suffix == '.savedmodel')} IMAGE.png"
+
+
 def finish(report, args: argparse.Namespace, next_command: str) -> int:
     """Prints a report and what to do next; returns the exit status.
 

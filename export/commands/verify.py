@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from export.commands.options import export_parser, finish, open_source
+from export.commands.options import export_parser, finish, open_source, predict_command
 from export.formats.table import format_of
 from keras_resnet import console, files
 
@@ -28,5 +28,5 @@ def _work(args: argparse.Namespace) -> int:
     from export.making.pipeline import verify
 
     print(f"model: {source.origin}")
-    report = verify(args.file, source, limit=args.limit, gates=dict(args.gate), engine=args.engine)
-    return finish(report, args, f"python -m keras_resnet predict --model {args.file} IMAGE.png")
+    report = verify(args.file, source, limit=args.limit, gates=dict(args.gate), engine=args.engine, trust=args.trust)
+    return finish(report, args, predict_command(args.file))

@@ -12,7 +12,7 @@ from export.formats.precisions import PRECISIONS
 from export.formats.table import Contents
 from export.making.representative import Samples
 from export.proof.report import Row
-from keras_resnet import machine
+from keras_resnet import machine, untrusted
 from keras_resnet.card import ModelCard
 from keras_resnet.tasks import get_task
 from keras_resnet.training import run
@@ -72,7 +72,7 @@ def remark(model: Path, row: Row, verified_on: str) -> tuple[str, ...]:
         verified_on: which examples were used now, in words.
     """
     try:
-        known = json.loads(beside(model).read_text(encoding="utf-8"))
+        known = untrusted.read_json(beside(model))
         before, then = known["verification"], str(known["source"]["verified_on"])
         score = before[get_task(row.task).score.key]
         place = str(before.get("processor") or known["environment"]["processor"])

@@ -16,6 +16,7 @@ from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
 from keras_resnet.files import member
 from keras_resnet.signals.conventions import Preprocess
+from keras_resnet.untrusted import visible
 
 NAME = "TFLITE_METADATA"
 _IDENTIFIER = b"M001"
@@ -60,7 +61,7 @@ def add(path: Path, card: ModelCard, preprocess: Preprocess, labels_file: str) -
 
 def labels_text(labels: Sequence[str]) -> str:
     """One label per line, in the order of the outputs."""
-    return "".join(f"{' '.join(label.split()) or 'unnamed'}\n" for label in labels)
+    return "".join(f"{visible(' '.join(label.split())) or 'unnamed'}\n" for label in labels)
 
 
 def _content(builder, card: ModelCard, preprocess: Preprocess, labels_file: str) -> bytes:

@@ -228,6 +228,7 @@ def verify(
     limit: int | None = None,
     gates: Mapping[str, float] | None = None,
     engine: str | None = None,
+    trust: bool = False,
 ) -> Report:
     """Verifies a file that exists already; it is not changed.
 
@@ -237,6 +238,7 @@ def verify(
         limit: number of test examples to use at most.
         gates: limits that replace others, by the names in `proof.gates.LIMITS`.
         engine: runtime of TFLite files, one of `ENGINES` and `OUTSIDE`.
+        trust: whether a SavedModel is from somebody whose code may run here; others are refused.
 
     Returns:
         A report of one row.
@@ -249,7 +251,7 @@ def verify(
     if not (path.is_dir() and form.suffix == ".savedmodel"):
         files.existing_file(path)
     _check_proof([], source, gates or {}, engine)
-    proof = Proof(source, source.evidence(limit), gates or {}, engine)
+    proof = Proof(source, source.evidence(limit), gates or {}, engine, trust)
     row, _ = proof.verified(path, path, None)
     notes = (*row.notes, *manifest.remark(path, row, proof.evidence.origin))
     return Report((dataclasses.replace(row, notes=notes),), source.origin, proof.evidence.origin)

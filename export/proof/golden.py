@@ -17,7 +17,8 @@ import numpy as np
 
 from export.formats.table import ENGINES
 from export.model.evidence import Evidence
-from keras_resnet import machine
+from keras_resnet import machine, untrusted
+from keras_resnet.arrays import read as read_arrays
 from keras_resnet.errors import InputError
 from keras_resnet.runtime.interface import Runner
 from keras_resnet.runtime.opening import open_runner
@@ -135,12 +136,10 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     if path.stat().st_size > _MAX_BYTES:
         raise InputError(f"{path} has {path.stat().st_size} bytes: golden vectors have at most {_MAX_BYTES}")
     try:
-        # NumPy leaves the file open where it is no archive.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        about = json.loads(str(arrays.pop("about")))
+        found = read_arrays(path, most=_MAX_BYTES)
+        about = untrusted.parse(str(found.pop("about")))
         tolerances = {name: float(value) for name, value in about.get("tolerances", {}).items()}
-        return arrays, {**about, "tolerance": float(about["tolerance"]), "tolerances": tolerances}
+        return found, {**about, "tolerance": float(about["tolerance"]), "tolerances": tolerances}
     except Exception as error:  # NumPy, zipfile and zlib each have their own exceptions for a damaged archive
         raise InputError(f"{path} holds no golden vectors ({error}): export the model again") from error
 
@@ -156,6 +155,8 @@ def difference(path: Path, runner: Runner, preprocess: Preprocess) -> tuple[floa
     """
     arrays, about = read(path)
     lacking = _name(runner) not in arrays
+    if not lacking and arrays[_name(runner)].shape[1:] != runner.example_shape:
+        raise InputError(f"{path} is of another model: its examples are {arrays[_name(runner)].shape[1:]}")
     outputs = {} if lacking else runner.run(preprocess(arrays[_name(runner)]))
     names = [name for name in outputs if name in arrays]
     complete = set(about["tolerances"]) in (set(), set(outputs))

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -68,7 +68,9 @@ def layer_errors(path: Path, source: Source, evidence: Evidence, *, engine: str 
     """
     if path.suffix != ".tflite":
         raise InputError(f"{path}: layers can be compared in .tflite files only")
-    preprocess = open_runner(path).card.preprocess  # once in a child, and the card
+    runner = open_runner(path)  # once in a child, and the card
+    if runner.example_shape != tuple(source.shape):
+        raise _of_another_model(path, f"its input is {runner.example_shape}, here {tuple(source.shape)}")
     import keras
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -88,12 +90,22 @@ def layer_errors(path: Path, source: Source, evidence: Evidence, *, engine: str 
                 results[index] = (depth, operator)
     if not results:
         raise InputError(f"{path}: no tensor bears the name of a layer of {source.origin}: export it with this package")
+    for index in results:
+        name, found = details[index]["name"], tuple(map(int, details[index]["shape"][1:]))
+        if found != tuple(layers[name].shape[1:]):
+            raise _of_another_model(path, f"its {name} is {found}, here {tuple(layers[name].shape[1:])}")
     keras_model = keras.Model(source.model.input, [layers[details[i]["name"]] for i in results])
-    sums = _accumulate(lite, details, list(results), keras_model, preprocess, source.card.preprocess, evidence)
+    sums = _accumulate(
+        lite, details, list(results), keras_model, runner.card.preprocess, source.card.preprocess, evidence
+    )
     return _entries(results, details, sums)
 
 
-def _comparable(source: Source) -> dict[str, object]:
+def _of_another_model(path: Path, difference: str) -> InputError:
+    return InputError(f"{path} is of another model: {difference}; pass the model that it was made from: --model")
+
+
+def _comparable(source: Source) -> dict[str, Any]:
     """Keras' tensors by the names that they have in files; a dense layer's bears its name before the softmax."""
     model = source.model
     tensors = {

@@ -154,7 +154,7 @@ class Report:
         if self.processor:
             print(f"processor: {self.processor}")
         for note, files_ in self._notes().items():
-            print(f"note: {', '.join(files_)}: {note}")
+            print(f"note: {', '.join(files_)}: {console.visible(note)}")
 
     def _notes(self) -> dict[str, list[str]]:
         """The files' precisions by note; a note that is every file's is said of all."""

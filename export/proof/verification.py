@@ -94,12 +94,14 @@ class Proof:
         evidence: examples.
         limits: limits that replace others, by the names in `gates.LIMITS`.
         engine: runtime of TFLite files, one of `ENGINES` and `OUTSIDE`; None for the first.
+        trust: whether a SavedModel that this process has not made is from somebody whose code may run here.
     """
 
     source: Source
     evidence: Evidence
     limits: Mapping[str, float]
     engine: str | None
+    trust: bool = False
     references: References = field(init=False)
 
     def __post_init__(self) -> None:
@@ -154,7 +156,8 @@ class Proof:
             What was found out, and what is in the file.
         """
         form = format_of(file)
-        runner = open_runner(file, engine=self.engine)
+        trusted = form.name == "saved_model" and (self.trust or made is not None)  # other files are tried all the same
+        runner = open_runner(file, engine=self.engine, trusted=trusted)
         contents = form.module.describe(file)
         if fusion.scales_otherwise(self.source.model):
             contents = dataclasses.replace(contents, unfolded=None)

@@ -19,7 +19,7 @@ from export.smaller.adapting import adapted, check_probabilities, check_teacher
 from export.smaller.gates import check, limits
 from export.smaller.outcome import Entry, Outcome
 from export.smaller.trainers import get_trainer
-from keras_resnet import console, files
+from keras_resnet import console, files, untrusted
 from keras_resnet.compression.settings import Settings
 from keras_resnet.errors import InputError
 from keras_resnet.saving import load_model, weights_sha256
@@ -154,7 +154,10 @@ def _open(folder: Path, source: Source, settings: Settings, recipe: Recipe, engi
             raise InputError(f"{folder} exists and is not empty: choose another -o, or pass --resume")
         if not path.is_file():
             raise InputError(f"{folder} has no {SETTINGS}: expected the folder of an interrupted compression")
-        known = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            known = untrusted.read_object(path)
+        except ValueError as error:
+            raise InputError(f"{path} is damaged ({error}): choose another -o") from error
         if isinstance(known.get("recipe"), dict):  # of an older version too
             known["recipe"] = json.loads(loads(json.dumps(known["recipe"]), str(path)).dumps())
         apart = [key for key in facts if known.get(key) != facts[key]]

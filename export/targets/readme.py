@@ -11,6 +11,7 @@ from export.making import manifest
 from export.proof.report import Report, Row
 from export.targets import description
 from export.targets.bundle import Bundle, Check
+from keras_resnet.untrusted import visible
 
 README, REPORT = "README.md", "report.json"
 _README = """# $name for $target
@@ -104,7 +105,7 @@ def _facts(bundle: Bundle) -> dict[str, str]:
     words = f"{order} pixels 0..255" if set(mean) == {0.0} and set(std) == {1.0} else f"({order} - {mean}) / {std}"
     if image["scale"]:
         words += f", quantized: round(value / {image['scale']:.9g}) + {image['zero_point']}"
-    return {
+    found = {
         "name": bundle.request.source.name,
         "file": bundle.file.name,
         "spec": str(model["spec"] or bundle.request.source.name),
@@ -120,6 +121,12 @@ def _facts(bundle: Bundle) -> dict[str, str]:
         "classes": str(output["shape"][-1]),
         "labels": ", ".join(bundle.runner.card.labels[:4]) + (", ..." if len(bundle.runner.card.labels) > 4 else ""),
     }
+    return {name: _plain(value) for name, value in found.items()}
+
+
+def _plain(text: str) -> str:
+    """A text of a card as a cell of a table: nothing in it is Markdown, HTML or a control character."""
+    return visible(text).replace("|", "\\|").replace("<", "&lt;").replace("`", "'")
 
 
 def _figures(row: Row) -> str:

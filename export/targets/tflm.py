@@ -12,7 +12,7 @@ import numpy as np
 from export import memory
 from export.proof import golden
 from export.targets.bundle import FEW, Bundle, Check, Request, not_run, refused
-from keras_resnet import processes
+from keras_resnet import processes, untrusted
 from keras_resnet.errors import InputError
 from keras_resnet.runtime.opening import open_runner
 from keras_resnet.runtime.outside import OUTSIDE
@@ -250,7 +250,7 @@ def _write_sources(bundle: Bundle, operators, found: memory.Fit, arrays, about) 
         "mean": ", ".join(_real(value) for value in image["mean"]),
         "std": ", ".join(_real(value) for value in image["std"]),
         "order": "2, 1, 0" if image["channels"] == "bgr" else "0, 1, 2",
-        "labels": ",\n".join(f"    {json.dumps(label, ensure_ascii=True)}" for label in labels),
+        "labels": ",\n".join(f"    {untrusted.c_literal(label)}" for label in labels),
         "operators": "\n".join(
             f"  if (resolver.Add{OPERATORS[name]}() != kTfLiteOk) return kTfLiteError;" for name in sorted(operators)
         ),

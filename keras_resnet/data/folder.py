@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_resnet.console import progress
+from keras_resnet.console import progress, without_chatter
 from keras_resnet.data.dataset import Dataset, EncodedSplit, Files, Split
 from keras_resnet.data.parts import complete, part_name
 from keras_resnet.errors import InputError
@@ -161,7 +161,7 @@ def find_unreadable(paths: Sequence[Path], image_shape: tuple[int, ...]) -> list
         The files that cannot be decoded.
     """
     is_readable = get_signal("image").code.is_readable
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with without_chatter(), ThreadPoolExecutor(os.cpu_count()) as pool:
         verdicts = pool.map(lambda path: is_readable(path.read_bytes(), image_shape), paths)
         if len(paths) > 1000:
             verdicts = progress(verdicts, "checking images", len(paths))

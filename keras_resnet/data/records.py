@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_resnet import files
+from keras_resnet import arrays, files, untrusted
 from keras_resnet.data.dataset import Dataset, EncodedSplit
 from keras_resnet.data.parts import complete, part_name
 from keras_resnet.errors import InputError
@@ -144,7 +144,10 @@ def _labelled(
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Labels from 0 of all records, and the classes' names; `train` says which records are for training."""
     if classes is None and (root / LABELS).is_file():
-        classes = (root / LABELS).read_text(encoding="utf-8").splitlines()
+        try:
+            classes = untrusted.content(root / LABELS).decode("utf-8-sig").splitlines()
+        except UnicodeDecodeError as error:
+            raise InputError(f"{root / LABELS}: expected a name per line in UTF-8 ({error})") from error
     first = _first_label(table["label"][train], classes)
     classes = tuple(classes or _named(table, first))
     labels = table["label"] - first
@@ -182,10 +185,11 @@ def _index(root: Path, shards: tuple[Path, ...], channels: int) -> dict[str, np.
     kept = root / INDEX
     if kept.is_file():
         try:
-            with np.load(kept, allow_pickle=False) as file:
-                if np.array_equal(file["state"], state):
-                    return {name: file[name] for name in file.files}
-        except (ValueError, KeyError, OSError, EOFError) as error:
+            table = arrays.read(kept)
+            if np.array_equal(table["state"], state):
+                _check_index(table, shards)
+                return table
+        except (ValueError, KeyError, TypeError, OSError) as error:
             raise InputError(f"{kept} is damaged ({error}): delete it, it will be made anew") from error
     table = {"state": state, **_scan(shards, channels)}
     try:
@@ -194,6 +198,26 @@ def _index(root: Path, shards: tuple[Path, ...], channels: int) -> dict[str, np.
     except InputError as error:
         print(f"note: the index of {root} is not kept for the next time: {error}")
     return table
+
+
+_KINDS = {"shard": "i", "offset": "i", "length": "i", "label": "i", "readable": "b", "named_labels": "i", "names": "U"}
+
+
+def _check_index(table: Mapping[str, np.ndarray], shards: tuple[Path, ...]) -> None:
+    """Raises ValueError for an index whose records do not lie in the files: it may be a stranger's."""
+    count, named = table["shard"].shape, table["names"].shape
+    for name, kind in _KINDS.items():
+        shape = named if name in ("names", "named_labels") else count
+        if table[name].dtype.kind != kind or table[name].shape != shape or len(shape) != 1:
+            raise ValueError(f"{name} is {table[name].dtype} of {table[name].shape}")
+    if table["feature"].dtype.kind != "U" or table["feature"].shape:
+        raise ValueError(f"feature is {table['feature'].dtype} of {table['feature'].shape}")
+    if not len(table["shard"]) or table["shard"].min() < 0 or table["shard"].max() >= len(shards):
+        raise ValueError("its records lie in files that are not there")
+    sizes = np.array([path.stat().st_size for path in shards])[table["shard"]]
+    offset, length = table["offset"], table["length"]
+    if (offset < 0).any() or (length < 0).any() or (length > sizes).any() or (offset > sizes - length).any():
+        raise ValueError("its records lie outside of their files")
 
 
 def _scan(shards: tuple[Path, ...], channels: int) -> dict[str, np.ndarray]:

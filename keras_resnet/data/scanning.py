@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from keras_resnet.console import progress
+from keras_resnet.console import progress, without_chatter
 from keras_resnet.errors import InputError
 
 # Features of the image and the class: TF-Slim's and ImageNet's usual ones, and those of tensorflow-datasets.
@@ -38,7 +38,7 @@ def scan(shards: Sequence[Path], is_readable: Callable[[bytes], bool]) -> dict[s
     rows: dict[str, list] = {name: [] for name in ("shard", "offset", "length", "label", "readable")}
     names: dict[int, str] = {}
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with without_chatter(), ThreadPoolExecutor(os.cpu_count()) as pool:
         for number, path in enumerate(progress(shards, "indexing the TFRecord files", len(shards))):
             try:
                 raw = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())

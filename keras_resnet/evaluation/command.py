@@ -131,7 +131,7 @@ def _open(named: list[tuple[str, str | None]], args: argparse.Namespace) -> tupl
         dataset = load_dataset(args.dataset, args.data_dir, image_shape(runner), runner.card.crop)
         if runner.card.labels and runner.card.labels != dataset.classes:
             names = " and ".join(f"{', '.join(some[:3])}, ..." for some in (runner.card.labels, dataset.classes))
-            print(f"note: the labels of model and dataset differ: {names}", file=sys.stderr)
+            print(f"note: the labels of model and dataset differ: {console.visible(names)}", file=sys.stderr)
         name = model if weights is None else f"{model}:{weights}"
         test = sampled(dataset.test, args.limit)
         validation = None if args.no_temperature else dataset.validation

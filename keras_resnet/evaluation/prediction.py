@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from keras_resnet.evaluation.running import image_shape
+from keras_resnet.evaluation.running import check_finite, image_shape
 from keras_resnet.runtime.interface import Runner
 from keras_resnet.signals.table import get_signal
 from keras_resnet.tasks import get_task
@@ -35,9 +35,12 @@ def predict(
 
     Raises:
         InputError: a file that cannot be read.
+        GateError: the model answers NaN or infinity.
     """
     shape, code = image_shape(runner), get_signal(runner.card.signal).code
     examples = np.stack([code.load(path, shape, runner.card.crop) for path in paths])
     card = runner.card if labels is None else dataclasses.replace(runner.card, labels=tuple(labels))
     found = runner(card.preprocess(examples))
+    for number, path in enumerate(paths):
+        check_finite({name: values[number] for name, values in found.items()}, str(path))
     return get_task(card.task).code.decode(found, card, limit=top, names=[str(path) for path in paths])

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from keras_resnet import console
 from keras_resnet.data import Split
 from keras_resnet.data.dataset import end_to_end
-from keras_resnet.errors import InputError
+from keras_resnet.errors import GateError, InputError
 from keras_resnet.evaluation.views import ONE, Views, batches_of_views, of_any_size
 from keras_resnet.runtime.interface import Runner
 from keras_resnet.signals.table import get_signal
@@ -32,6 +32,7 @@ def chunks(
 
     Raises:
         InputError: examples do not fit the model, or the model takes no such views.
+        GateError: the model answers NaN or infinity.
     """
     task = get_task(runner.card.task)
     if views != ONE:
@@ -45,6 +46,8 @@ def chunks(
     for seen, truth in steps:
         check_fit(runner, seen[0].shape[1:])
         answers = [runner(runner.card.preprocess(each)) for each in seen]
+        for each in answers:
+            check_finite(each, "an example")
         yield (answers[0] if len(answers) == 1 else task.capable.merge(answers, average=views.average)), truth
 
 
@@ -85,6 +88,24 @@ def collected(
     """
     found, truth = zip(*chunks(runner, split, views=views, progress=progress), strict=True)
     return end_to_end(found), end_to_end(truth)
+
+
+def check_finite(outputs: Mapping[str, np.ndarray], example: str) -> None:
+    """Refuses answers that are no numbers.
+
+    Args:
+        outputs: arrays by output name.
+        example: what the model was asked about, for the message.
+
+    Raises:
+        GateError: a value is NaN or infinite.
+    """
+    wrong = [name for name, values in outputs.items() if not np.isfinite(values).all()]
+    if wrong:
+        raise GateError(
+            f"the model answers NaN or infinity for {example} (output {', '.join(wrong)}): its weights or its input "
+            "convention are damaged; save or export it again"
+        )
 
 
 def image_shape(runner: Runner) -> tuple[int, ...]:

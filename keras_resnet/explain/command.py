@@ -126,13 +126,16 @@ def _photo(path: str, image: np.ndarray, runner) -> np.ndarray | None:
 
 
 def _heat(args: argparse.Namespace, runner, command: str) -> None:
+    from keras_resnet.evaluation.running import check_finite
     from keras_resnet.explain import METHODS, drawing, explain
     from keras_resnet.tasks import get_task
 
     if args.method not in METHODS:
         raise unknown_name("method", args.method, METHODS)
     pixels, code = _load(args, runner), get_task(runner.card.task).capable
-    classes = code.questions_named(runner(runner.card.preprocess(pixels)), args.cls, args.top, runner.card)
+    answers = runner(runner.card.preprocess(pixels))
+    check_finite(answers, "an image")
+    classes = code.questions_named(answers, args.cls, args.top, runner.card)
     rows: list[list[drawing.Panel]] = [[] for _ in args.images]
     ranks = range(len(classes[0]))
     for rank in console.progress(ranks, args.method, len(ranks)):

@@ -30,12 +30,14 @@ class Hints:
         logits: whether its outputs are logits although they do not look so.
         image_size: height and width of its input, where that takes images of any size; 0 for none.
         modules: Python files with its own layers. Their code is run.
+        trust: whether a SavedModel is from somebody whose code may run here; see `opening.open_runner`.
     """
 
     preprocess: Preprocess | None = None
     logits: bool = False
     image_size: int = 0
     modules: tuple[Path, ...] = ()
+    trust: bool = False
 
 
 NO_HINTS = Hints()
@@ -48,7 +50,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     Args:
         parser: parser of a command that opens a model.
     """
-    group = parser.add_argument_group("models from elsewhere")
+    group = parser.add_argument_group(
+        "models from elsewhere",
+        "A .tflite or .onnx file is first run in a process of its own, which has 30 s of processor time for an answer "
+        "(environment variable KERAS_RESNET_ENGINE_SECONDS).",
+    )
     group.add_argument(
         "--preprocess",
         type=_preprocess,
@@ -73,6 +79,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="of a net that takes any size: its input; an export of another net takes N x N pixels and resizes them",
     )
+    group.add_argument(
+        "--trust",
+        action="store_true",
+        help="open a .savedmodel folder, which can run any operation (write files, ...)",
+    )
 
 
 def _preprocess(text: str) -> Preprocess:
@@ -93,7 +104,9 @@ def hints_of(args: argparse.Namespace) -> Hints:
     size = args.image_size or 0
     if size < 0:
         raise InputError(f"--image-size {size}: expected pixels, from 1")
-    return Hints(preprocess=args.preprocess, logits=args.logits, image_size=size, modules=tuple(args.modules))
+    return Hints(
+        preprocess=args.preprocess, logits=args.logits, image_size=size, modules=tuple(args.modules), trust=args.trust
+    )
 
 
 def load(model: str | os.PathLike, weights: str | None, hints: Hints = NO_HINTS) -> tuple[keras.Model, ModelCard]:
@@ -121,6 +134,7 @@ def load(model: str | os.PathLike, weights: str | None, hints: Hints = NO_HINTS)
     network, card = load_named(model, weights)
     card = hinted(understood(card, model), hints, model)
     network = functional(network, model, hints.image_size)
+    card.preprocess.check_channels(network.inputs[0].shape[-1], model)
     code = get_task(card.task).code
     if hasattr(code, "adopted"):
         network = code.adopted(network, card, logits=hints.logits, origin=model)

@@ -32,13 +32,22 @@ class KerasRunner(Runner):
             self._function = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
 
     def run(self, examples: np.ndarray) -> dict[str, np.ndarray]:
-        """Runs the network; see `Runner`."""
+        """Runs the network; see `Runner`. Raises InputError where one of its layers cannot be run."""
         import keras
 
-        parts = [keras.tree.flatten(self._function(part)) for part in chunks(examples, self._BATCH)]
+        try:
+            parts = [keras.tree.flatten(self._function(part)) for part in chunks(examples, self._BATCH)]
+        except Exception as error:  # the layers of a foreign file, and their settings, are anybody's
+            raise InputError(f"the model cannot be run (damaged, or a layer of it fails): {_said(error)}") from error
         joined = (np.concatenate([np.asarray(part[i]) for part in parts]) for i in range(len(self._names)))
         arrays = dict(zip(self._names, joined, strict=True))
         return {tensor.name: arrays[tensor.name].astype(np.float32) for tensor in self.outputs}
+
+
+def _said(error: Exception) -> str:
+    """What a layer said: the line before Keras' list of its arguments, else the last line."""
+    text = str(error).replace("\x1b[1m", "").replace("\x1b[0m", "").partition("Arguments received by")[0].strip()
+    return (text.splitlines() or [type(error).__name__])[-1].strip()[:200]
 
 
 def output_names(model) -> list[str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from keras_resnet import processes
+from keras_resnet import processes, untrusted
 from keras_resnet.errors import InputError
 from keras_resnet.files import existing_file
 from keras_resnet.runtime import foreign
@@ -47,14 +48,15 @@ def open_runner(
             for itself.)
         engine: runtime of TFLite files: `"xnnpack"` (default, where it has the kernels), `"reference"`, or one of
             `keras_resnet.runtime.outside.OUTSIDE`, in an environment of its own.
-        trusted: whether the file was written by this process. Any other file is first run once in a child process, so
-            that a damaged one cannot crash the caller.
+        trusted: whether the file was written by this process, or by somebody whose code you would run. Any other file
+            is first run once in a child process with limits of time and memory, so that a damaged one cannot crash the
+            caller; and any other SavedModel is refused, as its operations may write files or call other programs.
 
     Returns:
         A runner.
 
     Raises:
-        InputError: missing, empty, truncated, foreign, or with several inputs.
+        InputError: missing, empty, truncated, foreign, with several inputs, or a SavedModel that is not trusted.
 
     Example:
         >>> import keras_resnet
@@ -66,6 +68,12 @@ def open_runner(
         path = existing_file(path)
     if path.suffix not in _OPENERS:
         raise InputError(f"{path}: expected a .keras, .tflite, .onnx or .savedmodel file, received '{path.suffix}'")
+    if path.suffix == ".savedmodel" and not trusted:
+        raise InputError(
+            f"{path} is a SavedModel, which can run any operation, like writing files: if it is from somebody that you "
+            "trust, say --trust (in Python: open_runner(path, trusted=True)); else ask for a .keras, .tflite or .onnx "
+            "file"
+        )
     if path.suffix in _FOREIGN and not trusted:
         _try_in_child(path)
     if engine in OUTSIDE:
@@ -78,6 +86,7 @@ def open_runner(
 def _read(runner: Runner, origin: object) -> Runner:
     """The runner, with a card that this package understands."""
     runner.card = understood(runner.card, origin)
+    runner.card.preprocess.check_channels(runner.example_shape[-1] if runner.example_shape else None, origin)
     return runner
 
 
@@ -93,21 +102,36 @@ def open_named(model: str | os.PathLike, weights: str | None = None, hints: fore
         InputError: see `open_runner` and `foreign.load`.
     """
     if Path(model).suffix in _FOREIGN and weights is None:
-        runner = open_runner(model)
+        runner = open_runner(model, trusted=hints.trust and Path(model).suffix == ".savedmodel")
         runner.card = foreign.hinted(runner.card, hints, model)
         return runner
     return KerasRunner(*foreign.load(model, weights, hints))
 
 
-_CHILD_SECONDS = 300
+SECONDS = "KERAS_RESNET_ENGINE_SECONDS"  # environment variable: processor time of a foreign file's first answer
+_SECONDS = 30
+_WAITING = 4  # the clock may go that much longer: other processes want the processor too
+_MEMORY, _PER_BYTE = 3_000_000_000, 8  # bytes of the trial, and for every byte of the file: ResNet-152 takes three
+
+
+def _seconds() -> int:
+    """Processor time that a foreign file has for its first answer."""
+    text = os.environ.get(SECONDS) or str(_SECONDS)
+    if not text.isdecimal() or not int(text):
+        raise InputError(f"{SECONDS}={text}: expected seconds, a whole number from 1")
+    return int(text)
 
 
 def _try_in_child(path: Path) -> None:
     """Opens the file and runs one image in a process of its own."""
+    seconds = _seconds()
+    late = InputError(f"{path} did not answer within {seconds} s; it is damaged, or needs {SECONDS}={10 * seconds}")
     try:
-        child = processes.run_python("keras_resnet.runtime.opening", path, seconds=_CHILD_SECONDS)
+        child = processes.run_python("keras_resnet.runtime.opening", path, seconds=_WAITING * seconds)
     except TimeoutError as error:
-        raise InputError(f"{path} did not answer within {_CHILD_SECONDS} s; it is damaged") from error
+        raise late from error
+    if child.status == -getattr(signal, "SIGXCPU", 0):
+        raise late
     if child.status < 0:
         raise InputError(f"{path} crashes its engine{child.signal_text}; it is damaged: export it again")
     if child.status:
@@ -116,8 +140,10 @@ def _try_in_child(path: Path) -> None:
 
 def _main(path: Path) -> int:
     """Runs one grey image through a file: the child's part of `open_runner`."""
+    processes.limit(seconds=_seconds(), data=_MEMORY + _PER_BYTE * path.stat().st_size)
     try:
         runner = _OPENERS[path.suffix](path, threads=1)
+        untrusted.check_input(runner.image_shape)
         runner(np.zeros([1, *(size or 1 for size in runner.image_shape)], np.float32))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_resnet import card as card_lib
+from keras_resnet import untrusted
 from keras_resnet.card import UNKNOWN, ModelCard
 from keras_resnet.runtime.interface import Runner, Tensor, chunks, ordered, unusable
 
@@ -24,7 +25,7 @@ class SavedModelRunner(Runner):
         import tensorflow as tf
 
         text = path / CARD_FOLDER / card_lib.MEMBER
-        self.card = ModelCard.loads(text.read_text(encoding="utf-8"), path) if text.exists() else UNKNOWN
+        self.card = ModelCard.loads(untrusted.content(text), path) if text.exists() else UNKNOWN
         try:
             self._model = tf.saved_model.load(str(path))
             self._function = self._model.signatures["serving_default"]

@@ -36,10 +36,12 @@ class Preprocess:
         """Makes tuples of lists (JSON has no tuples) and refuses what is no convention."""
         for field in ("mean", "std"):
             object.__setattr__(self, field, tuple(float(value) for value in getattr(self, field)))
-        if self.channels not in ("rgb", "bgr") or not self.mean or not self.std or min(self.std) <= 0:
+        finite = all(math.isfinite(value) for value in (*self.mean, *self.std))
+        several = {len(values) for values in (self.mean, self.std)} - {1}
+        if self.channels not in ("rgb", "bgr") or 0 in several or len(several) > 1 or not finite or min(self.std) <= 0:
             raise InputError(
                 f"illegal input convention {self.to_json()}: expected channels 'rgb' or 'bgr', a mean and a std "
-                "above 0 per channel"
+                "above 0 per channel, or one number for all"
             )
 
     def __call__(self, images):
@@ -59,6 +61,24 @@ class Preprocess:
         if _is_tensorflow(images) and len(shape) > 2 and shape[-2] is not None and len(mean) == len(std) == shape[-1]:
             return _tensors().by_rows(images, mean, std)
         return (images - mean) / std
+
+    def check_channels(self, channels: int | None, origin: object) -> None:
+        """Refuses a net with another number of channels.
+
+        Args:
+            channels: channels of the net's input; None for any.
+            origin: net, for the message.
+
+        Raises:
+            InputError: mean or std have neither one value nor one per channel.
+        """
+        for name in ("mean", "std"):
+            count = len(getattr(self, name))
+            if channels is not None and count not in (1, channels):
+                raise InputError(
+                    f"the card of {origin} has {count} values of {name}, its input {channels} channels: expected one "
+                    "per channel, or one for all; export or save the model again"
+                )
 
     def for_channels(self, channels: int) -> Preprocess:
         """The same convention for inputs with another number of channels than three.

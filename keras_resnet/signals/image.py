@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from keras_resnet.console import without_chatter
 from keras_resnet.errors import InputError
 from keras_resnet.signals import decoding, geometry
 from keras_resnet.signals.crops import Box
@@ -153,7 +154,8 @@ def load(path: str | os.PathLike, shape: tuple[int, int, int], keep: float = 1.0
     if not path.is_file():
         raise InputError(f"{path} is no file: expected a picture ({FORMATS})")
     try:
-        image = decode(path.read_bytes(), shape[2])
+        with without_chatter():
+            image = decode(path.read_bytes(), shape[2])
     except (tf.errors.OpError, InputError) as error:
         heic = f": {error}" if "pi-heif" in str(error) else f": expected {FORMATS}"
         raise InputError(f"{path} cannot be decoded as an image{heic}") from error

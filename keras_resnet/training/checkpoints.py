@@ -24,7 +24,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from keras_resnet import files
+from keras_resnet import files, untrusted
 from keras_resnet.errors import GateError, InputError
 
 FOLDER = "checkpoints"
@@ -124,12 +124,12 @@ def read(path: Path) -> Checkpoint:
         facts = header["facts"]
         if header["sha256"] != _digest(tensors, facts):
             raise InputError(f"{path} is damaged: its checksum does not fit")
-        position = json.loads(facts)
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        position = untrusted.parse(facts)
+        return Checkpoint(path, int(position["epoch"]), int(position["step"]), dict(position["state"]), tensors)
+    except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, OSError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} is damaged: {error}") from error
-    return Checkpoint(path, position["epoch"], position["step"], position["state"], tensors)
 
 
 def all_of(folder: Path) -> list[Path]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_resnet import files, pictures
+from keras_resnet import files, pictures, untrusted
 from keras_resnet.errors import InputError
 from keras_resnet.page import render, table
 from keras_resnet.training import run
@@ -52,6 +52,23 @@ class Run:
         choose = max if self.watched.larger_is_better else min
         return choose(self.metrics.get(f"val_{self.watched.watch}", ()), default=None)
 
+    def check(self) -> None:
+        """Refuses what cannot be shown: the files of a run may be a stranger's.
+
+        Raises:
+            ValueError, TypeError, AttributeError: a value of another type than its kind.
+        """
+        numbers = [self.result[key] for key in ("seconds", "images_per_second", "waiting_share") if key in self.result]
+        numbers += [value for value in (self.best(), self.result.get("best_epoch")) if value is not None]
+        if not all(isinstance(value, int | float) for value in numbers):
+            raise TypeError(f"expected numbers, received {numbers!r:.80}")
+        if self.metrics and "epoch" not in self.metrics:
+            raise ValueError("metrics.csv has no column epoch")
+        if not isinstance(self.task, str):
+            raise TypeError(f"task={self.task!r:.80}, expected a name")
+        dict(self.environment.get("packages", {})).items()
+        self.cells()
+
     def cells(self, *, named: bool = False) -> list[object]:
         """The figures in the order of `COLUMNS`.
 
@@ -92,14 +109,16 @@ def _read(path: Path, name: str) -> Run:
         raise InputError(f"{path} is no run directory: it has no {run.RECIPE}")
     try:
         recipe, environment, result = (
-            json.loads((path / file).read_text(encoding="utf-8")) if (path / file).is_file() else {}
+            untrusted.read_object(path / file) if (path / file).is_file() else {}
             for file in (run.RECIPE, run.ENVIRONMENT, run.RESULT)
         )
         metrics = run.read_metrics(path / run.METRICS) if (path / run.METRICS).is_file() else {}
         watched = run.watched_in(environment)
         recipe = renamed(recipe, int(recipe.get("version", 1)))
-        return Run(name, recipe, dict(environment), metrics, dict(result), watched)
-    except (ValueError, KeyError, TypeError) as error:
+        found = Run(name, recipe, environment, metrics, result, watched)
+        found.check()
+        return found
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, csv.Error) as error:
         raise InputError(f"{path}: its files are damaged ({error})") from error
 
 

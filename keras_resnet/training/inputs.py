@@ -63,6 +63,11 @@ def load(recipe: Recipe, nets: FromRecipe, data_dir: str | os.PathLike | None) -
     test_size = recipe.test_size or size
     dataset = load_dataset(recipe.dataset, data_dir, (*[test_size] * signal.rank, signal.channels), recipe.crop)
     check_unreadable(dataset, recipe.max_unreadable)
+    if recipe.image_size and not isinstance(dataset.train, EncodedSplit) and recipe.image_size != dataset.shape[0]:
+        raise InputError(
+            f"image_size={recipe.image_size}: the {signal.plural} of {recipe.dataset} have one size, "
+            f"{' x '.join(map(str, dataset.shape[:-1]))}; set image_size=0, or take a folder of images"
+        )
     if augment.box and not isinstance(dataset.train, EncodedSplit):
         raise InputError(
             f"augmentation={recipe.augmentation} cuts out of encoded images; {recipe.dataset} is in memory at its own "

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from keras_resnet import ranges
+from keras_resnet import ranges, untrusted
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.tasks.table import DEFAULT, TASKS, get_task
 from keras_resnet.training.groups import GROUPS, Data, Optimization, Rate, Regularisation, Run, Transfer
@@ -185,18 +185,18 @@ def _place(key: str, kinds: dict[str, type]) -> tuple[str, str]:
     raise TypeError(f"unknown setting {key!r}")
 
 
-def loads(text: str, origin: str) -> Recipe:
+def loads(text: str | bytes, origin: str) -> Recipe:
     """Reads what `dumps` wrote, now or in an older version of this package.
 
     Args:
-        text: recipe as JSON text.
+        text: recipe as JSON text, of anybody: it is parsed within limits.
         origin: file that it came from, for messages.
 
     Raises:
         InputError: no recipe, or one with settings that this version or its task does not know: they are named.
     """
     try:
-        values = json.loads(text)
+        values = _parsed(text)
         version = values.pop("version", 1)
         if not isinstance(version, int):
             raise TypeError(f"version {version!r}")
@@ -211,9 +211,36 @@ def loads(text: str, origin: str) -> Recipe:
             raise InputError(f"{origin} is no recipe: it lacks {', '.join(lacking)}")
         if version > VERSION:
             print(f"note: {origin} is of version {version}, newer than this package's {VERSION}", file=sys.stderr)
-        return Recipe(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
-    except (json.JSONDecodeError, TypeError, AttributeError, KeyError) as error:
+        recipe = Recipe(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        _check_types(recipe)
+        return recipe
+    except (TypeError, AttributeError, KeyError, OverflowError) as error:
         raise InputError(f"{origin} is no recipe of this version: {error}") from error
+
+
+def _parsed(text: str | bytes) -> dict[str, Any]:
+    try:
+        values = untrusted.parse(text)
+    except ValueError as error:
+        raise TypeError(str(error)) from error
+    if not isinstance(values, dict):
+        raise TypeError(f"expected an object of JSON, received {type(values).__name__}")
+    return values
+
+
+_TYPES: dict[str, type | tuple[type, ...]] = {"str": str, "bool": bool, "int": int, "float": (int, float)}
+
+
+def _check_types(recipe: Recipe) -> None:
+    """Raises TypeError for a setting whose value is of another type than its field says."""
+    found = [(name, "str", getattr(recipe, name)) for name in ("name", "model")]
+    for group, kind in _kinds(recipe.task).items():
+        settings = getattr(recipe, group)
+        found += [(field.name, str(field.type), getattr(settings, field.name)) for field in dataclasses.fields(kind)]
+    for name, words, value in found:
+        expected = tuple if words.startswith("tuple") else _TYPES.get(words, object)
+        if not isinstance(value, expected) or (isinstance(value, bool) and words in ("int", "float")):
+            raise TypeError(f"{name}={value!r:.80}, expected {words}")
 
 
 def renamed(values: Mapping[str, Any], version: int) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from keras_resnet import untrusted
+from keras_resnet.errors import InputError
 from keras_resnet.training import run
 
 _PREFIX = "validation_"
@@ -56,15 +57,21 @@ def read_result(path: Path) -> Result | None:
 
     Args:
         path: run directory.
+
+    Raises:
+        InputError: the file is damaged.
     """
     if not (path / run.RESULT).is_file():
         return None
-    values = json.loads((path / run.RESULT).read_text(encoding="utf-8"))
-    if values["interrupted"]:
-        return None
-    metric, validation = _validation_of(values) or (run.read_watched(path).watch, None)
-    own = {key: value for key, value in values.items() if not key.startswith(_PREFIX)}
-    return Result(**{**own, "run_dir": path, "metric": metric, "validation": validation})
+    try:
+        values = untrusted.read_object(path / run.RESULT)
+        if values["interrupted"]:
+            return None
+        metric, validation = _validation_of(values) or (run.read_watched(path).watch, None)
+        own = {key: value for key, value in values.items() if not key.startswith(_PREFIX)}
+        return Result(**{**own, "run_dir": path, "metric": metric, "validation": validation})
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{path / run.RESULT} is damaged ({error}): train again, or delete it") from error
 
 
 def _validation_of(values: dict[str, Any]) -> tuple[str, float | None] | None:

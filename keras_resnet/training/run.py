@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_resnet import files, machine, processes
+from keras_resnet import files, machine, processes, untrusted
 from keras_resnet.errors import InputError
 from keras_resnet.training import recipes
 from keras_resnet.training.recipe import DESCRIPTION
@@ -62,6 +62,9 @@ class Watched:
         if not (isinstance(self.watch, str) and isinstance(self.form, str) and _FORM.fullmatch(self.form)):
             found = f"{self.watch!r:.80} and {self.form!r:.80}"
             raise ValueError(f"watched: expected a name and a form like {{:.2%}}, received {found}")
+        if not (isinstance(self.larger_is_better, bool) and isinstance(self.as_error, bool)):
+            found = f"{self.larger_is_better!r:.80} and {self.as_error!r:.80}"
+            raise ValueError(f"watched: larger_is_better and as_error are true or false, received {found}")
 
     def text(self, value: float) -> str:
         """The value as people read it."""
@@ -106,7 +109,7 @@ def reopen(recipe: Recipe | None, path: Path) -> Recipe:
     """
     if not (path / RECIPE).is_file():
         raise InputError(f"{path} has no {RECIPE}: expected the directory of a run to resume")
-    known = recipes.loads((path / RECIPE).read_text(encoding="utf-8"), str(path / RECIPE))
+    known = recipes.loads(untrusted.content(path / RECIPE), str(path / RECIPE))
     if recipe is not None:
         there, here = ({k: v for k, v in r.to_json().items() if k not in DESCRIPTION} for r in (known, recipe))
         if there != here:
@@ -182,6 +185,8 @@ def watched_in(environment: dict[str, Any]) -> Watched:
         ValueError, TypeError: the entry is damaged.
     """
     noted = environment.get(_WATCHED, {})
+    if not isinstance(noted, dict):
+        raise TypeError(f"{_WATCHED}={noted!r:.80}, expected an object")
     return Watched(**{field.name: noted[field.name] for field in fields(Watched) if field.name in noted})
 
 
@@ -210,8 +215,8 @@ def _known_environment(path: Path) -> dict[str, Any]:
     if not (path / ENVIRONMENT).is_file():
         return {}
     try:
-        return dict(json.loads((path / ENVIRONMENT).read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
+        return untrusted.read_object(path / ENVIRONMENT)
+    except ValueError as error:
         raise InputError(f"{path / ENVIRONMENT} is damaged ({error})") from error
 
 

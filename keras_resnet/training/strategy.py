@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import keras
 import tensorflow as tf
 
+from keras_resnet import untrusted
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.training import data_parallel
 from keras_resnet.training.devices import Devices
@@ -116,7 +117,7 @@ def cluster(environment: Mapping[str, str], workers: Sequence[str], index: int |
 
 def _from_tf_config(text: str) -> tuple[list[str], int]:
     try:
-        config = json.loads(text)
+        config = untrusted.parse(text)
         jobs, task = config["cluster"], config["task"]
         if set(jobs) - {"chief", "worker"} or task["type"] not in jobs:
             raise InputError(
@@ -125,11 +126,13 @@ def _from_tf_config(text: str) -> tuple[list[str], int]:
             )
         workers = [*jobs.get("chief", []), *jobs.get("worker", [])]
         index = task["index"] + (len(jobs.get("chief", [])) if task["type"] == "worker" else 0)
-    except json.JSONDecodeError as error:
+    except InputError:
+        raise
+    except ValueError as error:
         raise InputError(f"TF_CONFIG is no JSON ({error}): {text[:80]}") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"TF_CONFIG lacks {error}: expected "
+            f"TF_CONFIG {'lacks' if isinstance(error, KeyError) else 'is of another form:'} {error}: expected "
             '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
         ) from error
     return workers, index

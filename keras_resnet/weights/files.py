@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,8 +12,8 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from keras_resnet import arrays, files, untrusted
 from keras_resnet import card as card_lib
-from keras_resnet import files
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
 
@@ -108,7 +105,7 @@ def read_header(path: Path) -> dict[str, str]:
 def _held_out(header: Mapping[str, str]) -> bool | None:
     """What a header of before says: `recipe` of tools/ship_weights.py, `training` of benchmarks/trained; else None."""
     try:
-        recipe, training = (json.loads(header.get(key, "{}")) for key in ("recipe", "training"))
+        recipe, training = (untrusted.parse(header.get(key, "{}")) for key in ("recipe", "training"))
         known = recipe.get("hold_out", True) if recipe and not recipe.get("weights") else training.get("held_out")
     except (AttributeError, ValueError):
         return None
@@ -134,8 +131,6 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         InputError: the file is damaged or holds objects.
     """
     try:
-        # np.load leaves a file open that it cannot read; and returns an array where it is no archive.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return dict(archive)
-    except (OSError, ValueError, AttributeError, TypeError, zipfile.BadZipFile, EOFError, zlib.error) as error:
+        return arrays.read(path)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} is no readable npz file: {error}") from error

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from keras_resnet import untrusted
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
 from keras_resnet.nets.interface import ResNetSpec
@@ -59,14 +59,14 @@ def fetch(address: str, spec: ResNetSpec) -> HubWeights:
     repository, _, revision = address.removeprefix(_SCHEME).partition("@")
     try:
         config = Path(hf_hub_download(repository, "config.json", revision=revision or None))
-        fields = json.loads(config.read_text(encoding="utf-8"))
+        fields = untrusted.read_json(config)
         architecture = str(fields["architecture"])
         _check_architecture(address, architecture, spec)
         path = Path(hf_hub_download(repository, "model.safetensors", revision=revision or None))
         return HubWeights(path, _card(fields, spec))
     except InputError:
         raise
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(
             f"weights '{address}': its config.json is not timm's ({error!r}); expected a timm ResNet"
         ) from error

@@ -36,7 +36,7 @@ def is_legacy(path: Path) -> bool:
     try:
         with h5py.File(path, "r") as file:
             return "layer_names" in file.attrs or "model_weights" in file
-    except OSError as error:
+    except (OSError, RuntimeError, ValueError, KeyError) as error:  # a damaged tree inside the file is no OSError
         raise InputError(f"{path} is no readable HDF5 file ({error}): it is damaged or of another kind") from error
 
 

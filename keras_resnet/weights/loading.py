@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_resnet import untrusted
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
 from keras_resnet.nets.interface import STEMS, ResNetSpec
@@ -159,6 +160,7 @@ def _read(
 
 def _read_keras(path: Path) -> dict[str, np.ndarray]:
     try:
+        untrusted.check_keras_file(path)
         source = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # a foreign archive fails in any way at all inside Keras
         raise InputError(f"{path} cannot be read as a Keras 3 model: {_first_line(error)}") from error

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from keras_resnet import untrusted
 from keras_resnet.errors import InputError
 from keras_resnet.nets.interface import ResNetSpec
 from keras_resnet.nets.specs import SPECS
@@ -60,6 +60,6 @@ def _claims(path: Path) -> Iterator[tuple[str | None, str]]:
 def _architecture(path: Path) -> str:
     """Architecture in a timm configuration; empty where there is none."""
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["architecture"])
+        return str(untrusted.read_json(path)["architecture"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""

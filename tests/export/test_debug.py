@@ -15,7 +15,7 @@ from export.formats import litert
 from export.formats.artifacts import artifact
 from export.making import autofloat, pipeline
 from export.proof import layer_errors
-from keras_resnet import GateError, InputError, card
+from keras_resnet import GateError, InputError, build, card
 from keras_resnet.runtime.opening import open_runner
 
 SHIPPED = ["--model", "resnet8", "--weights", "digits"]
@@ -140,3 +140,14 @@ def test_a_kept_layer_needs_the_quantizer_that_can(rows, source, tmp_path):
     dtypes = {t["name"]: t["dtype"] for t in Interpreter(str(file)).get_tensor_details()}
     assert dtypes["conv1_relu"] == np.float32
     assert dtypes["conv2_block1_1_relu"] == np.int8
+
+
+@pytest.mark.slow
+def test_a_file_of_another_model_is_named_as_that(rows, source):
+    path = Path(rows["tflite", "int8"]["file"])
+    larger = dataclasses.replace(source, model=build("resnet8", input_shape=(64, 64, 3)))
+    with pytest.raises(InputError, match=r"of another model: its input is \(32, 32, 3\), here \(64, 64, 3\)"):
+        layer_errors.layer_errors(path, larger, larger.evidence(4))
+    wider = build("resnet8", classes=5, weights=None)
+    with pytest.raises(InputError, match=r"of another model: its \w+ is \(10,\), here \(5,\)"):
+        layer_errors.layer_errors(path, dataclasses.replace(source, model=wider), source.evidence(4))

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
+from export.commands import verify
 from export.proof.golden import read
 from keras_resnet import InputError, build, load_model, load_weights, open_runner, save_weights
 
@@ -69,16 +70,26 @@ def test_damaged_files(originals, name, tmp_path):
 
 
 @pytest.mark.slow
+def test_saved_models_are_verified_where_they_are_trusted_and_commands_printed_say_so(rows, capsys):
+    file = rows["saved_model", "float32"]["file"]
+    arguments = [file, "--model", "resnet8", "--weights", "digits", "--limit", "10"]
+    assert verify.main(arguments) == 2
+    assert "which can run any operation" in capsys.readouterr().err
+    assert verify.main([*arguments, "--trust"]) == 0
+    assert f"next: python -m keras_resnet predict --model {file} --trust IMAGE.png" in capsys.readouterr().out
+
+
+@pytest.mark.slow
 def test_damaged_folders(originals, tmp_path):
     folder, _ = originals
     shutil.copytree(folder / "m.savedmodel", tmp_path / "m.savedmodel")
     graph = tmp_path / "m.savedmodel" / "saved_model.pb"
     graph.write_bytes(graph.read_bytes()[:1000])
     with pytest.raises(InputError, match="cannot be run as"):
-        open_runner(tmp_path / "m.savedmodel")
+        open_runner(tmp_path / "m.savedmodel", trusted=True)
     shutil.rmtree(tmp_path / "m.savedmodel" / "variables")
-    with pytest.raises(InputError):
-        open_runner(tmp_path / "m.savedmodel")
+    with pytest.raises(InputError, match="cannot be run as"):
+        open_runner(tmp_path / "m.savedmodel", trusted=True)
 
 
 @pytest.mark.slow

@@ -33,6 +33,7 @@ from keras_resnet.card import ModelCard
 from keras_resnet.errors import GateError, InputError
 from keras_resnet.runtime import outside
 from keras_resnet.signals import image as images
+from keras_resnet.untrusted import c_literal
 
 ROOT = Path(__file__).resolve().parents[2]
 FROM_EVERYTHING = {  # target: precision that `python -m export --all` makes in the way that the target wants it
@@ -321,6 +322,34 @@ def test_damaged_sources_are_found(firmware, file, old, new, said):
     (firmware / file).write_text(changed)
     (check,) = tflm._compiled(firmware)
     assert not check.passed and said in check.found
+
+
+HOSTILE = ("\x1b[31mred\x1b]0;x\x07", "a|b<script>`", '??/\\"%s', "甲虫 🐞", *"456789")
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_c_sources_with_hostile_class_names_compile(firmware):
+    source = firmware / "model_io.c"
+    literals = ",\n".join(f"    {c_literal(name)}" for name in HOSTILE)
+    plain = ",\n".join(f'    "{name}"' for name in "0123456789")
+    assert plain in source.read_text()
+    source.write_text(source.read_text().replace(plain, literals))
+    (check,) = tflm._compiled(firmware)
+    assert check.passed, check.found
+
+
+@pytest.mark.proof
+@needs_compiler
+def test_bundles_show_hostile_class_names_written_out(source, tmp_path):
+    hostile = dataclasses.replace(source, card=dataclasses.replace(source.card, labels=HOSTILE))
+    result = make_bundle(hostile, "tflm", tmp_path / "b", limit=20)
+    assert all(check.passed is not False for check in result.checks)
+    for path in (tmp_path / "b").iterdir():
+        if path.suffix in (".md", ".c", ".h", ".txt", ".json"):
+            assert "\x1b" not in path.read_text()
+    said = (tmp_path / "b" / "README.md").read_text()
+    assert r"\x1b[31mred" in said and r"a\|b&lt;script>'" in said
 
 
 @pytest.mark.slow
