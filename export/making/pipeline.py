@@ -127,7 +127,7 @@ class _Making:
         beside = (golden.beside(placed), manifest.beside(placed))
         # All three are on the disk before the first gets its name: no file without its vectors and manifest.
         with files.writing(beside[0], overwrite=True) as vectors, files.writing(beside[1], overwrite=True) as text:
-            golden.write(file, vectors, placed.name, card.preprocess, proof.evidence, proof.engine)
+            golden.write(file, vectors, placed.name, card.preprocess, proof.evidence, proof.engine, worker.answers)
             manifest.write(
                 text,
                 artifact=made,

@@ -15,9 +15,12 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from export.formats.artifacts import Artifact
 from keras_resnet import processes
@@ -92,6 +95,28 @@ class _Server:
 
 _SERVER = _Server()
 atexit.register(_SERVER.stop)
+
+
+def answers(path: Path, prepared: np.ndarray, engine: str) -> dict[str, np.ndarray] | None:
+    """What an engine answers, in a process of its own: LiteRT's reference kernels end theirs on some files.
+
+    Args:
+        path: TFLite file.
+        prepared: examples, float32 `(n, ..., channels)`.
+        engine: row of `ENGINES`.
+
+    Returns:
+        Float32 arrays by output name; None where the engine cannot run the file.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        given, found, log = (Path(folder, name) for name in ("examples.npy", "answers.npz", "log"))
+        np.save(given, prepared)
+        log.write_bytes(b"")
+        job = {"run": str(path.absolute()), "engine": engine, "examples": str(given), "answers": str(found)}
+        if _SERVER.run({**job, "log": str(log)}):
+            return None
+        with np.load(found, allow_pickle=False) as arrays:
+            return dict(arrays)
 
 
 def convert_in_child(model: Path, artifact: Artifact, samples: Path | None, path: Path) -> None:

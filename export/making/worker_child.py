@@ -44,13 +44,25 @@ def convert(job: dict[str, Any]) -> None:
     artifact.format.module.convert(model, artifact, samples, Path(job["path"]))
 
 
+def run(job: dict[str, Any]) -> None:
+    """Runs a TFLite file.
+
+    Args:
+        job: `run`, the file; `engine`, `examples` and `answers` of `worker.answers`.
+    """
+    from keras_resnet.runtime.tflite import TFLiteRunner
+
+    runner = TFLiteRunner(Path(job["run"]), threads=1, engine=job["engine"])
+    np.savez(job["answers"], **runner.run(np.load(job["examples"], allow_pickle=False)))  # type: ignore[arg-type]
+
+
 def _logged(job: dict[str, Any]) -> int:
     """Does a job with everything that is said going to its log, by libraries in C as well; gives an exit status."""
     log = os.open(job["log"], os.O_WRONLY | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(log, stream)
     try:
-        convert(job)
+        (run if "run" in job else convert)(job)
     except Exception:
         traceback.print_exc()
         return 1

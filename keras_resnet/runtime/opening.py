@@ -75,7 +75,7 @@ def open_runner(
             "file"
         )
     if path.suffix in _FOREIGN and not trusted:
-        _try_in_child(path)
+        _try_in_child(path, "" if engine in OUTSIDE else engine or "")
     if engine in OUTSIDE:
         if path.suffix != ".tflite":
             raise InputError(f"engine {engine} runs .tflite files, received {path}")
@@ -122,12 +122,12 @@ def _seconds() -> int:
     return int(text)
 
 
-def _try_in_child(path: Path) -> None:
-    """Opens the file and runs one image in a process of its own."""
+def _try_in_child(path: Path, engine: str) -> None:
+    """Opens the file and runs one image in a process of its own, by an engine of this environment."""
     seconds = _seconds()
     late = InputError(f"{path} did not answer within {seconds} s; it is damaged, or needs {SECONDS}={10 * seconds}")
     try:
-        child = processes.run_python("keras_resnet.runtime.opening", path, seconds=_WAITING * seconds)
+        child = processes.run_python("keras_resnet.runtime.opening", path, engine, seconds=_WAITING * seconds)
     except TimeoutError as error:
         raise late from error
     if child.status == -getattr(signal, "SIGXCPU", 0):
@@ -138,11 +138,11 @@ def _try_in_child(path: Path) -> None:
         raise InputError((child.lines or [f"exit status {child.status}"])[-1].removeprefix("error: "))
 
 
-def _main(path: Path) -> int:
+def _main(path: Path, engine: str) -> int:
     """Runs one grey image through a file: the child's part of `open_runner`."""
     processes.limit(seconds=_seconds(), data=_MEMORY + _PER_BYTE * path.stat().st_size)
     try:
-        runner = _OPENERS[path.suffix](path, threads=1)
+        runner = _OPENERS[path.suffix](path, threads=1, engine=engine or None)
         untrusted.check_input(runner.image_shape)
         runner(np.zeros([1, *(size or 1 for size in runner.image_shape)], np.float32))
     except InputError as error:
@@ -155,4 +155,4 @@ def _main(path: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(_main(Path(sys.argv[1])))
+    sys.exit(_main(Path(sys.argv[1]), sys.argv[2]))

@@ -4,11 +4,13 @@ import os
 import signal
 import sys
 
+import numpy as np
 import pytest
 
 from export import artifact, export
 from export.formats.table import FORMATS
 from export.making import worker, worker_child
+from keras_resnet.runtime.opening import open_runner
 
 pytestmark = pytest.mark.skipif(not worker_child.FORKS, reason="processes are not forked here: one does one job")
 
@@ -71,3 +73,14 @@ def test_a_job_that_breaks_breaks_no_other(does, status, said, tmp_path, monkeyp
     monkeypatch.setattr(sys, "stderr", os.fdopen(2, "w", closefd=False))  # not pytest's
     assert worker_child._apart({"log": str(log)}) == status
     assert said in log.read_text()
+
+
+@pytest.mark.slow
+def test_an_engine_that_dies_takes_nobody_along(everything, tmp_path, monkeypatch):
+    """LiteRT's reference kernels abort on the int8 MobileNetV2 of tests/foreign.py; here another file stands for it."""
+    file = next(everything.glob("*-int8.tflite"))
+    examples = np.zeros((2, 32, 32, 3), np.float32)
+    there, here = worker.answers(file, examples, "reference"), open_runner(file, engine="reference").run(examples)
+    assert all(np.array_equal(there[name], here[name]) for name in here)
+    (tmp_path / "x.tflite").write_bytes(file.read_bytes()[:2000])
+    assert worker.answers(tmp_path / "x.tflite", examples, "reference") is None
