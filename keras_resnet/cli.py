@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_resnet import __version__, console
+from keras_resnet import __version__, console, files
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation import command as evaluation
 from keras_resnet.explain import command as explain
@@ -14,6 +14,7 @@ from keras_resnet.lab import command as lab
 from keras_resnet.labels import LABELS_HELP, read_labels
 from keras_resnet.runtime import foreign
 from keras_resnet.training.recipes import RECIPES, Recipe, get_recipe, override
+from keras_resnet.training.run import RUNS
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,7 +74,7 @@ def _add_prepare(commands) -> None:
         metavar="PIXELS",
         help="reduce larger images to that (default: keep them)",
     )
-    prepare.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    console.add_json(prepare, "the figures")
     prepare.set_defaults(work=_prepare)
 
 
@@ -82,7 +83,7 @@ def _add_predict(commands) -> None:
     _add_model(predict)
     predict.add_argument("images", nargs="+", metavar="IMAGE", help="PNG or JPEG files")
     predict.add_argument("--labels", type=Path, metavar="FILE", help=LABELS_HELP)
-    predict.add_argument("--json", type=Path, metavar="FILE", help="write the classes there too")
+    console.add_json(predict, "the classes")
     predict.set_defaults(work=_predict)
 
 
@@ -91,7 +92,7 @@ def _add_report(commands) -> None:
     report.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run directories")
     report.add_argument("-o", "--output", type=Path, default=Path("report.html"), metavar="FILE", help="%(default)s")
     report.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
-    report.add_argument("--json", type=Path, metavar="FILE", help="write the table there too")
+    console.add_json(report, "the table")
     report.set_defaults(work=_report)
 
 
@@ -104,7 +105,7 @@ def _add_models(commands) -> None:
 def _add_weights(commands) -> None:
     weights = commands.add_parser("weights", help="list the registered weight sets")
     weights.add_argument("model", nargs="?", metavar="NAME", help="only those of this variant")
-    weights.add_argument("--json", type=Path, metavar="FILE", help="write all their facts there too")
+    console.add_json(weights, "all their facts")
     weights.set_defaults(work=_weights)
 
 
@@ -170,11 +171,13 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 
 def _train(args: argparse.Namespace) -> int:
     recipe = _recipe(args)
+    files.check_folder(args.resume or args.run_dir or RUNS)
     console.import_tensorflow("jax")
     return _run(args, recipe)
 
 
 def _finetune(args: argparse.Namespace) -> int:
+    files.check_folder(args.resume or args.run_dir or RUNS)
     if args.resume and not args.weights:
         recipe = _resumed(args)
         console.import_tensorflow("jax")
@@ -244,6 +247,7 @@ def _resumed(args: argparse.Namespace) -> Recipe:
 
 
 def _prepare(args: argparse.Namespace) -> int:
+    files.check_folder(args.output)
     console.import_tensorflow("jax")
     from keras_resnet.data import load_dataset, prepare
 
@@ -276,6 +280,7 @@ def _predict(args: argparse.Namespace) -> int:
 def _report(args: argparse.Namespace) -> int:
     from keras_resnet.training import comparison
 
+    files.check_place(args.output, args.overwrite)
     runs = comparison.read(args.runs)
     rows = comparison.rows(runs)
     comparison.write_html(runs, args.output, overwrite=args.overwrite)
@@ -324,4 +329,4 @@ def _weights(args: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line; returns its exit status."""
     args = _parser().parse_args(argv)
-    return console.run(lambda: args.work(args))
+    return console.run(lambda: args.work(args), args)

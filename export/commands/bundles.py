@@ -6,7 +6,7 @@ import argparse
 
 from export.commands.options import FOLDER, open_source
 from export.targets.table import get_target
-from keras_resnet import console
+from keras_resnet import console, files
 from keras_resnet.errors import InputError
 
 _NOT_FOR_TARGETS = {  # what the contract decides
@@ -38,6 +38,7 @@ def make(args: argparse.Namespace) -> int:
     }
     target.artifact(**choices)  # a contradiction is refused before TensorFlow is imported
     options = {name: getattr(args, name) for name in ("flash", "ram", "tflm_tree")}
+    files.check_folder(args.output.parent if args.output else FOLDER, args.output)
     source = open_source(args)
     if args.image_size and source.shape[0] != args.image_size:
         raise InputError("--image-size does not go with --target: the target decides it")

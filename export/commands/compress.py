@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from export.commands.options import add_gate, add_source, open_source, positive
-from keras_resnet import console
+from keras_resnet import console, files
 from keras_resnet.cli import add_devices, devices_of
 from keras_resnet.compression.settings import COMPRESSIONS, PRESERVED, Settings, settings
 from keras_resnet.errors import InputError
@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted compression in OUT")
     parser.add_argument("--limit", type=positive, metavar="N", help="measure on N test images (default: all)")
     add_gate(parser, "another limit: drop=POINTS that the accuracy may fall")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    console.add_json(parser, "the figures")
     return parser
 
 
@@ -110,6 +110,7 @@ def _work(args: argparse.Namespace) -> int:
             f"--teacher {args.teacher}, --teacher-weights {args.teacher_weights}: a variant's name needs weights "
             "(a registered name or a file), a .keras file has them"
         )
+    files.check_folder(args.output or Path("exports"))
     console.import_tensorflow()
     devices = devices_of(args)
     source = open_source(args)
@@ -147,4 +148,4 @@ def _work(args: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns its exit status."""
     args = _parser().parse_args(argv)
-    return console.run(lambda: _work(args))
+    return console.run(lambda: _work(args), args)

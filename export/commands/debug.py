@@ -35,14 +35,16 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns its exit status."""
     args = _parser().parse_args(argv)
-    return console.run(lambda: _work(args))
+    return console.run(lambda: _work(args), args)
 
 
 def _work(args: argparse.Namespace) -> int:
     if args.engine in OUTSIDE:
         raise InputError(f"engine {args.engine} shows no layers: use --engine {' or '.join(ENGINES)}")
     page = args.output or args.file.with_name(f"{args.file.name}.layers.html")
-    files.refuse_existing(page, args.overwrite)
+    files.check_place(page, args.overwrite)
+    if args.auto_float:
+        files.check_place(args.file, args.overwrite)
     source = open_source(args)
     from export.proof import layer_errors
 

@@ -30,14 +30,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--classes", type=positive, default=10, metavar="N", help="without a file: of the head (default %(default)s)"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table there too")
+    console.add_json(parser, "the table")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns its exit status."""
     args = _parser().parse_args(argv)
-    return console.run(lambda: _work(args))
+    return console.run(lambda: _work(args), args)
 
 
 def _work(args: argparse.Namespace) -> int:

@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "file", type=Path, metavar="FILE", help="a .tflite, .onnx or .keras file, or a .savedmodel folder"
     )
     args = parser.parse_args(argv)
-    return console.run(lambda: _work(args))
+    return console.run(lambda: _work(args), args)
 
 
 def _work(args: argparse.Namespace) -> int:
