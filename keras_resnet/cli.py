@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_resnet import __version__, console, files
+from keras_resnet import __version__, console, extras, files
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation import command as evaluation
 from keras_resnet.explain import command as explain
@@ -172,12 +172,14 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 def _train(args: argparse.Namespace) -> int:
     recipe = _recipe(args)
     files.check_folder(args.resume or args.run_dir or RUNS)
+    extras.require_for(recipe.dataset, recipe.weights)
     console.import_tensorflow("jax")
     return _run(args, recipe)
 
 
 def _finetune(args: argparse.Namespace) -> int:
     files.check_folder(args.resume or args.run_dir or RUNS)
+    extras.require_for(args.weights, args.data)
     if args.resume and not args.weights:
         recipe = _resumed(args)
         console.import_tensorflow("jax")
@@ -248,6 +250,7 @@ def _resumed(args: argparse.Namespace) -> Recipe:
 
 def _prepare(args: argparse.Namespace) -> int:
     files.check_folder(args.output)
+    extras.require_for(args.dataset)
     console.import_tensorflow("jax")
     from keras_resnet.data import load_dataset, prepare
 
@@ -263,6 +266,7 @@ def _prepare(args: argparse.Namespace) -> int:
 
 
 def _predict(args: argparse.Namespace) -> int:
+    extras.require_for(args.model, args.weights)
     console.import_tensorflow("jax")
     from keras_resnet.evaluation import predict
     from keras_resnet.runtime.opening import open_named

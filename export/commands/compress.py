@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from export.commands.options import add_gate, add_source, open_source, positive
-from keras_resnet import console, files
+from export.formats.table import FORMATS
+from export.smaller.trainers import get_trainer
+from keras_resnet import console, extras, files
 from keras_resnet.cli import add_devices, devices_of
 from keras_resnet.compression.settings import COMPRESSIONS, PRESERVED, Settings, settings
 from keras_resnet.errors import InputError
@@ -110,6 +112,8 @@ def _work(args: argparse.Namespace) -> int:
             f"--teacher {args.teacher}, --teacher-weights {args.teacher_weights}: a variant's name needs weights "
             "(a registered name or a file), a .keras file has them"
         )
+    get_trainer(args.engine).ask()
+    extras.require(*FORMATS["tflite"].packages, for_what="export.compress")
     files.check_folder(args.output or Path("exports"))
     console.import_tensorflow()
     devices = devices_of(args)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from export.commands.options import EPILOG, positive, size_in_bytes
-from keras_resnet import console
+from keras_resnet import console, extras
 from keras_resnet.errors import GateError, InputError
 
 _FITTING = 10  # rows of a table of nets
@@ -43,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _work(args: argparse.Namespace) -> int:
     if args.file is None and args.flash is None and args.ram is None:
         raise InputError("expected a .tflite file, or --flash SIZE and --ram SIZE of a board")
+    if args.file is not None:
+        extras.require_for(args.file)
     console.import_tensorflow()
     found, title = _of_file(args) if args.file is not None else _of_table(args)
     rows = [[name, f.flash, f.activations, f.structures, f.arena] for name, f in found]

@@ -22,7 +22,7 @@ from export.formats.artifacts import Artifact, all_artifacts, artifact
 from export.formats.precisions import QUANTIZERS
 from export.formats.table import FORMATS
 from export.targets.table import TARGETS
-from keras_resnet import console, files
+from keras_resnet import console, extras, files
 from keras_resnet.errors import InputError
 
 
@@ -106,6 +106,8 @@ def _work(args: argparse.Namespace) -> int:
         if getattr(args, name) is not None:
             raise InputError(f"--{name.replace('_', '-')} goes with --target NAME")
     chosen = _artifacts(args)
+    for made in chosen:
+        extras.require(*made.packages, for_what=made.name)
     files.check_folder(args.output or FOLDER)
     source = open_source(args)
     if args.all:

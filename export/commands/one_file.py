@@ -9,7 +9,7 @@ from export.commands.options import FOLDER, add_writing, choices, export_files, 
 from export.formats.artifacts import artifact
 from export.formats.precisions import PRECISIONS, QUANTIZERS
 from export.formats.table import FORMATS
-from keras_resnet import console, files
+from keras_resnet import console, extras, files
 
 
 def main(name: str, argv: Sequence[str] | None = None) -> int:
@@ -38,6 +38,7 @@ def main(name: str, argv: Sequence[str] | None = None) -> int:
 
     def work() -> int:
         made = artifact(f"{name}:{args.precision}", quantizer=args.quantizer, **choices(args))
+        extras.require(*made.packages, for_what=made.name)
         files.check_folder(args.output.parent if args.output else FOLDER, args.output)
         source = open_source(args)
         path = args.output or made.file(FOLDER, source.name)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from export.commands.options import export_parser, finish, open_source
 from export.formats.table import format_of
-from keras_resnet import console, files
+from keras_resnet import console, extras, files
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _work(args: argparse.Namespace) -> int:
     if not (format_of(args.file).suffix == ".savedmodel" and args.file.is_dir()):
         files.existing_file(args.file)
+    extras.require(*format_of(args.file).packages, for_what=str(args.file))
     source = open_source(args)
     from export.making.pipeline import verify
 

@@ -19,7 +19,7 @@ from export.smaller.adapting import adapted, check_probabilities, check_teacher
 from export.smaller.gates import check, limits
 from export.smaller.outcome import Entry, Outcome
 from export.smaller.trainers import get_trainer
-from keras_resnet import console, files
+from keras_resnet import console, extras, files
 from keras_resnet.compression.settings import Settings
 from keras_resnet.errors import InputError
 from keras_resnet.saving import load_model, weights_sha256
@@ -87,6 +87,8 @@ def compress(
     folder = Path(folder)
     get_task(source.card.task).require("compress")
     chosen = get_trainer(engine)
+    chosen.ask()
+    extras.require(*artifact(_FLOAT).packages, for_what="export.compress")
     unknown = sorted(set(gates or {}) - set(limits(settings)))
     if unknown:
         raise InputError(f"gate {unknown[0]}: expected {' or '.join(limits(settings))}")

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from keras_resnet import console, files
+from keras_resnet import console, extras, files
 from keras_resnet.errors import InputError
 from keras_resnet.runtime import foreign
 
@@ -73,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--limit {args.limit}: expected a number of images from 1")
     if args.report:
         files.check_place(args.report, args.overwrite)
+    extras.require_for(args.model, args.weights, *args.ensemble, args.dataset)
     console.import_tensorflow("jax")
     from keras_resnet.evaluation import assessment, pages
     from keras_resnet.evaluation.corruptions import CORRUPTIONS

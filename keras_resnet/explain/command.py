@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_resnet import console, files
+from keras_resnet import console, extras, files
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.runtime import foreign
 
@@ -68,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
     """Does what was asked for."""
     work = _chosen(args)
     files.check_place(args.output, args.overwrite)
+    extras.require_for(args.model, args.weights, args.dataset)
     console.import_tensorflow()
     from keras_resnet.evaluation.command import note_missing_card
     from keras_resnet.explain.drawing import check_suffix

@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from keras_resnet import extras
 from keras_resnet.card import ModelCard
 from keras_resnet.data import Dataset
 from keras_resnet.errors import InputError, unknown_name
@@ -80,6 +81,7 @@ def train(
     devices.check_batch(recipe.batch_size)
     nets = nets or FromRecipe()
     _check(recipe)
+    extras.require_for(recipe.dataset, recipe.weights)
     inputs = inputs_lib.load(recipe, nets, data_dir)
     path = _open(recipe, nets, run_dir, resume, devices)
     if resume and (finished := read_result(path)) is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.metadata
 import json
 import os
 import platform
@@ -13,7 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_resnet import files, machine, processes
+from keras_resnet import extras, files, machine, processes
 from keras_resnet.errors import InputError
 from keras_resnet.training import recipes
 from keras_resnet.training.recipe import DESCRIPTION
@@ -140,7 +139,7 @@ def versions() -> dict[str, str]:
     import keras  # late: commands look into run directories before TensorFlow is quiet
 
     backend = () if keras.backend.backend() == "tensorflow" else (keras.backend.backend(),)
-    return {name: importlib.metadata.version(name) for name in (*_PACKAGES, *backend)}
+    return {name: version or "unknown" for name, version in extras.versions((*_PACKAGES, *backend)).items()}
 
 
 def environment(seed: int | None) -> dict[str, object]:

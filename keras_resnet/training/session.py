@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import shutil
 import signal
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from keras_resnet import files, saving
+from keras_resnet import extras, files, saving
 from keras_resnet.card import ModelCard
 from keras_resnet.data.timing import Clock
 from keras_resnet.errors import Stopped
@@ -100,7 +100,9 @@ class Session:
         callbacks += [self.stopwatch, self.keep]
         if self.devices.is_chief:
             callbacks.append(Log(str(self.path / run.METRICS), append=True))
-        if self.devices.is_chief and importlib.util.find_spec("tensorboard"):
+        if self.devices.is_chief and not extras.is_there("tensorboard"):
+            print(f"note: no logs for TensorBoard; with them: {extras.line('tensorboard')}", file=sys.stderr)
+        elif self.devices.is_chief:
             callbacks.append(keras.callbacks.TensorBoard(str(self.path / run.TENSORBOARD), write_graph=False))
         if verbose:
             first = (self.start.epoch, self.start.step) if self.start else (0, 0)
