@@ -144,7 +144,7 @@ def _add_training(train: argparse.ArgumentParser) -> None:
     add_devices(train)
     train.add_argument(
         "--checkpoint-minutes",
-        type=float,
+        type=_minutes,
         default=10.0,
         metavar="N",
         help="between checkpoints within an epoch (default: %(default)s)",
@@ -156,6 +156,14 @@ def _add_training(train: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="change a setting of the recipe (epochs=3, dataset=DIR, ...); repeatable",
     )
+
+
+def _minutes(text: str) -> float:
+    """Minutes from 0, for argparse."""
+    minutes = float(text)
+    if not 0 <= minutes < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected minutes from 0 (0: after every step), received {text}")
+    return minutes
 
 
 _EPILOG = "Exported files come from `python -m export`. Exit status: 0 done, 1 a check failed, 2 wrong usage or input."
@@ -209,15 +217,16 @@ def _run(args: argparse.Namespace, recipe: Recipe) -> int:
     found = result.validation
     figure = None if found is None else run.read_watched(result.run_dir).text(found)
     plural = get_signal(find_source(recipe.dataset).signal).plural
+    speed = result.images_per_second  # 0 where it was stopped in its first epoch
     rows = [
         ("run directory", result.run_dir),
         ("weights of epoch", f"{result.best_epoch} of {recipe.epochs}"),
         (f"validation {result.metric}", figure or "all trained on"),
         ("training time", f"{result.seconds:.0f} s"),
-        ("training steps", f"{result.images_per_second:,.0f} {plural}/s ({result.precision})"),
-        ("waiting for data", f"{result.waiting_share:.1%} of the steps' time"),
+        ("training steps", f"{speed:,.0f} {plural}/s ({result.precision})" if speed else None),
+        ("waiting for data", f"{result.waiting_share:.1%} of the steps' time" if speed else None),
     ]
-    console.print_table(f"Training {recipe.name}", ("", ""), rows)
+    console.print_table(f"Training {recipe.name}", ("figure", "value"), rows)
     data = f" --data-dir {args.data_dir}" if args.data_dir else ""
     if result.interrupted:
         print(f"next: python -m keras_resnet train --resume {result.run_dir}{data}")

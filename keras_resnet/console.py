@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from keras_resnet import files, processes, streams
+from keras_resnet import extras, files, processes, streams
 from keras_resnet.errors import DiskFullError, GateError, InputError, Stopped
 
 OK, FAILED, WRONG = 0, 1, 2  # all went well; a gate or the work failed; wrong usage or input
@@ -140,12 +140,29 @@ def _hidden(names: Sequence[str]) -> Iterator[None]:
         sys.meta_path.remove(finder)
 
 
-def _backend_may_be_jax() -> bool:
-    """Reads what Keras will: importing it to ask would be too late."""
-    home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
-    settings = home / "keras.json"
-    chosen = os.environ.get("KERAS_BACKEND") or (settings.read_text("utf-8", "replace") if settings.is_file() else "")
-    return "jax" in chosen
+def _chosen_backend() -> tuple[str, str]:
+    """The backend that Keras will use, and what says so: importing Keras to ask would be too late."""
+    if os.environ.get("KERAS_BACKEND"):
+        return os.environ["KERAS_BACKEND"], "KERAS_BACKEND"
+    settings = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "keras.json"
+    try:
+        return str(json.loads(settings.read_text("utf-8")).get("backend", "tensorflow")), str(settings)
+    except (OSError, ValueError, AttributeError):  # none, or one that Keras passes over
+        return "tensorflow", str(settings)
+
+
+def _refuse_backend(others: Sequence[str]) -> None:
+    """Refuses a backend that a command does not work with, or that is not installed.
+
+    Raises:
+        InputError: what chooses it, and what to do.
+    """
+    backend, origin = _chosen_backend()
+    remedy = "unset KERAS_BACKEND" if origin == "KERAS_BACKEND" else f'write "backend": "tensorflow" into {origin}'
+    if backend not in ("tensorflow", *others):
+        raise InputError(f"this command needs Keras' TensorFlow backend, {origin} says '{backend[:40]}': {remedy}")
+    if not extras.is_there(backend):
+        raise InputError(f"{origin} says '{backend}', which is not installed: pip install {backend}, or {remedy}")
 
 
 def import_tensorflow(*others: str) -> None:
@@ -155,10 +172,12 @@ def import_tensorflow(*others: str) -> None:
         *others: Keras' backends that the command works with too; its data pipelines are TensorFlow's in any case.
 
     Raises:
-        InputError: Keras is set to another backend.
+        InputError: Keras is set to another backend, or to none that is installed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    unused = ["matplotlib", "pandas", "sklearn", *([] if _backend_may_be_jax() else ["jax"])]
+    if "keras" not in sys.modules:
+        _refuse_backend(others)
+    unused = ["matplotlib", "pandas", "sklearn", *([] if _chosen_backend()[0] == "jax" else ["jax"])]
     with silenced(), _hidden(unused):
         import keras
         import tensorflow as tf

@@ -231,6 +231,46 @@ def _existing(path: Path) -> Path:
     return next(each for each in (path, *path.parents) if os.path.lexists(each))
 
 
+@contextlib.contextmanager
+def held(folder: Path, what: str) -> Iterator[None]:
+    """Keeps a folder for this process while the block runs; what ends the process, kill or power cut, ends that too.
+
+    Args:
+        folder: folder, which is made if needed. Nothing is written into it.
+        what: what holds it, for the message of others.
+
+    Raises:
+        InputError: another process holds it, or it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write {folder}: {error.strerror}; choose another place") from error
+    if os.name != "posix":  # Windows locks no folders: nobody is kept away
+        yield
+        return
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        if not _locked(number):
+            raise InputError(f"{folder} is in use by {what} in another process: wait for its end, or stop it")
+        yield
+    finally:
+        os.close(number)
+
+
+def _locked(number: int) -> bool:
+    """Locks an open folder; false where another process has."""
+    import fcntl
+
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a network's disk without locks: nobody is kept away
+        return True
+    return True
+
+
 def member(name: str, *, stored: bool = False) -> zipfile.ZipInfo:
     """A member of a ZIP archive without a time, so that the same contents give the same bytes.
 

@@ -155,3 +155,21 @@ def test_places_that_take_no_files_are_found_before_the_work(arguments, capfd):
     err = capfd.readouterr().err
     assert err.startswith(f"error: cannot write {arguments[-1]}: /proc takes no new files")
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize(
+    ("command", "made"),
+    [
+        ("export.tflite --model resnet8 --weights digits --limit 20 -o x.tflite", "x.tflite"),
+        (
+            "keras_resnet train --recipe digits-resnet8 --set epochs=1 --set warmup_epochs=0 --set subset=64 --run-dir run",
+            "run/result.json",
+        ),
+    ],
+)
+def test_success_means_that_the_file_is_there(command, made):
+    ended = _shell(f"({sys.executable} -u -m {command}; echo $? > status) | head -1")
+    assert len(ended.stdout.splitlines()) == 1
+    assert (ended.stderr, Path("status").read_text()) == ("", "0\n")
+    assert Path(made).stat().st_size
