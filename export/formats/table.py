@@ -13,6 +13,7 @@ from keras_resnet.errors import InputError
 
 LAYOUTS = ("nhwc", "nchw")
 ENGINES = ("xnnpack", "reference")  # of TFLite: phones' kernels, and the plain ones that microcontrollers' follow
+_ONNX = ("tf2onnx", "onnx", "onnxruntime")
 OUTSIDE = ("tflm", "mediapipe", "arm64")  # in environments of their own: keras_resnet/runtime/outside
 
 
@@ -55,13 +56,7 @@ FORMATS: dict[str, Format] = {
     for row in (
         # Microcontrollers and accelerators take static shapes only.
         Format(name="tflite", suffix=".tflite", batch=1, packages=("ai_edge_litert",)),
-        Format(
-            name="onnx",
-            suffix=".onnx",
-            batch=None,
-            layouts=LAYOUTS,
-            packages=("tf2onnx", "onnx", "onnxruntime"),
-        ),
+        Format(name="onnx", suffix=".onnx", batch=None, layouts=LAYOUTS, packages=_ONNX),
         Format(name="saved_model", suffix=".savedmodel", batch=None),
         Format(name="keras", suffix=".keras", batch=None),
     )
