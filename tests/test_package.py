@@ -119,6 +119,7 @@ def test_the_backend_is_known_before_keras_is_imported(variable, file, found, mo
     assert (backend, origin) == (found, "KERAS_BACKEND" if variable else str(tmp_path / "keras.json"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backend", "arguments", "said"),
     [

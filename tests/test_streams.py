@@ -20,12 +20,14 @@ def _shell(line):
     return subprocess.run(["bash", "-c", line], capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_does_not_stop_the_work():
     ended = _shell(f"({_WEIGHTS} --json w.json; echo $? > status) | true")
     assert (ended.stderr, Path("status").read_text()) == ("", "0\n")
     assert json.loads(Path("w.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_full_or_closed_stdout_does_not_stop_the_work():
     ended = _shell(f"{_WEIGHTS} --json full.json > /dev/full")
     assert ended.returncode == 1
@@ -64,6 +66,7 @@ def test_children_and_libraries_do_not_print_beside_json(capfd):
     assert sorted(err.splitlines()) == ["from C", "from Python", "from a child"]
 
 
+@pytest.mark.slow
 def test_json_that_nobody_can_get_is_no_success():
     ended = _shell(f"{_WEIGHTS} --json - >&-")
     assert (ended.returncode, ended.stderr) == (2, "error: --json -: standard output is closed; name a file\n")

@@ -107,7 +107,11 @@ def _place_folder(made: Path, path: Path, overwrite: bool) -> None:
     old = path.with_name(f".{path.name}.old")
     for leftover in (beside, old):
         shutil.rmtree(leftover, ignore_errors=True)
-    shutil.copytree(made, beside)
+    try:
+        shutil.copytree(made, beside)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
     if path.exists():
         os.rename(path, old)
     os.rename(beside, path)
