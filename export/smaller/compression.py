@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gzip
 import json
@@ -99,18 +100,19 @@ def compress(
         check_probabilities(teacher, source)
     devices = strategies.make(strategy) if isinstance(strategy, str) else strategy
     chosen.refuse(source, settings, recipe, devices)
-    if devices.is_chief:
-        _open(folder, source, settings, recipe, engine, teacher, resume)
-    say(f"model: {source.origin}" + (f"; teacher: {teacher.origin}" if teacher else ""))
     kept = Path(answers) if answers else None
     how = {"answers": kept, "data_dir": data_dir, "resume": resume, "devices": devices, "say": say}
     asked = (teacher or source).model
-    trained = chosen.train(source, settings, recipe, folder / TRAINING, teacher=asked, **how)
-    if not devices.is_chief:
-        return None
-    facts = {"settings": settings, "engine": engine, "recipe": recipe, "seconds": trained}
-    facts["teacher"] = teacher.origin if teacher else ""
-    return _measured(source, folder, facts, limit, limits(settings) | dict(gates or {}), say)
+    with files.held(folder, "a compression") if devices.is_chief else contextlib.nullcontext():
+        if devices.is_chief:
+            _open(folder, source, settings, recipe, engine, teacher, resume)
+        say(f"model: {source.origin}" + (f"; teacher: {teacher.origin}" if teacher else ""))
+        trained = chosen.train(source, settings, recipe, folder / TRAINING, teacher=asked, **how)
+        if not devices.is_chief:
+            return None
+        facts = {"settings": settings, "engine": engine, "recipe": recipe, "seconds": trained}
+        facts["teacher"] = teacher.origin if teacher else ""
+        return _measured(source, folder, facts, limit, limits(settings) | dict(gates or {}), say)
 
 
 def _measured(
