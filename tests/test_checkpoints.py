@@ -299,6 +299,21 @@ def test_a_closed_terminal_saves_like_sigterm(short, signalled, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_resumed_run_that_is_stopped_before_it_begins_keeps_its_model(stopped, short, monkeypatch):
+    """A signal while the first step is prepared: the weights of that moment are not restored yet."""
+
+    def signalled_early(self, callbacks):
+        raise Stopped(signal.SIGTERM)
+
+    monkeypatch.setattr(session.Session, "_learn", signalled_early)
+    before = {path: path.read_bytes() for path in stopped.rglob("*") if path.suffix in (".keras", ".safetensors")}
+    with pytest.raises(Stopped):
+        train(short, run_dir=stopped, resume=True, verbose=False)
+    assert len(before) == 3
+    assert all(path.read_bytes() == content for path, content in before.items())
+
+
+@pytest.mark.slow
 def test_a_run_is_one_process_s_at_a_time_and_free_after_a_kill(stopped, short):
     """The second is refused in a line, before it touches anything; the lock is gone with its process."""
     code = "import sys, time; from pathlib import Path; from keras_resnet import files\n"

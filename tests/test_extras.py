@@ -94,9 +94,14 @@ def test_functions_ask_for_their_packages_before_the_work(monkeypatch):
 @pytest.mark.slow
 def test_a_training_without_tensorboard_says_so_at_the_start(short_recipe, monkeypatch, tmp_path, capfd):
     from keras_resnet import train
+    from keras_resnet.training import session
+
+    def stopped(self, callbacks):
+        raise KeyboardInterrupt
 
     there = extras.is_there
     monkeypatch.setattr(extras, "is_there", lambda module: module != "tensorboard" and there(module))
+    monkeypatch.setattr(session.Session, "_learn", stopped)
     train(short_recipe, run_dir=tmp_path / "run")
     assert capfd.readouterr().err.startswith("note: no logs for TensorBoard; with them: pip install 'keras-resnet-")
     assert not (tmp_path / "run" / "tensorboard").exists()

@@ -141,7 +141,8 @@ class Session:
             self._learn(callbacks)
         except KeyboardInterrupt as error:
             stopped = error
-            if not self.keep.epoch:  # better the weights of a moment than a directory without a model
+            resumed = self.start is not None and (self.path / run.MODEL).exists()  # it may not be restored yet
+            if not self.keep.epoch and not resumed:  # better the weights of a moment than a directory without a model
                 self.keep.save()
         except BaseException:
             with contextlib.suppress(Exception):  # which is the one to hear of
