@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_resnet import __version__, console
+from keras_resnet import __version__, console, extras, files
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation import command as evaluation
 from keras_resnet.explain import command as explain
@@ -15,6 +15,7 @@ from keras_resnet.labels import LABELS_HELP, read_labels
 from keras_resnet.parsing import Parser
 from keras_resnet.runtime import foreign
 from keras_resnet.training.recipes import RECIPES, Recipe, get_recipe, override
+from keras_resnet.training.run import RUNS
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,7 +75,7 @@ def _add_prepare(commands) -> None:
         metavar="PIXELS",
         help="reduce larger images to that (default: keep them)",
     )
-    prepare.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    console.add_json(prepare, "the figures")
     prepare.set_defaults(work=_prepare)
 
 
@@ -83,7 +84,7 @@ def _add_predict(commands) -> None:
     _add_model(predict)
     predict.add_argument("images", nargs="+", metavar="IMAGE", help="pictures: PNG, JPEG, WebP, ...")
     predict.add_argument("--labels", type=Path, metavar="FILE", help=LABELS_HELP)
-    predict.add_argument("--json", type=Path, metavar="FILE", help="write the classes there too")
+    console.add_json(predict, "the classes")
     predict.set_defaults(work=_predict)
 
 
@@ -92,7 +93,7 @@ def _add_report(commands) -> None:
     report.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run directories")
     report.add_argument("-o", "--output", type=Path, default=Path("report.html"), metavar="FILE", help="%(default)s")
     report.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
-    report.add_argument("--json", type=Path, metavar="FILE", help="write the table there too")
+    console.add_json(report, "the table")
     report.set_defaults(work=_report)
 
 
@@ -105,7 +106,7 @@ def _add_models(commands) -> None:
 def _add_weights(commands) -> None:
     weights = commands.add_parser("weights", help="list the registered weight sets")
     weights.add_argument("model", nargs="?", metavar="NAME", help="only those of this variant")
-    weights.add_argument("--json", type=Path, metavar="FILE", help="write all their facts there too")
+    console.add_json(weights, "all their facts")
     weights.set_defaults(work=_weights)
 
 
@@ -144,7 +145,7 @@ def _add_training(train: argparse.ArgumentParser) -> None:
     add_devices(train)
     train.add_argument(
         "--checkpoint-minutes",
-        type=float,
+        type=_minutes,
         default=10.0,
         metavar="N",
         help="between checkpoints within an epoch (default: %(default)s)",
@@ -156,6 +157,14 @@ def _add_training(train: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="change a setting of the recipe (epochs=3, dataset=DIR, ...); repeatable",
     )
+
+
+def _minutes(text: str) -> float:
+    """Minutes from 0, for argparse."""
+    minutes = float(text)
+    if not 0 <= minutes < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected minutes from 0 (0: after every step), received {text}")
+    return minutes
 
 
 _EPILOG = "Exported files come from `python -m export`. Exit status: 0 done, 1 a check failed, 2 wrong usage or input."
@@ -171,11 +180,15 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 
 def _train(args: argparse.Namespace) -> int:
     recipe = _recipe(args)
+    files.check_folder(args.resume or args.run_dir or RUNS)
+    extras.require_for(recipe.dataset, recipe.weights)
     console.import_tensorflow("jax")
     return _run(args, recipe)
 
 
 def _finetune(args: argparse.Namespace) -> int:
+    files.check_folder(args.resume or args.run_dir or RUNS)
+    extras.require_for(args.weights, args.data)
     if args.resume and not args.weights:
         recipe = _resumed(args)
         console.import_tensorflow("jax")
@@ -205,15 +218,16 @@ def _run(args: argparse.Namespace, recipe: Recipe) -> int:
     found = result.validation
     figure = None if found is None else run.read_watched(result.run_dir).text(found)
     plural = get_signal(find_source(recipe.dataset).signal).plural
+    speed = result.images_per_second  # 0 where it was stopped in its first epoch
     rows = [
         ("run directory", result.run_dir),
         ("weights of epoch", f"{result.best_epoch} of {recipe.epochs}"),
         (f"validation {result.metric}", figure or "all trained on"),
         ("training time", f"{result.seconds:.0f} s"),
-        ("training steps", f"{result.images_per_second:,.0f} {plural}/s ({result.precision})"),
-        ("waiting for data", f"{result.waiting_share:.1%} of the steps' time"),
+        ("training steps", f"{speed:,.0f} {plural}/s ({result.precision})" if speed else None),
+        ("waiting for data", f"{result.waiting_share:.1%} of the steps' time" if speed else None),
     ]
-    console.print_table(f"Training {recipe.name}", ("", ""), rows)
+    console.print_table(f"Training {recipe.name}", ("figure", "value"), rows)
     data = f" --data-dir {args.data_dir}" if args.data_dir else ""
     if result.interrupted:
         print(f"next: python -m keras_resnet train --resume {result.run_dir}{data}")
@@ -245,6 +259,8 @@ def _resumed(args: argparse.Namespace) -> Recipe:
 
 
 def _prepare(args: argparse.Namespace) -> int:
+    files.check_folder(args.output)
+    extras.require_for(args.dataset)
     console.import_tensorflow("jax")
     from keras_resnet.data import load_dataset, prepare
 
@@ -258,6 +274,7 @@ def _prepare(args: argparse.Namespace) -> int:
 
 
 def _predict(args: argparse.Namespace) -> int:
+    extras.require_for(args.model, args.weights)
     console.import_tensorflow("jax")
     from keras_resnet.evaluation import predict
     from keras_resnet.runtime.opening import open_named
@@ -275,6 +292,7 @@ def _predict(args: argparse.Namespace) -> int:
 def _report(args: argparse.Namespace) -> int:
     from keras_resnet.training import comparison
 
+    files.check_place(args.output, args.overwrite)
     runs = comparison.read(args.runs)
     rows = comparison.rows(runs)
     comparison.write_html(runs, args.output, overwrite=args.overwrite)
@@ -323,4 +341,4 @@ def _weights(args: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line; returns its exit status."""
     args = _parser().parse_args(argv)
-    return console.run(lambda: args.work(args))
+    return console.run(lambda: args.work(args), args)

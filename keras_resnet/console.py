@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
@@ -11,32 +12,49 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TextIO
 
-from keras_resnet.errors import GateError, InputError
+from keras_resnet import extras, files, processes, streams
+from keras_resnet.errors import DiskFullError, GateError, InputError, Stopped
 from keras_resnet.untrusted import visible
 
 OK, FAILED, WRONG = 0, 1, 2  # all went well; a gate or the work failed; wrong usage or input
+_STDOUT = Path("-")
+_results: TextIO | None = None  # standard output while a command runs with `--json -`
 
 
-def run(command: Callable[[], int | None]) -> int:
+def run(command: Callable[[], int | None], args: argparse.Namespace | None = None) -> int:
     """Runs a command's work and turns its exceptions into one line and an exit status.
+
+    A reader of its output that leaves (`| head -1`) does not stop the work, and with `--json -` standard output has the
+    result alone.
 
     Args:
         command: function that returns the exit status, None for 0.
+        args: options, of which `json` is looked at: whether it can be written is known before the work.
 
     Returns:
-        0 when all went well, 1 when a gate failed, 2 for wrong usage or input; after a signal 128 and its number, as
-        shells have it (130: Ctrl-C).
+        0 when all went well; 1 when a gate failed, or the disk was full; 2 for wrong usage or input; after a signal 128
+        and its number, as shells have it (130: Ctrl-C).
     """
+    open_at_first = sys.stdout is not None
+    with streams.guarded() as out:
+        with _orderly_end():
+            status = _status(lambda: _with_json(command, getattr(args, "json", None), open_at_first))
+        out.flush()
+        if status == OK and out.lost is not None and files.is_full(out.lost):
+            return _say(f"what was printed is lost ({out.lost}); the work is done", FAILED)
+        return status
+
+
+def _status(command: Callable[[], int | None]) -> int:
     try:
-        return command() or OK
-    except GateError as error:
+        with files.told_if_full():  # by what knows no name for it
+            return command() or OK
+    except (GateError, DiskFullError) as error:
         return _say(error, FAILED)
     except InputError as error:
         return _say(error, WRONG)
-    except BrokenPipeError:  # `| head` closed it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
     except KeyboardInterrupt as error:
         number = getattr(error, "signal", signal.SIGINT)
         return _say("stopped by Ctrl-C" if number == signal.SIGINT else f"stopped by {number.name}", 128 + number)
@@ -68,11 +86,41 @@ def _say(error: object, status: int) -> int:
     return status
 
 
+def _with_json(command: Callable[[], int | None], path: Path | None, is_open: bool) -> int | None:
+    """Runs a command whose result goes to a place that can take it."""
+    global _results
+    if path is None:
+        return command()
+    if path != _STDOUT:
+        files.check_place(path, overwrite=True)
+        files.refuse_no_json(path)
+        return command()
+    if not is_open:
+        raise InputError("--json -: standard output is closed; name a file")
+    with streams.results_alone() as _results:
+        try:
+            return command()
+        finally:
+            _results = None
+
+
+@contextlib.contextmanager
+def _orderly_end() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the block as Ctrl-C does, so that its temporary files go; a second one at once."""
+
+    def stop(number: int, frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise Stopped(number)
+
+    with processes.handling(stop, processes.ENDING):
+        yield
+
+
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
     """Swallows what C++ libraries write to the process's stderr and stdout; shows it if the block fails."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    streams.fill_descriptors()
+    streams.flush()
     with tempfile.TemporaryFile() as log:
         saved = {number: os.dup(number) for number in (1, 2)}
         for number in saved:
@@ -84,8 +132,7 @@ def silenced() -> Iterator[None]:
             os.write(saved[2], log.read())
             raise
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            streams.flush()
             for number, copy in saved.items():
                 os.dup2(copy, number)
                 os.close(copy)
@@ -139,12 +186,29 @@ def _hidden(names: Sequence[str]) -> Iterator[None]:
         sys.meta_path.remove(finder)
 
 
-def _backend_may_be_jax() -> bool:
-    """Reads what Keras will: importing it to ask would be too late."""
-    home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
-    settings = home / "keras.json"
-    chosen = os.environ.get("KERAS_BACKEND") or (settings.read_text("utf-8", "replace") if settings.is_file() else "")
-    return "jax" in chosen
+def _chosen_backend() -> tuple[str, str]:
+    """The backend that Keras will use, and what says so: importing Keras to ask would be too late."""
+    if os.environ.get("KERAS_BACKEND"):
+        return os.environ["KERAS_BACKEND"], "KERAS_BACKEND"
+    settings = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "keras.json"
+    try:
+        return str(json.loads(settings.read_text("utf-8")).get("backend", "tensorflow")), str(settings)
+    except (OSError, ValueError, AttributeError):  # none, or one that Keras passes over
+        return "tensorflow", str(settings)
+
+
+def _refuse_backend(others: Sequence[str]) -> None:
+    """Refuses a backend that a command does not work with, or that is not installed.
+
+    Raises:
+        InputError: what chooses it, and what to do.
+    """
+    backend, origin = _chosen_backend()
+    remedy = "unset KERAS_BACKEND" if origin == "KERAS_BACKEND" else f'write "backend": "tensorflow" into {origin}'
+    if backend not in ("tensorflow", *others):
+        raise InputError(f"this command needs Keras' TensorFlow backend, {origin} says '{backend[:40]}': {remedy}")
+    if not extras.is_there(backend):
+        raise InputError(f"{origin} says '{backend}', which is not installed: pip install {backend}, or {remedy}")
 
 
 def import_tensorflow(*others: str) -> None:
@@ -154,10 +218,12 @@ def import_tensorflow(*others: str) -> None:
         *others: Keras' backends that the command works with too; its data pipelines are TensorFlow's in any case.
 
     Raises:
-        InputError: Keras is set to another backend.
+        InputError: Keras is set to another backend, or to none that is installed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    unused = ["matplotlib", "pandas", "sklearn", *([] if _backend_may_be_jax() else ["jax"])]
+    if "keras" not in sys.modules:
+        _refuse_backend(others)
+    unused = ["matplotlib", "pandas", "sklearn", *([] if _chosen_backend()[0] == "jax" else ["jax"])]
     with silenced(), _hidden(unused):
         import keras
         import tensorflow as tf
@@ -188,17 +254,42 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     console.print(table)
 
 
+def add_json(parser: argparse._ActionsContainer, what: str) -> None:
+    """Adds the option `--json` of a command whose `run` gets the options.
+
+    Args:
+        parser: parser or group.
+        what: what is written, for the help.
+    """
+    text = f"write {what} there too (-: to standard output, everything else to standard error)"
+    parser.add_argument("--json", type=Path, metavar="FILE", help=text)
+
+
 def write_json(path: Path | None, value: object, *, overwrite: bool = True) -> None:
-    """Writes a result for machines, beside and renamed; does nothing without a path.
+    """Writes a result for machines; does nothing without a path.
 
     A result is made anew by every call of the command, so an old one is replaced.
-    """
-    from keras_resnet import files
 
+    Args:
+        path: file; `-` for standard output, where `run` was given the option.
+        value: JSON types.
+        overwrite: whether an existing file of JSON is replaced.
+
+    Raises:
+        InputError: the file cannot be written, or it holds something else than JSON.
+    """
     if path is None:
         return
+    text = json.dumps(value, indent=2) + "\n"
+    if path == _STDOUT and _results is not None:
+        try:
+            print(text, end="", file=_results, flush=True)
+        except OSError as error:
+            raise InputError(f"--json -: standard output cannot be written: {error.strerror}") from error
+        return
+    files.refuse_no_json(path)
     with files.writing(path, overwrite=overwrite) as temporary:
-        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
 def progress(items, description: str, total: int):

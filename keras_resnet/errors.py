@@ -6,6 +6,7 @@ Anything else that escapes a command is a defect of ours and keeps its traceback
 from __future__ import annotations
 
 import difflib
+import signal
 from collections.abc import Iterable
 
 
@@ -13,8 +14,25 @@ class InputError(ValueError):
     """What was asked for cannot be done: the message says what was expected, what was received, what to do."""
 
 
+class DiskFullError(InputError):
+    """Nothing was wrong with what was asked for, but there was no space to write it (exit status 1)."""
+
+
 class GateError(RuntimeError):
     """The work was done and its result failed a check (exit status 1)."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal ended the work, which was left in order.
+
+    Attributes:
+        signal: the signal.
+    """
+
+    def __init__(self, number: int):
+        """Takes the number of the signal."""
+        super().__init__()
+        self.signal = signal.Signals(number)
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], remedy: str = "") -> InputError:

@@ -8,8 +8,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))  # besides Ctrl-C
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,27 @@ def limit(*, seconds: int, data: int) -> None:
         ):
             hard = resource.getrlimit(kind)[1]
             resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
+
+
+@contextlib.contextmanager
+def handling(handler: Callable[[int, object], None], signals: Sequence[int]) -> Iterator[None]:
+    """Has signals handled while the block runs; only in the main thread, as Python allows no handlers in others.
+
+    Args:
+        handler: function of a signal's number and the frame.
+        signals: their numbers; SIGHUP stays ignored where this process was told to ignore it (`nohup`).
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    hangup = getattr(signal, "SIGHUP", None)
+    heard = [each for each in signals if each != hangup or signal.getsignal(each) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in heard}
+    try:
+        yield
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)
 
 
 def stop(child: subprocess.Popen) -> None:

@@ -73,6 +73,8 @@ def load_model(path: str | os.PathLike) -> tuple[keras.Model, ModelCard]:
             warnings.simplefilter("ignore", UserWarning)  # about masks and the like: what a foreign net is made of
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # a foreign archive fails in any way at all inside Keras
+        if files.is_full(error):  # Keras unpacks the weights into a temporary folder
+            raise files.disk_full(error) from error
         raise InputError(f"{path} cannot be read as a Keras 3 model: {_reason(error)}") from error
     return _with_strides_as_keys(model), card_lib.read(path) or card_lib.UNKNOWN
 

@@ -18,6 +18,7 @@ import tiers
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 os.environ["KERAS_HOME"] = tempfile.mkdtemp()  # nothing of the developer's own, and Keras writes its settings there
 for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[name] = "1"  # two processes share two cores

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from keras_resnet import GateError, InputError, ResNetSpec, cli, load_model, train
+from keras_resnet.errors import Stopped
 from keras_resnet.nets.specs import SPECS
 from keras_resnet.training import RECIPES, checkpoints, override, run, session
 from keras_resnet.training.nets import FromRecipe
@@ -287,18 +288,76 @@ def test_weights_that_are_no_numbers_are_not_kept(mini_spec, tmp_path):
     assert len(checkpoints.all_of(tmp_path)) == 1
 
 
+@pytest.mark.slow
+def test_a_closed_terminal_saves_like_sigterm(short, signalled, tmp_path):
+    signalled(3, signal.SIGHUP)
+    with pytest.raises(Stopped) as stopped:
+        train(short, run_dir=tmp_path / "run", verbose=False)
+    assert stopped.value.signal == signal.SIGHUP
+    kept = checkpoints.newest(tmp_path / "run" / "checkpoints")
+    assert (kept.epoch, kept.step) == (0, 3)
+
+
+@pytest.mark.slow
+def test_a_resumed_run_that_is_stopped_before_it_begins_keeps_its_model(stopped, short, monkeypatch):
+    """A signal while the first step is prepared: the weights of that moment are not restored yet."""
+
+    def signalled_early(self, callbacks):
+        raise Stopped(signal.SIGTERM)
+
+    monkeypatch.setattr(session.Session, "_learn", signalled_early)
+    before = {path: path.read_bytes() for path in stopped.rglob("*") if path.suffix in (".keras", ".safetensors")}
+    with pytest.raises(Stopped):
+        train(short, run_dir=stopped, resume=True, verbose=False)
+    assert len(before) == 3
+    assert all(path.read_bytes() == content for path, content in before.items())
+
+
+@pytest.mark.slow
+def test_a_run_is_one_process_s_at_a_time_and_free_after_a_kill(stopped, short):
+    """The second is refused in a line, before it touches anything; the lock is gone with its process."""
+    code = "import sys, time; from pathlib import Path; from keras_resnet import files\n"
+    code += "with files.held(Path(sys.argv[1]), 'x'): print('held', flush=True); time.sleep(600)"
+    half = stopped / ".model.0123.partial.keras"  # of a write that is going on
+    half.write_bytes(b"half")
+    before = sorted(stopped.rglob("*"))
+    with subprocess.Popen([sys.executable, "-c", code, str(stopped)], stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout.readline() == "held\n"
+        assert cli.main(["train", "--resume", str(stopped)]) == 2
+        for resume in (True, False):
+            with pytest.raises(InputError, match="is in use by a training in another process"):
+                train(short, run_dir=stopped, resume=resume, verbose=False)
+        assert sorted(stopped.rglob("*")) == before
+        first.kill()
+    assert not train(short, run_dir=stopped, resume=True, verbose=False).interrupted
+    assert not half.exists()
+
+
+@pytest.mark.slow
+def test_a_resumed_run_says_where_it_is_and_where_it_goes_on(stopped, short, capsys):
+    text = (stopped / "metrics.csv").read_bytes()
+    (stopped / "metrics.csv").write_bytes(text.replace(b"\r\n", b"\n"))  # of an older version
+    train(short, run_dir=stopped, resume=True)
+    lines = capsys.readouterr().out.splitlines()
+    said = f"run directory: {stopped}, going on with epoch 2, step 4 of {STEPS}"
+    assert lines.index(said) < lines.index("compiling the first step ...")
+    text = (stopped / "metrics.csv").read_bytes()
+    assert text.count(b"\r\n") == text.count(b"\n") == 3
+
+
 @pytest.mark.proof
-def test_sigterm_saves_and_the_command_goes_on(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_saves_and_the_command_goes_on(number, tmp_path):
     base = [sys.executable, "-u", "-m", "keras_resnet", "train"]
     first = [*base, "--recipe", "digits-resnet8", "--set", "epochs=3", "--set", "subset=64", "--run-dir", "run"]
     with subprocess.Popen(first, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as child:
         for line in child.stdout:
             if line.startswith("Epoch 1/"):
-                child.send_signal(signal.SIGTERM)
+                child.send_signal(number)
                 break
         _, errors = child.communicate(timeout=120)
-    assert child.returncode == 128 + signal.SIGTERM
-    assert errors.strip().splitlines()[-1] == "error: stopped by SIGTERM"
+    assert child.returncode == 128 + number
+    assert errors.strip().splitlines()[-1] == f"error: stopped by {number.name}"
     assert len(checkpoints.all_of(tmp_path / "run" / "checkpoints")) >= 1
     second = subprocess.run([*base, "--resume", "run"], capture_output=True, text=True, cwd=tmp_path)
     assert second.returncode == 0

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_resnet import cli
+from keras_resnet import RECIPES, InputError, cli, train
 
 
 def _run(capfd, *arguments):
@@ -85,9 +85,40 @@ def test_train_says_what_comes_next(capfd):
     assert Path("run/model.keras").exists()
 
 
+@pytest.mark.slow
+def test_a_training_says_where_it_is_and_its_table_has_no_empty_head(short_recipe, monkeypatch, capfd):
+    """Also where it is stopped before a step was measured: no rate of 0."""
+    from keras_resnet.training import callbacks, recipes
+
+    def interrupted(self, epoch, logs=None):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(callbacks.Stopwatch, "on_epoch_begin", interrupted)
+    monkeypatch.setitem(recipes.RECIPES, "short", short_recipe)
+    status, out, err = _run(capfd, "train", "--recipe", "short", "--run-dir", "run")
+    assert (status, err) == (130, "error: stopped by Ctrl-C\n")
+    assert out.index("run directory: run\n") < out.index("compiling the first step")
+    (head,) = [line for line in out.splitlines() if line.startswith("┃")]
+    assert head.replace("┃", " ").split() == ["figure", "value"]
+    rows = [line.replace("│", " ").split() for line in out.splitlines() if line.startswith("│")]
+    assert ["training", "steps", "–"] in rows
+    assert "next: python -m keras_resnet train --resume run" in out
+
+
+@pytest.mark.parametrize("text", ["-1", "nan", "inf", "soon"])
+def test_minutes_between_checkpoints_are_not_negative(text, capfd):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["train", "--recipe", "digits-resnet8", "--checkpoint-minutes", text])
+    assert ended.value.code == 2
+    assert "--checkpoint-minutes" in capfd.readouterr().err
+    with pytest.raises(InputError, match="expected minutes from 0"):
+        train(RECIPES["digits-resnet8"], checkpoint_minutes=-1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["train", "--recipe", "fast", "--set", "epochs=1"], "pass --set warmup_epochs=0"),
         (["train", "--recipe", "digits-resnet"], "did you mean digits-resnet8"),
         (["train", "--recipe", "digits-resnet8", "--set", "epoch=3"], "did you mean epochs"),
         (["train", "--recipe", "he2015"], "cifar10 needs --data-dir"),

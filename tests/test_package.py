@@ -98,14 +98,54 @@ def test_packages_that_nobody_needs_are_hidden_and_found_again(monkeypatch):
     assert importlib.util.find_spec("this")
 
 
-@pytest.mark.parametrize(("variable", "file", "found"), [("jax", "", True), ("", '"jax"', True), ("", "x", False)])
-def test_jax_stays_where_it_may_be_the_backend(variable, file, found, monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("variable", "file", "found"),
+    [
+        ("jax", "", "jax"),
+        ("", '{"backend": "jax"}', "jax"),
+        ("torch", '{"backend": "jax"}', "torch"),
+        ("", "x", "tensorflow"),
+        ("", "[]", "tensorflow"),
+        ("", "{}", "tensorflow"),
+    ],
+)
+def test_the_backend_is_known_before_keras_is_imported(variable, file, found, monkeypatch, tmp_path):
     from keras_resnet import console
 
     (tmp_path / "keras.json").write_text(file)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setenv("KERAS_BACKEND", variable)
-    assert console._backend_may_be_jax() is found
+    backend, origin = console._chosen_backend()
+    assert (backend, origin) == (found, "KERAS_BACKEND" if variable else str(tmp_path / "keras.json"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("backend", "arguments", "said"),
+    [
+        ("torch", ["predict", "--model", "resnet8", "--weights", "digits", "x.png"], "KERAS_BACKEND says 'torch'"),
+        ("tensorflw", ["evaluate", "--model", "m.keras", "--dataset", "digits"], "KERAS_BACKEND says 'tensorflw'"),
+        ("jax", ["explain", "--model", "m.keras", "x.png", "-o", "x.png"], "KERAS_BACKEND says 'jax'"),
+    ],
+)
+def test_another_backend_is_one_line(backend, arguments, said):
+    """Whether it is installed or not, and before anything heavy is imported."""
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    command = [sys.executable, "-X", "importtime", "-m", "keras_resnet", *arguments]
+    child = subprocess.run(command, capture_output=True, text=True, env=environment)
+    lines = [line for line in child.stderr.splitlines() if not line.startswith("import time:")]
+    expected = f"error: this command needs Keras' TensorFlow backend, {said}: unset KERAS_BACKEND"
+    assert (child.returncode, lines) == (2, [expected])
+    assert " tensorflow\n" not in child.stderr
+
+
+def test_a_backend_that_is_not_installed_is_one_line(monkeypatch):
+    from keras_resnet import InputError, console, extras
+
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setattr(extras, "is_there", lambda module: False)
+    with pytest.raises(InputError, match="KERAS_BACKEND says 'jax', which is not installed: pip install jax, or unset"):
+        console._refuse_backend(["jax"])
 
 
 @pytest.mark.proof

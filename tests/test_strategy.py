@@ -210,7 +210,7 @@ def test_a_slurm_job_is_read_by_tensorflow_s_resolver(monkeypatch):
         ({}, ["a:1", "a:1"], 0, "a worker twice"),
         ({}, ["a:1", "b:1"], 2, "worker 2 is not among the 2 workers, 0 to 1"),
         ({"TF_CONFIG": "{"}, [], None, "TF_CONFIG is no JSON"),
-        ({"TF_CONFIG": "[]"}, [], None, "TF_CONFIG is of another form"),
+        ({"TF_CONFIG": "[]"}, [], None, r"TF_CONFIG is no object, received \[\]: expected \{.cluster"),
         ({"TF_CONFIG": '{"cluster": {"worker": ["a:1"]}}'}, [], None, "lacks 'task'"),
         ({"TF_CONFIG": json.dumps({**CONFIG, "task": {"type": "worker", "index": 5}})}, [], None, "not among"),
         ({"TF_CONFIG": json.dumps({**CONFIG, "task": {"type": "ps", "index": 0}})}, [], None, "the task ps"),

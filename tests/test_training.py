@@ -53,7 +53,7 @@ def test_override_checks_types():
         ("optimizer=sdg", "did you mean sgd"),
         ("schedule=cosin", "did you mean cosine"),
         ("milestones=0.9,0.5", "ascending"),
-        ("warmup_epochs=24", "less than epochs"),
+        ("warmup_epochs=24", "less than epochs=24: pass --set warmup_epochs=0"),
         ("name=x", "unknown recipe setting"),
         ("task=x", "recipe digits-resnet8 is of task classification, as its head is: choose another recipe"),
         ("precision=float8", "unknown precision"),
@@ -457,10 +457,12 @@ def test_progress_tells_the_rate_the_accuracy_and_the_time_left(live, monkeypatc
     shown = progress.Progress(epochs=3, steps=2, batch_size=50, live=live, metric="accuracy", plural="images")
     shown.on_train_begin()  # at 0 s
     shown.on_epoch_begin(0)  # 10 s
-    for batch in range(2):  # on the terminal each asks for the time twice
-        shown.on_train_batch_end(batch, {"accuracy": 0.25})
+    shown.on_train_batch_end(0, {"accuracy": 0.25})  # 20 s: compiled; on the terminal the time is asked for again
     if live:
-        assert shown._bar.tasks[0].fields["state"] == "3 images/s  accuracy 0.2500  1:40 left"
+        assert shown._bar.tasks[0].fields["state"] == "2 images/s  accuracy 0.2500  "  # nothing to estimate from
+    shown.on_train_batch_end(1, {"accuracy": 0.25})
+    if live:
+        assert shown._bar.tasks[0].fields["state"] == "3 images/s  accuracy 0.2500  2:00 left"
         assert shown._bar.tasks[0].completed == 2
     shown.on_epoch_end(0, {"accuracy": 0.5, "loss": 1.0, "val_loss": 2.0})
     shown.on_epoch_begin(2)
@@ -472,8 +474,29 @@ def test_progress_tells_the_rate_the_accuracy_and_the_time_left(live, monkeypatc
     assert lines[0].rstrip().endswith(" left")
     assert lines[-1].rstrip().endswith("accuracy 0.7500")
     if not live:
-        assert lines[0].startswith("Epoch 1/3  10 s  ")
-        assert lines[0].endswith("1:00 left")  # two of six steps took 30 s
+        assert lines[0].startswith("Epoch 1/3  20 s  ")
+        assert lines[0].endswith("1:20 left")  # one step after the compilation took 20 s, and four are left
+
+
+def test_the_first_estimate_of_a_resumed_run_is_right(monkeypatch, capsys):
+    """It counts what was done since the compilation: not the compilation, nor what was done before."""
+    from keras_resnet.training import progress
+
+    clock = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    size = {"epochs": 2, "steps": 10, "batch_size": 50, "first": (1, 4), "live": True}
+    shown = progress.Progress(**size, metric="accuracy", plural="images")
+    shown.on_train_begin()
+    shown.on_epoch_begin(1)
+    states = []
+    for batch, seconds in enumerate([0, 0, 0, 0, 60, 1, 1, 1, 1, 1]):  # passed over, compiling, running
+        clock[0] += seconds
+        shown.on_train_batch_end(batch)
+        states.append(shown._bar.tasks[0].fields["state"])
+    shown.on_epoch_end(1)
+    shown.on_train_end()
+    assert states[:5] == ["compiling"] * 4 + ["1 images/s  "]
+    assert states[5:] == [f"{rate} images/s  0:0{left} left" for rate, left in ((2, 4), (2, 3), (3, 2), (4, 1), (5, 0))]
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import argparse
 
 from export.commands.options import FOLDER, open_source
 from export.targets.table import get_target
-from keras_resnet import console
+from keras_resnet import console, extras, files
 from keras_resnet.errors import InputError
 
 _NOT_FOR_TARGETS = {  # what the contract decides
@@ -36,8 +36,10 @@ def make(args: argparse.Namespace) -> int:
         "input": args.input,
         "quantizer": args.quantizer[0] if args.quantizer else None,
     }
-    target.artifact(**choices)  # a contradiction is refused before TensorFlow is imported
+    made = target.artifact(**choices)  # a contradiction is refused before TensorFlow is imported
+    extras.require(*made.packages, for_what=f"--target {target.name}")
     options = {name: getattr(args, name) for name in ("flash", "ram", "tflm_tree")}
+    files.check_folder(args.output.parent if args.output else FOLDER, args.output)
     source = open_source(args)
     if args.image_size and source.shape[0] != args.image_size:
         raise InputError("--image-size does not go with --target: the target decides it")

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from export.commands.options import add_gate, add_source, open_source, positive
-from keras_resnet import console
+from export.formats.table import FORMATS
+from export.smaller.trainers import get_trainer
+from keras_resnet import console, extras, files
 from keras_resnet.cli import add_devices, devices_of
 from keras_resnet.compression.settings import COMPRESSIONS, PRESERVED, Settings, settings
 from keras_resnet.errors import InputError
@@ -77,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted compression in OUT")
     parser.add_argument("--limit", type=positive, metavar="N", help="measure on N test images (default: all)")
     add_gate(parser, "another limit: drop=POINTS that the accuracy may fall")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    console.add_json(parser, "the figures")
     return parser
 
 
@@ -111,6 +113,9 @@ def _work(args: argparse.Namespace) -> int:
             f"--teacher {args.teacher}, --teacher-weights {args.teacher_weights}: a variant's name needs weights "
             "(a registered name or a file), a .keras file has them"
         )
+    get_trainer(args.engine).ask()
+    extras.require(*FORMATS["tflite"].packages, for_what="export.compress")
+    files.check_folder(args.output or Path("exports"))
     console.import_tensorflow()
     devices = devices_of(args)
     source = open_source(args)
@@ -148,4 +153,4 @@ def _work(args: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns its exit status."""
     args = _parser().parse_args(argv)
-    return console.run(lambda: _work(args))
+    return console.run(lambda: _work(args), args)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from export.commands.options import export_parser, finish, open_source
 from export.formats.table import ENGINES, OUTSIDE
-from keras_resnet import console, files
+from keras_resnet import console, extras, files
 from keras_resnet.errors import InputError
 
 _LAYERS_ON = 100  # images that layers are compared on
@@ -35,14 +35,17 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns its exit status."""
     args = _parser().parse_args(argv)
-    return console.run(lambda: _work(args))
+    return console.run(lambda: _work(args), args)
 
 
 def _work(args: argparse.Namespace) -> int:
     if args.engine in OUTSIDE:
         raise InputError(f"engine {args.engine} shows no layers: use --engine {' or '.join(ENGINES)}")
     page = args.output or args.file.with_name(f"{args.file.name}.layers.html")
-    files.refuse_existing(page, args.overwrite)
+    extras.require("ai_edge_litert", *(["litert_quantizer"] if args.auto_float else []), for_what="export.debug")
+    files.check_place(page, args.overwrite)
+    if args.auto_float:
+        files.check_place(args.file, args.overwrite)
     source = open_source(args)
     from export.proof import layer_errors
 

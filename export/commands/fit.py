@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from export.commands.options import EPILOG, positive, size_in_bytes
-from keras_resnet import console
+from keras_resnet import console, extras
 from keras_resnet.errors import GateError, InputError
 from keras_resnet.parsing import Parser
 
@@ -31,19 +31,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--classes", type=positive, default=10, metavar="N", help="without a file: of the head (default %(default)s)"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table there too")
+    console.add_json(parser, "the table")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns its exit status."""
     args = _parser().parse_args(argv)
-    return console.run(lambda: _work(args))
+    return console.run(lambda: _work(args), args)
 
 
 def _work(args: argparse.Namespace) -> int:
     if args.file is None and args.flash is None and args.ram is None:
         raise InputError("expected a .tflite file, or --flash SIZE and --ram SIZE of a board")
+    if args.file is not None:
+        extras.require_for(args.file)
     console.import_tensorflow()
     found, title = _of_file(args) if args.file is not None else _of_table(args)
     rows = [[name, f.flash, f.activations, f.structures, f.arena] for name, f in found]

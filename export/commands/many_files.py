@@ -22,7 +22,7 @@ from export.formats.artifacts import Artifact, all_artifacts, artifact
 from export.formats.precisions import PRECISIONS, QUANTIZERS
 from export.formats.table import FORMATS
 from export.targets.table import TARGETS
-from keras_resnet import console, files
+from keras_resnet import console, extras, files
 from keras_resnet.errors import InputError
 
 
@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns its exit status."""
     args = _parser().parse_args(argv)
-    return console.run(lambda: bundles.make(args) if args.target else _work(args))
+    return console.run(lambda: bundles.make(args) if args.target else _work(args), args)
 
 
 def _work(args: argparse.Namespace) -> int:
@@ -108,13 +108,16 @@ def _work(args: argparse.Namespace) -> int:
         if getattr(args, name) is not None:
             raise InputError(f"--{name.replace('_', '-')} goes with --target NAME")
     chosen = _artifacts(args)
+    for made in chosen:
+        extras.require(*made.packages, for_what=made.name)
+    files.check_folder(args.output or FOLDER)
     source = open_source(args)
     if args.all:
         chosen = _possible(chosen, source)
     folder = args.output or FOLDER / source.name
     html, json = folder / "report.html", folder / "report.json"
     for path in (html, json):
-        files.refuse_existing(path, args.overwrite)
+        files.check_place(path, args.overwrite)
     report = export_files(source, [(each, each.file(folder, source.name)) for each in chosen], args)
     report.write_html(html, overwrite=args.overwrite)
     console.write_json(json, report.to_json())

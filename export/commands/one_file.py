@@ -18,7 +18,7 @@ from export.commands.options import (
 from export.formats.artifacts import artifact
 from export.formats.precisions import PRECISIONS, QUANTIZERS
 from export.formats.table import FORMATS
-from keras_resnet import console
+from keras_resnet import console, extras, files
 
 
 def main(name: str, argv: Sequence[str] | None = None) -> int:
@@ -47,9 +47,11 @@ def main(name: str, argv: Sequence[str] | None = None) -> int:
 
     def work() -> int:
         made = artifact(f"{name}:{args.precision}", quantizer=args.quantizer, **choices(args))
+        extras.require(*made.packages, for_what=made.name)
+        files.check_folder(args.output.parent if args.output else FOLDER, args.output)
         source = open_source(args)
         path = args.output or made.file(FOLDER, source.name)
         report = export_files(source, [(made, path)], args)
         return finish(report, args, predict_command(path))
 
-    return console.run(work)
+    return console.run(work, args)

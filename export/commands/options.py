@@ -98,7 +98,7 @@ def export_parser(program: str, description: str) -> Parser:
         help="that runs TFLite files (default xnnpack; reference: microcontrollers' kernels; the others need an "
         "environment of their own, which 'make check-NAME' makes)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table there too")
+    console.add_json(parser, "the table")
     return parser
 
 

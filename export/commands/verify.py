@@ -8,7 +8,7 @@ from pathlib import Path
 
 from export.commands.options import export_parser, finish, open_source, predict_command
 from export.formats.table import format_of
-from keras_resnet import console, files
+from keras_resnet import console, extras, files
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,12 +18,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         "file", type=Path, metavar="FILE", help="a .tflite, .onnx or .keras file, or a .savedmodel folder"
     )
     args = parser.parse_args(argv)
-    return console.run(lambda: _work(args))
+    return console.run(lambda: _work(args), args)
 
 
 def _work(args: argparse.Namespace) -> int:
     if not (format_of(args.file).suffix == ".savedmodel" and args.file.is_dir()):
         files.existing_file(args.file)
+    extras.require(*format_of(args.file).packages, for_what=str(args.file))
     source = open_source(args)
     from export.making.pipeline import verify
 

@@ -56,6 +56,12 @@ class Artifact:
     input_range: tuple[float, float] | None = (0.0, 255.0)
 
     @property
+    def packages(self) -> tuple[str, ...]:
+        """Packages of an extra that make and run the file, by the names that are imported."""
+        quantizer = ("litert_quantizer",) if self.quantizer == "litert" else ()
+        return (*self.format.packages, *quantizer, *(("flatbuffers",) if self.labels_file else ()))
+
+    @property
     def offer(self) -> Offer:
         """Offer of the format in this precision."""
         return self.format.offers[self.precision]

@@ -11,6 +11,7 @@ import numpy as np
 
 from export.formats.artifacts import Artifact
 from export.formats.table import Contents
+from keras_resnet import extras
 from keras_resnet.card import KEY, ModelCard
 
 OPSET = 18  # the newest that tf2onnx 1.17 writes
@@ -29,6 +30,8 @@ def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -
         path: file to write.
     """
     import tensorflow as tf
+
+    extras.silence()
     import tf2onnx
     from onnxruntime.quantization.shape_inference import quant_pre_process
 

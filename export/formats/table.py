@@ -13,6 +13,7 @@ from keras_resnet.errors import InputError
 
 LAYOUTS = ("nhwc", "nchw")
 ENGINES = ("xnnpack", "reference")  # of TFLite: phones' kernels, and the plain ones that microcontrollers' follow
+_ONNX = ("tf2onnx", "onnx", "onnxruntime")
 OUTSIDE = ("tflm", "mediapipe", "arm64")  # in environments of their own: keras_resnet/runtime/outside
 
 
@@ -25,12 +26,14 @@ class Format:
         suffix: ending of its files.
         batch: batch size of the exported input; None for any.
         layouts: layouts that the input may have.
+        packages: packages of an extra that make and run its files, by the names that are imported.
     """
 
     name: str
     suffix: str
     batch: int | None
     layouts: tuple[str, ...] = ("nhwc",)
+    packages: tuple[str, ...] = ()
 
     @property
     def offers(self) -> dict[str, Offer]:
@@ -51,8 +54,9 @@ class Format:
 FORMATS: dict[str, Format] = {
     row.name: row
     for row in (
-        Format(name="tflite", suffix=".tflite", batch=1),  # microcontrollers and accelerators take static shapes only
-        Format(name="onnx", suffix=".onnx", batch=None, layouts=LAYOUTS),
+        # Microcontrollers and accelerators take static shapes only.
+        Format(name="tflite", suffix=".tflite", batch=1, packages=("ai_edge_litert",)),
+        Format(name="onnx", suffix=".onnx", batch=None, layouts=LAYOUTS, packages=_ONNX),
         Format(name="saved_model", suffix=".savedmodel", batch=None),
         Format(name="keras", suffix=".keras", batch=None),
     )

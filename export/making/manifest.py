@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +11,7 @@ from export.formats.precisions import PRECISIONS
 from export.formats.table import Contents
 from export.making.representative import Samples
 from export.proof.report import Row
-from keras_resnet import machine, untrusted
+from keras_resnet import extras, machine, untrusted
 from keras_resnet.card import ModelCard
 from keras_resnet.tasks import get_task
 from keras_resnet.training import run
@@ -58,7 +57,7 @@ def write(
         "card": json.loads(card.dumps()),
         "scales": contents.scales,
         "verification": row.renamed(Path(row.file).name).to_json(),
-        "environment": {**run.environment(None), "export_packages": _versions()},
+        "environment": {**run.environment(None), "export_packages": extras.versions(_PACKAGES)},
     }
     target.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
@@ -90,13 +89,3 @@ def remark(model: Path, row: Row, verified_on: str) -> tuple[str, ...]:
     else:
         usual = f", more than the {machine.INT8_POINTS} points of other kernels" * (abs(points) > machine.INT8_POINTS)
     return (f"{said}: {points:+.2f} points here{usual}",)
-
-
-def _versions() -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = None
-    return found

@@ -27,7 +27,7 @@ from export.proof import golden
 from export.proof.gates import check_names, limit_of
 from export.proof.report import Report, Row
 from export.proof.verification import FEW, Proof
-from keras_resnet import files
+from keras_resnet import extras, files
 from keras_resnet.card import ModelCard
 from keras_resnet.compression.rewriting import is_quantized
 from keras_resnet.errors import GateError, InputError, unknown_name
@@ -73,6 +73,8 @@ def export(
         >>> from export import artifact, export, load_source  # doctest: +SKIP
         >>> export(load_source("model.keras"), [(artifact("tflite:int8"), Path("m.tflite"))])  # doctest: +SKIP
     """
+    for made, _ in targets:
+        extras.require(*made.packages, for_what=made.name)
     targets = [(_for_signal(source, made), path) for made, path in targets]
     for made, path in targets:
         placement.check_target(source, made, path, overwrite, calibrate_with)
@@ -250,6 +252,7 @@ def verify(
     form = format_of(path)
     if not (path.is_dir() and form.suffix == ".savedmodel"):
         files.existing_file(path)
+    extras.require(*form.packages, for_what=str(path))
     _check_proof([], source, gates or {}, engine)
     proof = Proof(source, source.evidence(limit), gates or {}, engine, trust)
     row, _ = proof.verified(path, path, None)

@@ -32,10 +32,11 @@ def check_target(source: Source, made: Artifact, path: Path, overwrite: bool, ca
     if path.is_dir() and (path / "saved_model.pb").exists() and path.suffix == made.format.suffix:
         if not overwrite:
             raise InputError(f"{path} exists: choose another name or pass --overwrite")
+        files.check_folder(Path(os.path.realpath(path)).parent, path)
     else:
-        files.refuse_existing(path, overwrite)
+        files.check_place(path, overwrite)
     for each in (golden.beside(path), manifest.beside(path)):
-        files.refuse_existing(each, overwrite)
+        files.check_place(each, overwrite)
     if path.suffix != made.format.suffix:
         raise InputError(f"{path}: expected a name that ends in {made.format.suffix}")
     if is_quantized(source.model):
@@ -100,12 +101,17 @@ def place(made: Path, path: Path, overwrite: bool) -> None:
 
 def _place_folder(made: Path, path: Path, overwrite: bool) -> None:
     """Copied beside its name, which it gets when it is complete; an old one goes last."""
+    path = Path(os.path.realpath(path))  # a link stays
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.partial")
     old = path.with_name(f".{path.name}.old")
     for leftover in (beside, old):
         shutil.rmtree(leftover, ignore_errors=True)
-    shutil.copytree(made, beside)
+    try:
+        shutil.copytree(made, beside)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
     if path.exists():
         os.rename(path, old)
     os.rename(beside, path)

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from export.formats.artifacts import Artifact
-from keras_resnet import processes
+from keras_resnet import files, processes
 from keras_resnet.errors import InputError
 from keras_resnet.runtime import foreign
 
@@ -148,6 +148,8 @@ def convert_in_child(model: Path, artifact: Artifact, samples: Path | None, path
     log.unlink()
     if status == 0:
         return
+    if files.is_full(said):
+        raise files.disk_full(said, path)
     unknown = sorted(set(re.findall(r"'tf\.(\w+)' op is neither a custom op nor a flex op", said)))
     if unknown:
         raise InputError(f"the conversion to {artifact.name} failed: TFLite has no operator for {', '.join(unknown)}")

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,8 @@ def run(job: dict[str, Any]) -> None:
 def _logged(job: dict[str, Any]) -> int:
     """Does a job with everything that is said going to its log, by libraries in C as well; gives an exit status."""
     log = os.open(job["log"], os.O_WRONLY | os.O_APPEND)
+    # Of the job's folder, which its parent removes: a fork does not run what AutoGraph registers to be done at exit.
+    tempfile.tempdir = os.environ["TMPDIR"] = str(Path(job["log"]).parent)
     for stream in (1, 2):
         os.dup2(log, stream)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gzip
 import json
@@ -19,7 +20,7 @@ from export.smaller.adapting import adapted, check_probabilities, check_teacher
 from export.smaller.gates import check, limits
 from export.smaller.outcome import Entry, Outcome
 from export.smaller.trainers import get_trainer
-from keras_resnet import console, files, untrusted
+from keras_resnet import console, extras, files, untrusted
 from keras_resnet.compression.settings import Settings
 from keras_resnet.errors import InputError
 from keras_resnet.saving import load_model, weights_sha256
@@ -87,6 +88,8 @@ def compress(
     folder = Path(folder)
     get_task(source.card.task).require("compress")
     chosen = get_trainer(engine)
+    chosen.ask()
+    extras.require(*artifact(_FLOAT).packages, for_what="export.compress")
     unknown = sorted(set(gates or {}) - set(limits(settings)))
     if unknown:
         raise InputError(f"gate {unknown[0]}: expected {' or '.join(limits(settings))}")
@@ -97,18 +100,19 @@ def compress(
         check_probabilities(teacher, source)
     devices = strategies.make(strategy) if isinstance(strategy, str) else strategy
     chosen.refuse(source, settings, recipe, devices)
-    if devices.is_chief:
-        _open(folder, source, settings, recipe, engine, teacher, resume)
-    say(f"model: {source.origin}" + (f"; teacher: {teacher.origin}" if teacher else ""))
     kept = Path(answers) if answers else None
     how = {"answers": kept, "data_dir": data_dir, "resume": resume, "devices": devices, "say": say}
     asked = (teacher or source).model
-    trained = chosen.train(source, settings, recipe, folder / TRAINING, teacher=asked, **how)
-    if not devices.is_chief:
-        return None
-    facts = {"settings": settings, "engine": engine, "recipe": recipe, "seconds": trained}
-    facts["teacher"] = teacher.origin if teacher else ""
-    return _measured(source, folder, facts, limit, limits(settings) | dict(gates or {}), say)
+    with files.held(folder, "a compression") if devices.is_chief else contextlib.nullcontext():
+        if devices.is_chief:
+            _open(folder, source, settings, recipe, engine, teacher, resume)
+        say(f"model: {source.origin}" + (f"; teacher: {teacher.origin}" if teacher else ""))
+        trained = chosen.train(source, settings, recipe, folder / TRAINING, teacher=asked, **how)
+        if not devices.is_chief:
+            return None
+        facts = {"settings": settings, "engine": engine, "recipe": recipe, "seconds": trained}
+        facts["teacher"] = teacher.origin if teacher else ""
+        return _measured(source, folder, facts, limit, limits(settings) | dict(gates or {}), say)
 
 
 def _measured(

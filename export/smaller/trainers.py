@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_resnet.errors import InputError, unknown_name
+from keras_resnet import extras
+from keras_resnet.errors import unknown_name
 
 
 @dataclass(frozen=True)
@@ -16,12 +16,14 @@ class Trainer:
 
     Attributes:
         name: value of `--engine`.
+        ask: raises InputError where a package is not installed; before TensorFlow is imported.
         refuse: `(source, settings, recipe, devices)`; raises InputError for what this trainer cannot do.
         train: `(source, settings, recipe, folder, *, teacher, answers, data_dir, resume, devices, say)`; writes
             `folder/model.keras` and returns the seconds of the training.
     """
 
     name: str
+    ask: Callable[[], None]
     refuse: Callable
     train: Callable
 
@@ -46,12 +48,16 @@ def _train_native(source, settings, recipe, folder: Path, *, teacher, answers, d
     return result.seconds
 
 
+def _ask_native() -> None:
+    """Keras is there."""
+
+
+def _ask_tfmot() -> None:
+    extras.require("tensorflow_model_optimization", for_what="engine tfmot (--engine native needs no extra)")
+
+
 def _refuse_tfmot(source, settings, recipe, devices) -> None:
-    if importlib.util.find_spec("tensorflow_model_optimization") is None:
-        raise InputError(
-            "engine tfmot needs tensorflow-model-optimization, which is not installed: pip install "
-            "'keras-resnet-toolkit[export]', or use --engine native"
-        )
+    _ask_tfmot()
     from export.smaller import tfmot
 
     tfmot.refuse(source, settings, recipe, devices)
@@ -66,7 +72,10 @@ def _train_tfmot(source, settings, recipe, folder: Path, *, teacher, answers, da
 
 TRAINERS: dict[str, Trainer] = {
     row.name: row
-    for row in (Trainer("native", _refuse_native, _train_native), Trainer("tfmot", _refuse_tfmot, _train_tfmot))
+    for row in (
+        Trainer("native", _ask_native, _refuse_native, _train_native),
+        Trainer("tfmot", _ask_tfmot, _refuse_tfmot, _train_tfmot),
+    )
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -193,25 +194,22 @@ def _completed(request: Request, folder: Path, file: Path, report: Report, limit
 @contextlib.contextmanager
 def _hidden(folder: Path) -> Iterator[Path]:
     """A folder beside; gone where the block fails."""
-    hidden = folder.with_name(f".{folder.name}.partial")
+    real = Path(os.path.realpath(folder))
+    hidden = real.with_name(f".{real.name}.partial")
     shutil.rmtree(hidden, ignore_errors=True)
     try:
         hidden.mkdir(parents=True)
     except OSError as error:
         raise InputError(f"cannot write {folder}: {error.strerror}; choose another place") from error
     try:
-        yield hidden
-    except OSError as error:
-        if files.is_full(error):
-            raise InputError(
-                f"disk full while making {folder}: nothing was left; free some space and repeat"
-            ) from error
-        raise
+        with files.told_if_full(folder):
+            yield hidden
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
 
 
 def _name(hidden: Path, folder: Path) -> None:
+    folder = Path(os.path.realpath(folder))  # a link stays
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():

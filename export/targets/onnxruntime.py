@@ -59,9 +59,11 @@ def write(bundle: Bundle) -> list[Check]:
 _CODE = Template('''"""python classify.py [--json] IMAGE ...   (pip install onnxruntime numpy pillow)"""
 
 import json
+import os
 import sys
 from pathlib import Path
 
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else ONNX Runtime 1.32 reports to its makers
 import numpy as np
 import onnxruntime
 from PIL import Image

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from keras_resnet import extras
 from keras_resnet.data import records
 from keras_resnet.data.dataset import Dataset
 from keras_resnet.data.parts import part_name
@@ -28,12 +29,9 @@ def load(name: str, data_dir: str | os.PathLike | None, image_shape: tuple[int, 
     Raises:
         InputError: tensorflow-datasets is missing, knows no such set, or the set has not one image and one class.
     """
-    try:
-        import tensorflow_datasets as tfds
-    except ImportError as error:
-        raise InputError(
-            f"{PREFIX}{name} needs tensorflow-datasets: pip install 'keras-resnet-toolkit[datasets]'"
-        ) from error
+    extras.require_for(f"{PREFIX}{name}")
+    import tensorflow_datasets as tfds
+
     try:
         builder = tfds.builder(name, data_dir=data_dir, file_format="tfrecord")
         builder.download_and_prepare()

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from keras_resnet import files
 from keras_resnet.console import progress
 from keras_resnet.data import records
 from keras_resnet.data.dataset import Dataset, EncodedSplit, Split
@@ -87,6 +88,8 @@ def prepare(dataset: Dataset, folder: str | os.PathLike, *, shards: int = 0, sho
         size = sum(path.stat().st_size for path in partial.iterdir())
         os.replace(partial, folder)
     except (OSError, tf.errors.OpError) as error:
+        if files.is_full(error):
+            raise files.disk_full(error, folder) from error
         raise InputError(f"cannot write {folder}: {error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

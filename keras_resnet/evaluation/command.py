@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from keras_resnet import console
+from keras_resnet import console, extras, files
 from keras_resnet.errors import InputError
 from keras_resnet.runtime import foreign
 
@@ -57,7 +57,7 @@ def add(commands) -> None:
         "--no-temperature", action="store_true", help="fit none, which spares a pass over the validation images"
     )
     more.add_argument("--limit", type=int, default=0, metavar="N", help="a seeded sample of the test images")
-    more.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
+    console.add_json(more, "all figures")
     more.add_argument("--report", type=Path, metavar="FILE.html", help="write a page with charts")
     more.add_argument("--overwrite", action="store_true", help="replace the report if it exists")
     parser.set_defaults(work=run)
@@ -72,9 +72,8 @@ def run(args: argparse.Namespace) -> int:
     if args.limit < 0:
         raise InputError(f"--limit {args.limit}: expected a number of images from 1")
     if args.report:
-        from keras_resnet.files import refuse_existing
-
-        refuse_existing(args.report, args.overwrite)
+        files.check_place(args.report, args.overwrite)
+    extras.require_for(args.model, args.weights, *args.ensemble, args.dataset)
     console.import_tensorflow("jax")
     from keras_resnet.evaluation import assessment, pages
     from keras_resnet.evaluation.corruptions import CORRUPTIONS

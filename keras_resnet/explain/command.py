@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_resnet import console
+from keras_resnet import console, extras, files
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.runtime import foreign
 
@@ -51,7 +51,7 @@ def add(commands) -> None:
     parser.add_argument("--class", dest="cls", metavar="C", help="name or number; by default the likeliest ones")
     parser.add_argument("--top", type=int, default=3, metavar="N", help="classes per image (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of smoothgrad's noise and of t-SNE (%(default)s)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write classes and probabilities there too")
+    console.add_json(parser, "classes and probabilities")
     other = parser.add_argument_group("other pictures")
     other.add_argument("--filters", action="store_true", help="kernels of the first convolution")
     other.add_argument("--feature-maps", action="store_true", help="every channel of a layer, for one image")
@@ -68,15 +68,15 @@ def add(commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """Does what was asked for."""
     work = _chosen(args)
+    files.check_place(args.output, args.overwrite)
+    extras.require_for(args.model, args.weights, args.dataset)
     console.import_tensorflow()
     from keras_resnet.evaluation.command import note_missing_card
     from keras_resnet.explain.drawing import check_suffix
     from keras_resnet.explain.support import check_support
-    from keras_resnet.files import refuse_existing
     from keras_resnet.runtime.opening import open_named
 
     check_suffix(args.output, (".html",) if args.embeddings else (".png", ".html"))
-    refuse_existing(args.output, args.overwrite)
     runner = open_named(args.model, args.weights, foreign.hints_of(args))
     note_missing_card(args.model, runner)
     check_support(runner.card)

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from keras_resnet import console
+from keras_resnet import console, files
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.lab.experiments import EXPERIMENTS
 
@@ -29,7 +29,7 @@ def add(commands) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting of the recipe; repeatable"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
+    console.add_json(parser, "the results")
     parser.set_defaults(work=run)
 
 
@@ -48,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
         depths = tuple(int(part) for part in args.depths.split(",") if part)
     except ValueError:
         raise InputError(f"--depths {args.depths}: expected whole numbers with commas between") from None
+    files.check_folder(args.out)
     console.import_tensorflow()
     import json
 

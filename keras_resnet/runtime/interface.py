@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 
@@ -104,23 +102,6 @@ def chunks(examples: np.ndarray, size: int) -> Iterator[np.ndarray]:
         size: rows of a part; the last one may have fewer.
     """
     return (examples[start : start + size] for start in range(0, len(examples), size))
-
-
-def extra(module: str) -> ModuleType:
-    """Imports a runtime, or says which extra brings it.
-
-    Args:
-        module: full name of the module.
-
-    Raises:
-        InputError: the package is not installed.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise InputError(
-            f"{module.partition('.')[0]} is not installed: pip install 'keras-resnet-toolkit[export]'"
-        ) from error
 
 
 def unusable(path: Path, kind: str, error: Exception) -> InputError:

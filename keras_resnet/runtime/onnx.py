@@ -9,7 +9,8 @@ import numpy as np
 from keras_resnet import card as card_lib
 from keras_resnet.card import UNKNOWN, ModelCard
 from keras_resnet.errors import InputError
-from keras_resnet.runtime.interface import Runner, Tensor, chunks, extra, ordered, unusable
+from keras_resnet.extras import imported
+from keras_resnet.runtime.interface import Runner, Tensor, chunks, ordered, unusable
 
 
 class OnnxRunner(Runner):
@@ -20,7 +21,7 @@ class OnnxRunner(Runner):
     def __init__(self, path: Path, threads: int | None = None, engine: str | None = None):
         """Opens a file; raises InputError where the engine refuses it."""
         del engine  # there is one
-        ort = extra("onnxruntime")
+        ort = imported("onnxruntime")
         options = ort.SessionOptions()
         options.log_severity_level = 4  # errors come as exceptions anyway
         options.intra_op_num_threads = threads or 0

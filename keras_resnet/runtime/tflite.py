@@ -13,7 +13,8 @@ import numpy as np
 from keras_resnet import card as card_lib
 from keras_resnet import console
 from keras_resnet.errors import InputError
-from keras_resnet.runtime.interface import Runner, Tensor, chunks, extra, ordered, unusable
+from keras_resnet.extras import imported
+from keras_resnet.runtime.interface import Runner, Tensor, chunks, ordered, unusable
 
 
 def _cores() -> int:
@@ -32,7 +33,7 @@ class TFLiteRunner(Runner):
 
     def __init__(self, path: Path, threads: int | None = None, engine: str | None = None):
         """Opens a file; raises InputError where the engine refuses it."""
-        interpreter = extra("ai_edge_litert.interpreter")
+        interpreter = imported("ai_edge_litert.interpreter")
         self.card = card_lib.read(path) or card_lib.UNKNOWN
         resolver = interpreter.OpResolverType.BUILTIN_REF if engine == "reference" else interpreter.OpResolverType.AUTO
         try:

@@ -89,6 +89,7 @@ class Stopwatch(keras.callbacks.Callback):
         self.clock, self.steps, self.seconds, self.waiting = clock, 0, 0.0, 0.0
         self.total = 0.0  # wall time of the run, with that of its interrupted parts
         self._first = True
+        self._tick = time.monotonic()  # a signal may come before the training begins
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Starts the clock of the wall."""

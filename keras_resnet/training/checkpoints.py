@@ -13,9 +13,8 @@ import json
 import os
 import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,24 +23,11 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from keras_resnet import files, untrusted
-from keras_resnet.errors import GateError, InputError
+from keras_resnet import files, processes, untrusted
+from keras_resnet.errors import GateError, InputError, Stopped
 
 FOLDER = "checkpoints"
 _PATTERN = "epoch-*-step-*.safetensors"
-
-
-class Stopped(KeyboardInterrupt):
-    """A run that was asked to stop, saved its state and did.
-
-    Attributes:
-        signal: signal that ended the run.
-    """
-
-    def __init__(self, number: int):
-        """Takes the number of the signal."""
-        super().__init__()
-        self.signal = signal.Signals(number)
 
 
 @dataclass(frozen=True)
@@ -175,7 +161,7 @@ def restore(model: keras.Model, checkpoint: Checkpoint, groups: tuple[str, ...])
 
 
 class Signals:
-    """Notes SIGINT and SIGTERM, so that a run can end between two steps; a second signal ends it at once.
+    """Notes SIGINT, SIGTERM and SIGHUP, so that a run can end between two steps; a second signal ends it at once.
 
     Attributes:
         received: the signal's number, None so far.
@@ -189,20 +175,12 @@ class Signals:
         if self.received is not None:
             raise KeyboardInterrupt
         self.received = number
-        print("stopping after this step; once more to stop at once", file=sys.stderr)
+        with contextlib.suppress(OSError):  # the terminal may be what has gone
+            print("stopping after this step; once more to stop at once", file=sys.stderr)
 
-    @contextlib.contextmanager
-    def watched(self) -> Iterator[None]:
+    def watched(self) -> contextlib.AbstractContextManager[None]:
         """While the block runs; only in the main thread, as Python allows no handlers in others."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        return processes.handling(self._note, (signal.SIGINT, *processes.ENDING))
 
 
 class Checkpoints(keras.callbacks.Callback):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,6 +13,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from keras_resnet import extras, files
 from keras_resnet.card import ModelCard
 from keras_resnet.data import Dataset
 from keras_resnet.errors import InputError, unknown_name
@@ -43,7 +46,8 @@ def train(
     """Trains a recipe's model and keeps the weights of the best validation epoch, or the last ones (`keep`).
 
     The same recipe gives the same weights, bit for bit, on the same machine, however often the run was killed and
-    resumed. Ctrl-C and SIGTERM end it after the current step; the run directory stays usable.
+    resumed. Ctrl-C, SIGTERM and SIGHUP end it after the current step; the run directory stays usable. A run directory
+    is one process's at a time.
 
     Args:
         recipe: row of `RECIPES`, possibly changed by `dataclasses.replace`.
@@ -65,8 +69,9 @@ def train(
         Where the run is, and how well it did.
 
     Raises:
-        InputError: unknown names in the recipe, unusable data, a run directory in use or of another recipe, damaged
-            checkpoints, a full disk, workers that differ or cannot be reached.
+        InputError: unknown names in the recipe, packages of an extra that are missing, unusable data, a run directory
+            in use or of another recipe, damaged checkpoints, a full disk (`DiskFullError`), workers that differ or
+            cannot be reached.
         GateError: the loss became NaN or infinite, or another worker is gone.
 
     Example:
@@ -80,10 +85,29 @@ def train(
     devices.check_batch(recipe.batch_size)
     nets = nets or FromRecipe()
     _check(recipe)
+    if not 0 <= checkpoint_minutes < math.inf:
+        raise InputError(f"checkpoint_minutes={checkpoint_minutes}: expected minutes from 0 (0: after every step)")
+    extras.require_for(recipe.dataset, recipe.weights)
     inputs = inputs_lib.load(recipe, nets, data_dir)
-    path = _open(recipe, nets, run_dir, resume, devices)
-    if resume and (finished := read_result(path)) is not None:
-        return finished
+    path = _place(recipe, nets, run_dir, resume, devices)
+    with files.held(path, "a training") if devices.is_chief else contextlib.nullcontext():
+        _open(recipe, path, resume, devices)
+        if resume and (finished := read_result(path)) is not None:
+            return finished
+        session = _session(recipe, nets, inputs, path, devices, checkpoint_minutes, verbose)
+        return session.fit(verbose and devices.is_chief)
+
+
+def _session(
+    recipe: Recipe,
+    nets: FromRecipe,
+    inputs: Inputs,
+    path: Path,
+    devices: strategies.Devices,
+    checkpoint_minutes: float,
+    verbose: bool,
+) -> Session:
+    """Makes the parts of a run, from its last checkpoint on; arguments as in `train`."""
     start = checkpoints.newest(path / checkpoints.FOLDER)
     devices.agree({"epoch": start.epoch if start else 0, "step": start.step if start else 0})
     keras.utils.set_random_seed(recipe.seed)
@@ -93,11 +117,11 @@ def train(
     objectives = _compile(made, recipe, inputs, devices)
     if devices.is_chief:
         run.note_watched(path, objectives)
-    shown = verbose and devices.is_chief
-    if shown:
+    if verbose and devices.is_chief:
         print(summary.describe(made.model, made.twin, recipe, inputs.steps, policy, devices.replicas))
+        print(f"run directory: {path}{summary.going_on(start, inputs.steps)}", flush=True)
     done = start.epoch * inputs.steps + start.step if start else 0
-    session = Session(
+    return Session(
         nets=made,
         recipe=recipe,
         inputs=inputs,
@@ -110,7 +134,6 @@ def train(
         policy=policy,
         also=tuple(nets.callbacks(made, recipe, inputs.steps, done)),
     )
-    return session.fit(shown)
 
 
 def _check(recipe: Recipe) -> None:
@@ -168,16 +191,19 @@ def _card(recipe: Recipe, nets: FromRecipe, dataset: Dataset) -> ModelCard:
     )
 
 
-def _open(recipe: Recipe, nets: FromRecipe, run_dir, resume: bool, devices: strategies.Devices) -> Path:
-    """The run directory, made or checked by the chief once all workers agree on the run."""
+def _place(recipe: Recipe, nets: FromRecipe, run_dir, resume: bool, devices: strategies.Devices) -> Path:
+    """The run directory, once all workers agree on the run."""
     if run_dir is None and (resume or devices.workers):
         raise InputError("expected a run_dir: the directory of the run to resume, or the one that all workers share")
     devices.agree({**recipe.to_json(), **nets.facts(), **run.versions()})
-    path = Path(run_dir) if run_dir else run.default(recipe)
+    return Path(run_dir) if run_dir else run.default(recipe)
+
+
+def _open(recipe: Recipe, path: Path, resume: bool, devices: strategies.Devices) -> None:
+    """Has the chief, which holds the run directory, make or check it."""
     if resume and run.is_one(path):
         if devices.is_chief:
             run.reopen(recipe, path)
     elif devices.is_chief:
         run.create(recipe, path)
     devices.agree({})  # the others wait until it is there
-    return path

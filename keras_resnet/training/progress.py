@@ -43,6 +43,7 @@ class Progress(keras.callbacks.Callback):
         self.live = sys.stdout.isatty() if live is None else live
         self.epoch, self.first = first[0], first[0] * steps + first[1]
         self.done = self.first
+        self._compiled: tuple[int, float] | None = None  # steps that were done, and when, after the first call
         self._bar: Any = None
         self._task: Any = None
 
@@ -72,10 +73,16 @@ class Progress(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Moves the bar; `batch` is the last of those that one call executed."""
         self.done = max(self.first, self.epoch * self.steps + batch + 1)
+        if self.done == self.first:
+            return  # done before the run was interrupted
+        if self._compiled is None:
+            self._compiled = self.done, time.monotonic()
         if self._bar:
             metric = f"{self.metric} {logs[self.metric]:.4f}  " if logs and self.metric in logs else ""
             seconds = time.monotonic() - self._epoch_start
-            state = f"{self.batch_size * (batch + 1) / seconds:,.0f} {self.plural}/s  {metric}{self._left()} left"
+            steps = self.done - max(self.first, self.epoch * self.steps)
+            left = f"{self._left()} left" if self.done > self._compiled[0] else ""
+            state = f"{self.batch_size * steps / seconds:,.0f} {self.plural}/s  {metric}{left}"
             self._bar.update(self._task, completed=self.done, epoch=self.epoch + 1, state=state)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
@@ -99,10 +106,11 @@ class Progress(keras.callbacks.Callback):
             self._bar = None
 
     def _left(self) -> str:
-        """Time that is left at the average rate so far, validation and compilation included."""
-        seconds = (
-            (time.monotonic() - self._start) / max(self.done - self.first, 1) * (self.epochs * self.steps - self.done)
-        )
+        """Time that is left at the average rate so far, with validation; without compilation, where more was done."""
+        done, since = self._compiled or (self.first, self._start)
+        if self.done <= done:
+            done, since = self.first, self._start
+        seconds = (time.monotonic() - since) / max(self.done - done, 1) * (self.epochs * self.steps - self.done)
         minutes, rest = divmod(round(seconds), 60)
         hours, minutes = divmod(minutes, 60)
         return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -34,7 +34,10 @@ def _schedule(recipe: Recipe) -> Iterator[str]:
     if rate.schedule == "plateau" and not recipe.data.hold_out:
         yield "schedule=plateau watches the validation split; set hold_out=true"
     if rate.warmup_epochs >= rate.epochs and rate.warmup_epochs:
-        yield f"warmup_epochs={rate.warmup_epochs}, expected less than epochs={rate.epochs}"
+        yield (
+            f"warmup_epochs={rate.warmup_epochs}, expected less than epochs={rate.epochs}: pass --set warmup_epochs=0 "
+            "too, say"
+        )
 
 
 def _norms(recipe: Recipe) -> Iterator[str]:

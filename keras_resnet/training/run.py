@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.metadata
 import json
 import os
 import platform
@@ -13,7 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_resnet import files, machine, processes, untrusted
+from keras_resnet import extras, files, machine, processes, untrusted
 from keras_resnet.errors import InputError
 from keras_resnet.training import recipes
 from keras_resnet.training.recipe import DESCRIPTION
@@ -98,7 +97,8 @@ def reopen(recipe: Recipe | None, path: Path) -> Recipe:
     """Opens the directory of a run to go on with it.
 
     Args:
-        recipe: recipe that the run must have, but for its description; None for any.
+        recipe: recipe that the run must have, but for its description, given by who holds the directory: what a killed
+            write left is removed; None for any.
         path: the run directory.
 
     Returns:
@@ -116,8 +116,8 @@ def reopen(recipe: Recipe | None, path: Path) -> Recipe:
             differing = [key for key in here if there[key] != here[key]]
             apart = "; ".join(f"{key} is {there[key]} there, {here[key]} here" for key in differing)
             raise InputError(f"{path} is a run of another recipe: {apart}")
-    for leftover in [*path.glob(".*.partial*"), *path.glob("*/.*.partial*")]:  # of a write that was killed
-        leftover.unlink()
+        for leftover in [*path.glob(".*.partial*"), *path.glob("*/.*.partial*")]:  # of a write that was killed
+            leftover.unlink()
     return known
 
 
@@ -133,7 +133,8 @@ def cut_metrics(path: Path, epochs: int) -> None:
         return len(cells) == len(header.split(",")) and cells[first].isdigit() and int(cells[first]) < epochs
 
     with files.writing(path, overwrite=True) as temporary:
-        temporary.write_text("\n".join([header, *filter(is_kept, rows)]) + "\n", encoding="utf-8")
+        lines = [header, *filter(is_kept, rows)]
+        temporary.write_bytes("".join(f"{line}\r\n" for line in lines).encode())  # as Keras' logger ends them
     if not any(map(is_kept, rows)):
         path.unlink()  # Keras' logger writes the header again
 
@@ -143,7 +144,7 @@ def versions() -> dict[str, str]:
     import keras  # late: commands look into run directories before TensorFlow is quiet
 
     backend = () if keras.backend.backend() == "tensorflow" else (keras.backend.backend(),)
-    return {name: importlib.metadata.version(name) for name in (*_PACKAGES, *backend)}
+    return {name: version or "unknown" for name, version in extras.versions((*_PACKAGES, *backend)).items()}
 
 
 def environment(seed: int | None) -> dict[str, object]:

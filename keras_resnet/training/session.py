@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
+import contextlib
 import json
 import shutil
 import signal
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from keras_resnet import files, saving
+from keras_resnet import extras, files, saving
 from keras_resnet.card import ModelCard
 from keras_resnet.data.timing import Clock
+from keras_resnet.errors import Stopped
 from keras_resnet.signals.table import get_signal
 from keras_resnet.tasks import Objectives
 from keras_resnet.training import checkpoints, run
@@ -98,7 +100,9 @@ class Session:
         callbacks += [self.stopwatch, self.keep]
         if self.devices.is_chief:
             callbacks.append(Log(str(self.path / run.METRICS), append=True))
-        if self.devices.is_chief and importlib.util.find_spec("tensorboard"):
+        if self.devices.is_chief and not extras.is_there("tensorboard"):
+            print(f"note: no logs for TensorBoard; with them: {extras.line('tensorboard')}", file=sys.stderr)
+        elif self.devices.is_chief:
             callbacks.append(keras.callbacks.TensorBoard(str(self.path / run.TENSORBOARD), write_graph=False))
         if verbose:
             first = (self.start.epoch, self.start.step) if self.start else (0, 0)
@@ -114,32 +118,45 @@ class Session:
             verbose: whether the progress is shown.
 
         Raises:
-            checkpoints.Stopped: SIGTERM, or a signal in the last step.
+            Stopped: SIGTERM or SIGHUP, or a signal in the last step.
         """
-        callbacks, stopped = self._callbacks(verbose), None
-        try:
-            self._learn(callbacks)
-        except KeyboardInterrupt as error:
-            stopped = error
-            if not self.keep.epoch:  # better the weights of a moment than a directory without a model
-                self.keep.save()
-        finally:
-            for callback in callbacks:
-                if isinstance(callback, Log | Progress):
-                    callback.close()
-            if self.devices.is_chief and (self.path / run.METRICS).exists():
-                run.draw_curves(self.path)
+        with files.told_if_full(self.path):  # Keras and TensorFlow write metrics.csv and tensorboard/
+            stopped = self._stopped(self._callbacks(verbose))
         self.stopwatch.tick()
         result = self._result(interrupted=stopped is not None)
         if stopped is None and self.devices.is_chief:
             with files.writing(self.path / run.RESULT, overwrite=True) as temporary:
                 temporary.write_text(json.dumps(result.to_json(), indent=2) + "\n", encoding="utf-8")
             shutil.rmtree(self.path / checkpoints.FOLDER, ignore_errors=True)  # model.keras is what the run was for
-        if isinstance(stopped, checkpoints.Stopped) and stopped.signal == signal.SIGTERM:
+        if isinstance(stopped, Stopped) and stopped.signal != signal.SIGINT:
             raise stopped
         if stopped is None and self.signals.received is not None:  # in the last step, too late for this run
-            raise checkpoints.Stopped(self.signals.received)  # but not for what the caller has in mind after it
+            raise Stopped(self.signals.received)  # but not for what the caller has in mind after it
         return result
+
+    def _stopped(self, callbacks: list[keras.callbacks.Callback]) -> KeyboardInterrupt | None:
+        """Trains to the end, or to what stopped it, which leaves a directory with a model and curves too."""
+        stopped = None
+        try:
+            self._learn(callbacks)
+        except KeyboardInterrupt as error:
+            stopped = error
+            resumed = self.start is not None and (self.path / run.MODEL).exists()  # it may not be restored yet
+            if not self.keep.epoch and not resumed:  # better the weights of a moment than a directory without a model
+                self.keep.save()
+        except BaseException:
+            with contextlib.suppress(Exception):  # which is the one to hear of
+                self._close(callbacks)
+            raise
+        self._close(callbacks)
+        return stopped
+
+    def _close(self, callbacks: list[keras.callbacks.Callback]) -> None:
+        for callback in callbacks:
+            if isinstance(callback, Log | Progress):
+                callback.close()
+        if self.devices.is_chief and (self.path / run.METRICS).exists():
+            run.draw_curves(self.path)
 
     def _learn(self, callbacks: list[keras.callbacks.Callback]) -> None:
         """Calls `fit`, and estimates statistics of the weights that are kept, which need not be the last ones."""

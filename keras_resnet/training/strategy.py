@@ -19,6 +19,7 @@ from keras_resnet.training.devices import Devices
 
 __all__ = ["STRATEGIES", "Devices", "cluster", "make"]
 
+_TF_CONFIG = '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
 STRATEGIES = ("none", "mirrored", "multiworker", "tpu", "parameter-server")
 
 
@@ -118,6 +119,8 @@ def cluster(environment: Mapping[str, str], workers: Sequence[str], index: int |
 def _from_tf_config(text: str) -> tuple[list[str], int]:
     try:
         config = untrusted.parse(text)
+        if not isinstance(config, dict):
+            raise InputError(f"TF_CONFIG is no object, received {text[:80]}: expected {_TF_CONFIG}")
         jobs, task = config["cluster"], config["task"]
         if set(jobs) - {"chief", "worker"} or task["type"] not in jobs:
             raise InputError(
@@ -133,7 +136,7 @@ def _from_tf_config(text: str) -> tuple[list[str], int]:
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"TF_CONFIG {'lacks' if isinstance(error, KeyError) else 'is of another form:'} {error}: expected "
-            '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
+            f"{_TF_CONFIG}"
         ) from error
     return workers, index
 

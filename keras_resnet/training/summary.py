@@ -8,6 +8,7 @@ import keras
 
 from keras_resnet.nets.compressed import parameters
 from keras_resnet.nets.graph import BLOCK_OUT, multiply_adds
+from keras_resnet.training.checkpoints import Checkpoint
 from keras_resnet.training.optimization import UNDECAYED
 from keras_resnet.training.recipes import Recipe
 
@@ -41,6 +42,18 @@ def describe(model: keras.Model, twin: keras.Model, recipe: Recipe, steps: int, 
             f"batches of {recipe.batch_size}, {share}about {memory:.1f} GB of memory{each} (estimated)",
         )
     )
+
+
+def going_on(start: Checkpoint | None, steps: int) -> str:
+    """Where a resumed run goes on, in words; empty for a run that begins.
+
+    Args:
+        start: checkpoint that it goes on from.
+        steps: number of steps in an epoch.
+    """
+    if start is None:
+        return ""
+    return f", going on with epoch {start.epoch + 1}, step {start.step + 1} of {steps}"
 
 
 def estimated_memory(twin: keras.Model, recipe: Recipe, policy: str, replicas: int = 1) -> float:

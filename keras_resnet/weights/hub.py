@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_resnet import untrusted
+from keras_resnet import extras, untrusted
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
 from keras_resnet.nets.interface import ResNetSpec
@@ -50,12 +50,9 @@ def fetch(address: str, spec: ResNetSpec) -> HubWeights:
         InputError: huggingface_hub is not installed, the repository cannot be had or is no timm ResNet, or holds
             another variant.
     """
-    try:
-        from huggingface_hub import hf_hub_download
-    except ImportError as error:
-        raise InputError(
-            f"weights '{address}' need huggingface_hub: pip install 'keras-resnet-toolkit[hub]'"
-        ) from error
+    extras.require_for(address)
+    from huggingface_hub import hf_hub_download
+
     repository, _, revision = address.removeprefix(_SCHEME).partition("@")
     try:
         config = Path(hf_hub_download(repository, "config.json", revision=revision or None))

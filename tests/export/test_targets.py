@@ -268,7 +268,7 @@ def test_a_full_disk_is_said_and_leaves_nothing_behind(source, made_before, tmp_
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("export.targets.onnxruntime.write", full)
-    with pytest.raises(InputError, match="disk full while making"):
+    with pytest.raises(InputError, match="disk full while writing"):
         make_bundle(source, "onnxruntime", tmp_path / "b", input="normalized", limit=20)
     assert not any(tmp_path.iterdir())
 

@@ -2,7 +2,9 @@
 
 import os
 import signal
+import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import pytest
@@ -84,3 +86,41 @@ def test_an_engine_that_dies_takes_nobody_along(everything, tmp_path, monkeypatc
     assert all(np.array_equal(there[name], here[name]) for name in here)
     (tmp_path / "x.tflite").write_bytes(file.read_bytes()[:2000])
     assert worker.answers(tmp_path / "x.tflite", examples, "reference") is None
+
+
+# ---- nothing is left in the folder of temporary files
+
+
+def test_temporary_files_of_a_job_are_made_in_its_folder(tmp_path, monkeypatch):
+    """AutoGraph's are removed at an exit that a fork does not have; the folder is the parent's, which removes it."""
+    (tmp_path / "log").touch()
+    monkeypatch.setattr(worker_child, "convert", lambda job: tempfile.mkstemp("__autograph_generated_file.py"))
+    monkeypatch.setattr(sys, "stderr", os.fdopen(2, "w", closefd=False))
+    assert worker_child._apart({"log": str(tmp_path / "log")}) == 0
+    assert len(list(tmp_path.glob("*__autograph_generated_file.py"))) == 1
+
+
+def _export(folder, *arguments, **options):
+    (folder / "tmp").mkdir(exist_ok=True)
+    environment = {**os.environ, "TMPDIR": str(folder / "tmp")}
+    command = [sys.executable, "-u", "-m", "export.tflite", "--model", "resnet8", "--weights", "digits", *arguments]
+    return subprocess.Popen(
+        command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+@pytest.mark.cold_start
+@pytest.mark.proof
+@pytest.mark.parametrize("ending", ["done", "failed", "signal while verifying", "signal while converting"])
+def test_no_temporary_files_are_left(ending, tmp_path):
+    """AutoGraph's files, the network and the samples: after success, failure and SIGTERM."""
+    gates = ["--gate", "drop=-100"] if ending == "failed" else []
+    status = {"done": 0, "failed": 1}.get(ending, 128 + signal.SIGTERM)
+    with _export(tmp_path, "--int8", "--limit", "20", "-o", "m.tflite", *gates) as child:
+        for line in child.stdout:
+            if ending.startswith("signal") and ending.removeprefix("signal while ") in line:
+                child.send_signal(signal.SIGTERM)
+                break
+        _, errors = child.communicate(timeout=300)
+    assert child.returncode == status, errors
+    assert not list((tmp_path / "tmp").rglob("*"))
