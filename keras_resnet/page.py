@@ -72,7 +72,7 @@ def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[object]])
 
 def _breakable(text: object) -> Html:
     """Text that may be broken behind the marks that names are made of, and so not inside words."""
-    return Html(re.sub(r"(?<=\w)([/_.:=-]+)(?=\w)", r"\1<wbr>", html.escape(str(text))))
+    return Html(re.sub(r"(?<=\w)([/_.:=-]+)(?=\w)", r"\1<wbr>", html.escape(visible(str(text)))))
 
 
 def _is_number_like(value: object) -> bool:
