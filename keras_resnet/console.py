@@ -68,7 +68,9 @@ def _status(command: Callable[[], int | None]) -> int:
         )
 
 
-_READERS = re.compile(r"DecodeImage|ParseExample|ParseSingleExample|corrupted record|Could not parse example")
+_READERS = re.compile(
+    r"DecodeImage|expected a picture|ParseExample|ParseSingleExample|corrupted record|Could not parse example"
+)
 
 
 def _is_damaged_data(error: Exception) -> bool:
