@@ -10,6 +10,7 @@ import re
 import signal
 import sys
 import tempfile
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -238,22 +239,47 @@ def import_tensorflow(*others: str) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Prints a table; numbers are aligned to the right, None shows as a dash, control characters are written out."""
+    """Prints a table; numbers are aligned to the right, None shows as a dash, control characters are written out.
+
+    In a terminal that is too narrow for it, every row becomes a block of lines: no word is broken.
+    """
     from rich.console import Console
     from rich.markup import escape
+    from rich.measure import Measurement
     from rich.table import Table
 
     numeric = [bool(rows) and all(isinstance(row[i], int | float | None) for row in rows) for i in range(len(columns))]
     table = Table()
     for name, right in zip(columns, numeric, strict=True):
         table.add_column(escape(name), justify="right" if right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*("–" if value is None else escape(visible(value, lines=True)) for value in row))
+    texts = [["–" if value is None else visible(value, lines=True) for value in row] for row in rows]
+    for row in texts:
+        table.add_row(*map(escape, row))
     # A pipe or a log has no width: do not fold the table there.
     width = None if sys.stdout.isatty() else 200
     console = Console(width=width, highlight=False)
     console.print(visible(title), style="bold", markup=False)
-    console.print(table)
+    wanted = Measurement.get(console, console.options.update(max_width=10_000), table)
+    is_wide = width is not None or (console.width >= _WIDE and wanted.minimum <= console.width)
+    if is_wide or wanted.maximum <= console.width:
+        console.print(table)
+        return
+    for line in _blocks(columns, texts, console.width):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+_WIDE = 100  # columns of a terminal from which a table is broken between its words
+
+
+def _blocks(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
+    """A table as lines, a block a row: its first cell, then a line for each other one."""
+    margin = max(map(len, columns[1:]), default=0) + 4
+    wrapper = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
+    wrapper.subsequent_indent = " " * margin
+    for row in rows:
+        yield row[0] or columns[0]
+        for name, text in zip(columns[1:], row[1:], strict=True):
+            yield from wrapper.wrap(f"  {name}".ljust(margin) + text)
 
 
 def add_json(parser: argparse._ActionsContainer, what: str) -> None:
