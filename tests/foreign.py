@@ -153,7 +153,6 @@ def _application(name, **how):
     return lambda: getattr(keras.applications, name)(weights=None, input_shape=shape, classes=10, **how)
 
 
-_NO_INTEGERS = {"tflite:int8": "agreement|cosine|sqnr|max_abs|drop|top-1|forbidden"}
 ROWS: dict[str, Row] = {
     "functional": Row(lambda: _functional()),
     "list output": Row(lambda: _functional(outputs=lambda y: [y])),
@@ -209,9 +208,9 @@ ROWS: dict[str, Row] = {
     "two outputs": Row(_two_outputs, refused="has the outputs"),
     "segmentation": Row(_segmentation, refused="segmentation"),
     "not said": Row(lambda: _functional(), (), failing=dict.fromkeys(FILES, "give --preprocess")),
-    "MobileNetV2": Row(_application("MobileNetV2", alpha=0.35), failing=_NO_INTEGERS),
-    "MobileNetV3Small": Row(_application("MobileNetV3Small", minimalistic=True), (), failing=_NO_INTEGERS),
-    "EfficientNetB0": Row(_application("EfficientNetB0"), (), failing=_NO_INTEGERS),
-    "ResNet50": Row(_application("ResNet50"), failing=_NO_INTEGERS),
-    "DenseNet121": Row(_application("DenseNet121"), failing=_NO_INTEGERS),
+    "MobileNetV2": Row(_application("MobileNetV2", alpha=0.35)),
+    "MobileNetV3Small": Row(_application("MobileNetV3Small", minimalistic=True), ()),
+    "EfficientNetB0": Row(_application("EfficientNetB0"), ()),
+    "ResNet50": Row(_application("ResNet50")),
+    "DenseNet121": Row(_application("DenseNet121")),
 }
