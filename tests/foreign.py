@@ -43,7 +43,7 @@ def _body(x, width=4):
 
 
 def _layers(*last, first=()):
-    return [*first, L.Conv2D(4, 3, activation="relu"), L.MaxPooling2D(), L.Flatten(), *last]
+    return [*first, L.Conv2D(4, 3, activation="relu"), L.MaxPooling2D(8), L.Flatten(), *last]
 
 
 def _ten(activation="softmax"):

@@ -75,7 +75,9 @@ def _photos(folder, classes, count):
 
 def _opened(name, hints=None):
     path, _ = _saved(name)
-    return foreign.load(path, None, hints or foreign.Hints(preprocess=PREPROCESS["0..1"]))[0]
+    model = foreign.load(path, None, hints or foreign.Hints(preprocess=PREPROCESS["0..1"]))[0]
+    assert model.count_params() < 2000
+    return model
 
 
 @pytest.mark.parametrize("name", ["sequential", "sequential, built", "sequential in sequential"])
