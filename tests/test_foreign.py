@@ -163,6 +163,19 @@ def test_explanations_look_before_a_softmax_of_its_own():
     assert Net(_opened("one sigmoid")).scores is None
 
 
+def test_the_function_that_opens_files_leaves_outputs_as_they_are():
+    """Features, maps and logits are what somebody who calls it may want; commands want classes."""
+    for name, shape in {"segmentation": (1, 32, 32, 5), "logits": (1, 10), "one number": (1, 1)}.items():
+        path, _ = _saved(name)
+        (found,) = open_runner(path)(np.ones((1, 32, 32, 3), np.float32)).values()
+        expected = keras.saving.load_model(path).predict_on_batch(np.ones((1, 32, 32, 3), "f"))
+        assert found.shape == shape
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+        if name != "logits":
+            with pytest.raises(InputError):
+                open_named(path)
+
+
 # ---- input conventions
 
 

@@ -124,9 +124,30 @@ def load(model: str | os.PathLike, weights: str | None, hints: Hints = NO_HINTS)
         InputError: see `saving.load_named`; a model that was never built, or takes images of any size without a hint;
             one that is none of its task; hints that its card contradicts.
     """
+    from keras_resnet.tasks import get_task
+
+    network, card = load_as_it_is(model, weights, hints)
+    code = get_task(card.task).code
+    if hasattr(code, "adopted"):
+        network = code.adopted(network, card, logits=hints.logits, origin=model)
+    return network, card
+
+
+def load_as_it_is(
+    model: str | os.PathLike, weights: str | None, hints: Hints = NO_HINTS
+) -> tuple[keras.Model, ModelCard]:
+    """As `load`, with whatever outputs the model has: logits stay logits, and a net need be none of its task.
+
+    Args:
+        model: path of a `.keras` file, or a name of `list_models()`.
+        weights: for a name: a registered name, a weight file, or `"none"` for random values.
+        hints: what a person says of it.
+
+    Raises:
+        InputError: see `load`.
+    """
     from keras_resnet.nets.functional import functional, scales_itself
     from keras_resnet.saving import load_named
-    from keras_resnet.tasks import get_task
     from keras_resnet.tasks.facts import understood
 
     for path in hints.modules:
@@ -135,12 +156,7 @@ def load(model: str | os.PathLike, weights: str | None, hints: Hints = NO_HINTS)
     card = hinted(understood(card, model), hints, model)
     network = functional(network, model, hints.image_size)
     card.preprocess.check_channels(network.inputs[0].shape[-1], model)
-    code = get_task(card.task).code
-    if hasattr(code, "adopted"):
-        network = code.adopted(network, card, logits=hints.logits, origin=model)
-    if not card.known and scales_itself(network):
-        card = card.knowing(card.preprocess)
-    return network, card
+    return network, card.knowing(card.preprocess) if not card.known and scales_itself(network) else card
 
 
 def hinted(card: ModelCard, hints: Hints, origin: object) -> ModelCard:

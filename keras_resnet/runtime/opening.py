@@ -25,7 +25,7 @@ from keras_resnet.tasks.facts import understood
 
 def _keras_file(path: Path, threads: int | None = None, engine: str | None = None) -> KerasRunner:
     del threads, engine  # TensorFlow's threads are a setting of the process
-    return KerasRunner(*foreign.load(path, None))
+    return KerasRunner(*foreign.load_as_it_is(path, None))
 
 
 _OPENERS: dict[str, Callable[..., Runner]] = {
