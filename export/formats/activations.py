@@ -57,7 +57,11 @@ NOT_IN_INT8 = ("softsign", "hard_shrink", "soft_shrink", "threshold", "sparse_pl
 
 
 def operations(model: keras.Model) -> Iterator[keras.Operation]:
-    """Every layer and operation of a model, those of nested models too."""
+    """Every layer and operation of a model, those of nested models too.
+
+    Args:
+        model: functional.
+    """
     for operation in model.operations if hasattr(model, "operations") else model.layers:
         yield operation
         if isinstance(operation, keras.Model):
@@ -65,7 +69,11 @@ def operations(model: keras.Model) -> Iterator[keras.Operation]:
 
 
 def name_of(operation: keras.Operation) -> str:
-    """The activation that a layer applies, by the name of Keras' function; empty for none."""
+    """The activation that a layer applies, by the name of Keras' function; empty for none.
+
+    Args:
+        operation: layer or operation of a model.
+    """
     own = getattr(operation, "activation", None)
     called = getattr(own, "__name__", "")
     if called and own is getattr(keras.activations, called, None):
