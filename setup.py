@@ -41,6 +41,8 @@ CORE = [
     "lazy_loader>=0.4,<1",  # public names on first use, which editors see all the same
     "rich>=13.7,<16",  # tables in the terminal; Keras needs it as well
     "jinja2>=3.1,<4",  # reports
+    "pyyaml>=6,<7",  # --config
+    "shtab>=1.7,<2",  # completion for shells
 ]
 EXPORT = [
     "tf2onnx>=1.17,<1.18",
@@ -54,6 +56,9 @@ EXPORT = [
 ]
 HEIC = ["pi-heif>=1,<2"]  # photographs of iPhones; BSD, its wheel has LGPL libraries (pillow-heif's has GPL ones)
 HUB = ["huggingface_hub>=0.30,<3"]  # weights="hf://timm/..."
+RAY = ["ray[data]>=2.40,<3"]  # predict --ray, prepare --ray
+WANDB = ["wandb>=0.19,<1"]  # train --logger wandb
+MLFLOW = ["mlflow-skinny>=3,<4", "sqlalchemy>=2,<3", "alembic>=1.13,<2"]  # train --logger mlflow
 LOGS = ["tensorboard>=2.19,<3"]  # TensorFlow 2.21 writes its logs only where this is installed
 DATASETS = ["tensorflow-datasets>=4.9.7,<5"]  # dataset=tfds:NAME
 TEST = [
@@ -97,9 +102,12 @@ setup(
         "datasets": DATASETS,
         "test": TEST,
         "gpu": GPU,
+        "ray": RAY,
+        "wandb": WANDB,
+        "mlflow": MLFLOW,
         "all": EXPORT + HEIC + HUB + LOGS + DATASETS + TEST,
     },
-    entry_points={"console_scripts": ["keras-resnet = keras_resnet.cli:main"]},
+    entry_points={"console_scripts": ["keras-resnet = export.program:main"]},
     classifiers=[
         "Development Status :: 3 - Alpha",
         "Intended Audience :: Developers",

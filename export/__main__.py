@@ -2,6 +2,6 @@
 
 import sys
 
-from export.commands.many_files import main
+from export.program import alone
 
-sys.exit(main())
+sys.exit(alone("export"))

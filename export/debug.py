@@ -2,7 +2,7 @@
 
 import sys
 
-from export.commands.debug import main
+from export.program import alone
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(alone("debug"))

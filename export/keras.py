@@ -2,7 +2,7 @@
 
 import sys
 
-from export.commands.one_file import main
+from export.program import alone
 
 if __name__ == "__main__":
-    sys.exit(main("keras"))
+    sys.exit(alone("export keras"))

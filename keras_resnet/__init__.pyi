@@ -18,7 +18,6 @@ from .evaluation import evaluate as evaluate
 from .evaluation import predict as predict
 from .nets.graph import stage_taps as stage_taps
 from .nets.interface import ResNetSpec as ResNetSpec
-from .nets.specs import list_models as list_models
 from .runtime.opening import open_runner as open_runner
 from .saving import load_model as load_model
 from .saving import save_model as save_model
@@ -32,6 +31,7 @@ from .training import train as train
 from .weights import LoadReport as LoadReport
 from .weights import WeightSet as WeightSet
 from .weights import export_weights as export_weights
+from .weights import list_models as list_models
 from .weights import list_weights as list_weights
 from .weights import load_weights as load_weights
 from .weights import save_weights as save_weights

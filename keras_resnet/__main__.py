@@ -1,4 +1,4 @@
-"""`python -m keras_resnet`."""
+"""`keras-resnet`."""
 
 import sys
 

@@ -25,6 +25,9 @@ EXTRAS = {  # by the name that is imported
     "huggingface_hub": "hub",
     "tensorboard": "tensorboard",
     "tensorflow_datasets": "datasets",
+    "ray": "ray",
+    "wandb": "wandb",
+    "mlflow": "mlflow",
 }
 _NAMED = {"hf://": "huggingface_hub", "tfds:": "tensorflow_datasets"}  # beginnings of weights and data sets
 _ENGINES = {".tflite": "ai_edge_litert", ".onnx": "onnxruntime"}  # endings of model files

@@ -10,7 +10,6 @@ from keras_resnet import untrusted
 from keras_resnet.errors import InputError
 
 _MOST_BYTES = 4 << 20
-LABELS_HELP = "names of the classes, where the model carries none: a name per line, or Keras' imagenet_class_index.json"
 DIGITS = tuple("0123456789")
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _CIFAR100 = (
@@ -23,6 +22,32 @@ _CIFAR100 = (
     "telephone television tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm"
 )
 CIFAR100 = tuple(_CIFAR100.split())
+
+
+def class_names(text: str | os.PathLike, classes: int | None) -> tuple[str, ...]:
+    """The names that `--classes` gives: a file (`read_labels`), or the names themselves with commas between.
+
+    Args:
+        text: path of a file, or like `"cat,dog"`.
+        classes: number of classes of the model; None for a model that leaves it open.
+
+    Raises:
+        InputError: no file, and no name for every class; a number, which tells no names.
+
+    Example:
+        >>> from keras_resnet.labels import class_names
+        >>> class_names("cat, dog", 2)
+        ('cat', 'dog')
+    """
+    text = os.fspath(text)
+    if Path(text).exists() or "," not in text:
+        if text.isdecimal() and not Path(text).exists():
+            raise InputError(f"--classes {text}: expected names, like cat,dog, or a file of them; not a number")
+        return read_labels(text, classes)
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names) or len(set(names)) < len(names) or len(names) != (classes or len(names)):
+        raise InputError(f"--classes {text}: expected {classes or 'several'} different names with commas between")
+    return names
 
 
 def read_labels(path: str | os.PathLike, classes: int | None) -> tuple[str, ...]:

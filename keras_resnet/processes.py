@@ -11,6 +11,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))  # besides Ctrl-C
 
@@ -103,7 +104,25 @@ def run_python(module: str, *arguments: str | os.PathLike, **options) -> Ended:
         *arguments: command line.
         **options: keywords of `run`.
     """
-    return run([sys.executable, "-m", module, *arguments], **options)
+    return run([*python(module), *arguments], **options)
+
+
+_RUN = (
+    "import runpy, sys; del sys.argv[0]; sys.path.append(sys.argv.pop(0)); "
+    "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
+)
+
+
+def python(module: str) -> list[str]:
+    """The command that runs a module of ours in a new interpreter.
+
+    The working directory, where a user may have an `export.py` or a `keras.py`, is not on its path (-P); the folder of
+    our packages is, behind the others, for clones that are not installed.
+
+    Args:
+        module: full name.
+    """
+    return [sys.executable, "-P", "-c", _RUN, str(Path(__file__).resolve().parents[1]), module]
 
 
 def limit(*, seconds: int, data: int) -> None:

@@ -58,6 +58,11 @@ def one_of(names: Sequence[str], default: str) -> Any:
     return _field(default, Range("", lambda value: value in names, tuple(names)))
 
 
+def of(field: dataclasses.Field[Any]) -> Range | None:
+    """The range that a field states; None where it states none."""
+    return field.metadata.get(_KEY)
+
+
 def _field(default: Any, allowed: Range) -> Any:
     return dataclasses.field(default=default, metadata={_KEY: allowed})
 
@@ -73,7 +78,7 @@ def check(settings: Any, owner: str) -> None:
         InputError: a value outside its range; for a name, the nearest ones are in the message.
     """
     for field in dataclasses.fields(settings):
-        allowed: Range | None = field.metadata.get(_KEY)
+        allowed = of(field)
         value = getattr(settings, field.name)
         if allowed is None or allowed.holds(value):
             continue

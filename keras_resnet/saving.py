@@ -76,7 +76,10 @@ def load_model(path: str | os.PathLike) -> tuple[keras.Model, ModelCard]:
         if files.is_full(error):  # Keras unpacks the weights into a temporary folder
             raise files.disk_full(error) from error
         raise InputError(f"{path} cannot be read as a Keras 3 model: {_reason(error)}") from error
-    return _with_strides_as_keys(model), card_lib.read(path) or card_lib.UNKNOWN
+    model, card = _with_strides_as_keys(model), card_lib.read(path)
+    if card is not None:
+        built.keep(model, card)
+    return model, card or card_lib.UNKNOWN
 
 
 def _reason(error: Exception) -> str:
@@ -97,6 +100,16 @@ def _with_strides_as_keys(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, {int(key): tensor for key, tensor in outputs.items()}, name=model.name)
 
 
+def model_path(model: str | os.PathLike) -> str:
+    """The model that is meant: `model.keras` of a run directory, or what was given.
+
+    Args:
+        model: path or name.
+    """
+    inside = Path(model, "model.keras")
+    return str(inside) if inside.is_file() and Path(model).suffix != ".savedmodel" else os.fspath(model)
+
+
 def load_named(model: str | os.PathLike, weights: str | None) -> tuple[keras.Model, ModelCard]:
     """Opens what `--model` and `--weights` name: a `.keras` file, or a row of the table with weights.
 
@@ -110,6 +123,7 @@ def load_named(model: str | os.PathLike, weights: str | None) -> tuple[keras.Mod
     Raises:
         InputError: neither a file nor a row, or a row without weights.
     """
+    model = model_path(model)
     if Path(model).suffix or os.sep in str(model):
         if weights is not None:
             raise InputError(f"--weights goes with the name of a variant; {model} is a file and has its own")

@@ -161,7 +161,7 @@ def _exit_code(request: Mapping[str, object]) -> int:
             sys.path.insert(0, os.path.dirname(os.path.abspath(name)))
             runpy.run_path(name, run_name="__main__")
         else:
-            sys.path.insert(0, "")
+            sys.path[:0] = [] if request["safe"] else [""]
             main = sys.modules["__main__"] = types.ModuleType("__main__")
             exec(compile(name, "<string>", "exec"), main.__dict__)
     except SystemExit as stop:
@@ -190,15 +190,16 @@ def _program(args: object) -> dict[str, object] | None:
     if command[0] != sys.executable:
         return None
     rest = command[1:]
-    unbuffered = rest[:1] == ["-u"]
-    rest = rest[1:] if unbuffered else rest
+    flags = set()
+    while rest and rest[0] in ("-u", "-P"):
+        flags.add(rest.pop(0))
     if len(rest) > 1 and rest[0] in ("-m", "-c"):
         kind, name, arguments = {"-m": "module", "-c": "code"}[rest[0]], rest[1], rest[2:]
     elif rest and not rest[0].startswith("-"):
         kind, name, arguments = "script", rest[0], rest[1:]
     else:
         return None
-    return {"kind": kind, "name": name, "arguments": arguments, "unbuffered": unbuffered}
+    return {"kind": kind, "name": name, "arguments": arguments, "unbuffered": "-u" in flags, "safe": "-P" in flags}
 
 
 def _imports_alike(environment: Mapping[str, str]) -> bool:

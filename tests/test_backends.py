@@ -92,13 +92,13 @@ class Interrupt(keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGTERM)
 
 arguments = ["train", "--recipe", "digits-resnet8", "--set", "epochs=3", "--strategy", "mirrored"]
-assert cli.main([*arguments, "--run-dir", "whole"]) == 0
+assert cli.main([*arguments, "--output", "whole"]) == 0
 original = session.Session._callbacks
 session.Session._callbacks = lambda self, verbose: [Interrupt(), *original(self, verbose)]
-assert cli.main([*arguments, "--run-dir", "parts"]) == 128 + signal.SIGTERM
+assert cli.main([*arguments, "--output", "parts"]) == 128 + signal.SIGTERM
 session.Session._callbacks = original
 assert cli.main(["train", "--resume", "parts", "--strategy", "mirrored"]) == 0
-assert cli.main(["evaluate", "--model", "parts/model.keras", "--dataset", "digits", "--json", "scores.json"]) == 0
+assert cli.main(["evaluate", "--model", "parts/model.keras", "--data", "digits", "--json", "scores.json"]) == 0
 assert cli.main([*arguments, "--strategy", "multiworker"]) == 2
 assert keras.backend.backend() == "jax" and len(keras.distribution.list_devices()) == 2
 """

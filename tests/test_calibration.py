@@ -132,7 +132,7 @@ def test_no_example_has_a_part_in_its_own_temperature(answers):
 def test_the_command_asks_the_card(tmp_path, monkeypatch):
     """The digits' own net was never trained on the validation images; under a card of before nobody knows."""
     row = WEIGHT_SETS["resnet8", "digits"]
-    command = ["evaluate", "--model", "resnet8", "--weights", "digits", "--dataset", "digits", "--json"]
+    command = ["evaluate", "--model", "resnet8", "--weights", "digits", "--data", "digits", "--json"]
     assert cli.main([*command, "known.json"]) == 0
     monkeypatch.setitem(registry.WEIGHT_SETS, ("resnet8", "digits"), dataclasses.replace(row, held_out=None))
     assert cli.main([*command, "unknown.json"]) == 0

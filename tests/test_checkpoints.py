@@ -244,9 +244,9 @@ def test_directories_without_a_run(tmp_path, short, capsys):
         train(short, resume=True)
     for arguments, said in (
         (["--resume", "none"], "expected the directory of a run"),
-        (["--resume", "a", "--run-dir", "b"], "leave out --run-dir"),
+        (["--resume", "a", "--output", "b"], "leave out --output"),
         (["--resume", "a", "--set", "epochs=2"], "leave out --set"),
-        ([], "expected --recipe NAME or --resume RUN"),
+        ([], "expected --data DATA (your own) or --recipe NAME"),
     ):
         assert cli.main(["train", *arguments]) == 2
         assert said in capsys.readouterr().err
@@ -349,7 +349,7 @@ def test_a_resumed_run_says_where_it_is_and_where_it_goes_on(stopped, short, cap
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_saves_and_the_command_goes_on(number, tmp_path):
     base = [sys.executable, "-u", "-m", "keras_resnet", "train"]
-    first = [*base, "--recipe", "digits-resnet8", "--set", "epochs=3", "--set", "subset=64", "--run-dir", "run"]
+    first = [*base, "--recipe", "digits-resnet8", "--set", "epochs=3", "--set", "subset=64", "--output", "run"]
     with subprocess.Popen(first, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as child:
         for line in child.stdout:
             if line.startswith("Epoch 1/"):

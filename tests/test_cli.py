@@ -17,7 +17,7 @@ def _run(capfd, *arguments):
 @pytest.mark.slow
 def test_evaluate_prints_and_writes_the_figures(capfd):
     status, out, err = _run(
-        capfd, "evaluate", "--model", "resnet8", "--weights", "digits", "--dataset", "digits", "--json", "e.json"
+        capfd, "evaluate", "--model", "resnet8", "--weights", "digits", "--data", "digits", "--json", "e.json"
     )
     assert (status, err) == (0, "")
     scores = json.loads(Path("e.json").read_text())
@@ -31,7 +31,7 @@ def test_evaluate_prints_and_writes_the_figures(capfd):
 @pytest.mark.slow
 def test_evaluate_on_a_folder_notes_other_labels(image_folder, capfd):
     status, _, err = _run(
-        capfd, "evaluate", "--model", "resnet8", "--weights", "digits", "--dataset", image_folder, "--json", "e.json"
+        capfd, "evaluate", "--model", "resnet8", "--weights", "digits", "--data", image_folder, "--json", "e.json"
     )
     assert status == 0
     assert "labels of model and dataset differ: 0, 1, 2, ... and blue, red" in err
@@ -44,7 +44,7 @@ def test_evaluate_notes_a_model_without_input_convention(capfd):
         "resnet8",
         "--weights",
         "none",
-        "--dataset",
+        "--data",
         "digits",
         "--no-temperature",
         "--json",
@@ -79,7 +79,7 @@ def test_weights_lists_the_sets_and_their_facts(capfd):
 @pytest.mark.proof
 def test_train_says_what_comes_next(capfd):
     few = ["--set", "epochs=1", "--set", "subset=64", "--set", "warmup_epochs=0"]
-    status, out, err = _run(capfd, "train", "--recipe", "digits-resnet8", *few, "--run-dir", "run")
+    status, out, err = _run(capfd, "train", "--recipe", "digits-resnet8", *few, "--output", "run")
     assert (status, err) == (0, "")
     assert "next: python -m keras_resnet evaluate --model run/model.keras --dataset digits" in out
     assert Path("run/model.keras").exists()
@@ -95,14 +95,14 @@ def test_a_training_says_where_it_is_and_its_table_has_no_empty_head(short_recip
 
     monkeypatch.setattr(callbacks.Stopwatch, "on_epoch_begin", interrupted)
     monkeypatch.setitem(recipes.RECIPES, "short", short_recipe)
-    status, out, err = _run(capfd, "train", "--recipe", "short", "--run-dir", "run")
+    status, out, err = _run(capfd, "train", "--recipe", "short", "--output", "run")
     assert (status, err) == (130, "error: stopped by Ctrl-C\n")
     assert out.index("run directory: run\n") < out.index("compiling the first step")
     (head,) = [line for line in out.splitlines() if line.startswith("┃")]
     assert head.replace("┃", " ").split() == ["figure", "value"]
     rows = [line.replace("│", " ").split() for line in out.splitlines() if line.startswith("│")]
     assert ["training", "steps", "–"] in rows
-    assert "next: python -m keras_resnet train --resume run" in out
+    assert "next: keras-resnet train --resume run" in out
 
 
 @pytest.mark.parametrize("text", ["-1", "nan", "inf", "soon"])
@@ -121,10 +121,10 @@ def test_minutes_between_checkpoints_are_not_negative(text, capfd):
         (["train", "--recipe", "fast", "--set", "epochs=1"], "pass --set warmup_epochs=0"),
         (["train", "--recipe", "digits-resnet"], "did you mean digits-resnet8"),
         (["train", "--recipe", "digits-resnet8", "--set", "epoch=3"], "did you mean epochs"),
-        (["train", "--recipe", "he2015"], "cifar10 needs --data-dir"),
-        (["evaluate", "--model", "resnet_8", "--dataset", "digits"], "did you mean resnet8"),
-        (["evaluate", "--model", "resnet8", "--weights", "digits", "--dataset", "digit"], "did you mean digits"),
-        (["evaluate", "--model", "m.keras", "--dataset", "digits"], "does not exist"),
+        (["train", "--recipe", "he2015"], "cifar10 needs its files: --data cifar10:DIR"),
+        (["evaluate", "--model", "resnet_8", "--data", "digits"], "did you mean resnet8"),
+        (["evaluate", "--model", "resnet8", "--weights", "digits", "--data", "digit"], "did you mean digits"),
+        (["evaluate", "--model", "m.keras", "--data", "digits"], "does not exist"),
         (["predict", "--model", "resnet8", "--weights", "digits", "no.png"], "is no file"),
         (["models", "resnet9"], "did you mean resnet"),
     ],

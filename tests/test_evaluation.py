@@ -250,7 +250,7 @@ def test_members_must_fit_each_other(digits, digits_runner, few):
 
 @pytest.mark.slow
 def test_the_command_writes_figures_and_page(capsys, tmp_path):
-    arguments = ["evaluate", "--ensemble", "resnet8:digits", "resnet8:digits", "--dataset", "digits", "--limit", "50"]
+    arguments = ["evaluate", "--ensemble", "resnet8:digits", "resnet8:digits", "--data", "digits", "--limit", "50"]
     arguments += ["--per-class", "--corruptions", "jpeg", "--json", "a.json", "--report", "a.html"]
     assert cli.main(arguments) == 0
     values = json.loads((tmp_path / "a.json").read_text())
@@ -279,7 +279,7 @@ def test_the_command_writes_figures_and_page(capsys, tmp_path):
     ],
 )
 def test_mistakes_are_one_line(arguments, message, capsys):
-    assert cli.main(["evaluate", "--dataset", "digits", *arguments]) == 2
+    assert cli.main(["evaluate", "--data", "digits", *arguments]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert len(error.strip().splitlines()) == 1

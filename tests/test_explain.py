@@ -268,7 +268,7 @@ def test_the_command_writes_pages(photo, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("projection", ["pca", in_proof("tsne")])
 def test_the_command_draws_embeddings(projection, tmp_path):
-    arguments = ["--embeddings", "--dataset", "digits", "--limit", "40", "--projection", projection]
+    arguments = ["--embeddings", "--data", "digits", "--limit", "40", "--projection", projection]
     assert cli.main([*MODEL, *arguments, "-o", "points.html"]) == 0
     assert (tmp_path / "points.html").read_text().count("<title>image ") == 40
 

@@ -28,15 +28,15 @@ def without(monkeypatch):
 @pytest.mark.parametrize(
     ("module", "extra", "arguments"),
     [
-        ("ai_edge_litert", "export", ["evaluate", "--model", "m.tflite", "--dataset", "digits"]),
-        ("onnxruntime", "export", ["evaluate", "--ensemble", "m.keras", "m.onnx", "--dataset", "digits"]),
+        ("ai_edge_litert", "export", ["evaluate", "--model", "m.tflite", "--data", "digits"]),
+        ("onnxruntime", "export", ["evaluate", "--ensemble", "m.keras", "m.onnx", "--data", "digits"]),
         ("ai_edge_litert", "export", ["predict", "--model", "m.tflite", "x.png"]),
         ("onnxruntime", "export", ["explain", "--model", "m.onnx", "x.png", "-o", "x.png"]),
         ("huggingface_hub", "hub", ["predict", "--model", "resnet18", "--weights", "hf://timm/x", "x.png"]),
-        ("huggingface_hub", "hub", ["finetune", "--model", "resnet18", "--weights", "hf://timm/x", "--data", "digits"]),
+        ("huggingface_hub", "hub", ["train", "--model", "resnet18", "--weights", "hf://timm/x", "--data", "digits"]),
         ("huggingface_hub", "hub", ["train", "--recipe", "digits-resnet8", "--set", "weights=hf://timm/x"]),
         ("tensorflow_datasets", "datasets", ["train", "--recipe", "fast", "--set", "dataset=tfds:imagenette"]),
-        ("tensorflow_datasets", "datasets", ["prepare", "tfds:imagenette", "folder"]),
+        ("tensorflow_datasets", "datasets", ["prepare", "--data", "tfds:imagenette", "-o", "folder"]),
     ],
 )
 def test_what_is_missing_is_asked_for_before_tensorflow(module, extra, arguments, without, capfd):
@@ -50,13 +50,13 @@ def test_what_is_missing_is_asked_for_before_tensorflow(module, extra, arguments
 @pytest.mark.parametrize(
     ("module", "command", "arguments"),
     [
-        ("ai_edge_litert", "tflite", ["--int8"]),
-        ("litert_quantizer", "tflite", ["--weight-only-int8", "--quantizer", "litert"]),
-        ("flatbuffers", "tflite", ["--metadata"]),
-        ("tf2onnx", "onnx", []),
-        ("onnxruntime", "onnx", ["--float16"]),
-        ("tf2onnx", "many_files", ["--all"]),
-        ("onnxruntime", "many_files", ["--target", "onnxruntime"]),
+        ("ai_edge_litert", "export tflite", ["--int8"]),
+        ("litert_quantizer", "export tflite", ["--weight-only-int8", "--quantizer", "litert"]),
+        ("flatbuffers", "export tflite", ["--metadata"]),
+        ("tf2onnx", "export onnx", []),
+        ("onnxruntime", "export onnx", ["--float16"]),
+        ("tf2onnx", "export", ["--all"]),
+        ("onnxruntime", "export", ["--place", "onnxruntime"]),
         ("ai_edge_litert", "compress", ["--method", "qat"]),
         ("tensorflow_model_optimization", "compress", ["--method", "qat", "--engine", "tfmot"]),
         ("ai_edge_litert", "verify", ["m.tflite"]),
@@ -65,12 +65,11 @@ def test_what_is_missing_is_asked_for_before_tensorflow(module, extra, arguments
     ],
 )
 def test_exports_ask_for_their_packages_before_tensorflow(module, command, arguments, without, capfd):
-    from export.commands import compress, debug, fit, many_files, one_file, verify
+    from export import program
 
     Path("m.tflite").write_bytes(b"x")
     without(module)
-    modules = {"compress": compress, "debug": debug, "fit": fit, "many_files": many_files, "verify": verify}
-    status = modules[command].main(arguments) if command in modules else one_file.main(command, arguments)
+    status = program.alone(command, arguments)
     err = capfd.readouterr().err
     assert (status, len(err.splitlines())) == (2, 1)
     assert f"{module}" in err
@@ -162,7 +161,7 @@ def test_a_clone_that_is_not_installed_trains_and_exports(tmp_path):
     asked = run("-c", f"{code}importlib.metadata.version('keras-resnet-toolkit')")
     assert asked.stdout.startswith(str(clone))
     assert "PackageNotFoundError" in asked.stderr
-    few = ("--set", "epochs=1", "--set", "subset=64", "--set", "warmup_epochs=0", "--run-dir", "run")
+    few = ("--set", "epochs=1", "--set", "subset=64", "--set", "warmup_epochs=0", "--output", "run")
     trained = run("-m", "keras_resnet", "train", "--recipe", "digits-resnet8", *few)
     assert (trained.returncode, trained.stderr) == (0, "")
     made = run("-m", "export.tflite", "--model", "run/model.keras", "-o", "m.tflite", "--limit", "20")

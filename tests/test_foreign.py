@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from export import artifact, load_source
-from export.commands import one_file, verify
+from export import artifact, load_source, program
 from export.formats import onnx
 from export.model import conventions
 from keras_resnet import (
@@ -284,15 +283,17 @@ def test_every_model_passes_or_has_its_message(name, photos, capsys):
     written = ["--samples", "20", "--gate", "agreement=0", "--gate", "drop=100"]
     cells = {
         "predict": lambda: cli.main(["predict", *opened, image]),
-        "evaluate": lambda: cli.main(["evaluate", *opened, "--dataset", data, "--no-temperature"]),
+        "evaluate": lambda: cli.main(["evaluate", *opened, "--data", data, "--no-temperature"]),
         "explain": lambda: cli.main(["explain", *opened, image, "-o", "why.png"]),
     }
     for form in ("tflite", "onnx"):
         for precision in ("float32", "int8"):
-            arguments = [*opened, "--dataset", data, f"--{precision}", "-o", f"{precision}.{form}", *written]
-            cells[f"{form}:{precision}"] = lambda form=form, arguments=arguments: one_file.main(form, arguments)
+            arguments = [*opened, "--data", data, f"--{precision}", "-o", f"{precision}.{form}", *written]
+            cells[f"{form}:{precision}"] = lambda form=form, arguments=arguments: program.alone(
+                f"export {form}", arguments
+            )
     if not row.refused and "tflite:float32" not in row.failing:
-        cells["verify"] = lambda: verify.main(["float32.tflite", *opened, "--dataset", data])
+        cells["verify"] = lambda: program.alone("verify", ["float32.tflite", *opened, "--data", data])
     wrong = {}
     for cell, work in cells.items():
         status, said = work(), capsys.readouterr()

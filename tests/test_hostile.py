@@ -225,7 +225,7 @@ def test_a_saved_model_runs_only_where_it_is_trusted(image, tmp_path, capsys):
     model = ["--model", str(tmp_path / "evil.savedmodel")]
     for arguments in (
         ["predict", *model, image],
-        ["evaluate", *model, "--dataset", "digits"],
+        ["evaluate", *model, "--data", "digits"],
         ["explain", *model, image, "-o", "x.png"],
     ):
         assert cli.main(arguments) == 2

@@ -46,7 +46,7 @@ def test_a_missing_file_is_said():
 
 def test_commands_use_the_names(tmp_path, image_folder, capsys):
     (tmp_path / "names.txt").write_text("\n".join(NAMES))
-    assert load_source("resnet8", weights="digits", labels=tmp_path / "names.txt").card.labels == tuple(NAMES)
-    arguments = ["predict", "--model", "resnet8", "--weights", "digits", "--labels", str(tmp_path / "names.txt")]
+    assert load_source("resnet8", weights="digits", classes=tmp_path / "names.txt").card.labels == tuple(NAMES)
+    arguments = ["predict", "--model", "resnet8", "--weights", "digits", "--classes", str(tmp_path / "names.txt")]
     assert cli.main([*arguments, str(image_folder / "red" / "01.png")]) == 0
     assert capsys.readouterr().out.count("name ") == 5

@@ -34,7 +34,7 @@ def run(request, made_once, registered):
     """The run directory of a recipe, trained by the command."""
     name = request.param
     return made_once(
-        f"newcomer-{name}", lambda folder: _ok(cli.main(["train", "--recipe", name, "--run-dir", str(folder)]))
+        f"newcomer-{name}", lambda folder: _ok(cli.main(["train", "--recipe", name, "--output", str(folder)]))
     )
 
 
@@ -57,7 +57,7 @@ def test_a_task_of_its_own_is_trained_evaluated_and_predicts(run, digits, tmp_pa
     assert watched == {
         "watch": "mean_absolute_error", "larger_is_better": False, "form": "{:.4f}", "as_error": False
     }  # fmt: skip
-    arguments = ["evaluate", "--model", str(run / "model.keras"), "--dataset", "bright-digits", "--json", "e.json"]
+    arguments = ["evaluate", "--model", str(run / "model.keras"), "--data", "bright-digits", "--json", "e.json"]
     assert cli.main(arguments) == 0
     assert "1 - mean |error|" in capsys.readouterr().out
     found = json.loads(Path("e.json").read_text())
@@ -79,8 +79,8 @@ def test_a_task_of_its_own_is_trained_evaluated_and_predicts(run, digits, tmp_pa
     ("arguments", "said"),
     [
         (["explain", "digit.png", "-o", "why.png"], "task glow does not support explain"),
-        (["evaluate", "--dataset", "bright-digits", "--flip"], "task glow does not support views"),
-        (["evaluate", "--dataset", "bright-digits", "--corruptions", "jpeg"], "does not support corruptions"),
+        (["evaluate", "--data", "bright-digits", "--flip"], "task glow does not support views"),
+        (["evaluate", "--data", "bright-digits", "--corruptions", "jpeg"], "does not support corruptions"),
     ],
 )
 def test_what_the_task_does_not_support_is_refused_in_one_line(run, arguments, said, capsys):
@@ -102,7 +102,7 @@ def test_a_signal_of_its_own_is_trained_evaluated_and_predicts(run, tmp_path, ca
     model, card = load_model(run / "model.keras")
     assert (card.task, card.signal) == ("classification", "rows")
     assert model.input_shape == (None, 8, 8)
-    options = ["--dataset", "digit-rows", "--per-class", "--json", "e.json"]
+    options = ["--data", "digit-rows", "--per-class", "--json", "e.json"]
     assert cli.main(["evaluate", "--model", str(run / "model.keras"), *options]) == 0
     assert json.loads(Path("e.json").read_text())["top1"] > 0.5  # one in ten by chance
     test = newcomers.ROWS.load("digit-rows", None, (8, 8), 1.0).test
@@ -196,7 +196,7 @@ class Halved:
 @pytest.mark.parametrize("run", ["rows"], indirect=True)
 @pytest.mark.parametrize("option", [["--flip"], ["--crops", "10"], ["--scales", "8"], ["--corruptions", "jpeg"]])
 def test_what_the_signal_does_not_support_is_refused_in_one_line(run, option, capsys):
-    assert cli.main(["evaluate", "--model", str(run / "model.keras"), "--dataset", "digit-rows", *option]) == 2
+    assert cli.main(["evaluate", "--model", str(run / "model.keras"), "--data", "digit-rows", *option]) == 2
     assert "error: signal rows does not support" in capsys.readouterr().err.splitlines()[-1]
 
 
@@ -209,7 +209,7 @@ def test_a_task_that_promises_too_much_is_refused(monkeypatch):
 @pytest.mark.parametrize("augmentation", ["crop-flip", "resized-crop"])
 def test_augmentations_of_another_signal_are_refused_before_there_is_a_run(augmentation, capsys):
     settings = ["--set", f"augmentation={augmentation}"]
-    assert cli.main(["train", "--recipe", "rows", "--run-dir", "run", *settings]) == 2
+    assert cli.main(["train", "--recipe", "rows", "--output", "run", *settings]) == 2
     error = capsys.readouterr().err.splitlines()
     assert error[-1].endswith(f"augmentation {augmentation} is for the signal image; for rows there is: none")
     assert not Path("run").exists()
@@ -218,7 +218,7 @@ def test_augmentations_of_another_signal_are_refused_before_there_is_a_run(augme
 @pytest.mark.slow
 def test_the_closing_lines_name_the_examples(capsys):
     settings = ["--set", "epochs=1", "--set", "precise_bn=0"]
-    assert cli.main(["train", "--recipe", "rows", "--run-dir", "run", *settings]) == 0
+    assert cli.main(["train", "--recipe", "rows", "--output", "run", *settings]) == 0
     said = capsys.readouterr().out
     assert re.search(r"[\d,]+ rows/s \(", said)
     assert "image" not in said
@@ -232,7 +232,7 @@ def test_the_closing_lines_name_the_examples(capsys):
     ],
 )
 def test_messages_name_the_examples(setting, said, capsys):
-    assert cli.main(["train", "--recipe", "rows", "--run-dir", "run", "--set", setting]) == 2
+    assert cli.main(["train", "--recipe", "rows", "--output", "run", "--set", setting]) == 2
     assert said in capsys.readouterr().err
 
 

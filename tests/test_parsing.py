@@ -2,7 +2,7 @@
 
 import pytest
 
-from export.commands import many_files, one_file
+from export import program
 from keras_resnet import cli
 from keras_resnet.parsing import Parser
 
@@ -10,17 +10,25 @@ from keras_resnet.parsing import Parser
 @pytest.mark.parametrize(
     ("main", "arguments", "said"),
     [
-        (cli.main, ["train", "--recip", "x", "--epochs", "3"], "there is no --epochs here"),
+        (cli.main, ["train", "--recip", "x", "--epoches", "3"], "there is no --epoches here: did you mean --epochs"),
         (
             cli.main,
-            ["predict", "--model", "x", "a.png", "--lables", "y"],
-            "there is no --lables here: did you mean --labels",
+            ["predict", "--model", "x", "a.png", "--clases", "y"],
+            "there is no --clases here: did you mean --classes",
         ),
-        (cli.main, ["evaluate", "--model", "x"], "the following arguments are required: --dataset"),
+        (cli.main, ["predict"], "the following arguments are required: --model"),
         (cli.main, ["nothing"], "invalid choice: 'nothing'"),
-        (many_files.main, ["--int8"], "--int8: one file is made by python -m export.tflite --int8"),
-        (many_files.main, ["--weight-only-int4", "--all"], "python -m export.tflite --weight-only-int4"),
-        (lambda argv: one_file.main("tflite", argv), ["--in8"], "there is no --in8 here: did you mean --int8"),
+        (
+            lambda argv: program.alone("export", argv),
+            ["--int8"],
+            "--int8: one file is made by keras-resnet export tflite --int8",
+        ),
+        (
+            lambda argv: program.alone("export", argv),
+            ["--weight-only-int4", "--all"],
+            "keras-resnet export tflite --weight-only-int4",
+        ),
+        (lambda argv: program.alone("export tflite", argv), ["--in8"], "there is no --in8 here: did you mean --int8"),
     ],
 )
 def test_p2_p3_mistakes_are_one_line_of_the_right_command(main, arguments, said, capsys):

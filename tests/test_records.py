@@ -201,7 +201,7 @@ def test_random_parts_of_records(folder):
 def test_the_command_prepares_and_says_how_to_go_on(image_folder, tmp_path, capsys):
     status = cli.main(["prepare", str(image_folder), str(tmp_path / "out"), "--json", str(tmp_path / "x.json")])
     assert status == 0
-    assert "train --recipe fast --set dataset=" in capsys.readouterr().out
+    assert "keras-resnet train --data " in capsys.readouterr().out
     assert json.loads((tmp_path / "x.json").read_text())["images"]["train"] == 32
     assert cli.main(["prepare", str(image_folder), str(tmp_path / "out")]) == 2
 
@@ -210,7 +210,7 @@ def test_imagenet_is_a_folder_with_a_name(folder):
     dataset = load_dataset("imagenet", folder, (4, 4, 3))
     assert dataset.name == "imagenet"
     assert len(dataset.test.labels) == 6
-    with pytest.raises(InputError, match="needs --data-dir"):
+    with pytest.raises(InputError, match="needs its f(iles|older): --data "):
         load_dataset("imagenet")
 
 

@@ -141,7 +141,7 @@ def test_workers_with_different_recipes_name_each_other(tmp_path):
     workers = _ports(2)
     children = []
     for n in range(2):
-        command = [sys.executable, "-m", "keras_resnet", "train", "--recipe", "digits-resnet8", "--run-dir", "run"]
+        command = [sys.executable, "-m", "keras_resnet", "train", "--recipe", "digits-resnet8", "--output", "run"]
         command += ["--set", f"seed={n}", "--strategy", "multiworker", "--workers", workers, "--worker-index", str(n)]
         children.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path))
     errors = [child.communicate(timeout=120)[1] for child in children]
@@ -237,7 +237,7 @@ def test_what_cannot_be_done_is_refused_in_one_line(short_recipe, tmp_path, caps
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        arguments = ["train", "--recipe", "digits-resnet8", "--strategy", "multiworker", "--run-dir", "run"]
+        arguments = ["train", "--recipe", "digits-resnet8", "--strategy", "multiworker", "--output", "run"]
         status = cli.main([*arguments, "--workers", f"127.0.0.1:{port},127.0.0.1:1", "--worker-index", "0"])
     assert status == 2
     assert f"worker 0 cannot listen at 127.0.0.1:{port}: Address already in use" in capsys.readouterr().err

@@ -140,12 +140,12 @@ def test_a_full_disk_is_one_line_and_status_one(error, status, capsys):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["evaluate", "--model", "m.keras", "--dataset", "digits", "--report", "/proc/x.html"],
+        ["evaluate", "--model", "m.keras", "--data", "digits", "--report", "/proc/x.html"],
         ["explain", "--model", "m.keras", "d.png", "-o", "/proc/x.png"],
-        ["lab", "degradation", "--out", "/proc/lab"],
-        ["train", "--recipe", "digits-resnet8", "--run-dir", "/proc/run"],
-        ["finetune", "--weights", "m.keras", "--data", "digits", "--run-dir", "/proc/run"],
-        ["prepare", "digits", "/proc/folder"],
+        ["lab", "degradation", "--output", "/proc/lab"],
+        ["train", "--recipe", "digits-resnet8", "--output", "/proc/run"],
+        ["train", "--data", "digits", "--weights", "m.keras", "--output", "/proc/run"],
+        ["prepare", "--data", "digits", "-o", "/proc/folder"],
         ["report", "run", "-o", "/proc/x.html"],
         ["predict", "--model", "m.keras", "d.png", "--json", "/proc/x.json"],
     ],

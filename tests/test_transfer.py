@@ -120,7 +120,7 @@ def test_the_command_says_what_it_needs(capsys):
 @pytest.mark.proof
 def test_the_command_moves_cifar_weights_to_digits(tmp_path, capsys):
     command = ["finetune", "--model", "resnet8", "--weights", "cifar10", "--data", "digits", "--epochs", "4"]
-    assert cli.main([*command, "--set", "head_epochs=1", "--run-dir", str(tmp_path / "run")]) == 0
+    assert cli.main([*command, "--set", "head_epochs=1", "--output", str(tmp_path / "run")]) == 0
     model, card = load_model(tmp_path / "run" / "model.keras")
     assert card.labels == tuple(map(str, range(10)))
     assert card.preprocess.mean[0] == pytest.approx(125.307)

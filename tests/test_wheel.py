@@ -66,7 +66,7 @@ def test_it_is_the_wheel_that_runs(run, environment):
 
 def test_a_person_trains_and_exports(run, tmp_path):
     assert "next: python -m keras_resnet evaluate" in run(
-        "keras-resnet", "train", "--recipe", "digits-resnet8", *FEW, "--run-dir", "run"
+        "keras-resnet", "train", "--recipe", "digits-resnet8", *FEW, "--output", "run"
     )
     arguments = ["--model", "run/model.keras", "-o", "m.tflite", "--limit", "40", "--gate", "drop=100"]
     run("python", "-m", "export.tflite", "--int8", *arguments, "--gate", "agreement=0", "--json", "rows.json")
@@ -76,5 +76,5 @@ def test_a_person_trains_and_exports(run, tmp_path):
 
 def test_a_page_for_browsers_is_complete(run, tmp_path):
     """Its files are no modules: the wheel must bring them."""
-    run("python", "-m", "export", "--target", "litert-web", "--model", "resnet8", "--weights", "digits", "-o", "web")
+    run("python", "-m", "export", "--place", "litert-web", "--model", "resnet8", "--weights", "digits", "-o", "web")
     assert {"index.html", "README.md", "model.json"} <= {path.name for path in (tmp_path / "web").iterdir()}

@@ -1,18 +1,18 @@
-"""`python -m export.compress`: a smaller model out of a trained one. Parse and call."""
+"""`keras-resnet compress`: a smaller model out of a trained one. Parse and call."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
-from export.commands.options import add_gate, add_source, open_source, positive
+from export.commands.options import add_gate, add_source, open_source, usual_data
 from export.formats.table import FORMATS
 from export.smaller.trainers import get_trainer
-from keras_resnet import console, extras, files
-from keras_resnet.cli import add_devices, devices_of
+from keras_resnet import console, extras, files, flags
+from keras_resnet.commands.training import add_devices, devices_of
 from keras_resnet.compression.settings import COMPRESSIONS, PRESERVED, Settings, settings
 from keras_resnet.errors import InputError
+from keras_resnet.flags import positive
 from keras_resnet.parsing import Parser
 from keras_resnet.training.recipes import get_recipe, override
 
@@ -23,12 +23,9 @@ _EPILOG = (
 )
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="python -m export.compress",
-        description="Make a trained model smaller and train it further, so that it stays as good.",
-        epilog=_EPILOG,
-    )
+def add(parser: Parser) -> None:
+    """Adds the options."""
+    parser.epilog = _EPILOG
     add_source(parser)
     parser.add_argument(
         "--method",
@@ -54,13 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         "--preserve", help=f"qat: keep the model's {' or '.join(PRESERVED)}; cluster: keep its sparsity"
     )
     parser.add_argument("--recipe", help="of the training (default: prune for that method, else compress)")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change a setting of the recipe (epochs=3, learning_rate=0.01, ...); repeatable",
-    )
+    flags.add_settings(parser, image_size=False)
     parser.add_argument(
         "--teacher",
         metavar="MODEL",
@@ -80,7 +71,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--limit", type=positive, metavar="N", help="measure on N test images (default: all)")
     add_gate(parser, "another limit: drop=POINTS that the accuracy may fall")
     console.add_json(parser, "the figures")
-    return parser
 
 
 def _settings(args: argparse.Namespace) -> Settings:
@@ -101,26 +91,30 @@ def _teacher(args: argparse.Namespace):
         return None
     from export.model.source import load_source
 
-    return load_source(args.teacher, weights=args.teacher_weights, dataset=args.dataset, data_dir=args.data_dir)
+    dataset, data_dir = usual_data(args)
+    return load_source(args.teacher, weights=args.teacher_weights, dataset=dataset, data_dir=data_dir)
 
 
-def _work(args: argparse.Namespace) -> int:
+def work(args: argparse.Namespace) -> int:
+    """Compresses; returns the exit status."""
     chosen = _settings(args)
     name = args.recipe or ("prune" if args.method == "prune" else "compress")
-    recipe = override(get_recipe(name), args.set)
+    recipe = override(get_recipe(name), flags.settings_of(args, image_size=False))
     if bool(args.teacher_weights) != bool(args.teacher and not Path(args.teacher).suffix):
         raise InputError(
             f"--teacher {args.teacher}, --teacher-weights {args.teacher_weights}: a variant's name needs weights "
             "(a registered name or a file), a .keras file has them"
         )
     get_trainer(args.engine).ask()
-    extras.require(*FORMATS["tflite"].packages, for_what="export.compress")
+    extras.require(*FORMATS["tflite"].packages, for_what="compress")
     files.check_folder(args.output or Path("exports"))
     console.import_tensorflow()
     devices = devices_of(args)
     source = open_source(args)
     teacher = _teacher(args)
-    output = args.output or Path("exports", f"{source.name}-{chosen.name}")
+    usual = Path("exports", f"{source.name}-{chosen.name}")
+    output = args.output or (usual if args.resume else flags.unused(usual))
+    dataset, data_dir = usual_data(args)
     from export.smaller.compression import compress
 
     outcome = compress(
@@ -131,8 +125,8 @@ def _work(args: argparse.Namespace) -> int:
         engine=args.engine,
         teacher=teacher,
         answers=args.answers,
-        data_dir=args.data_dir,
-        dataset=args.dataset,
+        data_dir=data_dir,
+        dataset=dataset,
         limit=args.limit,
         gates=dict(args.gate),
         resume=args.resume,
@@ -146,11 +140,5 @@ def _work(args: argparse.Namespace) -> int:
     console.write_json(args.json, outcome.to_json())
     outcome.raise_if_failed()
     precision = " --precision int8x4" if chosen.weight_bits == 4 else ""
-    print(f"next: python -m export --target tflm{precision} --model {outcome.model} -o firmware")
+    print(f"next: keras-resnet export bundle --place tflm{precision} --model {outcome.model} -o firmware")
     return console.OK
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns its exit status."""
-    args = _parser().parse_args(argv)
-    return console.run(lambda: _work(args), args)

@@ -1,48 +1,40 @@
-"""`python -m export.debug`: error per layer, and the fewest layers in float."""
+"""`keras-resnet debug`: error per layer, and the fewest layers in float."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
-from export.commands.options import export_parser, finish, open_source
+from export.commands.options import add_verifying, finish, open_source
 from export.formats.table import ENGINES, OUTSIDE
-from keras_resnet import console, extras, files
+from keras_resnet import console, extras, files, flags
 from keras_resnet.errors import InputError
+from keras_resnet.parsing import Parser
 
 _LAYERS_ON = 100  # images that layers are compared on
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = export_parser(
-        "python -m export.debug", "Compare every layer of a TFLite file with Keras, or keep the fewest layers in float."
-    )
+def add(parser: Parser) -> None:
+    """Adds the options."""
+    add_verifying(parser)
     parser.add_argument(
         "file", type=Path, metavar="FILE", help="a .tflite file of this package; with --auto-float: to write"
     )
-    parser.add_argument("-o", "--output", type=Path, metavar="HTML", help="default FILE.layers.html")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    flags.add_output(parser, "default FILE.layers.html", "FILE.html")
     parser.add_argument(
         "--auto-float",
         action="store_true",
         help="write FILE in int8 with the fewest layers in float that --gate allows",
     )
     parser.add_argument("--io", help="with --auto-float: int8 or float32")
-    return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns its exit status."""
-    args = _parser().parse_args(argv)
-    return console.run(lambda: _work(args), args)
-
-
-def _work(args: argparse.Namespace) -> int:
+def work(args: argparse.Namespace) -> int:
+    """Compares layers, or finds which must stay in float; returns the exit status."""
     if args.engine in OUTSIDE:
         raise InputError(f"engine {args.engine} shows no layers: use --engine {' or '.join(ENGINES)}")
     page = args.output or args.file.with_name(f"{args.file.name}.layers.html")
-    extras.require("ai_edge_litert", *(["litert_quantizer"] if args.auto_float else []), for_what="export.debug")
+    extras.require("ai_edge_litert", *(["litert_quantizer"] if args.auto_float else []), for_what="debug")
     files.check_place(page, args.overwrite)
     if args.auto_float:
         files.check_place(args.file, args.overwrite)
@@ -60,7 +52,7 @@ def _work(args: argparse.Namespace) -> int:
     if report is not None:
         return finish(report, argparse.Namespace(json=None), f"open {page}")
     print(f"all layers and a picture: {page}")
-    print(f"next: python -m export.debug OUT.tflite --auto-float --gate drop=0.1 {_again(args)}".rstrip())
+    print(f"next: keras-resnet debug OUT.tflite --auto-float --gate drop=0.1 {_again(args)}".rstrip())
     return console.OK
 
 
@@ -82,6 +74,6 @@ def _auto_float(source, args: argparse.Namespace):
 def _again(args: argparse.Namespace) -> str:
     """The options that name model and data."""
     known = [("--model", each) for each in args.model or ()]
-    known += [("--weights", args.weights), ("--dataset", args.dataset), ("--data-dir", args.data_dir)]
-    known += [("--labels", args.labels)]
+    data = f"{args.data}:{args.data_dir}" if args.data and args.data_dir else args.data or args.data_dir
+    known += [("--weights", args.weights), ("--data", data), ("--classes", args.classes)]
     return " ".join(f"{flag} {value}" for flag, value in known if value)

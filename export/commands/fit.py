@@ -1,27 +1,24 @@
-"""`python -m export.fit`: what a file takes of a microcontroller, or which nets fit one."""
+"""`keras-resnet fit`: what a file takes of a microcontroller, or which nets fit one."""
 
 from __future__ import annotations
 
 import argparse
 import itertools
-from collections.abc import Sequence
 from pathlib import Path
 
-from export.commands.options import EPILOG, positive, size_in_bytes
+from export.commands.options import EPILOG, size_in_bytes
 from keras_resnet import console, extras
 from keras_resnet.errors import GateError, InputError
+from keras_resnet.flags import positive
 from keras_resnet.parsing import Parser
 
 _FITTING = 10  # rows of a table of nets
 _COLUMNS = ("net", "flash", "activations", "structures (64-bit)", "arena")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="python -m export.fit",
-        description="What an int8 TFLite file takes of a microcontroller; without a file, the nets that fit one.",
-        epilog=EPILOG,
-    )
+def add(parser: Parser) -> None:
+    """Adds the options."""
+    parser.epilog = EPILOG
     parser.add_argument("file", type=Path, nargs="?", metavar="FILE", help="a .tflite file")
     parser.add_argument("--flash", type=size_in_bytes, metavar="SIZE", help="flash of the board, like 512K or 2M")
     parser.add_argument("--ram", type=size_in_bytes, metavar="SIZE", help="RAM of the board, like 256K")
@@ -29,19 +26,18 @@ def _parser() -> argparse.ArgumentParser:
         "--image-size", type=positive, default=32, metavar="N", help="without a file: pixels (default %(default)s)"
     )
     parser.add_argument(
-        "--classes", type=positive, default=10, metavar="N", help="without a file: of the head (default %(default)s)"
+        "--class-count",
+        type=positive,
+        default=10,
+        metavar="N",
+        help="without a file: of the head (default %(default)s)",
     )
+    parser.former["--classes"] = "--class-count"
     console.add_json(parser, "the table")
-    return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns its exit status."""
-    args = _parser().parse_args(argv)
-    return console.run(lambda: _work(args), args)
-
-
-def _work(args: argparse.Namespace) -> int:
+def work(args: argparse.Namespace) -> int:
+    """Prints what a file takes, or the nets that fit; returns the exit status."""
     if args.file is None and args.flash is None and args.ram is None:
         raise InputError("expected a .tflite file, or --flash SIZE and --ram SIZE of a board")
     if args.file is not None:
@@ -52,7 +48,7 @@ def _work(args: argparse.Namespace) -> int:
     console.print_table(title, _COLUMNS, [[name, *(f"{n:,}" for n in numbers)] for name, *numbers in rows])
     console.write_json(args.json, [dict(zip(_COLUMNS, row, strict=True)) for row in rows])
     if args.file is None:
-        print(f"next: python -m keras_resnet train --recipe fast --set model={found[0][0]}")
+        print(f"next: keras-resnet train --recipe fast --model {found[0][0]}")
         return console.OK
     lacking = [
         f"{what} {used:,} of {have:,} bytes"
@@ -79,7 +75,7 @@ def _of_table(args: argparse.Namespace):
 
     flash, ram = args.flash or memory.MOST_FLASH, args.ram or memory.MOST_RAM
     shape = (args.image_size, args.image_size, 3)
-    found = list(itertools.islice(memory.fitting(flash, ram, shape, args.classes), _FITTING))
+    found = list(itertools.islice(memory.fitting(flash, ram, shape, args.class_count), _FITTING))
     if not found:
         raise GateError(f"no net of the table fits {flash:,} bytes of flash and {ram:,} of RAM at {shape[0]} pixels")
     title = f"the largest nets that fit {flash:,} bytes of flash and {ram:,} of RAM, int8, {shape[0]} pixels, bytes"

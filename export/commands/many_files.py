@@ -1,4 +1,4 @@
-"""`python -m export`: several files and a report, or a bundle."""
+"""`keras-resnet export all` and `python -m export`: several files and a report, or a bundle."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pathlib import Path
 from export.commands import bundles
 from export.commands.options import (
     FOLDER,
+    add_verifying,
     add_writing,
     choices,
     export_files,
-    export_parser,
     finish,
     open_source,
-    size_in_bytes,
 )
 from export.formats.artifacts import Artifact, all_artifacts, artifact
 from export.formats.precisions import PRECISIONS, QUANTIZERS
 from export.formats.table import FORMATS
 from export.targets.table import TARGETS
-from keras_resnet import console, extras, files
+from keras_resnet import console, extras, files, flags
 from keras_resnet.errors import InputError
+from keras_resnet.parsing import Parser
 
 
 def _quantizers(name: str, wanted: Sequence[str] | None) -> list[str | None]:
@@ -69,52 +69,66 @@ def _possible(chosen: list[Artifact], source) -> list[Artifact]:
     return [made for made in possible if holds_ranges(made)] if is_quantized(source.model) else possible
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = export_parser("python -m export", "Export several files, verify each against Keras, and write a report.")
-    flags = {PRECISIONS[name].flag: f"python -m export.tflite {PRECISIONS[name].flag}" for name in PRECISIONS}
-    parser.elsewhere = {flag: f"one file is made by {command}" for flag, command in flags.items()}
+def add(parser: Parser) -> None:
+    """Adds the options of `python -m export`."""
+    _add_files(parser)
+    flags_of = {PRECISIONS[name].flag: f"keras-resnet export tflite {PRECISIONS[name].flag}" for name in PRECISIONS}
+    parser.elsewhere = {flag: f"one file is made by {command}" for flag, command in flags_of.items()}
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--all", action="store_true", help="every format in every precision, by --quantizer")
-    what.add_argument("--target", metavar="NAME", help=f"a folder that works there unchanged: {', '.join(TARGETS)}")
-    what.add_argument(
+    what.add_argument("--place", metavar="NAME", help=f"a folder that works there unchanged: {', '.join(TARGETS)}")
+    parser.former["--target"] = "--place"
+    _add_artifact(what)
+    bundles.add_place_options(parser, "with --place")
+
+
+def add_all(parser: Parser) -> None:
+    """Adds the options of `keras-resnet export all`."""
+    _add_files(parser)
+    _add_artifact(parser)
+
+
+def _add_artifact(place: argparse._ActionsContainer) -> None:
+    place.add_argument(
         "--artifact",
         action="append",
         metavar="FORMAT:PRECISION",
         help=f"one file; repeatable: {', '.join(all_artifacts(QUANTIZERS))}",
     )
+
+
+def _add_files(parser: Parser) -> None:
+    add_verifying(parser)
     parser.add_argument(
         "--quantizer", choices=QUANTIZERS, action="append", help="repeat it for both (default tensorflow's)"
     )
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="DIR", help=f"default {FOLDER}/NAME, with --target {FOLDER}/NAME-TARGET"
+        "-o", "--output", type=Path, metavar="DIR", help=f"default {FOLDER}/NAME, with the time where that exists"
     )
     add_writing(parser)
-    group = parser.add_argument_group("with --target")
-    group.add_argument("--precision", help="default: the target's")
-    group.add_argument("--flash", type=size_in_bytes, metavar="SIZE", help="tflm: flash of the board, like 512K")
-    group.add_argument("--ram", type=size_in_bytes, metavar="SIZE", help="tflm: RAM of the board, like 256K")
-    group.add_argument("--tflm-tree", type=Path, metavar="DIR", help="tflm: a checkout to compile the example with")
-    return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns its exit status."""
-    args = _parser().parse_args(argv)
-    return console.run(lambda: bundles.make(args) if args.target else _work(args), args)
-
-
-def _work(args: argparse.Namespace) -> int:
-    for name in ("precision", "flash", "ram", "tflm_tree"):
+def work(args: argparse.Namespace) -> int:
+    """Does what `python -m export` was asked for; returns the exit status."""
+    if args.place:
+        return bundles.work(args)
+    for name in bundles.OPTIONS:
         if getattr(args, name) is not None:
-            raise InputError(f"--{name.replace('_', '-')} goes with --target NAME")
+            raise InputError(f"--{name.replace('_', '-')} goes with --place NAME")
+    return work_all(args)
+
+
+def work_all(args: argparse.Namespace) -> int:
+    """Makes and verifies several files, and a report; returns the exit status."""
     chosen = _artifacts(args)
     for made in chosen:
         extras.require(*made.packages, for_what=made.name)
     files.check_folder(args.output or FOLDER)
     source = open_source(args)
-    if args.all:
+    if not args.artifact:
         chosen = _possible(chosen, source)
-    folder = args.output or FOLDER / source.name
+    usual = FOLDER / source.name
+    folder = args.output or (usual if args.overwrite else flags.unused(usual))
     html, json = folder / "report.html", folder / "report.json"
     for path in (html, json):
         files.check_place(path, args.overwrite)
@@ -123,4 +137,4 @@ def _work(args: argparse.Namespace) -> int:
     console.write_json(json, report.to_json())
     first = report.rows[0].file
     trust = " --trust" * first.endswith(".savedmodel")
-    return finish(report, args, f"open {html}; python -m export.verify {first}{trust}")
+    return finish(report, args, f"open {html}; keras-resnet verify {first}{trust}")

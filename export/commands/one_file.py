@@ -1,16 +1,16 @@
-"""The commands of single formats: `python -m export.tflite`, `export.onnx`, ..."""
+"""The commands of single formats: `keras-resnet export tflite`, `keras-resnet export tflite`, ..."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import argparse
 from pathlib import Path
 
 from export.commands.options import (
     FOLDER,
+    add_verifying,
     add_writing,
     choices,
     export_files,
-    export_parser,
     finish,
     open_source,
     predict_command,
@@ -18,18 +18,19 @@ from export.commands.options import (
 from export.formats.artifacts import artifact
 from export.formats.precisions import PRECISIONS, QUANTIZERS
 from export.formats.table import FORMATS
-from keras_resnet import console, extras, files
+from keras_resnet import extras, files, flags
+from keras_resnet.parsing import Parser
 
 
-def main(name: str, argv: Sequence[str] | None = None) -> int:
-    """Runs the command line of one format; returns its exit status.
+def add(name: str, parser: Parser) -> None:
+    """Adds the options.
 
     Args:
         name: row of `FORMATS`.
-        argv: arguments, by default those of the process.
+        parser: parser of the command.
     """
     form = FORMATS[name]
-    parser = export_parser(f"python -m export.{name}", f"Export one {name} file and verify it against Keras.")
+    add_verifying(parser)
     precisions = parser.add_mutually_exclusive_group()
     for precision in form.precisions:
         flag = PRECISIONS[precision].flag
@@ -40,18 +41,27 @@ def main(name: str, argv: Sequence[str] | None = None) -> int:
     parser.set_defaults(precision="float32")
     parser.add_argument("--quantizer", choices=QUANTIZERS, help="default: the first that has the precision")
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="FILE", help=f"default {FOLDER}/NAME-PRECISION{form.suffix}"
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help=f"default {FOLDER}/NAME-PRECISION{form.suffix}, with the time where that exists",
     )
     add_writing(parser)
-    args = parser.parse_args(argv)
 
-    def work() -> int:
-        made = artifact(f"{name}:{args.precision}", quantizer=args.quantizer, **choices(args))
-        extras.require(*made.packages, for_what=made.name)
-        files.check_folder(args.output.parent if args.output else FOLDER, args.output)
-        source = open_source(args)
-        path = args.output or made.file(FOLDER, source.name)
-        report = export_files(source, [(made, path)], args)
-        return finish(report, args, predict_command(path))
 
-    return console.run(work, args)
+def work(name: str, args: argparse.Namespace) -> int:
+    """Makes and verifies the file; returns the exit status.
+
+    Args:
+        name: row of `FORMATS`.
+        args: options of the command line.
+    """
+    made = artifact(f"{name}:{args.precision}", quantizer=args.quantizer, **choices(args))
+    extras.require(*made.packages, for_what=made.name)
+    files.check_folder(args.output.parent if args.output else FOLDER, args.output)
+    source = open_source(args)
+    usual = made.file(FOLDER, source.name)
+    path = args.output or (usual if args.overwrite else flags.unused(usual))
+    report = export_files(source, [(made, path)], args)
+    return finish(report, args, predict_command(path))

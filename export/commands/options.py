@@ -9,21 +9,13 @@ from typing import Any
 
 from export.formats.artifacts import INPUTS, LABELS, SAMPLES
 from export.formats.table import ENGINES, LAYOUTS, OUTSIDE
-from keras_resnet import console
-from keras_resnet.labels import LABELS_HELP
-from keras_resnet.parsing import Parser
+from keras_resnet import console, flags
+from keras_resnet.flags import positive
+from keras_resnet.parsing import Parser, note_former
 from keras_resnet.runtime import foreign
 
 EPILOG = "Exit status: 0 when all gates hold, 1 when a gate fails, 2 for wrong usage or input."
 FOLDER = Path("exports")
-
-
-def positive(text: str) -> int:
-    """A whole number from 1, for argparse."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1, received {text}")
-    return number
 
 
 def size_in_bytes(text: str) -> int:
@@ -55,22 +47,18 @@ def _gate(text: str) -> tuple[str, float]:
         raise argparse.ArgumentTypeError(f"expected NAME=NUMBER, like drop=0.3, received {text}") from None
 
 
-def add_source(parser: argparse.ArgumentParser) -> None:
+_MODEL = (
+    f"{flags.MODEL}; repeated: an ensemble, whose mean is one file; by default the newest run under runs/, else the "
+    "best model that ships with the package: a CIFAR-10 net where its images are at hand, else a digits net"
+)
+
+
+def add_source(parser: Parser) -> None:
     """The options that say which model, and which data; `open_source` reads them."""
-    parser.add_argument(
-        "--model",
-        action="append",
-        help="a .keras file, or a variant's name with --weights; repeated: an ensemble, whose mean is one file; by "
-        "default the newest run under runs/, else the best model that ships with the package: a CIFAR-10 net where its "
-        "images are at hand, else a digits net",
-    )
-    parser.add_argument("--weights", help="for a variant: a registered name, a weight file, or none")
-    parser.add_argument(
-        "--dataset",
-        help="digits, cifar10, cifar100, or a folder of class folders; by default what the model was trained on",
-    )
-    parser.add_argument("--data-dir", type=Path, help="where CIFAR's official binary files are (else Keras' cache)")
-    parser.add_argument("--labels", type=Path, metavar="FILE", help=LABELS_HELP)
+    parser.add_argument("--model", metavar="MODEL", action="append", help=_MODEL)
+    flags.add_weights(parser)
+    flags.add_data(parser, text=f"{flags.DATA}; by default what the model was trained on")
+    flags.add_classes(parser)
     foreign.add_options(parser)
 
 
@@ -79,14 +67,9 @@ def add_gate(parser: argparse.ArgumentParser, text: str) -> None:
     parser.add_argument("--gate", type=_gate, action="append", default=[], metavar="NAME=LIMIT", help=text)
 
 
-def export_parser(program: str, description: str) -> Parser:
-    """A parser with what every command needs that verifies files.
-
-    Args:
-        program: name of the command, like `"python -m export.verify"`.
-        description: one sentence for `--help`.
-    """
-    parser = Parser(prog=program, description=description, epilog=EPILOG)
+def add_verifying(parser: Parser) -> None:
+    """Adds what every command needs that verifies files."""
+    parser.epilog = EPILOG
     add_source(parser)
     parser.add_argument(
         "--limit", type=positive, metavar="N", help="verify on N test images (default: all that fit in 1 GB)"
@@ -99,7 +82,6 @@ def export_parser(program: str, description: str) -> Parser:
         "environment of their own, which 'make check-NAME' makes)",
     )
     console.add_json(parser, "the table")
-    return parser
 
 
 def add_writing(parser: argparse.ArgumentParser) -> None:
@@ -117,6 +99,12 @@ def add_writing(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FOLDER",
         help="calibrate with the images in there; none may be a test image",
+    )
+    parser.add_argument(
+        "--input-size",
+        type=positive,
+        metavar="N",
+        help="the file takes N x N pixels and resizes them itself to the net's input",
     )
     parser.add_argument(
         "--input",
@@ -146,7 +134,7 @@ def choices(args: argparse.Namespace) -> dict[str, Any]:
         "layout": args.layout,
         "features": args.features,
         "cam": args.with_cam,
-        "size": args.image_size or None,
+        "size": args.input_size or args.image_size or None,  # of a net with a size of its own, --image-size was this
         "labels_file": LABELS if args.metadata else "",
     }
 
@@ -156,8 +144,21 @@ def open_source(args: argparse.Namespace):
     console.import_tensorflow()
     from export.model.source import load_source
 
-    names = {"weights": args.weights, "dataset": args.dataset, "data_dir": args.data_dir, "labels": args.labels}
-    return load_source(args.model, **names, hints=foreign.hints_of(args))
+    data = usual_data(args)
+    names = {"weights": args.weights, "dataset": data[0], "data_dir": data[1], "classes": args.classes}
+    source = load_source(args.model, **names, hints=foreign.hints_of(args))
+    if args.image_size and not getattr(args, "input_size", None) and source.shape[0] != args.image_size:
+        note_former("--image-size N of an export", "--input-size N")
+    return source
+
+
+def usual_data(args: argparse.Namespace) -> tuple[str | None, Path | None]:
+    """Name and folder of the data; a folder alone is that of CIFAR's files, where the model names them, or the data."""
+    if args.data is None:
+        if args.data_dir is not None:
+            note_former("--data-dir DIR", "--data DIR")
+        return None, args.data_dir
+    return flags.named_data(args)
 
 
 def predict_command(file: Path) -> str:
@@ -166,7 +167,7 @@ def predict_command(file: Path) -> str:
     Args:
         file: model file; a SavedModel is opened only where it is trusted.
     """
-    return f"python -m keras_resnet predict --model {file}{' --trust' * (file.suffix == '.savedmodel')} IMAGE.png"
+    return f"keras-resnet predict --model {file}{' --trust' * (file.suffix == '.savedmodel')} IMAGE.png"
 
 
 def finish(report, args: argparse.Namespace, next_command: str) -> int:

@@ -1,27 +1,26 @@
-"""`python -m export.verify`: check an existing file again."""
+"""`keras-resnet verify`: check an existing file again."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
-from export.commands.options import export_parser, finish, open_source, predict_command
+from export.commands.options import add_verifying, finish, open_source, predict_command
 from export.formats.table import format_of
-from keras_resnet import console, extras, files
+from keras_resnet import extras, files
+from keras_resnet.parsing import Parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns its exit status."""
-    parser = export_parser("python -m export.verify", "Verify an existing file against its Keras model.")
+def add(parser: Parser) -> None:
+    """Adds the options."""
+    add_verifying(parser)
     parser.add_argument(
         "file", type=Path, metavar="FILE", help="a .tflite, .onnx or .keras file, or a .savedmodel folder"
     )
-    args = parser.parse_args(argv)
-    return console.run(lambda: _work(args), args)
 
 
-def _work(args: argparse.Namespace) -> int:
+def work(args: argparse.Namespace) -> int:
+    """Verifies; returns the exit status."""
     if not (format_of(args.file).suffix == ".savedmodel" and args.file.is_dir()):
         files.existing_file(args.file)
     extras.require(*format_of(args.file).packages, for_what=str(args.file))

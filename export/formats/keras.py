@@ -1,4 +1,4 @@
-"""Keras' own `.keras` file of the exported network: `convert`, `describe`, and `python -m export.keras`."""
+"""Keras' own `.keras` file of the exported network: `convert`, `describe`, and `keras-resnet export keras`."""
 
 from __future__ import annotations
 

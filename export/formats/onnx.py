@@ -1,4 +1,4 @@
-"""ONNX: `convert`, `describe`, and `python -m export.onnx`."""
+"""ONNX: `convert`, `describe`, and `keras-resnet export onnx`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TensorFlow's SavedModel, a folder: `convert`, `describe`, and `python -m export.saved_model`."""
+"""TensorFlow's SavedModel, a folder: `convert`, `describe`, and `keras-resnet export saved_model`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TFLite (LiteRT): `convert`, `describe`, and `python -m export.tflite`."""
+"""TFLite (LiteRT): `convert`, `describe`, and `keras-resnet export tflite`."""
 
 from __future__ import annotations
 

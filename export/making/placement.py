@@ -51,7 +51,7 @@ def check_target(source: Source, made: Artifact, path: Path, overwrite: bool, ca
     elif made.calibrated and source.dataset is None and calibrate_with is None:
         raise InputError(
             f"{made.name} needs images to calibrate with, and the model names no dataset that is here: pass "
-            "--dataset digits, --dataset cifar10 --data-dir DIR, --dataset FOLDER of class folders, or "
+            "--data digits, --data cifar10:DIR, --data FOLDER of class folders, or "
             "--calibration FOLDER of images"
         )
 

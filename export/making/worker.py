@@ -14,7 +14,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -70,7 +69,7 @@ class _Server:
         self.stop()
         with Path(log).open("ab") as errors:  # of the import, if it fails
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "export.making.worker_child"],
+                processes.python("export.making.worker_child"),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

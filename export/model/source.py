@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,10 +20,12 @@ from keras_resnet.card import ModelCard, held_out_of_all
 from keras_resnet.data import SOURCES, Dataset, load_dataset
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation import check_fit, image_shape
-from keras_resnet.labels import read_labels
+from keras_resnet.labels import class_names
 from keras_resnet.nets.graph import deep_graphs
 from keras_resnet.runtime import foreign
+from keras_resnet.runtime.anything import model_of
 from keras_resnet.runtime.keras import KerasRunner
+from keras_resnet.saving import model_path
 from keras_resnet.signals.table import Signal, get_signal
 from keras_resnet.tasks import get_task
 from keras_resnet.tasks.table import DEFAULT
@@ -88,24 +91,27 @@ class Source:
 
 
 def load_source(
-    model: str | os.PathLike | Sequence[str | os.PathLike] | None = None,
+    model: Any = None,
     *,
     weights: str | None = None,
-    dataset: str | os.PathLike | None = None,
+    dataset: str | os.PathLike | Dataset | None = None,
     data_dir: str | os.PathLike | None = None,
+    classes: str | os.PathLike | None = None,
     labels: str | os.PathLike | None = None,
     hints: foreign.Hints = foreign.NO_HINTS,
 ) -> Source:
     """Opens the model to export and finds its data.
 
     Args:
-        model: `.keras` file or name of a variant, or several: their mean is exported as one net; by default the newest
-            run under runs/, and where there is none the best model that ships with the package: on CIFAR-10 where its
-            images are at hand, else on digits.
+        model: `.keras` file, run directory or name of a variant, or several: their mean is exported as one net; a
+            `keras.Model`, or what `train` or `load_model` returned; by default the newest run under runs/, and where
+            there is none the best model that ships with the package: on CIFAR-10 where its images are at hand, else on
+            digits.
         weights: name or file of weights, for the name of a variant.
-        dataset: name of the data; by default what the model was trained on.
+        dataset: name of the data, or the data; by default what the model was trained on.
         data_dir: folder of CIFAR's official binary files; by default Keras' cache.
-        labels: file with the names of the classes (`labels.read_labels`), in place of those that the model carries.
+        classes: names of the classes (`labels.class_names`), in place of those that the model carries.
+        labels: former name of `classes`.
         hints: what a person says of a model that does not tell itself.
 
     Returns:
@@ -115,20 +121,29 @@ def load_source(
         InputError: no such model, nobody says what its input looks like, or the dataset that was asked for cannot be
             opened or does not fit.
     """
-    if isinstance(model, Sequence) and not isinstance(model, str):
+    if labels is not None:
+        warnings.warn("labels is called classes now: the old name goes with the next release", DeprecationWarning, 2)
+        classes = labels
+    if isinstance(model, list | tuple) and not any(isinstance(each, ModelCard) for each in model):
         if len(model) > 1:
-            how: dict[str, Any] = {"weights": weights, "dataset": dataset, "data_dir": data_dir, "labels": labels}
+            how: dict[str, Any] = {"weights": weights, "dataset": dataset, "data_dir": data_dir, "classes": classes}
             how["hints"] = hints
             return _ensemble([load_source(each, **how) for each in model])
         model = model[0] if model else None
+    model = getattr(model, "run_dir", model)  # what `train` returned
     if model is None and weights is not None:
         raise InputError("--weights goes with --model NAME")
-    model, weights, name, origin = _chosen(model, weights, data_dir)
-    network, card = foreign.load(model, weights, hints)
+    if model is None or isinstance(model, str | os.PathLike):
+        place = None if model is None else model_path(model)
+        model, weights, name, origin = _chosen(place, weights, data_dir)
+        network, card = foreign.load(model, weights, hints)
+    else:
+        network, card = model_of(model, hints)
+        name, origin = network.name, f"the model {network.name}"
     network = float32_twin(network)
-    if labels is not None:
-        require_classes(card, "--labels")
-        card = replace(card, labels=read_labels(labels, network.output_shape[-1]))
+    if classes is not None:
+        require_classes(card, "--classes")
+        card = replace(card, labels=class_names(classes, network.output_shape[-1]))
     runner = KerasRunner(network, card)
     named(network, card)  # a model that gives something else is refused here
     data = _dataset(card, dataset, data_dir, image_shape(runner))
@@ -192,6 +207,8 @@ def shipped(data_dir: str | os.PathLike | None) -> tuple[str, str]:
 
 
 def _dataset(card: ModelCard, name, data_dir, shape: tuple[int, ...]) -> Dataset | None:
+    if isinstance(name, Dataset):
+        return name
     if name is not None:
         return load_dataset(name, data_dir, shape, card.crop)
     own = card.dataset or ""

@@ -134,6 +134,31 @@ class Report:
         return [row.to_json() for row in self.rows]
 
     @property
+    def table(self) -> list[dict[str, object]]:
+        """A record for each file with the figures as people read them: `pandas.DataFrame(report.table)`."""
+        columns = _figures(self.rows)
+        return [
+            {
+                "file": row.file,
+                "precision": row.kind,
+                **dict(zip(columns, _cells(row), strict=True)),
+                "gates": row.verdict,
+            }
+            for row in self.rows
+        ]
+
+    def _repr_html_(self) -> str:
+        """The table, for notebooks."""
+        from html import escape
+
+        records = self.table
+        head = "".join(f"<th>{escape(name)}</th>" for name in records[0])
+        cells = ("".join(f"<td>{escape('–' if v is None else str(v))}</td>" for v in each.values()) for each in records)
+        lines = "".join(f"<tr>{line}</tr>" for line in cells)
+        words = escape(f"{self.model}, verified on {self.evidence}")
+        return f"<table><caption>{words}</caption><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>"
+
+    @property
     def processor(self) -> str:
         """The processors that ran the files, and what that means for those in integers."""
         names = ", ".join(dict.fromkeys(row.processor for row in self.rows if row.processor))

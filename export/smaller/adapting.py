@@ -29,8 +29,8 @@ def adapted(recipe: Recipe, source: Source, settings: Settings, dataset: str | N
     """
     if source.dataset is None:
         raise InputError(
-            "a compression trains, and the model names no dataset that is here: pass --dataset digits, --dataset "
-            "cifar10 --data-dir DIR, or --dataset FOLDER of class folders"
+            "a compression trains, and the model names no dataset that is here: pass --data digits, --data "
+            "cifar10 --data cifar10:DIR, or --data FOLDER of class folders"
         )
     names = [name for name, row in PREPROCESS.items() if row == source.card.preprocess]
     if not names:

@@ -158,11 +158,11 @@ def _refuse(request: Request, folder: Path, overwrite: bool) -> None:
     unknown = set(request.options) - set(request.target.options)
     if unknown:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(unknown))
-        raise InputError(f"--target {request.target.name} has no {names}")
-    require_classes(request.source.card, f"--target {request.target.name}")
+        raise InputError(f"--place {request.target.name} has no {names}")
+    require_classes(request.source.card, f"--place {request.target.name}")
     if request.source.shape[-1] != 3:
         raise InputError(
-            f"--target {request.target.name} hands over RGB images, and the model takes "
+            f"--place {request.target.name} hands over RGB images, and the model takes "
             f"{request.source.shape[-1]} channels: load its weights into a net of three "
             "(weights_match='adapt', input_shape=(height, width, 3))"
         )

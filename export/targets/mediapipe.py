@@ -19,8 +19,8 @@ def require_labels(request: Request) -> None:
     card, classes = request.source.card, request.source.model.output_shape[-1]
     if len(card.labels) != classes:
         raise InputError(
-            f"--target {request.target.name} answers with names: expected {classes} labels in the model's card, found "
-            f"{len(card.labels)}; pass --labels FILE with a name per line"
+            f"--place {request.target.name} answers with names: expected {classes} labels in the model's card, found "
+            f"{len(card.labels)}; pass --classes FILE with a name per line"
         )
 
 

@@ -77,7 +77,7 @@ def text(bundle: Bundle, report: Report, checks: tuple[Check, ...]) -> str:
     return Template(_README).substitute(
         words,
         target=target.name,
-        summary=f"For {target.summary}; made by `python -m export --target {target.name}`.",
+        summary=f"For {target.summary}; made by `keras-resnet export bundle --place {target.name}`.",
         size=f"{row.size_bytes:,} bytes",
         precision=row.kind,
         figures=_figures(row),

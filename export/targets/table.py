@@ -19,7 +19,7 @@ class Target:
     """A contract, and who checks it.
 
     Attributes:
-        name: value of `--target`.
+        name: value of `--place`.
         summary: what the place is, for people.
         format: row of `FORMATS`.
         io: dtypes of input and output by precision, the default ones first.

@@ -139,7 +139,7 @@ def _largest(request: Request, flash: int | None, ram: int | None) -> tuple[str,
     words = f"{size.flash:,} bytes of flash, {size.arena:,} of RAM"
     return (
         f"The largest variant that fits at this image size is {name} ({words})",
-        f"python -m keras_resnet train --recipe fast --set model={name}",
+        f"keras-resnet train --recipe fast --set model={name}",
     )
 
 

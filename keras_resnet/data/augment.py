@@ -194,6 +194,7 @@ def _affine(images, draws):
 
 
 _INCEPTION = partial(random_box, area=(0.08, 1.0))
+_PHOTO = partial(random_box, area=(0.25, 1.0))  # larger parts, which are learned sooner (training/photos)
 _SCALE = partial(scale_box, scales=(256 / 224, 480 / 224))
 
 
@@ -209,6 +210,9 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "crop-flip-rand5": Augmentation(in_turn((_crop_flip, 4), (_rand(5), 2 * DRAWS)), draws=4 + 2 * DRAWS),
     "scale-crop": Augmentation(box=_SCALE),
     "resized-crop": Augmentation(box=_INCEPTION),
+    "photo": Augmentation(box=_PHOTO),
+    # For what is counted or named in the whole picture: no part of it may be cut off.
+    "crop-flip-jitter": Augmentation(in_turn((_crop_flip, 4), (unmoved(partial(jitter, strength=0.4)), 3)), draws=7),
     "resized-crop-jitter": Augmentation(unmoved(partial(jitter, strength=0.4)), draws=3, box=_INCEPTION),
     # RandAugment of magnitude 6 and 7: "ResNet strikes back" A3 and A2; 10: ResNet-RS at 160 pixels.
     "resized-crop-rand6": Augmentation(_rand(6), draws=2 * DRAWS, box=_INCEPTION),

@@ -116,8 +116,8 @@ def _missing(layout: Layout, data_dir: str | os.PathLike | None) -> str:
     pickled = " (the pickled version is not read: unpickling can run any code)" if is_pickled else ""
     if data_dir is None:
         return (
-            f"{layout.name} needs --data-dir: the folder that holds {layout.folder} (the official binary version, "
-            f"cs.toronto.edu/~kriz/cifar.html); or put that folder into {root}{pickled}"
+            f"{layout.name} needs its files: --data {layout.name}:DIR, where DIR holds {layout.folder} (the official "
+            f"binary version, cs.toronto.edu/~kriz/cifar.html); or put that folder into {root}{pickled}"
         )
     return (
         f"{data_dir}: expected {layout.folder}/{layout.train[0]} ... {layout.test}, the official binary version of "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from collections import Counter
@@ -65,6 +66,31 @@ def load(root: str | os.PathLike, image_shape: tuple[int, ...], keep: float = 1.
     return Dataset(str(root), classes, image_shape, *parts_in_order, unreadable=tuple(sorted(bad)))
 
 
+def load_part(
+    folder: str | os.PathLike, classes: Sequence[str], image_shape: tuple[int, ...], keep: float = 1.0
+) -> EncodedSplit:
+    """All pictures of a folder of class folders, for a model that knows the classes.
+
+    Args:
+        folder: folder with a folder for every class, or for some of them.
+        classes: names of the model's classes; empty: the folders in order.
+        image_shape: `(height, width, channels)` that every image gets.
+        keep: share of the central part's height and width that is used.
+
+    Raises:
+        InputError: no pictures, or classes that the model does not know.
+    """
+    folder = Path(folder)
+    names = tuple(classes) or tuple(each.name for each in _folders(folder))
+    found = _files(folder, names, owner="the model has")
+    if not found.paths:
+        raise InputError(f"{folder}: expected a folder for every class: {', '.join(names[:5])}, ... with pictures")
+    bad = set(find_unreadable(found.paths, image_shape))
+    _say_what_is_left_out(folder, [found], sorted(bad))
+    good = np.flatnonzero([path not in bad for path in found.paths])
+    return EncodedSplit(Files(found.paths), {"label": found.labels}, image_shape, keep).take(good)
+
+
 @dataclass(frozen=True)
 class _Found:
     """Files of a part of the data.
@@ -118,11 +144,11 @@ def _members(folder: Path) -> tuple[list[Path], list[Path]]:
     return pictures, others
 
 
-def _files(folder: Path, classes: Sequence[str]) -> _Found:
+def _files(folder: Path, classes: Sequence[str], owner: str = "the training images have") -> _Found:
     members = {each.name: _members(each) for each in _folders(folder)}
     strangers = sorted(name for name, (pictures, _) in members.items() if pictures and name not in classes)
     if strangers:
-        raise InputError(f"{folder} has classes that the training images have not: {', '.join(strangers[:5])}")
+        raise InputError(f"{folder} has classes that {owner} not: {', '.join(strangers[:5])}")
     known = [members.get(name, ([], [])) for name in classes]
     return _Found(
         paths=tuple(path for pictures, _ in known for path in pictures),
@@ -160,6 +186,27 @@ def find_unreadable(paths: Sequence[Path], image_shape: tuple[int, ...]) -> list
     Returns:
         The files that cannot be decoded.
     """
+    key = _key(paths, image_shape[-1])
+    if key in _CHECKED:
+        return list(_CHECKED[key])
+    bad = _find_unreadable(paths, image_shape)
+    _CHECKED[key] = tuple(bad)
+    return bad
+
+
+_CHECKED: dict[bytes, tuple[Path, ...]] = {}  # of this process, in which a plan and a training open the same folder
+
+
+def _key(paths: Sequence[Path], channels: int) -> bytes:
+    """Hash of files as they are now, by name, size and time."""
+    sha = hashlib.sha256(str(channels).encode())
+    for path in paths:
+        stat = path.stat()
+        sha.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode(errors="surrogateescape"))
+    return sha.digest()
+
+
+def _find_unreadable(paths: Sequence[Path], image_shape: tuple[int, ...]) -> list[Path]:
     is_readable = get_signal("image").code.is_readable
     with without_chatter(), ThreadPoolExecutor(os.cpu_count()) as pool:
         verdicts = pool.map(lambda path: is_readable(path.read_bytes(), image_shape), paths)

@@ -120,6 +120,7 @@ def training_batches(
     seed: int,
     augment: Augmentation = NOTHING,
     repeats: int = 1,
+    shares: np.ndarray | None = None,
     mix: Mix | None = None,
     encode: Callable[[dict[str, tf.Tensor]], object] | None = None,
     first_epoch: int = 0,
@@ -137,6 +138,8 @@ def training_batches(
         augment: row of `data.augment.AUGMENTATIONS`; random parts are cut out of the examples of an `EncodedSplit`.
         repeats: copies of an example that follow each other, each augmented in its own way; an epoch has so many times
             fewer examples (Hoffer et al. 2019, arXiv:1901.09335).
+        shares: how often each example is drawn, `(N,)`, in proportion; then an epoch draws with replacement. None:
+            every example once an epoch.
         mix: called with a batch's examples, its targets and a seed `(2,)` of its own, after `augment`; needs `encode`.
         encode: from a batch's truth by kind, moved as its examples were, to targets: a tensor, or a dict of them.
         first_epoch: epoch to start at, from 0.
@@ -160,7 +163,9 @@ def training_batches(
 
     def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         first = tf.where(epoch == first_epoch, tf.constant(first_batch, tf.int64), 0)
-        return _epoch(split, batch_size, tf.stack([tf.constant(seed, tf.int64), epoch]), augment, repeats, first, piece)
+        seeds = tf.stack([tf.constant(seed, tf.int64), epoch])
+        order = _order(len(split), seeds, None if shares is None else np.cumsum(shares))
+        return _epoch(split, batch_size, seeds, order, augment, repeats, first, piece)
 
     return ahead(tf.data.Dataset.counter(first_epoch).flat_map(of_epoch), examples)
 
@@ -180,10 +185,19 @@ def _augmented(
     return pixels, moved(truth, placement)
 
 
+def _order(count: int, seeds: tf.Tensor, ends: np.ndarray | None) -> tf.Tensor:
+    """Places of an epoch's examples: all in another order, or drawn by their shares, whose sums are `ends`."""
+    if ends is None:
+        return tf.random.experimental.stateless_shuffle(tf.range(count), seeds)
+    draws = tf.random.stateless_uniform((count,), seeds + 2_000_003, dtype=tf.float64) * ends[-1]
+    return tf.minimum(tf.searchsorted(tf.constant(ends, tf.float64), draws, side="right"), count - 1)
+
+
 def _epoch(
     split: Split,
     batch_size: int,
     seeds: tf.Tensor,
+    order: tf.Tensor,
     augment: Augmentation,
     repeats: int,
     first: tf.Tensor,
@@ -191,7 +205,6 @@ def _epoch(
 ) -> tf.data.Dataset:
     """The batches of an epoch from number `first` on: places of the examples, their random numbers, a batch's seed."""
     count = len(split)
-    order = tf.random.experimental.stateless_shuffle(tf.range(count), seeds)
     draws = tf.random.stateless_uniform((repeats * count, augment.draws), seeds)
     if augment.box:
         own = get_signal(_encoded(split).signal).code.DRAWS

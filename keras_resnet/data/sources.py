@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from keras_resnet.data import catalog, cifar, digits, folder, records
+from keras_resnet.data import catalog, cifar, digits, folder, memory, records
 from keras_resnet.data.dataset import Dataset
 from keras_resnet.errors import InputError, unknown_name
 
@@ -74,7 +74,9 @@ def _from_files(name: str, data_dir: Path | None, shape: tuple[int, ...], keep: 
 def _imagenet(name: str, data_dir: Path | None, shape: tuple[int, ...], keep: float) -> Dataset:
     _check_channels(shape)
     if data_dir is None:
-        raise InputError("imagenet needs --data-dir: the folder with train/ and val/, or with the TFRecord files")
+        raise InputError(
+            "imagenet needs its folder: --data imagenet:DIR, with train/ and val/ or TFRecord files in DIR"
+        )
     return _from_files(str(data_dir), None, shape, keep).named(IMAGENET)
 
 
@@ -100,7 +102,7 @@ def _cifar(name: str, summary: str) -> Source:
     return Source(
         name=name,
         summary=summary,
-        needs=f"{cifar.LAYOUTS[name].folder}, the official binary version, in --data-dir or in Keras' cache",
+        needs=f"{cifar.LAYOUTS[name].folder}, the official binary version, in --data {name}:DIR or in Keras' cache",
         load=lambda name, data_dir, shape, keep: cifar.load(name, data_dir),
         at_hand=lambda data_dir: cifar.find(name, data_dir) is not None,
     )
@@ -120,7 +122,7 @@ SOURCES: dict[str, Source] = {
         Source(
             name=IMAGENET,
             summary="1.3 million photographs of 1,000 classes",
-            needs=f"--data-dir: {_FILES}",
+            needs=f"--data imagenet:DIR: {_FILES}",
             load=_imagenet,
             at_hand=lambda data_dir: False,
         ),
@@ -140,6 +142,14 @@ SOURCES: dict[str, Source] = {
             load=_from_files,
             at_hand=lambda data_dir: False,
             matches=_has_records,
+        ),
+        Source(
+            name=f"{memory.PREFIX}NUMBER",
+            summary="data in the memory of a program (`data.memory`)",
+            upright=True,
+            load=memory.load,
+            at_hand=lambda data_dir: False,
+            matches=lambda name: name.startswith(memory.PREFIX),
         ),
         Source(
             name=f"{catalog.PREFIX}NAME",
@@ -168,6 +178,64 @@ def find_source(name: str) -> Source:
     raise unknown_name("dataset", name, named, "(or name a folder, or tfds:NAME)")
 
 
+class Named(NamedTuple):
+    """A data source, and the folder of its files.
+
+    Attributes:
+        name: name of a source, or a path.
+        folder: folder of a named source's files; None for its usual place, and for a path.
+    """
+
+    name: str
+    folder: Path | None = None
+
+    def __str__(self) -> str:
+        """As `--data` takes it."""
+        return self.name if self.folder is None else f"{self.name}:{self.folder}"
+
+
+def locate(data: str | os.PathLike, usual: str | None = None) -> Named:
+    """Reads what `--data` is given: `NAME`, `NAME:DIR`, or a path.
+
+    Args:
+        data: name of a source, a name and a folder with a colon between, or a path.
+        usual: name of the source that the recipe or the model is about: a folder of its files is that source.
+
+    Returns:
+        A name that `find_source` knows; for a path whose content is that of a named source (CIFAR's binary files), that
+        source in that folder.
+
+    Raises:
+        InputError: no such source or path.
+
+    Example:
+        >>> from keras_resnet.data.sources import locate
+        >>> str(locate("digits"))
+        'digits'
+    """
+    text = os.fspath(data)
+    if text in SOURCES:
+        return Named(text)
+    start, colon, rest = text.partition(":")
+    if text.startswith(memory.PREFIX):
+        return Named(text)
+    if start in SOURCES and colon:
+        if not rest:
+            raise InputError(f"{text}: expected a folder behind the colon, or {start} alone")
+        return Named(start, Path(rest))
+    if text.startswith(catalog.PREFIX):
+        name, colon, folder = text.removeprefix(catalog.PREFIX).partition(":")
+        return Named(catalog.PREFIX + name, Path(folder) if colon and folder else None)
+    if Path(text).is_dir():
+        if usual == IMAGENET:
+            return Named(IMAGENET, Path(text))
+        for name in sorted(cifar.LAYOUTS, key=lambda each: each != usual):
+            if SOURCES[name].at_hand(text):
+                return Named(name, Path(text))
+    find_source(text)
+    return Named(text)
+
+
 def load_dataset(
     name: str | os.PathLike,
     data_dir: str | os.PathLike | None = None,
@@ -179,7 +247,7 @@ def load_dataset(
     Args:
         name: `"digits"`, `"cifar10"`, `"cifar100"`; `"imagenet"` for class folders or TFRecord files in `data_dir`;
             `"tfds:NAME"` for a set of tensorflow-datasets; or a folder: `root/class_name/*.png|jpg`, the same under
-            `train` and `val`, or TFRecord files (`data.records`).
+            `train` and `val`, or TFRecord files (`data.records`). `"cifar10:DIR"` names the folder too.
         data_dir: folder with the files of a named source; by default Keras' cache or that of tensorflow-datasets.
         image_shape: `(height, width, channels)` of the images read from a folder; digits and CIFAR have their own.
         keep: share of the central part's height and width of a folder's images: 0.875 for the usual ImageNet crop.
@@ -196,7 +264,7 @@ def load_dataset(
         >>> len(digits.test)
         360
     """
-    name = str(name)
+    name, folder = locate(name) if data_dir is None else Named(str(name), Path(data_dir))
     row = find_source(name)
-    found = row.load(name, None if data_dir is None else Path(data_dir), tuple(image_shape), keep)
+    found = row.load(name, folder, tuple(image_shape), keep)
     return found if row.upright else found.as_it_lies()

@@ -4,6 +4,7 @@ from .assessment import Assessment as Assessment
 from .assessment import Member as Member
 from .assessment import assess as assess
 from .prediction import Answer as Answer
+from .prediction import Predictions as Predictions
 from .prediction import predict as predict
 from .scores import Scores as Scores
 from .scores import check_fit as check_fit

@@ -1,4 +1,4 @@
-"""`python -m keras_resnet evaluate`: parses and calls."""
+"""`keras-resnet evaluate`: parses and calls."""
 
 from __future__ import annotations
 
@@ -6,37 +6,29 @@ import argparse
 import sys
 from pathlib import Path
 
-from keras_resnet import console, extras, files
+from keras_resnet import console, extras, files, flags
 from keras_resnet.errors import InputError
+from keras_resnet.parsing import Parser
 from keras_resnet.runtime import foreign
 
 _EXAMPLES = """examples:
-  python -m keras_resnet evaluate --model model.tflite --dataset digits
-  python -m keras_resnet evaluate --model resnet50 --weights imagenet --dataset imagenet --data-dir DIR --crops 10
-  python -m keras_resnet evaluate --ensemble resnet8:cifar10 resnet20_cifar:cifar10 --dataset cifar10 --data-dir DIR
-  python -m keras_resnet evaluate --model model.keras --dataset FOLDER --corruptions all --report report.html
+  keras-resnet evaluate --model model.tflite --data digits
+  keras-resnet evaluate --model resnet50 --weights imagenet --data imagenet:DIR --crops 10
+  keras-resnet evaluate --ensemble resnet8:cifar10 resnet20_cifar:cifar10 --data cifar10:DIR
+  keras-resnet evaluate --model model.keras --data FOLDER --corruptions all --report report.html
 """
 
 
-def add(commands) -> None:
-    """Adds the command to the parser's others."""
-    parser = commands.add_parser(
-        "evaluate",
-        help="accuracy of models or ensembles on a test split, with intervals, calibration, robustness",
-        description="Runs every test image through a .keras, .tflite or .onnx file, or through several.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--model", help="a .keras, .tflite or .onnx file, or a variant's name with --weights")
-    parser.add_argument("--weights", help="for a variant: a registered name, a weight file, or none")
+def add(parser: Parser) -> None:
+    """Adds the options."""
+    parser.epilog = _EXAMPLES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    flags.add_model(parser)
     parser.add_argument(
-        "--ensemble", nargs="+", metavar="M", default=(), help="in place of --model: files, or VARIANT:WEIGHTS"
+        "--ensemble", nargs="+", metavar="M", default=(), help="in place of --model: files, or NET:WEIGHTS"
     )
+    flags.add_data(parser)
     foreign.add_options(parser)
-    parser.add_argument("--dataset", required=True, help="digits, cifar10, cifar100, imagenet, tfds:NAME, or a folder")
-    parser.add_argument(
-        "--data-dir", type=Path, help="where the files of cifar10, cifar100 or imagenet are (CIFAR: else Keras' cache)"
-    )
     views = parser.add_argument_group("views of an image, whose answers are averaged")
     views.add_argument("--crops", type=int, default=1, metavar="1|10", help="10: corners, centre, all mirrored too")
     views.add_argument("--scales", default="", metavar="N,N,...", help="lengths of the shorter side, like 224,256,384")
@@ -45,6 +37,10 @@ def add(commands) -> None:
         "--average", default="probabilities", help="probabilities or logits, of views and members (%(default)s)"
     )
     views.add_argument("--ensemble-weights", default="", metavar="W,W,...", help="of the members (default: all alike)")
+    _add_figures(parser)
+
+
+def _add_figures(parser: Parser) -> None:
     more = parser.add_argument_group("more figures")
     more.add_argument(
         "--corruptions",
@@ -60,20 +56,21 @@ def add(commands) -> None:
     console.add_json(more, "all figures")
     more.add_argument("--report", type=Path, metavar="FILE.html", help="write a page with charts")
     more.add_argument("--overwrite", action="store_true", help="replace the report if it exists")
-    parser.set_defaults(work=run)
 
 
-def run(args: argparse.Namespace) -> int:
+def work(args: argparse.Namespace) -> int:
     """Does what was asked for."""
-    views_asked = _numbers("--scales", args.scales, int)
-    shares = _numbers("--ensemble-weights", args.ensemble_weights, float)
+    views_asked = flags.numbers("--scales", args.scales, int)
+    shares = flags.numbers("--ensemble-weights", args.ensemble_weights, float)
     if bool(args.model) == bool(args.ensemble):
         raise InputError("expected --model M or --ensemble M1 M2 ..., one of them")
+    if args.data is None and args.data_dir is None:
+        raise InputError(f"expected --data DATA: {flags.DATA}")
     if args.limit < 0:
         raise InputError(f"--limit {args.limit}: expected a number of images from 1")
     if args.report:
         files.check_place(args.report, args.overwrite)
-    extras.require_for(args.model, args.weights, *args.ensemble, args.dataset)
+    extras.require_for(args.model, args.weights, *args.ensemble, args.data)
     console.import_tensorflow("jax")
     from keras_resnet.evaluation import assessment, pages
     from keras_resnet.evaluation.corruptions import CORRUPTIONS
@@ -92,22 +89,15 @@ def run(args: argparse.Namespace) -> int:
         members, labels=labels, views=views, weights=shares or None, corrupted=kinds, progress=True
     )
     names = " + ".join(member.name for member in members)
-    title = f"{names} on {found.scores.count:,} test images of {Path(args.dataset).name}"
+    title = f"{names} on {found.scores.count:,} test images of {Path(args.data).name}"
     title += "" if str(views) == "one view" else f", {views}"
     console.write_json(args.json, {"models": [member.name for member in members], **found.to_json()})
     assessment.show(found, title, per_class=args.per_class)
     if args.report:
-        command = " ".join(["python -m keras_resnet", *sys.argv[1:]])
+        command = " ".join(["keras-resnet", *sys.argv[1:]])
         pages.write_html(found, title, command, args.report, overwrite=args.overwrite)
         print(f"charts and tables: {args.report}")
     return console.OK
-
-
-def _numbers(option: str, text: str, kind: type) -> tuple:
-    try:
-        return tuple(kind(part) for part in text.split(",") if part)
-    except ValueError:
-        raise InputError(f"{option} {text}: expected numbers with commas between") from None
 
 
 def _member(text: str) -> tuple[str, str | None]:
@@ -127,7 +117,8 @@ def _open(named: list[tuple[str, str | None]], args: argparse.Namespace) -> tupl
     for model, weights in named:
         runner = open_named(model, weights, foreign.hints_of(args))
         note_missing_card(model, runner)
-        dataset = load_dataset(args.dataset, args.data_dir, image_shape(runner), runner.card.crop)
+        name, folder = flags.named_data(args, runner.card.dataset)
+        dataset = load_dataset(name, folder, image_shape(runner), runner.card.crop)
         if runner.card.labels and runner.card.labels != dataset.classes:
             names = " and ".join(f"{', '.join(some[:3])}, ..." for some in (runner.card.labels, dataset.classes))
             print(f"note: the labels of model and dataset differ: {console.visible(names)}", file=sys.stderr)

@@ -1,46 +1,149 @@
-"""Predictions for files that a person named."""
+"""Predictions for what a person named, or has in memory."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
+import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from keras_resnet.evaluation.running import check_finite, image_shape
+from keras_resnet.evaluation.examples import loaded, named
+from keras_resnet.evaluation.running import check_finite
+from keras_resnet.runtime import foreign
+from keras_resnet.runtime.anything import runner_of
 from keras_resnet.runtime.interface import Runner
 from keras_resnet.signals.table import get_signal
 from keras_resnet.tasks import get_task
 from keras_resnet.tasks.classification.predictions import Answer
 from keras_resnet.tasks.results import Prediction
 
-__all__ = ["Answer", "predict"]
+__all__ = ["Answer", "Predictions", "predict"]
+_BATCH = 32
+
+
+class Predictions(list[Prediction]):
+    """Predictions in the order of their examples, with tables for notebooks."""
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """One object for each example."""
+        return [each.to_json() for each in self]
+
+    def records(self) -> list[dict[str, Any]]:
+        """A flat record for each example: its name, the best answer, and the others behind it."""
+        return [flat(each) for each in self]
+
+    def to_pandas(self) -> Any:
+        """A pandas DataFrame of `records`.
+
+        Raises:
+            InputError: pandas is not installed.
+        """
+        from keras_resnet import extras
+
+        return extras.imported("pandas").DataFrame(self.records())
+
+    def _repr_html_(self) -> str:
+        """A table, for notebooks."""
+        from html import escape
+
+        records = self.records()
+        columns = list(dict.fromkeys(itertools.chain.from_iterable(records)))
+        head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+        lines = "".join(
+            "<tr>" + "".join(f"<td>{escape(_cell(record.get(name)))}</td>" for name in columns) + "</tr>"
+            for record in records
+        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def flat(prediction: Prediction) -> dict[str, Any]:
+    """One prediction as a record of plain values, for tables and CSV files.
+
+    Args:
+        prediction: prediction of any task.
+    """
+    own = prediction.to_json()
+    record: dict[str, Any] = {"file": own.pop("image", prediction.image)}
+    for name, value in own.items():
+        if name == "top" and isinstance(value, list):
+            for place, answer in enumerate(value, 1):
+                suffix = "" if place == 1 else f"_{place}"
+                record |= {f"{key}{suffix}": each for key, each in answer.items()}
+        elif isinstance(value, dict):
+            record |= {f"{name}:{key}": each for key, each in value.items()}
+        elif isinstance(value, list):
+            record[name] = "|".join(map(str, value))
+        else:
+            record[name] = value
+    return record
 
 
 def predict(
-    runner: Runner, paths: Sequence[str | os.PathLike], top: int = 5, labels: Sequence[str] | None = None
-) -> Sequence[Prediction]:
-    """Says what a model sees in files.
+    model: Any,
+    examples: Any,
+    top: int = 5,
+    labels: Sequence[str] | None = None,
+    *,
+    weights: str | None = None,
+    hints: foreign.Hints = foreign.NO_HINTS,
+) -> Predictions:
+    """Says what a model sees.
 
     Args:
-        runner: model of any file; its card says which task it has.
-        paths: files of the model's signal, PNG or JPEG for images; each is cut to the model's aspect (and to the card's
-            `crop`) and resized.
-        top: number of answers per file at most: of classes, for a classifier.
+        model: `keras.Model`, a run, a file of any format, the name of a net with `weights`, or a runner.
+        examples: one or several of: paths, folders, patterns, PIL images, uint8 arrays. Each is cut to the model's
+            aspect (and to the card's `crop`) and resized.
+        top: number of answers per example at most: of classes, for a classifier.
         labels: class names in place of those of the card.
+        weights: for the name of a net: registered name, weight file, or `"none"`.
+        hints: what a person says of a model that does not tell itself.
 
     Returns:
-        One prediction per file; for a classifier an `Answer`, whose classes without a name are called `class_N`.
+        One prediction per example, in their order; for a classifier an `Answer`, whose classes without a name are
+        called `class_N`.
 
     Raises:
-        InputError: a file that cannot be read.
+        InputError: no model, an example that cannot be read.
+        GateError: the model answers NaN or infinity.
+
+    Example:
+        >>> import numpy as np, keras_resnet
+        >>> net = keras_resnet.build("resnet8", weights="digits")
+        >>> len(keras_resnet.predict(net, [np.zeros((32, 32, 3), "uint8")], top=3)[0].top)
+        3
+    """
+    runner = runner_of(model, weights, hints)
+    card = runner.card if labels is None else dataclasses.replace(runner.card, labels=tuple(labels))
+    found = Predictions()
+    todo = named(examples, get_signal(runner.card.signal).suffixes)
+    while some := list(itertools.islice(todo, _BATCH)):
+        pixels = np.stack([loaded(source, runner) for _, source in some])
+        found += answered(runner, pixels, [name for name, _ in some], card, top)
+    return found
+
+
+def answered(runner: Runner, pixels: np.ndarray, names: Sequence[str], card: Any, top: int) -> Sequence[Prediction]:
+    """The predictions of a batch.
+
+    Args:
+        runner: model.
+        pixels: examples, `(n, ...)`.
+        names: their names.
+        card: card with the names of the classes.
+        top: number of answers per example at most.
+
+    Raises:
         GateError: the model answers NaN or infinity.
     """
-    shape, code = image_shape(runner), get_signal(runner.card.signal).code
-    examples = np.stack([code.load(path, shape, runner.card.crop) for path in paths])
-    card = runner.card if labels is None else dataclasses.replace(runner.card, labels=tuple(labels))
-    found = runner(card.preprocess(examples))
-    for number, path in enumerate(paths):
-        check_finite({name: values[number] for name, values in found.items()}, str(path))
-    return get_task(card.task).code.decode(found, card, limit=top, names=[str(path) for path in paths])
+    outputs = runner(card.preprocess(pixels))
+    for number, name in enumerate(names):
+        check_finite({key: values[number] for key, values in outputs.items()}, name)
+    return get_task(card.task).code.decode(outputs, card, limit=top, names=list(names))

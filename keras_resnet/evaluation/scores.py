@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from keras_resnet.data import Split
+from typing import Any
+
+from keras_resnet.evaluation.examples import split_of
 from keras_resnet.evaluation.running import check_fit, chunks, image_shape, outputs
 from keras_resnet.evaluation.views import ONE, Views
-from keras_resnet.runtime.interface import Runner
+from keras_resnet.runtime import foreign
+from keras_resnet.runtime.anything import runner_of
 from keras_resnet.tasks import get_task
 from keras_resnet.tasks.classification.ensembles import combine
 from keras_resnet.tasks.classification.scores import Scores, score
@@ -14,12 +17,26 @@ from keras_resnet.tasks.results import Scores as AnyScores
 __all__ = ["Scores", "combine", "check_fit", "evaluate", "image_shape", "outputs", "score"]
 
 
-def evaluate(runner: Runner, split: Split, *, views: Views = ONE, progress: bool = False) -> AnyScores:
+def evaluate(
+    model: Any,
+    data: Any,
+    *,
+    part: str = "test",
+    weights: str | None = None,
+    hints: foreign.Hints = foreign.NO_HINTS,
+    views: Views = ONE,
+    progress: bool = False,
+) -> AnyScores:
     """Runs every example of a split, and scores the answers.
 
     Args:
-        runner: model; its card says which task it has.
-        split: examples with their truth.
+        model: `keras.Model`, a run, a file of any format, the name of a net with `weights`, or a runner; its card says
+            which task it has.
+        data: a split; a `Dataset` or the path or name of one, of which `part` is taken; a folder called `test` or `val`
+            with class folders; `(x, y)` arrays; a `DataFrame`; a `tf.data.Dataset` of pairs.
+        part: `"test"`, `"validation"` or `"train"`.
+        weights: for the name of a net: registered name, weight file, or `"none"`.
+        hints: what a person says of a model that does not tell itself.
         views: crops, scales and mirror images whose answers are averaged; by default the image itself.
         progress: whether a bar is shown on stderr.
 
@@ -27,18 +44,18 @@ def evaluate(runner: Runner, split: Split, *, views: Views = ONE, progress: bool
         The task's figures over all examples; for a classifier `Scores`.
 
     Raises:
-        InputError: examples or classes do not fit the model, or the model takes no such views.
+        InputError: no model or no data, examples or classes that do not fit, or views that the model does not take.
 
     Example:
         >>> import keras_resnet
         >>> from keras_resnet.evaluation import Views
-        >>> runner = keras_resnet.open_runner("runs/mine/model.keras")  # doctest: +SKIP
-        >>> test = keras_resnet.load_dataset("digits").test
-        >>> keras_resnet.evaluate(runner, test)  # doctest: +SKIP
-        Scores(top1=0.9889, top5=1.0, count=360, loss=0.04)
-        >>> keras_resnet.evaluate(runner, test, views=Views(crops=10))  # doctest: +SKIP
+        >>> round(keras_resnet.evaluate("resnet8", "digits", weights="digits").value, 2)
+        0.99
+        >>> keras_resnet.evaluate("runs/mine", "photos", views=Views(crops=10))  # doctest: +SKIP
         Scores(top1=0.9917, top5=1.0, count=360, loss=0.03)
     """
+    runner = runner_of(model, weights, hints)
+    split = split_of(data, runner, part)
     scorer = get_task(runner.card.task).code.scorer(runner.card)
     for found, truth in chunks(runner, split, views=views, progress=progress):
         scorer.update(found, truth)

@@ -1,4 +1,4 @@
-"""`python -m keras_resnet explain`: parses and calls."""
+"""`keras-resnet explain`: parses and calls."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_resnet import console, extras, files
+from keras_resnet import console, extras, files, flags
 from keras_resnet.errors import InputError, unknown_name
+from keras_resnet.parsing import Parser
 from keras_resnet.runtime import foreign
 
 if TYPE_CHECKING:
@@ -20,32 +21,23 @@ _EXAMPLES = """methods:
   smoothgrad                     slopes, averaged over noisy copies
   occlusion                      what the answer loses when a part is covered; .tflite and .onnx files too
 examples:
-  python -m keras_resnet explain --model resnet50 --weights imagenet photo.jpg -o why.png
-  python -m keras_resnet explain --model model.keras photo.jpg --feature-maps --layer conv2_block1_out -o maps.png
-  python -m keras_resnet explain --model model.keras --filters -o filters.png
-  python -m keras_resnet explain --model model.keras --embeddings --dataset digits -o features.html
+  keras-resnet explain --model resnet50 --weights imagenet photo.jpg -o why.png
+  keras-resnet explain --model model.keras photo.jpg --feature-maps --layer conv2_block1_out -o maps.png
+  keras-resnet explain --model model.keras --filters -o filters.png
+  keras-resnet explain --model model.keras --embeddings --data digits -o features.html
 """
 _DATASET_IMAGES = 1000
 _PHOTO = 320  # pixels of a picture's side, that are enough to see what is on it
 
 
-def add(commands) -> None:
-    """Adds the command to the parser's others."""
-    parser = commands.add_parser(
-        "explain",
-        help="where an answer comes from: heat maps, filters, feature maps, embeddings",
-        description="Shows where in images a model finds its classes.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--model", required=True, help="a .keras, .tflite or .onnx file, or a variant's name with --weights"
-    )
-    parser.add_argument("--weights", help="for a variant: a registered name, a weight file, or none")
+def add(parser: Parser) -> None:
+    """Adds the options."""
+    parser.epilog = _EXAMPLES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    flags.add_model(parser, required=True)
     foreign.add_options(parser)
     parser.add_argument("images", nargs="*", metavar="IMAGE", help="pictures: PNG, JPEG, WebP, ...")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="a .png or .html file")
-    parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    flags.add_output(parser, "a .png or .html file", required=True)
     parser.add_argument("--method", default="grad-cam", help="see below (%(default)s)")
     parser.add_argument("--layer", metavar="L", help="whose feature maps; by default the last ones")
     parser.add_argument("--class", dest="cls", metavar="C", help="name or number; by default the likeliest ones")
@@ -56,20 +48,18 @@ def add(commands) -> None:
     other.add_argument("--filters", action="store_true", help="kernels of the first convolution")
     other.add_argument("--feature-maps", action="store_true", help="every channel of a layer, for one image")
     other.add_argument("--embeddings", action="store_true", help="the classifier's input, projected to the plane")
-    other.add_argument("--dataset", help="of --embeddings: digits, cifar10, a folder, ... (its test images)")
-    other.add_argument("--data-dir", type=Path, help="where the files of a named data set are")
+    flags.add_data(parser, text="of --embeddings, whose test images are shown: a folder, digits, ...", group=other)
     other.add_argument("--projection", default="pca", help="pca or tsne (%(default)s)")
     other.add_argument(
         "--limit", type=int, default=_DATASET_IMAGES, metavar="N", help="test images of --embeddings (%(default)s)"
     )
-    parser.set_defaults(work=run)
 
 
-def run(args: argparse.Namespace) -> int:
+def work(args: argparse.Namespace) -> int:
     """Does what was asked for."""
-    work = _chosen(args)
+    picture = _chosen(args)
     files.check_place(args.output, args.overwrite)
-    extras.require_for(args.model, args.weights, args.dataset)
+    extras.require_for(args.model, args.weights, args.data)
     console.import_tensorflow()
     from keras_resnet.evaluation.command import note_missing_card
     from keras_resnet.explain.drawing import check_suffix
@@ -80,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     runner = open_named(args.model, args.weights, foreign.hints_of(args))
     note_missing_card(args.model, runner)
     check_support(runner.card)
-    work(args, runner, " ".join(["python -m keras_resnet", *sys.argv[1:]]))
+    picture(args, runner, " ".join(["keras-resnet", *sys.argv[1:]]))
     print(f"written: {args.output}")
     return console.OK
 
@@ -92,13 +82,13 @@ def _chosen(args: argparse.Namespace):
         raise InputError(f"expected one of {', '.join('--' + name.replace('_', '-') for name in asked)}")
     kind = asked[0] if asked else "heat"
     if kind in ("heat", "feature_maps") and not args.images:
-        raise InputError("expected an image: python -m keras_resnet explain --model M IMAGE -o out.png")
+        raise InputError("expected an image: keras-resnet explain --model M IMAGE -o out.png")
     if kind == "feature_maps" and len(args.images) > 1:
         raise InputError(f"--feature-maps shows one image, received {len(args.images)}")
     if kind in ("filters", "embeddings") and args.images:
         raise InputError(f"--{kind} takes no images, received {args.images[0]}")
-    if (kind == "embeddings") != bool(args.dataset):
-        raise InputError("--embeddings and --dataset go together")
+    if (kind == "embeddings") != bool(args.data):
+        raise InputError("--embeddings and --data go together")
     if args.top < 1:
         raise InputError(f"--top {args.top}: expected a number of classes from 1")
     if args.limit < 1:
@@ -206,7 +196,7 @@ def _embeddings(args: argparse.Namespace, runner, command: str) -> None:
     from keras_resnet.explain import embeddings
     from keras_resnet.tasks import get_task
 
-    dataset = load_dataset(args.dataset, args.data_dir, image_shape(runner), runner.card.crop)
+    dataset = load_dataset(args.data, args.data_dir, image_shape(runner), runner.card.crop)
     test = sampled(dataset.test, args.limit)
     pixels = np.concatenate([batch[test.key].numpy() for batch in batches(test, 256)])
     name, features = embeddings.pooled_features(runner, pixels, args.layer)

@@ -1,44 +1,41 @@
-"""`python -m keras_resnet lab`: parses and calls."""
+"""`keras-resnet lab`: parses and calls."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from keras_resnet import console, files
+from keras_resnet import console, files, flags
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.lab.experiments import EXPERIMENTS
+from keras_resnet.parsing import Parser
+
+if TYPE_CHECKING:
+    from keras_resnet.data.sources import Named
 
 
-def add(commands) -> None:
-    """Adds the command to the parser's others."""
-    parser = commands.add_parser(
-        "lab",
-        help="the papers' experiments: degradation, gradients, responses, ...",
-        description="Reruns an experiment of the ResNet papers and writes DIR/NAME-SIZE/index.html and results.json.",
-        epilog="Without NAME: a list of the experiments. Interrupted experiments go on with the same command.",
-    )
+def add(parser: Parser) -> None:
+    """Adds the options."""
+    parser.epilog = "Without NAME: a list of the experiments. Interrupted experiments go on with the same command."
     parser.add_argument("name", nargs="?", metavar="NAME", help=", ".join(EXPERIMENTS))
     parser.add_argument("--full", action="store_true", help="the papers' size and recipe: days on a CPU")
-    parser.add_argument("--out", type=Path, default=Path("lab"), metavar="DIR", help="default: %(default)s")
-    parser.add_argument("--dataset", help="cifar10 or digits (default: cifar10 where it can be found, else digits)")
-    parser.add_argument("--data-dir", type=Path, help="where CIFAR-10's files are (else Keras' cache)")
+    parser.add_argument("-o", "--output", type=Path, default=Path("lab"), metavar="DIR", help="default: %(default)s")
+    parser.former["--out"] = "--output"
+    flags.add_data(parser, text="cifar10[:DIR] or digits (default: cifar10 where it can be found, else digits)")
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="trainings of every net (%(default)s)")
     parser.add_argument("--depths", default="", metavar="N,N,...", help="layers, in place of the experiment's own")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting of the recipe; repeatable"
-    )
+    flags.add_set(parser)
     console.add_json(parser, "the results")
-    parser.set_defaults(work=run)
 
 
-def run(args: argparse.Namespace) -> int:
+def work(args: argparse.Namespace) -> int:
     """Does what was asked for."""
     if args.name is None:
         rows = [(name, row.title, row.minutes) for name, row in EXPERIMENTS.items()]
         console.print_table("Experiments", ("name", "what", "minutes at the small size"), rows)
-        print("run one: python -m keras_resnet lab degradation --data-dir DIR")
+        print("run one: keras-resnet lab degradation --data cifar10:DIR")
         return console.OK
     if args.name not in EXPERIMENTS:
         raise unknown_name("experiment", args.name, EXPERIMENTS)
@@ -48,22 +45,23 @@ def run(args: argparse.Namespace) -> int:
         depths = tuple(int(part) for part in args.depths.split(",") if part)
     except ValueError:
         raise InputError(f"--depths {args.depths}: expected whole numbers with commas between") from None
-    files.check_folder(args.out)
+    files.check_folder(args.output)
     console.import_tensorflow()
     import json
 
     from keras_resnet.lab import Setup, results
     from keras_resnet.lab import run as run_experiment
 
+    data = _data(args)
     setup = Setup(
-        out=args.out,
+        out=args.output,
         full=args.full,
-        dataset=_dataset(args),
-        data_dir=args.data_dir,
+        dataset=data.name,
+        data_dir=data.folder,
         seeds=tuple(range(args.seeds)),
         depths=depths,
         settings=tuple(args.set),
-        command=" ".join(["python -m keras_resnet", *sys.argv[1:]]),
+        command=" ".join(["keras-resnet", *sys.argv[1:]]),
         verbose=True,
     )
     try:
@@ -77,15 +75,16 @@ def run(args: argparse.Namespace) -> int:
     return console.FAILED if findings.passed is False else console.OK
 
 
-def _dataset(args: argparse.Namespace) -> str:
+def _data(args: argparse.Namespace) -> Named:
     """CIFAR-10 where its files are, the embedded digits otherwise."""
-    from keras_resnet.data import SOURCES
+    from keras_resnet.data.sources import SOURCES, Named
 
-    if args.dataset not in (None, "cifar10", "digits"):
-        raise unknown_name("dataset", args.dataset, ("cifar10", "digits"))
-    if args.dataset:
-        return args.dataset
-    if args.full or args.data_dir or SOURCES["cifar10"].at_hand(None):
-        return "cifar10"
-    print("note: no CIFAR-10 was found; running on digits. With its files: --data-dir DIR", file=sys.stderr)
-    return "digits"
+    found = flags.data_of(args, "cifar10")
+    if found is not None:
+        if found.name not in ("cifar10", "digits"):
+            raise unknown_name("dataset", found.name, ("cifar10", "digits"))
+        return found
+    if args.full or SOURCES["cifar10"].at_hand(None):
+        return Named("cifar10")
+    print("note: no CIFAR-10 was found; running on digits. With its files: --data cifar10:DIR", file=sys.stderr)
+    return Named("digits")

@@ -51,7 +51,7 @@ class Setup:
     def __post_init__(self) -> None:
         """Refuses what no paper did."""
         if self.full and self.dataset == "digits":
-            raise InputError("--full is the papers' experiment, on CIFAR-10: leave out --dataset digits")
+            raise InputError("--full is the papers' experiment, on CIFAR-10: leave out --data digits")
         if not self.seeds:
             raise InputError("expected at least one seed")
 

@@ -124,13 +124,32 @@ def load(model: str | os.PathLike, weights: str | None, hints: Hints = NO_HINTS)
         InputError: see `saving.load_named`; a model that was never built, or takes images of any size without a hint;
             one that is none of its task; hints that its card contradicts.
     """
+    network, card = load_as_it_is(model, weights, hints)
+    return _of_its_task(network, card, hints, model), card
+
+
+def _of_its_task(network: keras.Model, card: ModelCard, hints: Hints, origin: object) -> keras.Model:
+    """A model with the outputs of the task that its card names."""
     from keras_resnet.tasks import get_task
 
-    network, card = load_as_it_is(model, weights, hints)
     code = get_task(card.task).code
-    if hasattr(code, "adopted"):
-        network = code.adopted(network, card, logits=hints.logits, origin=model)
-    return network, card
+    return code.adopted(network, card, logits=hints.logits, origin=origin) if hasattr(code, "adopted") else network
+
+
+def adopted(model: keras.Model, card: ModelCard, hints: Hints, origin: str) -> tuple[keras.Model, ModelCard]:
+    """A model in memory in the form that `load` gives.
+
+    Args:
+        model: any Keras model.
+        card: its card, `UNKNOWN` for none.
+        hints: what a person says of it.
+        origin: model, for messages.
+
+    Raises:
+        InputError: see `load`.
+    """
+    network, card = _prepared(model, card, hints, origin)
+    return _of_its_task(network, card, hints, origin), card
 
 
 def load_as_it_is(
@@ -146,16 +165,21 @@ def load_as_it_is(
     Raises:
         InputError: see `load`.
     """
-    from keras_resnet.nets.functional import functional, scales_itself
     from keras_resnet.saving import load_named
-    from keras_resnet.tasks.facts import understood
 
     for path in hints.modules:
         import_file(path)
-    network, card = load_named(model, weights)
-    card = hinted(understood(card, model), hints, model)
-    network = functional(network, model, hints.image_size)
-    card.preprocess.check_channels(network.inputs[0].shape[-1], model)
+    return _prepared(*load_named(model, weights), hints, model)
+
+
+def _prepared(model: keras.Model, card: ModelCard, hints: Hints, origin: object) -> tuple[keras.Model, ModelCard]:
+    """A functional model, and its card with what a person says of it."""
+    from keras_resnet.nets.functional import functional, scales_itself
+    from keras_resnet.tasks.facts import understood
+
+    card = hinted(understood(card, origin), hints, origin)
+    network = functional(model, origin, hints.image_size)
+    card.preprocess.check_channels(network.inputs[0].shape[-1], origin)
     return network, card.knowing(card.preprocess) if not card.known and scales_itself(network) else card
 
 

@@ -20,6 +20,7 @@ from keras_resnet.runtime.onnx import OnnxRunner
 from keras_resnet.runtime.outside import OUTSIDE, OutsideRunner
 from keras_resnet.runtime.saved_model import SavedModelRunner
 from keras_resnet.runtime.tflite import TFLiteRunner
+from keras_resnet.saving import model_path
 from keras_resnet.tasks.facts import understood
 
 
@@ -101,6 +102,7 @@ def open_named(model: str | os.PathLike, weights: str | None = None, hints: fore
     Raises:
         InputError: see `open_runner` and `foreign.load`.
     """
+    model = model_path(model)
     if Path(model).suffix in _FOREIGN and weights is None:
         runner = open_runner(model, trusted=hints.trust and Path(model).suffix == ".savedmodel")
         runner.card = foreign.hinted(runner.card, hints, model)

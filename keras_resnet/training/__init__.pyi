@@ -1,6 +1,6 @@
 """Public names, each with its home; `__init__.py` imports them on first use."""
 
-from .loop import train as train
+from .entry import train as train
 from .recipes import RECIPES as RECIPES
 from .recipes import Recipe as Recipe
 from .recipes import get_recipe as get_recipe

@@ -71,6 +71,20 @@ class Keep(keras.callbacks.Callback):
             saving.save_model(self.nets.twin, self.path, self.card, overwrite=True)
 
 
+class Stop(keras.callbacks.Callback):
+    """Ends a training that has not improved for some epochs: what `Keep` holds is the best, also after a resumption."""
+
+    def __init__(self, keep: Keep, patience: int):
+        """Takes who knows the best epoch, and how many without a better one may follow it."""
+        super().__init__()
+        self.keep, self.patience = keep, patience
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Asks `fit` to end after this epoch."""
+        if epoch + 1 - self.keep.epoch >= self.patience:
+            self.model.stop_training = True
+
+
 class Log(keras.callbacks.CSVLogger):
     """Keras' log of the epochs, which can be closed when a run ends early."""
 

@@ -1,4 +1,4 @@
-"""Runs side by side: `python -m keras_resnet report RUN...`."""
+"""Runs side by side: `keras-resnet report RUN...`."""
 
 from __future__ import annotations
 

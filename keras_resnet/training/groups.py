@@ -10,6 +10,7 @@ OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "lamb", "keras-lamb")
 SCHEDULES = ("constant", "cosine", "one-cycle", "plateau", "steps")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 KEEPS = ("best", "last")
+BALANCES = ("none", "sampling")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,8 @@ class Data:
         crop: share of an image file's central part, in height and width, for validation and later: 0.875 is the usual
             one on ImageNet.
         max_unreadable: share of undecodable images above which training is refused.
+        balance: `"sampling"`: every class is drawn as often as any other, with replacement, for classes that are
+            uneven; an epoch is as long as ever. `"none"`: every image once an epoch.
     """
 
     dataset: str
@@ -43,6 +46,7 @@ class Data:
     test_size: int = ranges.at_least_0(0)
     crop: float = ranges.share(1.0)
     max_unreadable: float = ranges.at_least_0(0.01)
+    balance: str = ranges.one_of(BALANCES, "none")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +64,7 @@ class Rate:
         milestones: ascending fractions of the run, for `"steps"`.
         warmup_epochs: epochs of linear increase from zero.
         patience: epochs without improvement, for `"plateau"`.
+        stop_patience: epochs without improvement on the validation split after which the training ends; 0: never.
     """
 
     epochs: int = ranges.positive()
@@ -69,6 +74,7 @@ class Rate:
     milestones: tuple[float, ...] = ranges.ascending_fractions(())
     warmup_epochs: float = ranges.at_least_0(0.0)
     patience: int = ranges.positive(10)
+    stop_patience: int = ranges.at_least_0(0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_resnet.data import Dataset, Split, batches, joined, load_dataset, sampled, training_batches
@@ -102,6 +103,24 @@ def training_split(recipe: Recipe, dataset: Dataset) -> Split:
     return dataset.train if recipe.hold_out else joined(dataset.train, dataset.validation)
 
 
+def balanced(split: Split, recipe: Recipe) -> np.ndarray | None:
+    """How often each example is drawn, float64 `(N,)`, so that classes are even; None where all come once an epoch.
+
+    Args:
+        split: examples that are learned.
+        recipe: recipe with `balance`.
+
+    Raises:
+        InputError: the examples have no classes.
+    """
+    if recipe.balance == "none":
+        return None
+    if "label" not in split.truth:
+        raise InputError(f"balance={recipe.balance} evens classes out, and the data have {', '.join(split.truth)}")
+    labels = split.truth["label"]
+    return 1.0 / np.bincount(labels)[labels]
+
+
 def encoder(recipe: Recipe, dataset: Dataset):
     """The task's way from truth to targets, for `training_batches`.
 
@@ -145,6 +164,7 @@ def training_pipeline(
             seed=recipe.seed,
             augment=inputs.augment,
             repeats=recipe.repeats,
+            shares=balanced(training_split(recipe, inputs.dataset), recipe),
             mix=make_mix(recipe.mixup, recipe.cutmix),
             encode=encoder(recipe, inputs.dataset),
             first_epoch=epoch,

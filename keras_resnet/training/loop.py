@@ -21,6 +21,7 @@ from keras_resnet.signals.conventions import PREPROCESS
 from keras_resnet.tasks import Objectives, get_task
 from keras_resnet.training import checkpoints, precision, run, summary, transfer
 from keras_resnet.training import inputs as inputs_lib
+from keras_resnet.training import loggers as logging
 from keras_resnet.training import strategy as strategies
 from keras_resnet.training.inputs import Inputs
 from keras_resnet.training.nets import FromRecipe, Nets
@@ -41,6 +42,8 @@ def train(
     strategy: str | strategies.Devices = "none",
     workers: Sequence[str] = (),
     worker_index: int | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    loggers: Sequence[str] = (),
     verbose: bool = True,
 ) -> Result:
     """Trains a recipe's model and keeps the weights of the best validation epoch, or the last ones (`keep`).
@@ -63,6 +66,8 @@ def train(
             (`strategy.make`) and passes them: TensorFlow forms a cluster at its beginning only.
         workers: `host:port` of each worker, for `"multiworker"`; by default TF_CONFIG's or SLURM's.
         worker_index: number of this process among the workers, from 0.
+        callbacks: Keras callbacks of the caller, called before a checkpoint is written.
+        loggers: rows of `loggers.LOGGERS`, besides TensorBoard's files.
         verbose: whether progress is shown: a bar on a terminal, else a line after every epoch.
 
     Returns:
@@ -77,17 +82,21 @@ def train(
     Example:
         >>> import dataclasses, tempfile, keras_resnet
         >>> short = dataclasses.replace(keras_resnet.RECIPES["digits-resnet8"], epochs=2)
-        >>> result = keras_resnet.train(short, run_dir=tempfile.mkdtemp(), verbose=False)
+        >>> from keras_resnet.training.loop import train
+        >>> result = train(short, run_dir=tempfile.mkdtemp(), verbose=False)
         >>> (result.run_dir / "model.keras").exists()
         True
     """
     devices = strategy if isinstance(strategy, strategies.Devices) else strategies.make(strategy, workers, worker_index)
     devices.check_batch(recipe.batch_size)
     nets = nets or FromRecipe()
+    if not recipe.dataset:
+        raise InputError(f"recipe {recipe.name} is for your own data: pass --data DATA")
     _check(recipe)
     if not 0 <= checkpoint_minutes < math.inf:
         raise InputError(f"checkpoint_minutes={checkpoint_minutes}: expected minutes from 0 (0: after every step)")
     extras.require_for(recipe.dataset, recipe.weights)
+    logging.require(loggers)
     inputs = inputs_lib.load(recipe, nets, data_dir)
     path = _place(recipe, nets, run_dir, resume, devices)
     with files.held(path, "a training") if devices.is_chief else contextlib.nullcontext():
@@ -95,6 +104,7 @@ def train(
         if resume and (finished := read_result(path)) is not None:
             return finished
         session = _session(recipe, nets, inputs, path, devices, checkpoint_minutes, verbose)
+        session.callers = (*callbacks, *(logging.made(loggers, recipe, path) if devices.is_chief else ()))
         return session.fit(verbose and devices.is_chief)
 
 
@@ -114,7 +124,7 @@ def _session(
     tf.config.experimental.enable_op_determinism()
     policy = precision.resolve(recipe.precision)
     made = nets.make(recipe, inputs.dataset, policy, devices)
-    objectives = _compile(made, recipe, inputs, devices)
+    objectives = compiled(made, recipe, inputs, devices)
     if devices.is_chief:
         run.note_watched(path, objectives)
     if verbose and devices.is_chief:
@@ -147,8 +157,14 @@ def _check(recipe: Recipe) -> None:
         task.require("distillation")
 
 
-def _compile(made: Nets, recipe: Recipe, inputs: Inputs, devices: strategies.Devices) -> Objectives:
+def compiled(made: Nets, recipe: Recipe, inputs: Inputs, devices: strategies.Devices) -> Objectives:
     """Gives the model its optimizer, and the task's losses and metrics.
+
+    Args:
+        made: nets of the run.
+        recipe: recipe of the run.
+        inputs: data of the run.
+        devices: devices of the run.
 
     Raises:
         InputError: a share of the targets is a teacher's, and there is none.
@@ -156,7 +172,7 @@ def _compile(made: Nets, recipe: Recipe, inputs: Inputs, devices: strategies.Dev
     if recipe.distillation and made.teacher is None:
         raise InputError(
             f"recipe {recipe.name}: distillation={recipe.distillation} needs a teacher, which a compression has "
-            "(python -m export.compress); set distillation=0"
+            "(keras-resnet compress); set distillation=0"
         )
     code = get_task(recipe.task).code
     with devices.scope():

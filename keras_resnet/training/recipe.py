@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from keras_resnet import ranges, untrusted
-from keras_resnet.errors import InputError, unknown_name
+from keras_resnet.errors import InputError
 from keras_resnet.tasks.table import DEFAULT, TASKS, get_task
 from keras_resnet.training.groups import GROUPS, Data, Optimization, Rate, Regularisation, Run, Transfer
 from keras_resnet.training.rules import problems
@@ -18,12 +18,12 @@ from keras_resnet.training.rules import problems
 _Class = TypeVar("_Class")
 # What describes a recipe rather than does something.
 DESCRIPTION = ("name", "expected", "hardware", "wall_time", "command")
-VERSION = 3  # of recipe.json; 1 had no version and no task, 2 called Keras' LAMB lamb
+VERSION = 4  # of recipe.json; 1 had no version and no task, 2 called Keras' LAMB lamb, 3 had no balance
 # Settings that are younger than a version, with the values that mean what was done before them.
-ADDED: dict[int, dict[str, Any]] = {2: {"task": DEFAULT}}
+ADDED: dict[int, dict[str, Any]] = {2: {"task": DEFAULT}, 4: {"balance": "none", "stop_patience": 0}}
 # Values that mean something else since a version, by setting, with what the old meaning is called now.
 RENAMED: dict[int, dict[str, dict[Any, Any]]] = {3: {"optimizer": {"lamb": "keras-lamb"}}}
-_OWN = ("name", "task", "model", "expected", "hardware", "wall_time", "command")
+OWN = ("name", "task", "model", "expected", "hardware", "wall_time", "command")
 _NEEDED = ("name", "task", "model")  # in every recipe.json of this version
 _DEFAULTS = {"task": DEFAULT, "expected": (), "hardware": "", "wall_time": "", "command": ""}
 
@@ -96,16 +96,16 @@ class Recipe:
 
     def __init__(self, **given: Any):
         """Takes the attributes, and settings of the groups by their names."""
-        own = {**_DEFAULTS, **{name: given.pop(name) for name in _OWN if name in given}}
-        for name in _OWN:
+        own = {**_DEFAULTS, **{name: given.pop(name) for name in OWN if name in given}}
+        for name in OWN:
             if name not in own:
                 raise TypeError(f"a recipe needs {name}")
             object.__setattr__(self, name, own[name])
-        kinds = _kinds(self.task)
+        kinds = kinds_of(self.task)
         groups = {group: given.pop(group, None) for group in kinds}
         leaves: dict[str, dict[str, Any]] = {group: {} for group in kinds}
         for key, value in given.items():
-            group, leaf = _place(key, kinds)
+            group, leaf = place_of(key, kinds)
             leaves[group][leaf] = value
         for group, kind in kinds.items():
             found = groups[group]
@@ -124,12 +124,12 @@ class Recipe:
 
     def settings(self) -> dict[str, Any]:
         """All settings by the names that `--set` takes: `epochs`, or `GROUP.NAME` where two groups share a name."""
-        kinds = _kinds(self.task)
-        return {key: getattr(getattr(self, group), leaf) for key, (group, leaf) in _names(kinds).items()}
+        kinds = kinds_of(self.task)
+        return {key: getattr(getattr(self, group), leaf) for key, (group, leaf) in names_in(kinds).items()}
 
     def to_json(self) -> dict[str, Any]:
         """Description, task, model and all settings, flat, as JSON types."""
-        own = {name: getattr(self, name) for name in _OWN}
+        own = {name: getattr(self, name) for name in OWN}
         return {key: list(v) if isinstance(v, tuple) else v for key, v in {**own, **self.settings()}.items()}
 
     def dumps(self) -> str:
@@ -141,7 +141,7 @@ def _read(self: Recipe, name: str) -> Any:
     """The setting of that name: `recipe.epochs` for `recipe.rate.epochs`."""
     if name.startswith("_") or "task" not in vars(self):
         raise AttributeError(name)
-    found = [group for group, kind in _kinds(self.task).items() if name in _fields(kind)]
+    found = [group for group, kind in kinds_of(self.task).items() if name in _fields(kind)]
     if len(found) != 1:
         places = " and ".join(f"{group}.{name}" for group in found)
         raise AttributeError(f"recipe {self.name} has {places or 'no setting ' + name}")
@@ -151,7 +151,7 @@ def _read(self: Recipe, name: str) -> Any:
 Recipe.__getattr__ = _read  # type: ignore[method-assign]
 
 
-def _kinds(task: str) -> dict[str, type]:
+def kinds_of(task: str) -> dict[str, type]:
     """The classes of a recipe's groups, the head's among them."""
     return {**GROUPS, "head": get_task(task).code.Settings}
 
@@ -160,20 +160,20 @@ def _fields(kind: type) -> list[str]:
     return [field.name for field in dataclasses.fields(kind)]
 
 
-def _names(kinds: dict[str, type]) -> dict[str, tuple[str, str]]:
+def names_in(kinds: dict[str, type]) -> dict[str, tuple[str, str]]:
     """Group and field of every setting, by its one name."""
     pairs = [(group, leaf) for group, kind in kinds.items() for leaf in _fields(kind)]
     count = [leaf for _, leaf in pairs]
     return {leaf if count.count(leaf) == 1 else f"{group}.{leaf}": (group, leaf) for group, leaf in pairs}
 
 
-def _place(key: str, kinds: dict[str, type]) -> tuple[str, str]:
+def place_of(key: str, kinds: dict[str, type]) -> tuple[str, str]:
     """Group and field of a setting, by its one name or as `GROUP.NAME`.
 
     Raises:
         TypeError: no setting has that name, or several have.
     """
-    names = _names(kinds)
+    names = names_in(kinds)
     if key in names:
         return names[key]
     group, _, leaf = key.partition(".")
@@ -234,7 +234,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {"str": str, "bool": bool, "int": i
 def _check_types(recipe: Recipe) -> None:
     """Raises TypeError for a setting whose value is of another type than its field says."""
     found = [(name, "str", getattr(recipe, name)) for name in ("name", "model")]
-    for group, kind in _kinds(recipe.task).items():
+    for group, kind in kinds_of(recipe.task).items():
         settings = getattr(recipe, group)
         found += [(field.name, str(field.type), getattr(settings, field.name)) for field in dataclasses.fields(kind)]
     for name, words, value in found:
@@ -262,9 +262,9 @@ def renamed(values: Mapping[str, Any], version: int) -> dict[str, Any]:
 def _refuse_unknown(values: Mapping[str, Any], version: int, origin: str) -> None:
     """Refuses settings that no group of the recipe's task has, by name."""
     task = str(values["task"])
-    names = _names(_kinds(task))
+    names = names_in(kinds_of(task))
     shared = {leaf for _, leaf in names.values()}  # one that two groups have is refused by `Recipe`, with both
-    unknown = sorted(set(values) - {*_OWN, *names, *shared})
+    unknown = sorted(set(values) - {*OWN, *names, *shared})
     if not unknown:
         return
     said = ", ".join(map(ascii, unknown))
@@ -273,73 +273,8 @@ def _refuse_unknown(values: Mapping[str, Any], version: int, origin: str) -> Non
             f"{origin} (version {version}, this is {VERSION}) has settings that this version does not know: {said}; "
             "update keras-resnet-toolkit"
         )
-    heads = {leaf for other in TASKS for leaf in _fields(_kinds(other)["head"])}
+    heads = {leaf for other in TASKS for leaf in _fields(kinds_of(other)["head"])}
     foreign = [name for name in unknown if name.removeprefix("head.") in heads - shared]
     if foreign:
         raise InputError(f"{origin}: task {task} has no setting {', '.join(foreign)}")
     raise InputError(f"{origin} has settings that no recipe has: {said}")
-
-
-def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
-    """Applies `key=value` settings, each checked against the type of its field.
-
-    Args:
-        recipe: source of the other values.
-        settings: like `["epochs=3", "nesterov=true", "milestones=0.5,0.75"]`; `GROUP.NAME=VALUE` where two groups have
-            a setting of one name.
-
-    Returns:
-        A new recipe.
-
-    Raises:
-        InputError: unknown key (the nearest names are in the message), one that two groups have (both are listed), a
-            value of the wrong type or out of range.
-
-    Example:
-        >>> from keras_resnet.training import RECIPES
-        >>> override(RECIPES["digits-resnet8"], ["epochs=3"]).epochs
-        3
-    """
-    changes: dict[str, Any] = {}
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals:
-            raise InputError(f"--set {setting}: expected key=value")
-        changes[key] = _parse(key, _old(recipe, key), text)
-    if "learning_rate" in changes:  # who names a rate means that one
-        changes.setdefault("own_rate", 0.0)
-    return dataclasses.replace(recipe, **changes)
-
-
-def _old(recipe: Recipe, key: str) -> Any:
-    """The value of a setting, or of what `--set` may change beside the groups."""
-    if key in _OWN and key not in ("name", "task"):
-        return getattr(recipe, key)
-    if key == "task":
-        own = f"recipe {recipe.name} is of task {recipe.task}, as its head is"
-        raise InputError(f"--set task: {own}: choose another recipe")
-    kinds = _kinds(recipe.task)
-    try:
-        group, leaf = _place(key, kinds)
-    except TypeError as error:
-        if " and " in str(error):
-            raise InputError(f"--set {key}: {error}") from None
-        known = [*_names(kinds), *(name for name in _OWN if name not in ("name", "task"))]
-        raise unknown_name("recipe setting", key, known) from None
-    return getattr(getattr(recipe, group), leaf)
-
-
-_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-
-
-def _parse(key: str, old: object, text: str) -> object:
-    kind: type = type(old)
-    try:
-        if kind is bool:
-            return _TRUTH[text.lower()]
-        if kind is tuple:
-            return tuple(float(part) for part in text.split(",") if part)
-        return kind(text)
-    except (ValueError, KeyError):
-        names = {bool: "true or false", tuple: "numbers with commas between", int: "a whole number", float: "a number"}
-        raise InputError(f"--set {key}={text}: expected {names[kind]}, like {old}") from None

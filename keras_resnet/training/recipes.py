@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from keras_resnet.errors import unknown_name
-from keras_resnet.training.recipe import Recipe, loads, override
+from keras_resnet.training.changes import override
+from keras_resnet.training.recipe import Recipe, loads
 
 OWN_AUGMENTATION = "own"  # of a compression: that of the training which made the model
 __all__ = ["OWN_AUGMENTATION", "RECIPES", "Recipe", "get_recipe", "loads", "override"]
@@ -27,7 +28,7 @@ _DIGITS = Recipe(
     expected=(0.9833, 0.9917),  # seeds 0 to 2
     hardware="two cores of an AMD EPYC (Zen 4), 2026-11-21",
     wall_time="30 s",
-    command="python -m keras_resnet train --recipe digits-resnet8",
+    command="keras-resnet train --recipe digits-resnet8",
 )
 _HE2015 = Recipe(
     name="he2015",
@@ -47,7 +48,7 @@ _HE2015 = Recipe(
     expected=(0.9125, 0.9173),  # the paper; github.com/akamaster/pytorch_resnet_cifar10, trained on all 50,000
     hardware="published figures; not yet run here to the end",
     wall_time="2.5 hours on two Zen 4 cores (estimated)",
-    command="python -m keras_resnet train --recipe he2015 --data-dir DIR",
+    command="keras-resnet train --recipe he2015 --data cifar10:DIR",
 )
 _FAST = Recipe(
     name="fast",
@@ -67,7 +68,7 @@ _FAST = Recipe(
     expected=(0.9210,),  # seed 0, trained on all 50,000
     hardware="two cores of an AMD EPYC (Zen 4), 2026-11-21",
     wall_time="2 h 20 min beside other work (54 s an epoch without)",
-    command="python -m keras_resnet train --recipe fast --set hold_out=false --data-dir DIR",
+    command="keras-resnet train --recipe fast --set hold_out=false --data cifar10:DIR",
 )
 _FAST_RESNET8 = dataclasses.replace(
     _FAST,
@@ -79,7 +80,7 @@ _FAST_RESNET8 = dataclasses.replace(
     weight_decay=1e-4,  # a small net underfits
     expected=(0.8837,),  # seed 0, trained on all 50,000
     wall_time="60 min beside other work (20 s an epoch without)",
-    command="python -m keras_resnet train --recipe fast-resnet8 --set hold_out=false --data-dir DIR",
+    command="keras-resnet train --recipe fast-resnet8 --set hold_out=false --data cifar10:DIR",
 )
 _COMPRESS = dataclasses.replace(
     _FAST,
@@ -97,7 +98,7 @@ _COMPRESS = dataclasses.replace(
     expected=(0.8863,),  # seed 0, int8 from the shipped 88.37 %
     hardware="two cores of an AMD EPYC (Zen 4), 2026-11-22",
     wall_time="6 min beside other work",
-    command="python -m export.compress --method qat --model resnet8 --weights cifar10 --data-dir DIR",
+    command="keras-resnet compress --method qat --model resnet8 --weights cifar10 --data cifar10:DIR",
 )
 _PRUNE = dataclasses.replace(
     _COMPRESS,
@@ -109,10 +110,10 @@ _PRUNE = dataclasses.replace(
     model="resnet20_cifar",  # of the figures
     expected=(0.9202,),  # seed 0, 2:4, float32, from the shipped 92.10 %
     wall_time="26 min on one core",
-    command="python -m export.compress --method prune --sparsity 2:4 --model resnet20_cifar --weights cifar10 "
-    "--data-dir DIR",
+    command="keras-resnet compress --method prune --sparsity 2:4 --model resnet20_cifar --weights cifar10 "
+    "--data cifar10:DIR",
 )
-_LAB = dataclasses.replace(  # of `python -m keras_resnet lab`: two minutes for the deepest net of a small experiment
+_LAB = dataclasses.replace(  # of `keras-resnet lab`: two minutes for the deepest net of a small experiment
     _HE2015,
     name="lab-cifar10",
     subset=2_000,  # few images, as they are, often: depth shows in how well they are learned, within 1,240 steps
@@ -126,7 +127,7 @@ _LAB = dataclasses.replace(  # of `python -m keras_resnet lab`: two minutes for 
     expected=(0.499,),  # seed 0; for comparisons between nets, not for accuracy
     hardware="two cores of an AMD EPYC (Zen 4), 2026-11-22",
     wall_time="80 s",
-    command="python -m keras_resnet train --recipe lab-cifar10 --data-dir DIR",
+    command="keras-resnet train --recipe lab-cifar10 --data cifar10:DIR",
 )
 _LAB_DIGITS = dataclasses.replace(
     _DIGITS,
@@ -140,7 +141,7 @@ _LAB_DIGITS = dataclasses.replace(
     expected=(0.9917,),  # seed 0
     hardware="two cores of an AMD EPYC (Zen 4), 2026-11-22",
     wall_time="43 s",
-    command="python -m keras_resnet train --recipe lab-digits",
+    command="keras-resnet train --recipe lab-digits",
 )
 _PUBLISHED = "published figure; not run here"
 _IMAGENET = Recipe(  # what the rows below have in common
@@ -175,7 +176,7 @@ _RSB_A2 = dataclasses.replace(  # "ResNet strikes back", arXiv:2110.00476
     stochastic_depth=0.05,
     zero_init_residual=True,
     expected=(0.798,),
-    command="python -m keras_resnet train --recipe rsb-a2 --data-dir IMAGENET",
+    command="keras-resnet train --recipe rsb-a2 --data imagenet:DIR",
 )
 _RSB_A3 = dataclasses.replace(
     _RSB_A2,
@@ -188,7 +189,7 @@ _RSB_A3 = dataclasses.replace(
     image_size=160,
     test_size=224,
     expected=(0.781,),
-    command="python -m keras_resnet train --recipe rsb-a3 --data-dir IMAGENET",
+    command="keras-resnet train --recipe rsb-a3 --data imagenet:DIR",
 )
 _RESNET_RS = dataclasses.replace(  # arXiv:2103.07579; the rate is 0.1 for 256 images
     _IMAGENET,
@@ -206,7 +207,7 @@ _RESNET_RS = dataclasses.replace(  # arXiv:2103.07579; the rate is 0.1 for 256 i
     image_size=160,
     crop=0.875,
     expected=(0.788, 0.791),  # the authors' code; TensorFlow Model Garden
-    command="python -m keras_resnet train --recipe resnet-rs --data-dir IMAGENET",
+    command="keras-resnet train --recipe resnet-rs --data imagenet:DIR",
 )
 _BAG_OF_TRICKS = dataclasses.replace(  # arXiv:1812.01187, without distillation
     _IMAGENET,
@@ -223,11 +224,34 @@ _BAG_OF_TRICKS = dataclasses.replace(  # arXiv:1812.01187, without distillation
     zero_init_residual=True,
     crop=0.875,
     expected=(0.7915,),
-    command="python -m keras_resnet train --recipe bag-of-tricks --data-dir IMAGENET",
+    command="keras-resnet train --recipe bag-of-tricks --data imagenet:DIR",
+)
+PHOTOS = Recipe(  # what `training.photos` decides for the data at hand, it decides from here on
+    name="photos",
+    model="resnet18d",
+    dataset="",  # a person's own
+    preprocess="torch",
+    augmentation="resized-crop-jitter",
+    image_size=96,
+    test_size=128,
+    epochs=140,
+    batch_size=64,
+    learning_rate=0.1,
+    schedule="one-cycle",
+    warmup_epochs=14.0,
+    nesterov=True,
+    coupled_decay=True,
+    weight_decay=5e-4,
+    label_smoothing=0.1,
+    keep="best",
+    hardware="depends on the data",
+    wall_time="depends on the data; --minutes N",
+    command="keras-resnet train --recipe photos --data PHOTOS",
 )
 RECIPES: dict[str, Recipe] = {
     row.name: row
     for row in (
+        PHOTOS,
         *(_DIGITS, _HE2015, _FAST, _FAST_RESNET8, _COMPRESS, _PRUNE, _LAB, _LAB_DIGITS),
         *(_RSB_A2, _RSB_A3, _RESNET_RS, _BAG_OF_TRICKS),
     )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_resnet import untrusted
 from keras_resnet.errors import InputError
 from keras_resnet.training import run
+
+if TYPE_CHECKING:
+    import keras
 
 _PREFIX = "validation_"
 
@@ -39,6 +42,36 @@ class Result:
     waiting_share: float
     precision: str
     interrupted: bool
+
+    @property
+    def path(self) -> Path:
+        """The run directory."""
+        return self.run_dir
+
+    @property
+    def model(self) -> keras.Model:
+        """The trained model, read from the run directory."""
+        import keras_resnet
+
+        return keras_resnet.load_model(self.run_dir / run.MODEL)[0]
+
+    @property
+    def history(self) -> dict[str, list[float]]:
+        """Values of every epoch by name, as in metrics.csv: `{"epoch": [0.0, ...], "val_accuracy": [...]}`."""
+        return run.read_metrics(self.run_dir / run.METRICS)
+
+    def _repr_html_(self) -> str:
+        """The curves, for notebooks."""
+        from base64 import b64encode
+        from html import escape
+
+        found = "" if self.validation is None else f": {self.metric} {self.validation:.4g} on validation examples"
+        said = escape(f"{self.run_dir}{found}, epoch {self.best_epoch}, {self.seconds:.0f} s")
+        curves = self.run_dir / run.CURVES
+        if not curves.is_file():
+            return f"<p>{said}</p>"
+        picture = b64encode(curves.read_bytes()).decode()
+        return f'<p>{said}</p><img alt="curves of the training" src="data:image/png;base64,{picture}">'
 
     @property
     def validation_accuracy(self) -> float | None:

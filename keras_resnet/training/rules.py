@@ -33,6 +33,8 @@ def _schedule(recipe: Recipe) -> Iterator[str]:
     rate = recipe.rate
     if rate.schedule == "plateau" and not recipe.data.hold_out:
         yield "schedule=plateau watches the validation split; set hold_out=true"
+    if rate.stop_patience and not (recipe.data.hold_out and recipe.run.keep == "best"):
+        yield "stop_patience watches the validation split and keeps the best epoch: set hold_out=true and keep=best"
     if rate.warmup_epochs >= rate.epochs and rate.warmup_epochs:
         yield (
             f"warmup_epochs={rate.warmup_epochs}, expected less than epochs={rate.epochs}: pass --set warmup_epochs=0 "

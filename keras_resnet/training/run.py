@@ -82,7 +82,7 @@ def create(recipe: Recipe, path: Path) -> None:
         InputError: the directory holds a run already, or cannot be made.
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise InputError(f"{path} exists and is not empty: choose another --run-dir")
+        raise InputError(f"{path} exists and is not empty: choose another -o RUN, or --resume it")
     for name, text in ((RECIPE, recipe.dumps()), (ENVIRONMENT, json.dumps(environment(recipe.seed), indent=2))):
         with files.writing(path / name) as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")

@@ -20,7 +20,7 @@ from keras_resnet.errors import Stopped
 from keras_resnet.signals.table import get_signal
 from keras_resnet.tasks import Objectives
 from keras_resnet.training import checkpoints, run
-from keras_resnet.training.callbacks import Keep, Log, Stopwatch
+from keras_resnet.training.callbacks import Keep, Log, Stop, Stopwatch
 from keras_resnet.training.inputs import (
     Inputs,
     encoder,
@@ -53,6 +53,7 @@ class Session:
         devices: devices of the run.
         policy: dtype policy of the training.
         also: callbacks that act before the model is saved.
+        callers: callbacks of who called the training.
     """
 
     nets: Nets
@@ -66,6 +67,7 @@ class Session:
     devices: Devices
     policy: str
     also: tuple[keras.callbacks.Callback, ...] = ()
+    callers: tuple[keras.callbacks.Callback, ...] = ()
 
     def __post_init__(self) -> None:
         """Makes the callbacks that know how the run goes."""
@@ -98,6 +100,7 @@ class Session:
         callbacks += [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if self.recipe.ema else []
         callbacks += [self.plateau] if self.plateau else []
         callbacks += [self.stopwatch, self.keep]
+        callbacks += [Stop(self.keep, self.recipe.stop_patience)] if self.recipe.stop_patience else []
         if self.devices.is_chief:
             callbacks.append(Log(str(self.path / run.METRICS), append=True))
         if self.devices.is_chief and not extras.is_there("tensorboard"):
@@ -109,7 +112,7 @@ class Session:
             size = (self.recipe.epochs, self.inputs.steps, self.recipe.batch_size)
             plural = get_signal(self.inputs.dataset.signal).plural
             callbacks.append(Progress(*size, first, metric=self.objectives.watch, plural=plural))
-        return [*callbacks, checkpoints.Finite(self.checkpoints), self.checkpoints]
+        return [*callbacks, *self.callers, checkpoints.Finite(self.checkpoints), self.checkpoints]
 
     def fit(self, verbose: bool) -> Result:
         """Trains, and writes result.json and curves.png.

@@ -37,7 +37,7 @@ _RECIPE = Recipe(
     keep="best",
     hardware="depends on the data",
     wall_time="depends on the data",
-    command="python -m keras_resnet finetune --model NET --weights W --data DIR",
+    command="keras-resnet train --model NET --weights W --data DATA",
 )
 
 

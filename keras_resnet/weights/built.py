@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import weakref
@@ -13,6 +14,7 @@ from keras_resnet.nets.interface import ResNetSpec
 from keras_resnet.weights.loading import weights_card
 
 _Built = tuple[ResNetSpec, str | os.PathLike | None, bytes]
+_READ: weakref.WeakKeyDictionary[keras.Model, tuple[ModelCard, bytes]] = weakref.WeakKeyDictionary()
 _BUILT: weakref.WeakKeyDictionary[keras.Model, _Built] = weakref.WeakKeyDictionary()
 
 
@@ -29,12 +31,25 @@ def remember(model: keras.Model, spec: ResNetSpec, weights: str | os.PathLike | 
         _BUILT[model] = spec, weights, digest
 
 
-def card_of(model: keras.Model) -> ModelCard | None:
-    """The card of a net that `build` made and nobody has trained since; None for any other.
+def keep(model: keras.Model, card: ModelCard) -> None:
+    """Keeps the card of a model that was read from a file, as long as the model is there.
 
     Args:
-        model: any.
+        model: model as it was read.
+        card: card in the file.
     """
+    _READ[model] = card, _first_kernel(model)
+
+
+def card_of(model: keras.Model) -> ModelCard | None:
+    """The card of a net that `build` made and nobody has trained since, or of a model that was read; None for others.
+
+    Args:
+        model: any. One that was read and then trained keeps its card, but nobody knows what it has seen since.
+    """
+    if model in _READ:
+        card, digest = _READ[model]
+        return card if _first_kernel(model) == digest else dataclasses.replace(card, held_out=None)
     spec, weights, digest = _BUILT.get(model, (None, None, b""))
     if spec is None or _first_kernel(model) != digest:
         return None

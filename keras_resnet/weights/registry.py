@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,6 +82,13 @@ class WeightSet:
         md5 = {("top" if top else "notop"): digest for top, digest in self.md5.items()}
         return fields | {"url": self.url, "md5": md5, "preprocess": self.preprocess.to_json(), "labels": self.labels}
 
+    def path(self, include_top: bool) -> Path:
+        """Where the file is, or would be after a download: in the package or in Keras' cache."""
+        if not self.md5:
+            return FILES / f"{self.spec}-{self.name}.safetensors"
+        cache = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+        return cache / "models" / self._file(include_top)
+
     def fetch(self, include_top: bool) -> Path:
         """Returns the file, downloaded into Keras' cache and checked against its hash if it is not in the package.
 
@@ -88,7 +96,7 @@ class WeightSet:
             InputError: the file cannot be had.
         """
         if not self.md5:
-            return FILES / f"{self.spec}-{self.name}.safetensors"
+            return self.path(include_top)
         import keras
 
         file = self._file(include_top)
@@ -133,7 +141,7 @@ def _own_cifar(spec: str, top1: float, recipe: str, settings: str = "") -> Weigh
         top1=top1,
         held_out=False,
         resolution=32,
-        source=f"python -m keras_resnet train --recipe {recipe}{settings} --set hold_out=false; tools/ship_weights.py",
+        source=f"keras-resnet train --recipe {recipe}{settings} --set hold_out=false; tools/ship_weights.py",
         license="Apache-2.0",
     )
 
@@ -162,14 +170,12 @@ _ROWS = [
         top1=0.9861,
         held_out=True,
         resolution=32,
-        source="python -m keras_resnet train --recipe digits-resnet8; tools/ship_weights.py RUN digits",
+        source="keras-resnet train --recipe digits-resnet8; tools/ship_weights.py RUN digits",
         license="Apache-2.0",
     ),
     _own_cifar("resnet8", 0.8837, "fast-resnet8"),
     _own_cifar("resnet20_cifar", 0.9210, "fast"),
-    _own_cifar(
-        "resnetv2_20_cifar", 0.9076, "fast", " --set model=resnetv2_20_cifar --set epochs=30 --set warmup_epochs=5"
-    ),
+    _own_cifar("resnetv2_20_cifar", 0.9076, "fast", " --model resnetv2_20_cifar --epochs 30 --set warmup_epochs=5"),
 ]
 WEIGHT_SETS: dict[tuple[str, str], WeightSet] = {(row.spec, row.name): row for row in _ROWS}
 

@@ -29,13 +29,13 @@ def everything(made_once):
 
 
 def _export_everything(folder):
-    from export.commands import many_files
+    from export import program
     from export.proof import timing
 
     arguments = ["--model", "resnet8", "--weights", "digits", "--all", "-o", str(folder)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(timing, "_SECONDS", 0.0)
-        assert many_files.main([*arguments, "--json", str(folder / "j.json")]) == 0
+        assert program.alone("export", [*arguments, "--json", str(folder / "j.json")]) == 0
 
 
 @pytest.fixture(scope="session")

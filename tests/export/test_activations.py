@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from export import export, load_source
-from export.commands import many_files
+from export import export, load_source, program
 from export.formats import activations, onnx, tflite
 from export.formats.artifacts import artifact
 from keras_resnet import InputError, ModelCard, build, save_model
@@ -139,7 +138,7 @@ def test_what_is_refused_would_have_been_wrong(name, sources, tmp_path, monkeypa
 @pytest.mark.proof
 def test_all_leaves_out_what_is_refused_and_says_so(sources, tmp_path, capsys):
     model = sources("softsign").origin
-    many_files.main(["--all", "--model", model, "-o", "made", "--limit", "40"])  # 1: too small for dynamic_int8
+    program.alone("export", ["--all", "--model", model, "-o", "made", "--limit", "40"])  # 1: too small for dynamic_int8
     said = capsys.readouterr()
     assert "note: left out: tflite:int8: TFLite cannot compute softsign" in said.err
     assert not list((tmp_path / "made").glob("*-int8.tflite"))

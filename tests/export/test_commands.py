@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tiers import in_proof
 
-from export.commands import many_files, one_file, verify
+from export import program
 from export.formats.artifacts import artifact
 from export.formats.precisions import PRECISIONS
 from export.formats.table import format_of
@@ -37,7 +37,7 @@ def test_int8_in_a_folder_without_runs_uses_the_shipped_model_and_says_so(tmp_pa
     child = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert (child.returncode, child.stderr) == (0, "")
     assert "ships with the package" in child.stdout
-    assert "next: python -m keras_resnet predict" in child.stdout
+    assert "next: keras-resnet predict" in child.stdout
     (row,) = json.loads((tmp_path / "rows.json").read_text())
     assert (tmp_path / row["file"]).exists()
     again = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
@@ -49,7 +49,7 @@ def test_int8_in_a_folder_without_runs_uses_the_shipped_model_and_says_so(tmp_pa
 @pytest.mark.slow
 def test_the_newest_run_is_taken_and_said(short_run, tmp_path, capfd):
     shutil.copytree(short_run, tmp_path / "runs" / "mine")
-    status = one_file.main("onnx", ["--float32"])
+    status = program.alone("export onnx", ["--float32"])
     assert "runs/mine/model.keras (the newest run)" in capfd.readouterr().out
     assert status == 0
     assert (tmp_path / "exports" / "mine-float32.onnx").exists()
@@ -58,7 +58,7 @@ def test_the_newest_run_is_taken_and_said(short_run, tmp_path, capfd):
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["tflite", "onnx"])
 def test_verify_accepts_what_export_wrote(rows, form, capfd):
-    assert verify.main([rows[form, "int8"]["file"], *SHIPPED, "--json", "v.json"]) == 0
+    assert program.alone("verify", [rows[form, "int8"]["file"], *SHIPPED, "--json", "v.json"]) == 0
     (row,) = json.loads(Path("v.json").read_text())
     assert row["agreement"] == rows[form, "int8"]["agreement"]
     assert "passed" in capfd.readouterr().out
@@ -147,7 +147,7 @@ def test_verify_of_a_corrupted_copy_ends_with_one(rows, tmp_path, capfd):
     largest = max((b for b in model.buffers if b.data is not None), key=lambda b: len(b.data))
     largest.data = np.random.default_rng(0).permutation(largest.data)
     flatbuffer_utils.write_model(model, tmp_path / "bad.tflite")
-    assert verify.main([str(tmp_path / "bad.tflite"), *SHIPPED]) == 1
+    assert program.alone("verify", [str(tmp_path / "bad.tflite"), *SHIPPED]) == 1
     captured = capfd.readouterr()
     assert "FAILED" in captured.out
     assert "failed verification" in captured.err
@@ -179,7 +179,7 @@ def test_mixed_precision_models_are_exported_in_float32(tmp_path, capfd):
         keras.config.set_dtype_policy("float32")
     save_model(model, tmp_path / "mixed.keras", ModelCard())
     arguments = ["--model", str(tmp_path / "mixed.keras"), "--json", "r.json"]
-    assert one_file.main("tflite", arguments) == 0
+    assert program.alone("export tflite", arguments) == 0
     assert "noise (accuracy unknown: no data)" in capfd.readouterr().out
     (row,) = json.loads(Path("r.json").read_text())
     assert row["precision"] == "float32"
@@ -207,7 +207,7 @@ def test_evaluate_and_predict_take_every_format_alike(rows, digits, tmp_path, ca
 
     (tmp_path / "digit.png").write_bytes(tf.io.encode_png(digits.test.images[0]).numpy())
     for row in (rows["tflite", "int8"], rows["onnx", "float32"]):
-        assert main_cli.main(["evaluate", "--model", row["file"], "--dataset", "digits", "--json", "e.json"]) == 0
+        assert main_cli.main(["evaluate", "--model", row["file"], "--data", "digits", "--json", "e.json"]) == 0
         scores = json.loads(Path("e.json").read_text())
         assert scores["top1"] == pytest.approx(row["top1"])
         assert scores["count"] == 360
@@ -243,7 +243,7 @@ def model_without_data(mini_spec, tmp_path):
 
 
 def test_int8_without_data_to_calibrate_on(model_without_data, capfd):
-    assert one_file.main("tflite", ["--int8", "--model", str(model_without_data)]) == 2
+    assert program.alone("export tflite", ["--int8", "--model", str(model_without_data)]) == 2
     assert "needs images to calibrate with" in _error(capfd)
     assert not Path("exports").exists()
 
@@ -258,8 +258,8 @@ def test_files_that_are_none(tmp_path, capfd, suffix, content, said):
     if content is not None:
         path.write_bytes(content)
     for command in (
-        lambda: verify.main([str(path), *SHIPPED]),
-        lambda: main_cli.main(["evaluate", "--model", str(path), "--dataset", "digits"]),
+        lambda: program.alone("verify", [str(path), *SHIPPED]),
+        lambda: main_cli.main(["evaluate", "--model", str(path), "--data", "digits"]),
         lambda: main_cli.main(["predict", "--model", str(path), "x.png"]),
     ):
         assert command() == 2
@@ -273,7 +273,7 @@ def test_truncated_files(rows, tmp_path, capfd, key):
     path = tmp_path / f"m{Path(rows[key]['file']).suffix}"
     for keep in (0.2, 0.6):
         path.write_bytes(content[: int(keep * len(content))])
-        assert verify.main([str(path), *SHIPPED]) == 2
+        assert program.alone("verify", [str(path), *SHIPPED]) == 2
         assert str(path) in _error(capfd)
 
 
@@ -283,14 +283,14 @@ def test_truncated_files(rows, tmp_path, capfd, key):
         (["--model", "resnet_8"], "did you mean resnet8"),
         (["--model", "none.keras"], "does not exist"),
         (["--weights", "digits"], "goes with --model NAME"),
-        ([*SHIPPED, "--dataset", "digit"], "did you mean digits"),
+        ([*SHIPPED, "--data", "digit"], "did you mean digits"),
         ([*SHIPPED, "-o", "m.onnx"], "expected a name that ends in .tflite"),
         ([*SHIPPED, "-o", "."], "is a folder"),
         (["--model", "resnet8", "--weights", "none", "--int8"], "needs images to calibrate"),
     ],
 )
 def test_wrong_usage(arguments, said, capfd):
-    assert one_file.main("tflite", arguments) == 2
+    assert program.alone("export tflite", arguments) == 2
     assert said in _error(capfd)
     assert os.listdir() == []
 
@@ -310,7 +310,7 @@ def test_wrong_usage(arguments, said, capfd):
     ],
 )
 def test_wrong_artifacts(arguments, said, capfd):
-    assert many_files.main([*SHIPPED, "--artifact", *arguments]) == 2
+    assert program.alone("export", [*SHIPPED, "--artifact", *arguments]) == 2
     assert said in _error(capfd)
     assert not list(Path().rglob("*.tflite"))
 
@@ -322,7 +322,7 @@ def test_files_of_no_format():
 
 def test_contradictory_precisions_are_refused(capfd):
     with pytest.raises(SystemExit) as stop:
-        one_file.main("tflite", ["--int8", "--float16"])
+        program.alone("export tflite", ["--int8", "--float16"])
     assert stop.value.code == 2
     assert "not allowed with" in capfd.readouterr().err
 
@@ -330,7 +330,7 @@ def test_contradictory_precisions_are_refused(capfd):
 def test_a_report_that_exists_is_not_overwritten(capfd):
     Path("out").mkdir()
     Path("out/report.html").write_text("mine")
-    assert many_files.main([*SHIPPED, "--all", "-o", "out"]) == 2
+    assert program.alone("export", [*SHIPPED, "--all", "-o", "out"]) == 2
     assert "report.html exists" in _error(capfd)
     assert Path("out/report.html").read_text() == "mine"
 
@@ -341,7 +341,7 @@ def test_a_model_that_cannot_be_converted_is_said_and_leaves_nothing(tmp_path, c
     x = keras.ops.erfinv(image * 1e-4)  # TFLite has no such operator
     x = keras.layers.GlobalAveragePooling2D()(x)
     keras.Model(image, keras.layers.Dense(3, "softmax")(x)).save(tmp_path / "m.keras")
-    assert one_file.main("tflite", ["--model", "m.keras", "--preprocess", "0..1", "-o", "m.tflite"]) == 2
+    assert program.alone("export tflite", ["--model", "m.keras", "--preprocess", "0..1", "-o", "m.tflite"]) == 2
     assert "the conversion to tflite:float32 failed" in _error(capfd)
     assert os.listdir() == ["m.keras"]
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from tiers import in_proof
 
-from export import artifact, auto_float, formats, load_source
-from export.commands import compress, many_files, one_file
+from export import artifact, auto_float, formats, load_source, program
+from export.commands import many_files
 from export.making import pipeline, placement
 from export.memory import of_file, of_model
 from export.smaller import gates
@@ -138,7 +138,10 @@ def test_other_files_of_integer_nets_are_refused(integers, name, choices, messag
 def test_a_person_compresses_evaluates_and_exports(tmp_path, capsys):
     kept = ("--answers", "kept")
     loose = ("--gate", "drop=10")
-    assert compress.main([*FEW, "--method", "qat", "-o", "small", "--json", "figures.json", *kept, *loose]) == 0
+    assert (
+        program.alone("compress", [*FEW, "--method", "qat", "-o", "small", "--json", "figures.json", *kept, *loose])
+        == 0
+    )
     assert len(list((tmp_path / "kept").glob("*/epoch-*.npy"))) == 2
     out = capsys.readouterr().out
     assert "original, int8 after training" in out
@@ -153,11 +156,11 @@ def test_a_person_compresses_evaluates_and_exports(tmp_path, capsys):
     assert runner.input.dtype == "int8"
     assert of_file(tmp_path / "small" / "model-int8.tflite").arena < 60_000
     # Its own file again, from the Keras model alone.
-    assert one_file.main("tflite", ["--int8", "--model", "small/model.keras", "-o", "again.tflite"]) == 0
+    assert program.alone("export tflite", ["--int8", "--model", "small/model.keras", "-o", "again.tflite"]) == 0
     # Once more into the same folder: nothing is lost, and --resume has nothing left to train.
-    assert compress.main([*FEW, "--method", "qat", "-o", "small"]) == 2
+    assert program.alone("compress", [*FEW, "--method", "qat", "-o", "small"]) == 2
     assert "exists and is not empty" in capsys.readouterr().err
-    assert compress.main([*FEW, "--method", "prune", "-o", "small", "--resume"]) == 2
+    assert program.alone("compress", [*FEW, "--method", "prune", "-o", "small", "--resume"]) == 2
     assert "another compression: settings" in capsys.readouterr().err
 
 
@@ -166,11 +169,11 @@ WORSE = (*FAST, "--method", "prune", "--sparsity", "0.97", "-o", "small")
 
 @pytest.mark.proof
 def test_a_finished_training_is_measured_again(tmp_path):
-    assert compress.main(WORSE) == 1
+    assert program.alone("compress", WORSE) == 1
     path = tmp_path / "small" / "settings.json"
     known = json.loads(path.read_text())
     path.write_text(json.dumps({**known, "recipe": {**known["recipe"], "version": 2}}))  # begun by an older package
-    assert compress.main([*WORSE, "--resume", "--gate", "drop=100"]) == 0  # trained already
+    assert program.alone("compress", [*WORSE, "--resume", "--gate", "drop=100"]) == 0  # trained already
     assert (tmp_path / "small" / "model.keras").exists()
     assert not (tmp_path / "small" / "model.failed.keras").exists()
 
@@ -191,7 +194,7 @@ def _pruned_without_training(source, settings, recipe, folder, **_):
 def test_a_net_that_became_worse_is_kept_under_a_name_that_says_so(tmp_path, capsys, monkeypatch):
     untrained = dataclasses.replace(TRAINERS["native"], train=_pruned_without_training)
     monkeypatch.setitem(TRAINERS, "native", untrained)
-    assert compress.main([*WORSE, "--limit", "100"]) == 1
+    assert program.alone("compress", [*WORSE, "--limit", "100"]) == 1
     assert "kept as small/model.failed.keras" in capsys.readouterr().err
     assert (tmp_path / "small" / "model.failed.keras").exists()
     assert not (tmp_path / "small" / "model.keras").exists()
@@ -232,11 +235,11 @@ def killed_in_the_second_epoch(command):
 def test_tfmot_goes_on_bit_for_bit(method, tmp_path, capfd):
     """A finished training is not repeated: the second --resume finds its result."""
     command = [*FAST, "--method", method, "--engine", "tfmot", "--limit", "20"]
-    compress.main([*command, "-o", "whole"])
+    program.alone("compress", [*command, "-o", "whole"])
     killed_in_the_second_epoch([*command, "-o", "killed"])
     assert (tmp_path / "killed" / "training" / "checkpoints" / "checkpoint").is_file()
     capfd.readouterr()
-    compress.main([*command, "-o", "killed", "--resume"])
+    program.alone("compress", [*command, "-o", "killed", "--resume"])
     said = capfd.readouterr().out
     assert "Epoch 2/2" in said
     assert "Epoch 1/2" not in said
@@ -244,7 +247,7 @@ def test_tfmot_goes_on_bit_for_bit(method, tmp_path, capfd):
     for ours, theirs in zip(load_model(killed)[0].weights, load_model(whole)[0].weights, strict=True):
         np.testing.assert_array_equal(ours, theirs, err_msg=ours.path)
     before = killed.stat().st_mtime_ns
-    compress.main([*command, "-o", "killed", "--resume"])
+    program.alone("compress", [*command, "-o", "killed", "--resume"])
     assert killed.stat().st_mtime_ns == before
 
 
@@ -260,7 +263,7 @@ def test_tfmot_goes_on_bit_for_bit(method, tmp_path, capfd):
 def test_the_twin_of_tfmot(method, how, tmp_path, capfd):
     if not importlib.util.find_spec("tensorflow_model_optimization"):  # an import would switch tf.keras here
         pytest.skip("tensorflow-model-optimization is not installed")
-    compress.main([*how, "--method", method, "--engine", "tfmot", "-o", "small", "--gate", "drop=2"])
+    program.alone("compress", [*how, "--method", method, "--engine", "tfmot", "-o", "small", "--gate", "drop=2"])
     epochs = 1 if "epochs=1" in how else 2
     assert f"Epoch {epochs}/{epochs}" in capfd.readouterr().out
     assert not (tmp_path / "small" / "training" / "checkpoints").exists()
@@ -308,7 +311,7 @@ def test_tfmot_wraps_kernels_and_lets_norms_train():
 @pytest.mark.proof
 def test_a_twin_that_diverges_is_said(tmp_path, capsys):
     command = [*FAST, "--method", "prune", "--engine", "tfmot", "-o", "small", "--set", "learning_rate=1e6"]
-    assert compress.main(command) == 1
+    assert program.alone("compress", command) == 1
     said = capsys.readouterr().err
     assert re.search(r"error: the loss was not finite in epoch [12], step \d", said), said  # the processor decides when
 
@@ -343,7 +346,7 @@ def test_two_workers_compress_together(tmp_path):
 
 
 def refused(capsys, *arguments):
-    assert compress.main(list(arguments)) == 2
+    assert program.alone("compress", list(arguments)) == 2
     text = capsys.readouterr().err
     assert text.startswith("error: ")
     assert len(text.splitlines()) == 1

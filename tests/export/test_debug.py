@@ -10,7 +10,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ai_edge_litert.tools import flatbuffer_utils
 
-from export.commands import debug
+from export import program
 from export.formats import litert
 from export.formats.artifacts import artifact
 from export.making import autofloat, pipeline
@@ -63,13 +63,13 @@ def test_a_spoilt_layer_is_the_one_that_loses(rows, source, tmp_path):
     bad = tmp_path / "bad.tflite"
     bad.write_bytes(flatbuffer_utils.convert_object_to_bytearray(lite))
     card.append(bad, card.read(path))
-    assert debug.main([str(bad), *SHIPPED, "--limit", "10", "--json", "e.json"]) == 0
+    assert program.alone("debug", [str(bad), *SHIPPED, "--limit", "10", "--json", "e.json"]) == 0
     entries = json.loads(Path("e.json").read_text())
     assert max(entries, key=lambda entry: entry["lost"])["layer"] == "conv3_block1_1_relu"
     page = Path(f"{bad}.layers.html").read_text()
     assert "<svg" in page
     assert "conv3_block1_1_relu" in page
-    assert debug.main([str(bad), *SHIPPED]) == 2  # the page is not overwritten
+    assert program.alone("debug", [str(bad), *SHIPPED]) == 2  # the page is not overwritten
 
 
 @pytest.mark.proof

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.commands import compress, debug, many_files, one_file
+from export import program
 from export.making import placement
 from export.proof import golden
 from keras_resnet import console
@@ -140,7 +140,7 @@ def test_a_training_whose_disk_gets_full_keeps_its_last_checkpoint(small_disk):
     few = ("--set", "epochs=4", "--set", "subset=256", "--set", "warmup_epochs=0")
     for size in (700, 1100, 1700):  # in the first model, in a checkpoint, in a later one
         disk = small_disk(size)
-        line = _one_line(_run("keras_resnet", "train", "--recipe", "digits-resnet8", *few, "--run-dir", disk / "run"))
+        line = _one_line(_run("keras_resnet", "train", "--recipe", "digits-resnet8", *few, "--output", disk / "run"))
         assert line.startswith("error: disk full while writing")
         assert not list(disk.rglob(".*.partial*"))
         if checkpoints.all_of(disk / "run" / "checkpoints"):
@@ -156,7 +156,7 @@ def test_an_export_whose_disk_gets_full_leaves_nothing(small_disk):
     line = _one_line(_run("export.saved_model", *_MODEL, "-o", disk / "m.savedmodel"))
     assert line.startswith(f"error: disk full while writing {disk}/m.savedmodel")
     assert not _left(disk)
-    line = _one_line(_run("export", *_MODEL, "--target", "onnxruntime", "-o", disk / "folder"))
+    line = _one_line(_run("export", *_MODEL, "--place", "onnxruntime", "-o", disk / "folder"))
     assert line.startswith(f"error: disk full while writing {disk}/")
     assert not _left(disk)
 
@@ -178,11 +178,11 @@ def test_a_full_folder_of_temporary_files_is_named_and_not_the_model(small_disk,
 @pytest.mark.parametrize(
     ("command", "arguments"),
     [
-        (lambda a: one_file.main("tflite", a), ["--model", "no.keras", "-o", "/proc/x.tflite"]),
-        (many_files.main, ["--all", "--model", "no.keras", "-o", "/proc/x"]),
-        (many_files.main, ["--target", "tflm", "--model", "no.keras", "-o", "/proc/x"]),
-        (compress.main, ["--method", "qat", "--model", "no.keras", "-o", "/proc/x"]),
-        (debug.main, ["x.tflite", "--model", "no.keras", "-o", "/proc/x.html"]),
+        (lambda a: program.alone("export tflite", a), ["--model", "no.keras", "-o", "/proc/x.tflite"]),
+        (lambda argv: program.alone("export", argv), ["--all", "--model", "no.keras", "-o", "/proc/x"]),
+        (lambda argv: program.alone("export", argv), ["--place", "tflm", "--model", "no.keras", "-o", "/proc/x"]),
+        (lambda argv: program.alone("compress", argv), ["--method", "qat", "--model", "no.keras", "-o", "/proc/x"]),
+        (lambda argv: program.alone("debug", argv), ["x.tflite", "--model", "no.keras", "-o", "/proc/x.html"]),
     ],
 )
 def test_places_that_take_no_files_are_found_before_the_model_is_opened(command, arguments, capfd):

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export import load_source
-from export.commands import one_file, verify
+from export import load_source, program
 from export.formats.artifacts import artifact
 from export.model import graph
 from export.targets.making import make_bundle
@@ -106,15 +105,15 @@ def test_an_ensemble_is_exported_as_one_file(mini_spec, tmp_path, capfd):
         keras.utils.set_random_seed(seed)
         models.append(build(mini_spec))
         save_model(models[-1], tmp_path / f"m{seed}.keras", card)
-    arguments = ["--model", "m1.keras", "--model", "m2.keras", "--dataset", "digits", "-o", "m.tflite", "--int8"]
-    assert one_file.main("tflite", [*arguments, "--json", "r.json"]) == 0
+    arguments = ["--model", "m1.keras", "--model", "m2.keras", "--data", "digits", "-o", "m.tflite", "--int8"]
+    assert program.alone("export tflite", [*arguments, "--json", "r.json"]) == 0
     assert "the mean of m1.keras, m2.keras" in capfd.readouterr().out
     pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
     expected = sum(m.predict_on_batch(card.preprocess(pixels)) for m in models) / 2
     runner = open_runner("m.tflite")
     np.testing.assert_allclose(runner(runner.card.preprocess(pixels))["probabilities"], expected, atol=0.03)
     save_model(models[0], tmp_path / "m3.keras", ModelCard())
-    assert one_file.main("tflite", ["--model", "m1.keras", "--model", "m3.keras", "-o", "n.tflite"]) == 2
+    assert program.alone("export tflite", ["--model", "m1.keras", "--model", "m3.keras", "-o", "n.tflite"]) == 2
     assert "no ensemble" in capfd.readouterr().err
 
 
@@ -137,7 +136,7 @@ EVERY_DAY = (OPTIONS[0], OPTIONS[3])  # one of a format; what the others have is
 )
 def test_files_take_raw_pixels_as_they_say_and_answer_like_the_training_pipeline(form, options, source, digits, capfd):
     arguments = ["--model", "resnet8", "--weights", "digits", *options, "--limit", "60", "--json", "r.json"]
-    assert one_file.main(form, arguments) == 0
+    assert program.alone(f"export {form}", arguments) == 0
     (row,) = json.loads(Path("r.json").read_text())
     assert row["io"] == (options[options.index("--io") + 1] if "--io" in options else row["io"])
     runner = open_runner(row["file"], trusted=True)
@@ -153,7 +152,7 @@ def test_files_take_raw_pixels_as_they_say_and_answer_like_the_training_pipeline
     )
     assert set(outputs) == {"probabilities", *wanted}
     if form in ("tflite", "onnx"):
-        assert verify.main([row["file"], *arguments[:4], "--limit", "60"]) == 0
+        assert program.alone("verify", [row["file"], *arguments[:4], "--limit", "60"]) == 0
         assert "passed" in capfd.readouterr().out
 
 

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from export.commands import verify
+from export import program
 from export.proof.golden import read
 from keras_resnet import InputError, build, load_model, load_weights, open_runner, save_weights
 
@@ -73,10 +73,10 @@ def test_damaged_files(originals, name, tmp_path):
 def test_saved_models_are_verified_where_they_are_trusted_and_commands_printed_say_so(rows, capsys):
     file = rows["saved_model", "float32"]["file"]
     arguments = [file, "--model", "resnet8", "--weights", "digits", "--limit", "10"]
-    assert verify.main(arguments) == 2
+    assert program.alone("verify", arguments) == 2
     assert "which can run any operation" in capsys.readouterr().err
-    assert verify.main([*arguments, "--trust"]) == 0
-    assert f"next: python -m keras_resnet predict --model {file} --trust IMAGE.png" in capsys.readouterr().out
+    assert program.alone("verify", [*arguments, "--trust"]) == 0
+    assert f"next: keras-resnet predict --model {file} --trust IMAGE.png" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from tiers import in_proof
 
-from export import artifact, export, load_source
-from export.commands import compress, many_files, one_file, verify
+from export import artifact, export, load_source, program
 from export.making import pipeline
 from keras_resnet import InputError, cli, open_runner
 
@@ -22,7 +21,7 @@ def registered(monkeypatch, mini_spec):
 
 def _trained(made_once, name):
     def make(folder):
-        assert cli.main(["train", "--recipe", name, "--run-dir", str(folder)]) == 0
+        assert cli.main(["train", "--recipe", name, "--output", str(folder)]) == 0
 
     return ["--model", str(made_once(f"newcomer-{name}", make) / "model.keras")]
 
@@ -30,13 +29,13 @@ def _trained(made_once, name):
 @pytest.fixture
 def bright(made_once, registered):
     """Options that name the trained net of the task."""
-    return [*_trained(made_once, "bright"), "--dataset", "bright-digits"]
+    return [*_trained(made_once, "bright"), "--data", "bright-digits"]
 
 
 @pytest.fixture
 def rows(made_once, registered):
     """Options that name the trained net of the signal."""
-    return [*_trained(made_once, "rows"), "--dataset", "digit-rows"]
+    return [*_trained(made_once, "rows"), "--data", "digit-rows"]
 
 
 ARTIFACTS = [
@@ -50,7 +49,7 @@ ARTIFACTS = [
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ARTIFACTS)
 def test_a_task_becomes_files_with_gates_of_its_own(bright, name, capsys):
-    assert many_files.main([*bright, "--artifact", name, "-o", "out", "--limit", "100"]) == 0
+    assert program.alone("export", [*bright, "--artifact", name, "-o", "out", "--limit", "100"]) == 0
     assert "1 - mean |error|" in capsys.readouterr().out
     (row,) = json.loads(Path("out/report.json").read_text())
     assert row["task"] == "glow"
@@ -66,32 +65,35 @@ def test_a_task_becomes_files_with_gates_of_its_own(bright, name, capsys):
     if Path(row["file"]).is_file():
         with np.load(f"{row['file']}.golden.npz") as vectors:
             assert vectors["truth_value"].shape == (8,)
-        assert verify.main([row["file"], *bright, "--limit", "50"]) == 0
+        assert program.alone("verify", [row["file"], *bright, "--limit", "50"]) == 0
 
 
 @pytest.mark.slow
 def test_its_gates_fail_what_is_wrong(bright, capfd):
-    assert one_file.main("onnx", [*bright, "-o", "m.onnx", "--limit", "50", "--gate", "agreement=1.1"]) == 1
+    assert program.alone("export onnx", [*bright, "-o", "m.onnx", "--limit", "50", "--gate", "agreement=1.1"]) == 1
     assert "agreement" in capfd.readouterr().err
     newcomers.LIMITS.pop("int8")
     try:
-        assert one_file.main("tflite", ["--int8", *bright, "-o", "m.tflite"]) == 2
+        assert program.alone("export tflite", ["--int8", *bright, "-o", "m.tflite"]) == 2
         assert "task glow has no limits for int8" in capfd.readouterr().err
     finally:
         newcomers.LIMITS["int8"] = newcomers.LIMITS["float32"]
-    assert one_file.main("onnx", ["--dynamic", *bright, "-o", "m.onnx"]) == 2
+    assert program.alone("export onnx", ["--dynamic", *bright, "-o", "m.onnx"]) == 2
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (lambda o: one_file.main("onnx", [*o, "--with-cam"]), "--with-cam goes with task classification"),
-        (lambda o: one_file.main("onnx", [*o, "--features", "4"]), "--features goes with task classification"),
-        (lambda o: one_file.main("tflite", [*o, "--metadata"]), "--metadata goes with task classification"),
-        (lambda o: many_files.main([*o, "--target", "tflm"]), "--target tflm goes with task classification"),
-        (lambda o: many_files.main([*o, *o[:2], "--artifact", "onnx:float32"]), "task glow does not support ensemble"),
-        (lambda o: compress.main([*o, "--method", "qat"]), "task glow does not support compress"),
+        (lambda o: program.alone("export onnx", [*o, "--with-cam"]), "--with-cam goes with task classification"),
+        (lambda o: program.alone("export onnx", [*o, "--features", "4"]), "--features goes with task classification"),
+        (lambda o: program.alone("export tflite", [*o, "--metadata"]), "--metadata goes with task classification"),
+        (lambda o: program.alone("export", [*o, "--place", "tflm"]), "--place tflm goes with task classification"),
+        (
+            lambda o: program.alone("export", [*o, *o[:2], "--artifact", "onnx:float32"]),
+            "task glow does not support ensemble",
+        ),
+        (lambda o: program.alone("compress", [*o, "--method", "qat"]), "task glow does not support compress"),
     ],
 )
 def test_what_only_classifiers_have_is_refused_in_one_line(bright, command, said, capfd):
@@ -107,7 +109,7 @@ LOOSE = ["--gate", "drop=3", "--gate", "agreement=0.9"]  # of a net that was har
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [ARTIFACTS[0], in_proof(ARTIFACTS[1]), *ARTIFACTS[2:]])
 def test_a_signal_becomes_files(rows, name, capsys):
-    assert many_files.main([*rows, "--artifact", name, "-o", "out", "--limit", "100", *LOOSE]) == 0
+    assert program.alone("export", [*rows, "--artifact", name, "-o", "out", "--limit", "100", *LOOSE]) == 0
     assert "100 of 360 test examples of digit-rows" in capsys.readouterr().out
     (row,) = json.loads(Path("out/report.json").read_text())
     assert row["top1"] > 0.5
@@ -122,13 +124,13 @@ def test_a_signal_becomes_files(rows, name, capsys):
     if Path(row["file"]).is_file():
         with np.load(f"{row['file']}.golden.npz") as vectors:
             assert vectors["rows"].shape == (8, 8, 8)
-        assert verify.main([row["file"], *rows, "--limit", "50", *LOOSE]) == 0
+        assert program.alone("verify", [row["file"], *rows, "--limit", "50", *LOOSE]) == 0
 
 
 @pytest.mark.slow
 def test_what_only_images_have_is_refused(rows, capfd):
     for options, said in ((["--input", "tf"], "--input tf"), (["--image-size", "16"], "--image-size")):
-        assert one_file.main("onnx", [*rows, *options]) == 2
+        assert program.alone("export onnx", [*rows, *options]) == 2
         assert f"{said} goes with signal image: the model's is rows" in capfd.readouterr().err
 
 
@@ -139,9 +141,12 @@ def test_a_folder_of_its_files_calibrates(rows, capfd):
     for number in range(20):
         np.save(f"few/{number}.npy", known.train.images[number])
     options = ["--int8", *rows, "--calibration", "few", "-o", "m.tflite", "--limit", "60", "--gate", "drop=20"]
-    assert one_file.main("tflite", [*options, "--gate", "agreement=0.5", "--gate", "sqnr=1", "--gate", "cosine=0"]) == 0
+    assert (
+        program.alone("export tflite", [*options, "--gate", "agreement=0.5", "--gate", "sqnr=1", "--gate", "cosine=0"])
+        == 0
+    )
     np.save("few/taken.npy", known.test.images[0])
-    assert one_file.main("tflite", [*options, "--overwrite"]) == 2
+    assert program.alone("export tflite", [*options, "--overwrite"]) == 2
     assert "1 of the 21 examples in few are test examples (taken.npy" in capfd.readouterr().err
 
 

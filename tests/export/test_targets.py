@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 from tiers import in_proof
 
-from export import TARGETS
-from export.commands import many_files, options
+from export import TARGETS, program
+from export.commands import options
 from export.formats.artifacts import LABELS
 from export.formats.table import OUTSIDE
 from export.proof.gates import Gate
@@ -119,22 +119,22 @@ def test_the_current_folder_is_no_name(source):
 
 
 def test_options_of_other_targets_are_refused(source, tmp_path):
-    with pytest.raises(InputError, match="--target mediapipe has no --flash"):
+    with pytest.raises(InputError, match="--place mediapipe has no --flash"):
         make_bundle(source, "mediapipe", tmp_path / "b", options={"flash": 1})
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--layout", "nchw"], "--layout does not go with --target"),
-        (["--engine", "reference"], "--engine does not go with --target"),
-        (["--metadata"], "--metadata does not go with --target"),
+        (["--layout", "nchw"], "--layout does not go with --place"),
+        (["--engine", "reference"], "--engine does not go with --place"),
+        (["--metadata"], "--metadata does not go with --place"),
         (["--quantizer", "litert", "--quantizer", "tensorflow"], "give one --quantizer"),
         (["--io", "int8"], "use --io uint8 or float32"),
     ],
 )
 def test_wrong_usage_has_one_line_and_status_2(arguments, said, capsys):
-    assert many_files.main(["--target", "mediapipe", *arguments]) == 2
+    assert program.alone("export", ["--place", "mediapipe", *arguments]) == 2
     assert said in capsys.readouterr().err
 
 
@@ -521,8 +521,8 @@ def test_the_page_finds_its_runtimes_where_npm_puts_them(runtime):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["mediapipe", in_proof("litert-sample")])
 def test_the_command_makes_a_folder(name, tmp_path, capsys):
-    arguments = ["--target", name, "--model", "resnet8", "--weights", "digits", "-o", "b", "--samples", "50"]
-    assert many_files.main([*arguments, "--json", "b.json"]) == 0
+    arguments = ["--place", name, "--model", "resnet8", "--weights", "digits", "-o", "b", "--samples", "50"]
+    assert program.alone("export", [*arguments, "--json", "b.json"]) == 0
     out = capsys.readouterr().out
     assert "at the target" in out and "next: the steps are in b/README.md" in out
     checks = {check["name"]: check["passed"] for check in json.loads(Path("b.json").read_text())["checks"]}
@@ -534,5 +534,5 @@ def test_the_command_makes_a_folder(name, tmp_path, capsys):
     if name == "litert-sample":
         assert all(checks.values()) and len(checks) == 3
         assert json.loads((Path("b") / "model.json").read_text())["input"]["shape"] == [1, 224, 224, 3]
-    assert many_files.main(arguments) == 2
+    assert program.alone("export", arguments) == 2
     assert "b exists" in capsys.readouterr().err

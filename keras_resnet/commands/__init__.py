@@ -1,0 +1,1 @@
+"""The commands of `keras_resnet`: each parses, calls and prints."""

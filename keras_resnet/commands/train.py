@@ -1,0 +1,111 @@
+"""`keras-resnet train`: your own data, or a recipe."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from keras_resnet import console, extras, files, flags
+from keras_resnet.commands import training
+from keras_resnet.errors import InputError
+from keras_resnet.parsing import Parser
+from keras_resnet.training.recipes import PHOTOS, RECIPES, Recipe, get_recipe, override
+from keras_resnet.training.run import RUNS
+
+_OWN = ("--minutes", "--offline")
+
+
+def add(parser: Parser) -> None:
+    """Adds the options."""
+    flags.add_data(parser)
+    parser.add_argument(
+        "--recipe", metavar="NAME", help=f"default {PHOTOS.name}, for data of your own; one of {', '.join(RECIPES)}"
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="a recipe.json, or settings in YAML or TOML")
+    parser.add_argument("--model", metavar="NAME", help="net (keras-resnet models)")
+    parser.add_argument(
+        "--weights",
+        metavar="W",
+        help="to start from: registered or published ones, a file, a run; none: random values (default for your own "
+        "data: weights at hand, else a download)",
+    )
+    flags.add_settings(parser)
+    own = parser.add_argument_group("data of your own, where no recipe is named")
+    own.add_argument("--minutes", type=float, metavar="N", help="budget, timed on the first steps")
+    own.add_argument("--offline", action="store_true", help="download nothing")
+    parser.add_argument("--balance", metavar="NAME", help="none, or sampling: every class is drawn equally often")
+    parser.add_argument("--stop-patience", type=int, metavar="N", help="epochs without improvement; 0: never stop")
+    parser.add_argument(
+        "--freeze", metavar="STAGE", help="stem, stage2, ...: nothing learns up to there; all: but the head"
+    )
+    parser.add_argument("--logger", action="append", default=[], metavar="NAME", help="wandb or mlflow; repeatable")
+    training.add_run(parser)
+
+
+def work(args: argparse.Namespace) -> int:
+    """Does what was asked for."""
+    started = time.monotonic()
+    if args.resume and not (args.recipe or args.config or args.data):
+        return resume(args)
+    if args.resume and args.output:
+        raise InputError("--resume RUN names the directory: leave out --output")
+    row, given = _asked(args)
+    files.check_folder(args.resume or args.output or RUNS)
+    if row is not None:
+        row = override(row, given)
+        extras.require_for(args.data or row.dataset, args.weights or row.weights)
+    extras.require_for(args.data, args.weights)
+    extras.require(*(name for name in args.logger if name in extras.EXTRAS), for_what="--logger")
+    console.import_tensorflow("jax")
+    data = flags.data_of(args, row.dataset if row is not None else None)
+    if row is not None:
+        own = [f"dataset={data.name}"] if data else []
+        weights = [] if args.weights is None else [f"weights={'' if args.weights == 'none' else args.weights}"]
+        return training.run_it(args, override(row, [*own, *weights]), data)
+    from keras_resnet.training.entry import decide
+
+    devices = training.devices_of(args)
+    how = {"minutes": args.minutes, "weights": args.weights, "offline": args.offline}
+    recipe = decide(data, given, devices, started, say=lambda text: print(text, flush=True), **how)
+    return training.run_it(args, recipe, data, devices)
+
+
+def resume(args: argparse.Namespace) -> int:
+    """Goes on with the run of `--resume`, by its own recipe."""
+    if args.output:
+        raise InputError("--resume RUN names the directory: leave out --output")
+    if flags.settings_of(args):
+        raise InputError("--resume RUN goes on with the recipe of the run: leave out --set, --epochs, ...")
+    files.check_folder(args.resume)
+    from keras_resnet.training import run
+
+    recipe = run.reopen(None, args.resume)
+    extras.require_for(recipe.dataset, recipe.weights)
+    console.import_tensorflow("jax")
+    return training.run_it(args, recipe, flags.data_of(args, recipe.dataset))
+
+
+def _asked(args: argparse.Namespace) -> tuple[Recipe | None, list[str]]:
+    """The recipe that was named, None for `photos`; and the settings that were given."""
+    given = [f"model={args.model}"] if args.model else []
+    names = ("balance", "stop_patience", "freeze")
+    given += [f"{name}={value}" for name in names if (value := getattr(args, name)) is not None]
+    given += flags.settings_of(args)
+    name: str | Recipe | None = args.recipe
+    if args.config:
+        if args.recipe:
+            raise InputError("--recipe and --config both name the settings to start from: give one")
+        from keras_resnet.training import config
+
+        name, more = config.read(args.config)
+        given = [*more, *given]
+        args.data = args.data or next((each.partition("=")[2] for each in more if each.startswith("dataset=")), None)
+    if name is None and args.data is None and args.data_dir is None:
+        raise InputError(f"expected --data DATA (your own) or --recipe NAME; recipes: {', '.join(RECIPES)}")
+    row = name if isinstance(name, Recipe) else get_recipe(name or PHOTOS.name)
+    if row.name == PHOTOS.name and not isinstance(name, Recipe):
+        return None, given
+    if args.minutes is not None:
+        raise InputError("--minutes goes with your own data and the recipe photos: another recipe has its epochs")
+    return row, given

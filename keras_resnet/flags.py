@@ -1,0 +1,206 @@
+"""Options that several commands have: one name, one meaning, one help text each (docs/commands.md)."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keras_resnet.errors import InputError
+from keras_resnet.parsing import Parser, note_former
+
+if TYPE_CHECKING:
+    from keras_resnet.data.sources import Named
+
+DATA = (
+    "a folder of class folders, a table of labels (.csv, .tsv, .jsonl), TFRecord files, or a name: digits, cifar10, "
+    "cifar100, imagenet, tfds:NAME; NAME:DIR for files that are elsewhere"
+)
+MODEL = "a .keras, .h5, .tflite or .onnx file, a run directory, or a net's name (keras-resnet models)"
+
+
+def positive(text: str) -> int:
+    """A whole number from 1, for argparse."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, received {text}")
+    return number
+
+
+def add_model(parser: argparse._ActionsContainer, *, required: bool = False, text: str = MODEL) -> None:
+    """`--model` and `--weights`.
+
+    Args:
+        parser: parser or group.
+        required: whether there is no default.
+        text: help.
+    """
+    parser.add_argument("--model", metavar="MODEL", required=required, help=text)
+    add_weights(parser)
+
+
+def add_weights(parser: argparse._ActionsContainer) -> None:
+    """`--weights` of a net that `--model` names."""
+    text = "for a net's name: registered weights (keras-resnet weights), a weight file, hf://..., or none"
+    parser.add_argument("--weights", metavar="W", help=text)
+
+
+def add_data(parser: Parser, *, text: str = DATA, group: argparse._ActionsContainer | None = None) -> None:
+    """`--data`, and what tells how to read a table; `data_of` reads them.
+
+    Args:
+        parser: parser of the command.
+        text: help.
+        group: where the options are listed, if not among the parser's own.
+    """
+    place = group or parser
+    place.add_argument("--data", metavar="DATA", help=text)
+    place.add_argument("--data-dir", type=Path, help=argparse.SUPPRESS)
+    parser.former["--dataset"] = "--data"
+
+
+def data_of(args: argparse.Namespace, usual: str | None = None) -> Named | None:
+    """The data source of a command line; None where none was named.
+
+    Args:
+        args: options of a parser that `add_data` was called with.
+        usual: name of the source that is meant where `--data` gives a folder alone, or nothing but the former
+            `--data-dir`: that of the recipe or the model.
+
+    Raises:
+        InputError: no such source or folder.
+    """
+    from keras_resnet.data.sources import Named, locate
+
+    if args.data_dir is not None:
+        name = args.data or usual
+        note_former("--data-dir DIR", f"--data {name or 'NAME'}:DIR")
+        if name is None:
+            return locate(args.data_dir)
+        return Named(name, args.data_dir)
+    return None if args.data is None else locate(args.data, usual)
+
+
+def named_data(args: argparse.Namespace, usual: str | None = None) -> Named:
+    """The data source of a command line that needs one.
+
+    Args:
+        args: options of a parser that `add_data` was called with.
+        usual: see `data_of`.
+
+    Raises:
+        InputError: none was named, or there is none of that name.
+    """
+    found = data_of(args, usual)
+    if found is None:
+        raise InputError(f"expected --data DATA: {DATA}")
+    return found
+
+
+def add_output(parser: argparse._ActionsContainer, text: str, metavar: str = "FILE", *, required: bool = False) -> None:
+    """`-o`, `--output` and `--overwrite`.
+
+    Args:
+        parser: parser or group.
+        text: help, with the default.
+        metavar: FILE or DIR.
+        required: whether there is no default.
+    """
+    parser.add_argument("-o", "--output", type=Path, metavar=metavar, required=required, help=text)
+    parser.add_argument("--overwrite", action="store_true", help="replace what exists there")
+
+
+def add_classes(parser: Parser, group: argparse._ActionsContainer | None = None) -> None:
+    """`--classes`; `labels.class_names` reads it.
+
+    Args:
+        parser: parser of the command.
+        group: where the option is listed, if not among the parser's own.
+    """
+    text = (
+        "class names in order, where the model carries none: a,b,c, a file with a name per line, or Keras' "
+        "imagenet_class_index.json"
+    )
+    (group or parser).add_argument("--classes", metavar="FILE|a,b,c", help=text)
+    parser.former["--labels"] = "--classes"
+
+
+# Settings of a recipe that have an option of their own, in every command that trains.
+_SETTINGS = (
+    ("--epochs", positive, "N", "passes over the training data"),
+    ("--batch-size", positive, "N", "examples per step, over all devices"),
+    ("--learning-rate", float, "R", "highest learning rate of the run"),
+    ("--image-size", positive, "N", "height and width of the net's input, in pixels"),
+    ("--seed", int, "N", "of initialisation, order and augmentation"),
+)
+
+
+def add_settings(parser: argparse._ActionsContainer, *, image_size: bool = True) -> None:
+    """The options that change a recipe; `settings_of` reads them.
+
+    Args:
+        parser: parser or group.
+        image_size: whether `--image-size` is one of them; a compression has its model's.
+    """
+    for option, kind, metavar, text in _SETTINGS:
+        if image_size or option != "--image-size":
+            parser.add_argument(option, type=kind, metavar=metavar, help=text)
+    add_set(parser)
+
+
+def add_set(parser: argparse._ActionsContainer) -> None:
+    """`--set NAME=VALUE`, repeatable."""
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="any other setting of the recipe (keras-resnet recipes NAME lists them); repeatable",
+    )
+
+
+def settings_of(args: argparse.Namespace, *, image_size: bool = True) -> list[str]:
+    """The settings that a command line changes, as `recipes.override` takes them; `--set` wins.
+
+    Args:
+        args: options of a parser that `add_settings` was called with.
+        image_size: as there.
+    """
+    names = [option.removeprefix("--").replace("-", "_") for option, *_ in _SETTINGS]
+    given = {name: getattr(args, name) for name in names if image_size or name != "image_size"}
+    return [*(f"{name}={value}" for name, value in given.items() if value is not None), *args.set]
+
+
+def unused(path: Path) -> Path:
+    """A path that nothing has yet: the given one, else with the date and time in its name.
+
+    Args:
+        path: default name of a file or a folder.
+    """
+    if not path.exists():
+        return path
+    stem, dot, suffix = path.name.partition(".")
+    made = path.with_name(f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}{dot}{suffix}")
+    number = 2
+    while made.exists():
+        made = path.with_name(f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}-{number}{dot}{suffix}")
+        number += 1
+    return made
+
+
+def numbers(option: str, text: str, kind: type) -> tuple:
+    """Numbers with commas between.
+
+    Args:
+        option: where they were given, for the message.
+        text: like `"224,256"`.
+        kind: int or float.
+
+    Raises:
+        InputError: something else.
+    """
+    try:
+        return tuple(kind(part) for part in text.split(",") if part)
+    except ValueError:
+        raise InputError(f"{option} {text}: expected numbers with commas between") from None

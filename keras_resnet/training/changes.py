@@ -1,0 +1,101 @@
+"""Changes of a recipe: settings as text, another task."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+from keras_resnet.errors import InputError, unknown_name
+from keras_resnet.tasks.table import get_task
+from keras_resnet.training.recipe import OWN, Recipe, kinds_of, names_in, place_of
+
+
+def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
+    """Applies `key=value` settings, each checked against the type of its field.
+
+    Args:
+        recipe: source of the other values.
+        settings: like `["epochs=3", "nesterov=true", "milestones=0.5,0.75"]`; `GROUP.NAME=VALUE` where two groups have
+            a setting of one name.
+
+    Returns:
+        A new recipe.
+
+    Raises:
+        InputError: unknown key (the nearest names are in the message), one that two groups have (both are listed), a
+            value of the wrong type or out of range.
+
+    Example:
+        >>> from keras_resnet.training import RECIPES
+        >>> override(RECIPES["digits-resnet8"], ["epochs=3"]).epochs
+        3
+    """
+    changes: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise InputError(f"--set {setting}: expected key=value")
+        changes[key] = _parse(key, _old(recipe, key), text)
+    if "learning_rate" in changes:  # who names a rate means that one
+        changes.setdefault("own_rate", 0.0)
+    return dataclasses.replace(recipe, **changes)
+
+
+def of_task(recipe: Recipe, task: str) -> Recipe:
+    """The recipe for another task, with the defaults of that task's head.
+
+    Args:
+        recipe: recipe of any task.
+        task: row of `TASKS`.
+
+    Raises:
+        InputError: no task of that name.
+    """
+    if task == recipe.task:
+        return recipe
+    return dataclasses.replace(recipe, task=task, head=get_task(task).code.Settings())
+
+
+def knows(recipe: Recipe, key: str) -> bool:
+    """Whether a recipe's groups have a setting of that name.
+
+    Args:
+        recipe: recipe, whose task decides what its head has.
+        key: name as `override` takes it.
+    """
+    return key in ("model", *names_in(kinds_of(recipe.task)))
+
+
+def _old(recipe: Recipe, key: str) -> Any:
+    """The value of a setting, or of what `--set` may change beside the groups."""
+    if key in OWN and key not in ("name", "task"):
+        return getattr(recipe, key)
+    if key == "task":
+        own = f"recipe {recipe.name} is of task {recipe.task}, as its head is"
+        raise InputError(f"--set task: {own}: choose another recipe")
+    kinds = kinds_of(recipe.task)
+    try:
+        group, leaf = place_of(key, kinds)
+    except TypeError as error:
+        if " and " in str(error):
+            raise InputError(f"--set {key}: {error}") from None
+        known = [*names_in(kinds), *(name for name in OWN if name not in ("name", "task"))]
+        raise unknown_name("recipe setting", key, known) from None
+    return getattr(getattr(recipe, group), leaf)
+
+
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def _parse(key: str, old: object, text: str) -> object:
+    kind: type = type(old)
+    try:
+        if kind is bool:
+            return _TRUTH[text.lower()]
+        if kind is tuple:
+            return tuple(float(part) for part in text.split(",") if part)
+        return kind(text)
+    except (ValueError, KeyError):
+        names = {bool: "true or false", tuple: "numbers with commas between", int: "a whole number", float: "a number"}
+        raise InputError(f"--set {key}={text}: expected {names[kind]}, like {old}") from None
