@@ -4,13 +4,29 @@ Names are imported on first use: `--help` of a command answers without TensorFlo
 nothing until something is built.
 """
 
+import difflib
+
 import lazy_loader
 
 from keras_resnet import moved
 
 __version__ = "0.1.0"
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_getattr, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> object:
+    """The public name; an unknown one is answered with the nearest ones."""
+    try:
+        return _getattr(name)
+    except AttributeError as error:
+        if name.startswith("_"):
+            raise
+        near = difflib.get_close_matches(name, __all__, n=2, cutoff=0.6)
+        hint = f": did you mean {' or '.join(near)}?" if near else ""
+        raise AttributeError(f"{error}{hint}") from None
+
+
 moved.register(
     {
         "keras_resnet.evaluation.answers": "keras_resnet.evaluation.prediction",

@@ -227,8 +227,8 @@ def _checked_shape(spec: ResNetSpec, options: Options, shape, head: bool) -> tup
                 "channels)"
             )
         return (*(spec.default_size if head else None,) * options.rank, 3)
-    shape = tuple(shape)
-    if len(shape) != len(axes) + 1:
+    shape = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
+    if len(shape) != len(axes) + 1 or not all(isinstance(size, int | None) for size in shape):
         raise InputError(f"input_shape={shape}: expected ({', '.join(axes)}, channels)")
     *spatial, channels = shape
     stride, smallest = spec.final_stride(options.dilated(spec)), spec.smallest_size(options.dilated(spec))

@@ -105,7 +105,7 @@ def existing_file(path: str | os.PathLike) -> Path:
     if path.is_dir():
         raise InputError(f"{path} is a folder: expected a model file (a run's model is {path / 'model.keras'})")
     if not path.exists():
-        raise InputError(f"{path} does not exist: expected a .keras, .tflite or .onnx file")
+        raise InputError(f"{path} does not exist: expected a .keras, .h5, .tflite or .onnx file")
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty: expected a .keras, .tflite or .onnx file")
     return path

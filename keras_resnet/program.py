@@ -109,6 +109,15 @@ def show(rows: Sequence[Command], program: str, group: str = "") -> int:
     return console.OK
 
 
+_RUNNING: tuple[Sequence[Command], str, str] | None = None
+
+
+def known() -> tuple[Sequence[Command], str, str]:
+    """Commands, name and description of the program that runs; a command may ask, as it does not know the others."""
+    assert _RUNNING is not None  # a command is called by `main`
+    return _RUNNING
+
+
 def main(rows: Sequence[Command], program: str, description: str, argv: Sequence[str] | None = None) -> int:
     """Runs a command line; returns its exit status.
 
@@ -118,6 +127,8 @@ def main(rows: Sequence[Command], program: str, description: str, argv: Sequence
         description: one line for `--help`.
         argv: arguments, by default those of the process.
     """
+    global _RUNNING
+    _RUNNING = rows, program, description
     given = sys.argv[1:] if argv is None else list(argv)
     if not given:
         print(description)

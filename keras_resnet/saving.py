@@ -51,10 +51,10 @@ def save_model(
 
 
 def load_model(path: str | os.PathLike) -> tuple[keras.Model, ModelCard]:
-    """Opens a `.keras` file without running any code that it may hold.
+    """Opens a `.keras` or `.h5` file without running any code that it may hold.
 
     Args:
-        path: a file saved by this package or by Keras 3.
+        path: a file saved by this package or by Keras; a run directory.
 
     Returns:
         The model (not compiled) and its card; an empty card for models from elsewhere.
@@ -62,21 +62,22 @@ def load_model(path: str | os.PathLike) -> tuple[keras.Model, ModelCard]:
     Raises:
         InputError: no such file, or not a readable Keras 3 model.
     """
-    path = files.existing_file(path)
-    if not zipfile.is_zipfile(path):
+    path = files.existing_file(model_path(path))
+    is_h5 = path.suffix in (".h5", ".hdf5")
+    if not is_h5 and not zipfile.is_zipfile(path):
         raise InputError(f"{path} is no Keras 3 model (not a zip archive): it is damaged or of another kind")
     from keras_resnet.nets import compressed as layers  # noqa: F401  registers what a net trained for integers is made of
 
     try:
-        untrusted.check_keras_file(path)
+        untrusted.check_h5_file(path) if is_h5 else untrusted.check_keras_file(path)
         with deep_graphs(), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # about masks and the like: what a foreign net is made of
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # a foreign archive fails in any way at all inside Keras
         if files.is_full(error):  # Keras unpacks the weights into a temporary folder
             raise files.disk_full(error) from error
-        raise InputError(f"{path} cannot be read as a Keras 3 model: {_reason(error)}") from error
-    model, card = _with_strides_as_keys(model), card_lib.read(path)
+        raise InputError(f"{path} cannot be read as a Keras model: {_reason(error)}") from error
+    model, card = _with_strides_as_keys(model), None if is_h5 else card_lib.read(path)
     if card is not None:
         built.keep(model, card)
     return model, card or card_lib.UNKNOWN

@@ -13,6 +13,7 @@ from typing import Any
 MOST_JSON = 4 << 20  # bytes: a card of 21,000 labels has 0.5 MB
 DEPTH = 32  # lists and objects inside each other: ours have at most six
 MOST_CONFIG = 64 << 20  # bytes of a network's config.json: ResNet-1202 has 3 MB
+MOST_TENSORS = 4_000_000_000  # bytes of all tensors of an HDF5 file: ten times the largest ResNet
 CONFIG_DEPTH = 200  # of a network: a net inside a net is five levels
 MOST_VALUES = 1 << 28  # numbers of one input: 1 GB in float32, an image of 9,000 x 9,000 in colour
 
@@ -157,6 +158,35 @@ def check_keras_file(path: Path) -> None:
         raise ValueError(str(error) or type(error).__name__) from error
     except ValueError as error:
         raise ValueError(f"config.json: {error}") from error
+
+
+def check_h5_file(path: Path) -> None:
+    """Refuses a whole model in HDF5 whose configuration or tensors could end this process before Keras complains.
+
+    Args:
+        path: file that `model.save("x.h5")` wrote.
+
+    Raises:
+        ValueError: no model in it, a configuration that is too large or too deep, an input or tensors that no memory
+            holds.
+        OSError: no HDF5 file.
+    """
+    import h5py
+
+    total = 0
+
+    def count(name: str, item: Any) -> None:
+        nonlocal total
+        total += item.nbytes if isinstance(item, h5py.Dataset) else 0
+
+    with h5py.File(path, "r") as file:
+        config = file.attrs.get("model_config")
+        if config is None:
+            raise ValueError("it holds weights without a net: pass the net's name with --weights FILE")
+        file.visititems(count)
+        if total > MOST_TENSORS:
+            raise ValueError(f"its tensors have {total:,} bytes, expected at most {MOST_TENSORS:,}")
+        check_network(parse(config, most=MOST_CONFIG, depth=CONFIG_DEPTH))
 
 
 def check_network(config: Any) -> None:

@@ -20,5 +20,6 @@ COMMANDS: tuple[Command, ...] = (
     _command("models", "list nets, or the exact size of some", "commands.models"),
     _command("weights", "list registered and published weights", "commands.weights"),
     _command("lab", "repeat the papers' experiments in small", "lab.command"),
+    _command("completion", "print completion for a shell", "commands.completion"),
     _command("finetune", "train from weights: train --weights", "commands.finetune", former=True),
 )

@@ -101,7 +101,7 @@ def _asked(args: argparse.Namespace) -> tuple[Recipe | None, list[str]]:
         name, more = config.read(args.config)
         given = [*more, *given]
         args.data = args.data or next((each.partition("=")[2] for each in more if each.startswith("dataset=")), None)
-    if name is None and args.data is None and args.data_dir is None:
+    if name in (None, PHOTOS.name) and args.data is None and args.data_dir is None:
         raise InputError(f"expected --data DATA (your own) or --recipe NAME; recipes: {', '.join(RECIPES)}")
     row = name if isinstance(name, Recipe) else get_recipe(name or PHOTOS.name)
     if row.name == PHOTOS.name and not isinstance(name, Recipe):

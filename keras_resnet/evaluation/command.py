@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from keras_resnet import console, extras, files, flags
 from keras_resnet.errors import InputError
 from keras_resnet.parsing import Parser
 from keras_resnet.runtime import foreign
+
+if TYPE_CHECKING:
+    from keras_resnet.data.sources import Named
 
 _EXAMPLES = """examples:
   keras-resnet evaluate --model model.tflite --data digits
@@ -64,8 +68,6 @@ def work(args: argparse.Namespace) -> int:
     shares = flags.numbers("--ensemble-weights", args.ensemble_weights, float)
     if bool(args.model) == bool(args.ensemble):
         raise InputError("expected --model M or --ensemble M1 M2 ..., one of them")
-    if args.data is None and args.data_dir is None:
-        raise InputError(f"expected --data DATA: {flags.DATA}")
     if args.limit < 0:
         raise InputError(f"--limit {args.limit}: expected a number of images from 1")
     if args.report:
@@ -117,7 +119,7 @@ def _open(named: list[tuple[str, str | None]], args: argparse.Namespace) -> tupl
     for model, weights in named:
         runner = open_named(model, weights, foreign.hints_of(args))
         note_missing_card(model, runner)
-        name, folder = flags.named_data(args, runner.card.dataset)
+        name, folder = _place(args, runner)
         dataset = load_dataset(name, folder, image_shape(runner), runner.card.crop)
         if runner.card.labels and runner.card.labels != dataset.classes:
             names = " and ".join(f"{', '.join(some[:3])}, ..." for some in (runner.card.labels, dataset.classes))
@@ -129,6 +131,19 @@ def _open(named: list[tuple[str, str | None]], args: argparse.Namespace) -> tupl
         members.append(assessment.Member(name, runner, test, validation, held_out))
         labels = dataset.classes
     return members, labels
+
+
+def _place(args: argparse.Namespace, runner) -> Named:
+    """The data of a command line; without any those that the model was trained on, where they can be found."""
+    from keras_resnet.data.sources import SOURCES, Named
+
+    own = runner.card.dataset
+    if args.data is None and args.data_dir is None and own:
+        row = SOURCES.get(own)
+        if (row and row.at_hand(None)) or Path(own).is_absolute():
+            args.data = own
+            return Named(own)
+    return flags.named_data(args, own)
 
 
 def note_missing_card(model: str, runner) -> None:

@@ -171,6 +171,7 @@ def get_spec(name_or_spec: str | ResNetSpec) -> ResNetSpec:
         return name_or_spec
     if not isinstance(name_or_spec, str):
         raise InputError(f"expected a model name or a ResNetSpec, received {type(name_or_spec).__name__}")
-    if name_or_spec not in SPECS:
+    name = name_or_spec if name_or_spec in SPECS else name_or_spec.lower()  # ResNet50 is the function, and its net
+    if name not in SPECS:
         raise unknown_name("model", name_or_spec, SPECS, "(keras_resnet.list_models() has them all)")
-    return SPECS[name_or_spec]
+    return SPECS[name]

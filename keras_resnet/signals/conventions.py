@@ -195,3 +195,19 @@ def preprocess_input(x, data_format: str | None = None, mode: str = "caffe"):
     from keras.applications import imagenet_utils
 
     return imagenet_utils.preprocess_input(x, data_format=data_format, mode=mode)
+
+
+def row_of(convention: Preprocess) -> str | None:
+    """The row of `PREPROCESS` that is a convention; None for none.
+
+    Numbers may differ in their last digits: timm states ImageNet's of pixels from 0 to 1.
+
+    Args:
+        convention: convention of a card.
+    """
+    for name, row in PREPROCESS.items():
+        pairs = [*zip(row.mean, convention.mean, strict=False), *zip(row.std, convention.std, strict=False)]
+        sizes = (len(row.mean), len(row.std)) == (len(convention.mean), len(convention.std))
+        if sizes and row.channels == convention.channels and all(math.isclose(a, b, rel_tol=1e-6) for a, b in pairs):
+            return name
+    return None

@@ -10,6 +10,24 @@ from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.tasks.table import get_task
 from keras_resnet.training.recipe import OWN, Recipe, kinds_of, names_in, place_of
 
+# What other projects call a setting.
+_ELSEWHERE = {
+    "lr": "learning_rate",
+    "lr0": "learning_rate",
+    "batch": "batch_size",
+    "bs": "batch_size",
+    "imgsz": "image_size",
+    "img_size": "image_size",
+    "wd": "weight_decay",
+    "smoothing": "label_smoothing",
+    "opt": "optimizer",
+    "sched": "schedule",
+    "warmup": "warmup_epochs",
+    "data": "dataset",
+    "drop_path": "stochastic_depth",
+    "amp": "precision",
+}
+
 
 def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
     """Applies `key=value` settings, each checked against the type of its field.
@@ -80,8 +98,9 @@ def _old(recipe: Recipe, key: str) -> Any:
     except TypeError as error:
         if " and " in str(error):
             raise InputError(f"--set {key}: {error}") from None
-        known = [*names_in(kinds), *(name for name in OWN if name not in ("name", "task"))]
-        raise unknown_name("recipe setting", key, known) from None
+        if key in _ELSEWHERE:
+            raise InputError(f"unknown recipe setting '{key}': did you mean {_ELSEWHERE[key]}?") from None
+        raise unknown_name("recipe setting", key, ["model", *names_in(kinds)]) from None
     return getattr(getattr(recipe, group), leaf)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from keras_resnet.errors import unknown_name
+from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.training.changes import override
 from keras_resnet.training.recipe import Recipe, loads
 
@@ -248,14 +248,29 @@ PHOTOS = Recipe(  # what `training.photos` decides for the data at hand, it deci
     wall_time="depends on the data; --minutes N",
     command="keras-resnet train --recipe photos --data PHOTOS",
 )
-RECIPES: dict[str, Recipe] = {
-    row.name: row
+
+
+class _Recipes(dict[str, Recipe]):
+    """Recipes by name; an unknown name is an InputError with the nearest ones, and a KeyError as of any dict."""
+
+    def __missing__(self, name: str) -> Recipe:
+        raise _Unknown(str(unknown_name("recipe", str(name), self)))
+
+
+class _Unknown(InputError, KeyError):
+    """No recipe of that name."""
+
+    __str__ = InputError.__str__
+
+
+RECIPES: dict[str, Recipe] = _Recipes(
+    (row.name, row)
     for row in (
         PHOTOS,
         *(_DIGITS, _HE2015, _FAST, _FAST_RESNET8, _COMPRESS, _PRUNE, _LAB, _LAB_DIGITS),
         *(_RSB_A2, _RSB_A3, _RESNET_RS, _BAG_OF_TRICKS),
     )
-}
+)
 
 
 def get_recipe(name: str) -> Recipe:

@@ -12,7 +12,7 @@ import keras
 from keras_resnet.errors import InputError
 from keras_resnet.nets.interface import ResNetSpec
 from keras_resnet.nets.specs import get_spec
-from keras_resnet.signals.conventions import PREPROCESS
+from keras_resnet.signals.conventions import row_of
 from keras_resnet.training.recipes import Recipe, override
 from keras_resnet.weights.loading import load_weights, weights_card
 
@@ -84,14 +84,14 @@ def finetune_recipe(
         model = card.spec
     else:
         card = weights_card(weights, model)
-    names = [name for name, row in PREPROCESS.items() if row == card.preprocess]
-    if not names:
+    name = row_of(card.preprocess)
+    if name is None:
         raise InputError(f"weights {weights} have an input convention of their own: {card.preprocess.to_json()}")
     row = dataclasses.replace(
         _RECIPE,
         model=get_spec(model).name,
         dataset=str(dataset),
-        preprocess=names[0],
+        preprocess=name,
         crop=card.crop,
         weights=str(weights),
         freeze=freeze,

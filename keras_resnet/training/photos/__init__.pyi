@@ -1,4 +1,4 @@
 """Public names, each with its home; `__init__.py` imports them on first use."""
 
 from .decisions import Decision as Decision
-from .plan import plan as plan
+from .planning import plan as plan

@@ -11,7 +11,7 @@ from keras_resnet.data import Dataset, load_dataset
 from keras_resnet.data.sources import Named
 from keras_resnet.errors import InputError
 from keras_resnet.nets.specs import SPECS, get_spec
-from keras_resnet.signals.conventions import PREPROCESS
+from keras_resnet.signals.conventions import row_of
 from keras_resnet.tasks.table import TASKS
 from keras_resnet.training.changes import knows, of_task
 from keras_resnet.training.photos import start as starts
@@ -127,10 +127,10 @@ def _net(seen: Look, given: dict[str, str], weights: str | None, offline: bool) 
         none = Decision(what="weights", value="none", reason=found.reason + cost, option="--weights W")
         return [net, none]
     card = weights_card(found.weights, get_spec(model))
-    names = [name for name, row in PREPROCESS.items() if row == card.preprocess]
-    if not names:
+    name = row_of(card.preprocess)
+    if name is None:
         raise InputError(f"weights {found.weights} have an input convention of their own: {card.preprocess.to_json()}")
-    how = {"weights": found.weights, "preprocess": names[0], "crop": card.crop, **_TRANSFER}
+    how = {"weights": found.weights, "preprocess": name, "crop": card.crop, **_TRANSFER}
     start = Decision(what="weights", value=found.weights, reason=found.reason, option="--weights none", settings=how)
     return [net, start]
 
