@@ -264,8 +264,8 @@ class Dataset:
 
     Attributes:
         name: name that the commands know it by.
-        classes: names of the classes, in the order of the integers; of the columns of `tags` and of `values`, where these
-            are the truth; empty where there are none.
+        classes: names of the classes, in the order of the integers; or of the columns of `tags` or `values`, where
+            these are the truth; empty where there are none.
         shape: shape of every example, `(height, width, channels)` for images.
         train: split for fitting and for representative samples.
         validation: split for choosing epochs and recipes.
