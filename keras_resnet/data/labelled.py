@@ -293,11 +293,8 @@ def _without_repeats(table: Table, who: Roles, rows: _Rows) -> _Rows:
             raise InputError(f"{where} is in {rows.parts[known]} and in {rows.parts[row]}: expected it in one split")
         if not np.array_equal(rows.truth[known], rows.truth[row]):
             raise InputError(
-                f"{where} is there twice, and not with the same {who.known[0]}: expected one row for each file"
-                + (
-                    f"; several labels of a file go into a column labels, with {SEPARATOR} between"
-                    * (who.truth == "label")
-                )
+                f"{where} is there twice, and not with the same {who.known[0]}: expected one row for each file; "
+                f"several labels of a file go into a column labels, with {SEPARATOR} between"
             )
         if rows.groups is not None and rows.groups[known] != rows.groups[row]:
             raise InputError(f"{where} is in two groups: expected one")

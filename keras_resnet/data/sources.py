@@ -256,5 +256,7 @@ def load_dataset(
     if row is None or row.table:
         return _from_table(name, *where, columns=columns, truth=truth, classes=classes, fold=fold)
     _refuse_columns(row, columns)
+    if fold is not None:
+        raise InputError(f"fold {fold} goes with a table that has a column fold: the data are {row.name}")
     found = row.load(str(name), *where)
     return found if row.upright else found.as_it_lies()

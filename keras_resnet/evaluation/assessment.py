@@ -206,6 +206,7 @@ def _in_detail(
             fitted_on = asked.merged(held), true
     logits = hasattr(task.code, "gives_logits") and any(map(task.capable.gives_logits, first))
     how: dict[str, Any] = {"labels": labels, "fitted_on": fitted_on, "logits": logits, "cross_fit": cross_fit}
+    how["card"] = members[0].runner.card
     summary = task.capable.summary(asked.merged(each), truth, **how)
     alone = []
     for member, found in zip(members, each, strict=True) if len(members) > 1 else ():
