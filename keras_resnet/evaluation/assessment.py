@@ -305,6 +305,6 @@ def show(assessment: Assessment, title: str, *, per_class: bool = False) -> None
         rows = [(kind, *map(str, map(score.text, values))) for kind, values in assessment.robustness.items()]
         header = ("corruption", *(f"strength {s}" for s in corruptions.STRENGTHS))
         mean = score.text(mean_score(assessment.robustness))
-        console.print_table(f"{score.name.capitalize()} on corrupted images, mean {mean}", header, rows)
+        console.print_table(f"{score.title} on corrupted images, mean {mean}", header, rows)
     for warning in summary.warnings():
         print(warning)

@@ -67,6 +67,11 @@ class Score:
     form: str = "{:.2%}"
     per_example: bool = True
 
+    @property
+    def title(self) -> str:
+        """The name at the beginning of a line: `"Top-1"`, `"mAP"`."""
+        return self.name.capitalize() if self.name.islower() else self.name
+
     def text(self, value: float | None) -> str | None:
         """The figure as people read it; None for none."""
         return None if value is None else self.form.format(value)
@@ -181,7 +186,7 @@ class CapableCode(TaskCode, Protocol):
     `CAPABILITIES` says which of them what `supports` names needs. Wherever the module has them: `summary` and
     `sections`, figures and pages of its own, which need all outputs in memory; `gives_logits` where `summary` must
     know; `adopted`, for models that this package did not make; `chance`, below which an export warns; `settled`, where
-    a fact is chosen on validation examples.
+    a fact is chosen on validation examples; `EVIDENCE`, the format of what `evidence` gives, if that is no probability.
     """
 
     def adopted(

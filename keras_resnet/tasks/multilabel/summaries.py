@@ -97,8 +97,14 @@ class Summary:
 
 
 def _row(each: TagFigures) -> tuple[object, ...]:
-    shares = (each.average_precision, each.auc, each.f1, each.precision, each.recall, each.threshold)
-    return (each.name, each.count, *(None if share is None else f"{share:.2%}" for share in shares))
+    shares = (each.f1, each.precision, each.recall, each.threshold)
+    return (
+        each.name,
+        each.count,
+        None if each.average_precision is None else f"{each.average_precision:.2%}",
+        None if each.auc is None else f"{each.auc:.4f}",
+        *(None if share is None else f"{share:.2%}" for share in shares),
+    )
 
 
 def summary(

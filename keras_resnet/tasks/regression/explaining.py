@@ -12,7 +12,8 @@ from keras_resnet.tasks.classification.head import scalar
 from keras_resnet.tasks.interface import sole
 from keras_resnet.tasks.regression.settings import OUTPUT, name_of
 
-__all__ = ["called", "evidence", "question_name", "questions", "questions_named", "scalar"]
+__all__ = ["EVIDENCE", "called", "evidence", "question_name", "questions", "questions_named", "scalar"]
+EVIDENCE = "{:.4g}"  # format of a value
 
 
 def questions(outputs: Mapping[str, np.ndarray], asked: Sequence[int] | int | None) -> np.ndarray:
