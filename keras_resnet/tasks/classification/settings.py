@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from keras_resnet import ranges
 from keras_resnet.tasks.interface import TRAINING, Output
 
@@ -76,6 +74,8 @@ def facts(dataset: Dataset, settings: Settings) -> Facts:
     classes = len(dataset.classes)
     if not settings.class_weights:
         return Facts(classes=classes)
+    import numpy as np
+
     counts = np.bincount(dataset.train.truth["label"], minlength=classes)
     weights = counts.sum() / (classes * counts.clip(1))
     return Facts(classes=classes, weights=tuple(map(float, weights.clip(max=MOST_WEIGHT))))

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from keras_resnet import ranges
 from keras_resnet.errors import InputError
 from keras_resnet.tasks.interface import Output
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from keras_resnet.data.dataset import Dataset
 
 OUTPUT, TRUTH = "values", "values"
@@ -69,6 +69,8 @@ def facts(dataset: Dataset, settings: Settings) -> Facts:
     Raises:
         InputError: a value is the same for all training examples.
     """
+    import numpy as np
+
     del settings
     values = dataset.train.truth[TRUTH].astype(np.float64)
     names = dataset.classes or tuple(f"value_{number}" for number in range(values.shape[1]))
@@ -113,6 +115,8 @@ def spans(facts: Mapping[str, Any], values: np.ndarray) -> np.ndarray:
         facts: facts of a card.
         values: `(n, k)`, for models from elsewhere.
     """
+    import numpy as np
+
     low, high = (np.asarray(facts.get(name) or (), np.float64) for name in ("low", "high"))
     if low.shape != (values.shape[1],) or high.shape != low.shape:
         low, high = values.min(axis=0).astype(np.float64), values.max(axis=0).astype(np.float64)
