@@ -21,6 +21,7 @@ from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.signals.table import get_signal
 from keras_resnet.untrusted import visible
 
+_LARGEST = float(np.finfo(np.float32).max)
 _LEAST = 3  # training examples of a label, as of a class folder
 _log = logging.getLogger("keras_resnet")
 
@@ -230,10 +231,12 @@ def _values(table: Table, who: Roles, classes: Sequence[str] | None) -> tuple[np
 
 
 def _number(cell: str) -> float:
+    """The cell as a number; nan where it is none, and inf where float32 has none of that size."""
     try:
-        return float(np.float32(cell)) if "_" not in cell else math.nan
+        number = float(cell) if "_" not in cell else math.nan
     except ValueError:
         return math.nan
+    return number if abs(number) <= _LARGEST else math.inf if number == number else math.nan
 
 
 _READERS: dict[str, Callable[[Table, Roles, Sequence[str] | None], tuple[np.ndarray, tuple[str, ...]]]] = {

@@ -340,7 +340,7 @@ def _refuse_misspelt(table: Table, given: Mapping[str, str], own: Mapping[str, s
 
 def _near(table: Table, names: Iterable[str]) -> str:
     """A hint at columns that are nearly called like these."""
-    near = [match for name in names for match in difflib.get_close_matches(name, table.columns, n=1, cutoff=_NEAR)]
+    near = [match for name in names for match in difflib.get_close_matches(name, table.columns, n=1)]
     return f" (did you mean that by {visible(near[0])}?)" if near else ""
 
 
