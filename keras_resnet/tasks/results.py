@@ -40,11 +40,14 @@ def bootstrapped(statistic: Callable[[np.ndarray], Any], count: int) -> Any:
     Returns:
         The interval as a pair, or one for each of the `m` figures.
     """
+    import warnings
+
     import numpy as np
 
     rng = np.random.default_rng(0)
     found = np.array([statistic(rng.integers(0, count, count)) for _ in range(_DRAWS)])
-    with np.errstate(invalid="ignore"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a figure that no sample has stays nan
         low, high = np.nanpercentile(found, [2.5, 97.5], axis=0)
     if found.ndim == 1:
         return float(low), float(high)
