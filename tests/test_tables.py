@@ -378,3 +378,23 @@ def test_parts_of_tags_have_the_rare_one(photos):
     found = load_dataset(path, image_shape=SHAPE)
     assert [part.truth["tags"][:, 1].sum() for part in (found.train, found.validation, found.test)] == [8, 1, 1]
     assert complete({"train": found.train})["test"].truth["tags"].shape[1] == 2
+
+
+def test_the_data_tell_the_task_of_a_recipe(photos, caplog):
+    from keras_resnet.training import RECIPES
+    from keras_resnet.training.inferred import for_task, task_for
+
+    both = _write(photos, "both.csv", _rows(value=lambda n: n))
+    assert task_for(both, task="regression") == "regression"
+    assert task_for(_write(photos, "l.csv", _rows()), task="multilabel") == "multilabel"  # a label is a tag then
+    assert task_for("digits") == "classification"
+    with pytest.raises(InputError, match="unknown task 'regresion': did you mean regression"):
+        task_for(both, task="regresion")
+    recipe = RECIPES["digits-resnet8"]
+    assert for_task(recipe, "classification") is recipe
+    made = for_task(recipe, "multilabel")
+    assert (made.task, made.epochs, made.head.loss, made.expected) == ("multilabel", recipe.epochs, "binary", ())
+    assert made.label_smoothing == recipe.label_smoothing
+    mixing = next(row for row in RECIPES.values() if row.mixup)
+    assert for_task(mixing, "multilabel").mixup == mixing.mixup and not caplog.text
+    assert for_task(mixing, "regression").mixup == 0 and "mixes images, which task regression" in caplog.text
