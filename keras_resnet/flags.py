@@ -57,6 +57,9 @@ def add_data(parser: Parser, *, text: str = DATA, group: argparse._ActionsContai
     place = group or parser
     place.add_argument("--data", metavar="DATA", help=text)
     place.add_argument("--data-dir", type=Path, help=argparse.SUPPRESS)
+    place.add_argument(
+        "--columns", metavar="file=NAME,label=NAME", help="of a table: its own names of columns, where they are others"
+    )
     parser.former["--dataset"] = "--data"
 
 
@@ -80,6 +83,20 @@ def data_of(args: argparse.Namespace, usual: str | None = None) -> Named | None:
             return locate(args.data_dir)
         return Named(name, args.data_dir)
     return None if args.data is None else locate(args.data, usual)
+
+
+def columns_of(args: argparse.Namespace) -> dict[str, str] | None:
+    """The names of a table's columns that `--columns` gives; None for none.
+
+    Args:
+        args: options of a parser that `add_data` was called with.
+
+    Raises:
+        InputError: something else than `MEANING=NAME` with commas between.
+    """
+    from keras_resnet.data.tables import parse_columns
+
+    return parse_columns(args.columns) if args.columns else None
 
 
 def named_data(args: argparse.Namespace, usual: str | None = None) -> Named:

@@ -145,7 +145,13 @@ def open_source(args: argparse.Namespace):
     from export.model.source import load_source
 
     data = usual_data(args)
-    names = {"weights": args.weights, "dataset": data[0], "data_dir": data[1], "classes": args.classes}
+    names = {
+        "weights": args.weights,
+        "dataset": data[0],
+        "data_dir": data[1],
+        "classes": args.classes,
+        "columns": flags.columns_of(args),
+    }
     source = load_source(args.model, **names, hints=foreign.hints_of(args))
     if args.image_size and not getattr(args, "input_size", None) and source.shape[0] != args.image_size:
         note_former("--image-size N of an export", "--input-size N")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ from export.model import conventions, graph
 from export.model.evidence import BUDGET, Evidence
 from export.model.outputs import named, require_classes
 from keras_resnet.card import ModelCard, held_out_of_all
-from keras_resnet.data import SOURCES, Dataset, load_dataset
+from keras_resnet.data import SOURCES, Dataset
 from keras_resnet.errors import InputError
-from keras_resnet.evaluation import check_fit, image_shape
+from keras_resnet.evaluation import check_fit
+from keras_resnet.evaluation.examples import dataset_for
 from keras_resnet.labels import class_names
 from keras_resnet.nets.graph import deep_graphs
 from keras_resnet.runtime import foreign
@@ -96,6 +97,7 @@ def load_source(
     weights: str | None = None,
     dataset: str | os.PathLike | Dataset | None = None,
     data_dir: str | os.PathLike | None = None,
+    columns: Mapping[str, str] | None = None,
     classes: str | os.PathLike | None = None,
     labels: str | os.PathLike | None = None,
     hints: foreign.Hints = foreign.NO_HINTS,
@@ -110,6 +112,7 @@ def load_source(
         weights: name or file of weights, for the name of a variant.
         dataset: name of the data, or the data; by default what the model was trained on.
         data_dir: folder of CIFAR's official binary files; by default Keras' cache.
+        columns: a table's own names of columns by their meaning.
         classes: names of the classes (`labels.class_names`), in place of those that the model carries.
         labels: former name of `classes`.
         hints: what a person says of a model that does not tell itself.
@@ -127,7 +130,7 @@ def load_source(
     if isinstance(model, list | tuple) and not any(isinstance(each, ModelCard) for each in model):
         if len(model) > 1:
             how: dict[str, Any] = {"weights": weights, "dataset": dataset, "data_dir": data_dir, "classes": classes}
-            how["hints"] = hints
+            how |= {"hints": hints, "columns": columns}
             return _ensemble([load_source(each, **how) for each in model])
         model = model[0] if model else None
     model = getattr(model, "run_dir", model)  # what `train` returned
@@ -146,7 +149,7 @@ def load_source(
         card = replace(card, labels=class_names(classes, network.output_shape[-1]))
     runner = KerasRunner(network, card)
     named(network, card)  # a model that gives something else is refused here
-    data = _dataset(card, dataset, data_dir, image_shape(runner))
+    data = _dataset(runner, dataset, data_dir, columns)
     if data is not None:
         check_fit(runner, data.shape)
         outputs = runner.output.shape[-1]
@@ -206,15 +209,17 @@ def shipped(data_dir: str | os.PathLike | None) -> tuple[str, str]:
     return best.spec, best.name
 
 
-def _dataset(card: ModelCard, name, data_dir, shape: tuple[int, ...]) -> Dataset | None:
+def _dataset(runner: KerasRunner, name: Any, data_dir: Any, columns: Mapping[str, str] | None) -> Dataset | None:
+    """The data that were named, or those that the model was trained on, where they are here."""
     if isinstance(name, Dataset):
         return name
+    folder = None if data_dir is None else Path(data_dir)
     if name is not None:
-        return load_dataset(name, data_dir, shape, card.crop)
-    own = card.dataset or ""
+        return dataset_for(runner, name, folder, columns=columns)
+    own = runner.card.dataset or ""
     row = SOURCES.get(own)
-    if (row and row.at_hand(data_dir)) or Path(own).is_absolute():
-        return load_dataset(own, data_dir, shape, card.crop)
+    if (row and row.at_hand(data_dir)) or (own and not row and (Path(own).is_absolute() or Path(own).exists())):
+        return dataset_for(runner, own, folder, columns=columns)
     return None
 
 

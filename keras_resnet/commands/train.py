@@ -10,7 +10,8 @@ from keras_resnet import console, extras, files, flags
 from keras_resnet.commands import training
 from keras_resnet.errors import InputError
 from keras_resnet.parsing import Parser
-from keras_resnet.training.recipes import PHOTOS, RECIPES, Recipe, get_recipe, override
+from keras_resnet.tasks.table import TASKS
+from keras_resnet.training.recipes import PHOTOS, RECIPES, Recipe, get_recipe
 from keras_resnet.training.run import RUNS
 
 _OWN = ("--minutes", "--offline")
@@ -19,6 +20,7 @@ _OWN = ("--minutes", "--offline")
 def add(parser: Parser) -> None:
     """Adds the options."""
     flags.add_data(parser)
+    parser.add_argument("--task", metavar="NAME", help=f"one of {', '.join(TASKS)}, where the data leave it open")
     parser.add_argument(
         "--recipe", metavar="NAME", help=f"default {PHOTOS.name}, for data of your own; one of {', '.join(RECIPES)}"
     )
@@ -53,20 +55,20 @@ def work(args: argparse.Namespace) -> int:
     row, given = _asked(args)
     files.check_folder(args.resume or args.output or RUNS)
     if row is not None:
-        row = override(row, given)
-        extras.require_for(args.data or row.dataset, args.weights or row.weights)
+        named = dict(each.split("=", 1) for each in given if each.startswith(("dataset=", "weights=")))
+        extras.require_for(named.get("dataset", row.dataset), named.get("weights", row.weights))
     extras.require_for(args.data, args.weights)
     extras.require(*(name for name in args.logger if name in extras.EXTRAS), for_what="--logger")
     console.import_tensorflow("jax")
+    from keras_resnet.training.entry import by_recipe, decide
+
     data = flags.data_of(args, row.dataset if row is not None else None)
     if row is not None:
-        own = [f"dataset={data.name}"] if data else []
-        weights = [] if args.weights is None else [f"weights={'' if args.weights == 'none' else args.weights}"]
-        return training.run_it(args, override(row, [*own, *weights]), data)
-    from keras_resnet.training.entry import decide
-
+        how = {"task": args.task, "weights": args.weights, "columns": flags.columns_of(args)}
+        return training.run_it(args, by_recipe(row, data, given, **how), data)
     devices = training.devices_of(args)
     how = {"minutes": args.minutes, "weights": args.weights, "offline": args.offline}
+    how |= {"task": args.task, "columns": flags.columns_of(args)}
     recipe = decide(data, given, devices, started, say=lambda text: print(text, flush=True), **how)
     return training.run_it(args, recipe, data, devices)
 

@@ -148,6 +148,11 @@ class Files:
         """Number of files."""
         return len(self.paths)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Paths of the files."""
+        return tuple(map(str, self.paths))
+
     def read(self, indices: np.ndarray) -> list[bytes]:
         """The files' bytes."""
         return [self.paths[i].read_bytes() for i in indices]
@@ -189,6 +194,11 @@ class EncodedSplit:
         return get_signal(self.signal).key
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """File names of the examples, where these are files; see `names_of`."""
+        return getattr(self.contents, "names", ())
+
+    @property
     def labels(self) -> np.ndarray:
         """Labels, int64 `(N,)`: `truth["label"]`."""
         return _labels(self)
@@ -227,6 +237,15 @@ def joined(one: _AnySplit, other: _AnySplit) -> _AnySplit:
     return one.joined(other)
 
 
+def names_of(split: Split) -> tuple[str, ...]:
+    """File name of every example, where known; empty where the examples have none.
+
+    Args:
+        split: split of any kind.
+    """
+    return getattr(split, "names", ())
+
+
 def sampled(split: _AnySplit, count: int) -> _AnySplit:
     """A seeded sample, the same on every machine, in the split's order.
 
@@ -245,7 +264,8 @@ class Dataset:
 
     Attributes:
         name: name that the commands know it by.
-        classes: names of the classes, in the order of the integers; empty where there are none.
+        classes: names of the classes, in the order of the integers; or of the columns of `tags` or `values`, where
+            these are the truth; empty where there are none.
         shape: shape of every example, `(height, width, channels)` for images.
         train: split for fitting and for representative samples.
         validation: split for choosing epochs and recipes.

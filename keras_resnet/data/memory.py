@@ -33,6 +33,11 @@ def register(dataset: Dataset) -> str:
     return name
 
 
+def is_name(name: str) -> bool:
+    """Whether `register` gave a name."""
+    return name.startswith(PREFIX)
+
+
 def load(name: str, data_dir: Path | None, shape: tuple[int, ...], keep: float) -> Dataset:
     """Opens what `register` was given, with encoded examples in the shape that is asked for.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from keras_resnet.data.dataset import Split
-from keras_resnet.data.splits import divided
+from keras_resnet.data.splits import divided, grouped
 from keras_resnet.data.truth import strata
 from keras_resnet.errors import InputError
 
@@ -18,7 +18,7 @@ def part_name(name: str) -> str | None:
     return _NAMES.get(name.lower())
 
 
-def complete(splits: dict[str, Split]) -> dict[str, Split]:
+def complete(splits: dict[str, Split], groups: np.ndarray | None = None) -> dict[str, Split]:
     """Adds the parts that are missing.
 
     A second part without a third is the test, whatever it is called: ImageNet's `val` is what all published figures
@@ -27,6 +27,7 @@ def complete(splits: dict[str, Split]) -> dict[str, Split]:
 
     Args:
         splits: parts by name, at least `train`.
+        groups: group of every training example, `(N,)`, none of which is divided; None for no groups.
 
     Returns:
         `train`, `validation` and `test`.
@@ -48,7 +49,13 @@ def complete(splits: dict[str, Split]) -> dict[str, Split]:
             f"there are {len(train)} training examples: too few to take those for {' and '.join(missing)} from them"
         )
     size = max(least, min(_MOST, round(_FRACTION * len(train))))
-    pieces = divided(len(train), classes, *[size] * len(missing))
+    sizes = [size] * len(missing)
+    if groups is not None and len(np.unique(groups)) <= len(missing):
+        raise InputError(
+            f"the training examples have {len(np.unique(groups))} groups: expected at least {len(missing) + 1}, as "
+            f"whole groups are taken for {' and '.join(missing)}"
+        )
+    pieces = divided(len(train), classes, *sizes) if groups is None else grouped(groups, classes, *sizes)
     return {**splits, **{name: train.take(piece) for name, piece in zip(["train", *missing], pieces, strict=True)}}
 
 

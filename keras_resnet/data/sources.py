@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from keras_resnet.data import catalog, cifar, digits, folder, memory, records
+from keras_resnet.data import catalog, cifar, digits, folder, labelled, memory, records, tables
 from keras_resnet.data.dataset import Dataset
 from keras_resnet.errors import InputError, unknown_name
 
@@ -52,6 +52,7 @@ class Source:
         truth: row of `data.truth.KINDS`: what is known of an example.
         upright: whether pictures are turned as EXIF says. Published figures and places of a set mean the pixels as they
             lie in its files; photographs of one's own are to be seen as people see them.
+        table: whether it is a table, whose columns decide the truth (`labelled.load`).
     """
 
     name: str
@@ -63,12 +64,18 @@ class Source:
     signal: str = "image"
     truth: str = "label"
     upright: bool = False
+    table: bool = False
 
 
 def _from_files(name: str, data_dir: Path | None, shape: tuple[int, ...], keep: float) -> Dataset:
     _check_channels(shape)
     root = Path(name)
     return (records if records.find(root) else folder).load(root, shape, keep)
+
+
+def _from_table(name: Any, data_dir: Path | None, shape: tuple[int, ...], keep: float, **how: Any) -> Dataset:
+    _check_channels(shape)
+    return labelled.load(name, shape, keep, root=data_dir, **how)
 
 
 def _imagenet(name: str, data_dir: Path | None, shape: tuple[int, ...], keep: float) -> Dataset:
@@ -144,12 +151,22 @@ SOURCES: dict[str, Source] = {
             matches=_has_records,
         ),
         Source(
+            name="a table of files",
+            summary="images of one's own with labels, tags or values",
+            needs="a .csv, .tsv or .jsonl file with the columns file and label, labels or value; or the folder of one",
+            upright=True,
+            load=_from_table,
+            at_hand=lambda data_dir: False,
+            matches=lambda name: labelled.find(Path(name)) is not None,
+            table=True,
+        ),
+        Source(
             name=f"{memory.PREFIX}NUMBER",
             summary="data in the memory of a program (`data.memory`)",
             upright=True,
             load=memory.load,
             at_hand=lambda data_dir: False,
-            matches=lambda name: name.startswith(memory.PREFIX),
+            matches=memory.is_name,
         ),
         Source(
             name=f"{catalog.PREFIX}NAME",
@@ -217,7 +234,7 @@ def locate(data: str | os.PathLike, usual: str | None = None) -> Named:
     if text in SOURCES:
         return Named(text)
     start, colon, rest = text.partition(":")
-    if text.startswith(memory.PREFIX):
+    if memory.is_name(text):
         return Named(text)
     if start in SOURCES and colon:
         if not rest:
@@ -236,21 +253,59 @@ def locate(data: str | os.PathLike, usual: str | None = None) -> Named:
     return Named(text)
 
 
+def truth_of(name: Any, *, columns: Mapping[str, str] | None = None, truth: str | None = None) -> str:
+    """The kind of truth of a data source, which decides the task: that of its row, or of a table's columns.
+
+    Args:
+        name: name as `load_dataset` takes it, or a DataFrame.
+        columns: the table's own names of columns by their meaning; for tables only.
+        truth: kind of truth that was asked for, where the columns have several.
+
+    Returns:
+        Row of `data.truth.KINDS`.
+
+    Raises:
+        InputError: no such source; a table without a column to learn, or with several.
+    """
+    if not tables.is_frame(name):
+        row = find_source(str(name))
+        if not row.table:
+            _refuse_columns(row, columns)
+            return row.truth
+        name = labelled.find(Path(name)) or name
+    return tables.roles(tables.read(name), columns, truth).truth
+
+
+def _refuse_columns(row: Source, columns: Mapping[str, str] | None) -> None:
+    if columns:
+        raise InputError(f"--columns goes with a table (.csv, .tsv, .jsonl): the data are {row.name}")
+
+
 def load_dataset(
-    name: str | os.PathLike,
+    name: Any,
     data_dir: str | os.PathLike | None = None,
     image_shape: tuple[int, ...] = (224, 224, 3),
     keep: float = 1.0,
+    *,
+    columns: Mapping[str, str] | None = None,
+    truth: str | None = None,
+    classes: Sequence[str] | None = None,
+    fold: str | None = None,
 ) -> Dataset:
     """Loads a data source.
 
     Args:
         name: `"digits"`, `"cifar10"`, `"cifar100"`; `"imagenet"` for class folders or TFRecord files in `data_dir`;
-            `"tfds:NAME"` for a set of tensorflow-datasets; or a folder: `root/class_name/*.png|jpg`, the same under
-            `train` and `val`, or TFRecord files (`data.records`). `"cifar10:DIR"` names the folder too.
+            `"tfds:NAME"` for a set of tensorflow-datasets; a folder: `root/class_name/*.png|jpg`, the same under
+            `train` and `val`, or TFRecord files (`data.records`); or a table of files (`data.labelled`), a DataFrame
+            as well. `"cifar10:DIR"` names the folder too.
         data_dir: folder with the files of a named source; by default Keras' cache or that of tensorflow-datasets.
         image_shape: `(height, width, channels)` of the images read from a folder; digits and CIFAR have their own.
         keep: share of the central part's height and width of a folder's images: 0.875 for the usual ImageNet crop.
+        columns: a table's own names of columns by their meaning, like `{"file": "photo", "label": "breed"}`.
+        truth: kind of truth to learn from a table, where its columns leave that open (`truth_of`).
+        classes: names of a table's labels in a model's order; by default those of the table, sorted.
+        fold: fold of a table that is the test.
 
     Returns:
         The three splits, with uint8 images.
@@ -264,7 +319,14 @@ def load_dataset(
         >>> len(digits.test)
         360
     """
-    name, folder = locate(name) if data_dir is None else Named(str(name), Path(data_dir))
-    row = find_source(name)
-    found = row.load(name, folder, tuple(image_shape), keep)
+    if not tables.is_frame(name) and data_dir is None:
+        name, data_dir = locate(name)
+    where = None if data_dir is None else Path(data_dir), tuple(image_shape), keep
+    row = None if tables.is_frame(name) else find_source(str(name))
+    if row is None or row.table:
+        return _from_table(name, *where, columns=columns, truth=truth, classes=classes, fold=fold)
+    _refuse_columns(row, columns)
+    if fold is not None:
+        raise InputError(f"fold {fold} goes with a table that has a column fold: the data are {row.name}")
+    found = row.load(str(name), *where)
     return found if row.upright else found.as_it_lies()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 _SEED = 2015  # fixed for good: published accuracies refer to these parts
 
@@ -27,6 +29,37 @@ def divided(count: int, strata: np.ndarray | None, *parts: int) -> list[np.ndarr
         rest, part = train_test_split(rest, test_size=size, stratify=own, random_state=_SEED)
         taken.append(np.sort(part))
     return [np.sort(rest), *taken]
+
+
+def grouped(groups: np.ndarray, strata: np.ndarray | None, *parts: int) -> list[np.ndarray]:
+    """Divides `range(len(groups))` so that no group is in two parts.
+
+    Args:
+        groups: group of every example, `(N,)`; at least one more group than there are parts but the first.
+        strata: integers `(N,)`, each of which every part gets in proportion, as far as the groups allow it; None for
+            none.
+        *parts: sizes of all parts but the first, as near as the groups allow.
+
+    Returns:
+        Sorted index arrays: the rest, then the parts in the order given.
+    """
+    rest, taken = np.arange(len(groups)), []
+    for size in parts:
+        own = np.zeros(len(rest), int) if strata is None else strata[rest]
+        folds = max(2, min(round(len(rest) / size), len(np.unique(groups[rest])), int(np.bincount(own).max())))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+            splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=_SEED)
+            found = [pair for pair in splitter.split(rest, own, groups[rest]) if len(pair[1])]
+
+        def strangeness(pair: tuple[np.ndarray, np.ndarray], own=own, size=size) -> tuple[int, int]:
+            """Strata that would be gone from the rest, and how far the part's size is from the wanted one."""
+            return len(np.unique(own)) - len(np.unique(own[pair[0]])), abs(len(pair[1]) - size)
+
+        keep, part = min(found, key=strangeness)
+        taken.append(rest[part])
+        rest = rest[keep]
+    return [rest, *taken]
 
 
 def stratified(labels: np.ndarray, *parts: int) -> list[np.ndarray]:

@@ -34,6 +34,35 @@ class Kind:
     move: Callable[[object, Placement], object] | None = None
 
 
+_LEAST = 10  # examples of a stratum, so that a tenth of it is one
+
+
+def _merged(found: np.ndarray, least: int = _LEAST) -> np.ndarray:
+    """The same integers with all that are rarer than `least` as one, which joins the largest if it is rare as well."""
+    names, places, counts = np.unique(found, return_inverse=True, return_counts=True)
+    rare = counts < least
+    if not rare.any():
+        return found
+    rest = int(names[rare][0])
+    if counts[rare].sum() < least:
+        rest = int(names[counts.argmax()])
+    return np.where(rare, rest, names)[places]
+
+
+def _rarest(tags: np.ndarray) -> np.ndarray:
+    """The rarest tag of every example; the number of tags where it has none."""
+    frequent = tags.sum(axis=0, dtype=np.int64)
+    kept = np.where(tags > 0, frequent, len(tags) + 1)
+    return _merged(np.where(tags.any(axis=1), kept.argmin(axis=1), tags.shape[1]))
+
+
+def _quantiles(values: np.ndarray) -> np.ndarray:
+    """Tenths of the examples by their first value, or larger parts of few examples."""
+    parts = min(10, len(values) // (2 * _LEAST))
+    inner = np.quantile(values[:, 0], np.linspace(0, 1, parts + 1)[1:-1]) if parts > 1 else np.empty(0)
+    return _merged(np.searchsorted(inner, values[:, 0], side="right"))
+
+
 KINDS: dict[str, Kind] = {
     row.name: row
     for row in (
@@ -41,6 +70,16 @@ KINDS: dict[str, Kind] = {
             name="label",
             summary="the class of an example: int64 (n,), the place of its name among the data source's classes",
             strata=lambda labels: labels,
+        ),
+        Kind(
+            name="tags",
+            summary="every class of an example that has several: uint8 (n, classes), 1 where it has it",
+            strata=_rarest,
+        ),
+        Kind(
+            name="values",
+            summary="numbers that are known of an example: float32 (n, k), in units of their own",
+            strata=_quantiles,
         ),
     )
 }

@@ -206,6 +206,7 @@ def _in_detail(
             fitted_on = asked.merged(held), true
     logits = hasattr(task.code, "gives_logits") and any(map(task.capable.gives_logits, first))
     how: dict[str, Any] = {"labels": labels, "fitted_on": fitted_on, "logits": logits, "cross_fit": cross_fit}
+    how["card"] = members[0].runner.card
     summary = task.capable.summary(asked.merged(each), truth, **how)
     alone = []
     for member, found in zip(members, each, strict=True) if len(members) > 1 else ():
@@ -304,6 +305,6 @@ def show(assessment: Assessment, title: str, *, per_class: bool = False) -> None
         rows = [(kind, *map(str, map(score.text, values))) for kind, values in assessment.robustness.items()]
         header = ("corruption", *(f"strength {s}" for s in corruptions.STRENGTHS))
         mean = score.text(mean_score(assessment.robustness))
-        console.print_table(f"{score.name.capitalize()} on corrupted images, mean {mean}", header, rows)
+        console.print_table(f"{score.title} on corrupted images, mean {mean}", header, rows)
     for warning in summary.warnings():
         print(warning)

@@ -110,8 +110,9 @@ def _member(text: str) -> tuple[str, str | None]:
 
 def _open(named: list[tuple[str, str | None]], args: argparse.Namespace) -> tuple[list, tuple[str, ...]]:
     """The models with their images, and the names of the classes."""
-    from keras_resnet.data import load_dataset, sampled
-    from keras_resnet.evaluation import assessment, image_shape
+    from keras_resnet.data import sampled
+    from keras_resnet.evaluation import assessment
+    from keras_resnet.evaluation.examples import dataset_for
     from keras_resnet.runtime.opening import open_named
 
     members: list[assessment.Member] = []
@@ -120,7 +121,7 @@ def _open(named: list[tuple[str, str | None]], args: argparse.Namespace) -> tupl
         runner = open_named(model, weights, foreign.hints_of(args))
         note_missing_card(model, runner)
         name, folder = _place(args, runner)
-        dataset = load_dataset(name, folder, image_shape(runner), runner.card.crop)
+        dataset = dataset_for(runner, name, folder, columns=flags.columns_of(args))
         if runner.card.labels and runner.card.labels != dataset.classes:
             names = " and ".join(f"{', '.join(some[:3])}, ..." for some in (runner.card.labels, dataset.classes))
             print(f"note: the labels of model and dataset differ: {console.visible(names)}", file=sys.stderr)
@@ -140,7 +141,7 @@ def _place(args: argparse.Namespace, runner) -> Named:
     own = runner.card.dataset
     if args.data is None and args.data_dir is None and own:
         row = SOURCES.get(own)
-        if (row and row.at_hand(None)) or Path(own).is_absolute():
+        if row.at_hand(None) if row else Path(own).exists():
             args.data = own
             return Named(own)
     return flags.named_data(args, own)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import io
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from keras_resnet.data import Dataset, Split, load_dataset
 from keras_resnet.data.dataset import ArraySplit
 from keras_resnet.data.folder import load_part
 from keras_resnet.data.parts import part_name
+from keras_resnet.data.tables import is_frame
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation.running import image_shape
 from keras_resnet.runtime.interface import Runner
@@ -138,10 +139,8 @@ def split_of(data: Any, runner: Runner, part: str = "test") -> Split:
         return _of_arrays(data[0], data[1], runner)
     if hasattr(data, "as_numpy_iterator"):
         return _of_arrays(*_collected(data), runner=runner)
-    if type(data).__name__ == "DataFrame":
-        from keras_resnet.data.tables import load as load_table
-
-        return getattr(load_table(data, image_shape(runner), runner.card.crop), part)
+    if is_frame(data):
+        return getattr(dataset_for(runner, data), part)
     raise InputError(f"data: expected {_DATA}; received {type(data).__name__}")
 
 
@@ -150,7 +149,32 @@ def _of_place(data: str | os.PathLike, runner: Runner, part: str) -> Split:
     is_part = path.is_dir() and part_name(path.name) is not None
     if is_part and not any(part_name(each.name) for each in path.iterdir() if each.is_dir()):
         return load_part(path, runner.card.labels, shape, runner.card.crop)
-    return getattr(load_dataset(data, None, shape, runner.card.crop), part)
+    return getattr(dataset_for(runner, data), part)
+
+
+def dataset_for(
+    runner: Runner,
+    data: Any,
+    folder: Path | None = None,
+    *,
+    columns: Mapping[str, str] | None = None,
+    fold: str | None = None,
+) -> Dataset:
+    """The data source that a model is asked about: examples in its size, truth of its task, classes in its order.
+
+    Args:
+        runner: model.
+        data: path or name of a data source, or a DataFrame.
+        folder: folder of a named source's files.
+        columns: a table's own names of columns by their meaning.
+        fold: fold of a table that is the test.
+
+    Raises:
+        InputError: no such data, or none of the model's task.
+    """
+    card, truth = runner.card, get_task(runner.card.task).truth
+    how: dict[str, Any] = {"columns": columns, "truth": truth, "classes": card.labels or None, "fold": fold}
+    return load_dataset(data, folder, image_shape(runner), card.crop, **how)
 
 
 def _of_arrays(images: Any, truth: Any, runner: Runner) -> ArraySplit:

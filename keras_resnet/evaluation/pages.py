@@ -78,7 +78,7 @@ def _robustness(found: Assessment) -> dict[str, object]:
         kind: ((0, *corruptions.STRENGTHS), [100 * value for value in (clean, *values)])
         for kind, values in found.robustness.items()
     }
-    name = score.name.capitalize()
+    name = score.title
     chart = pictures.lines(f"{name} on corrupted images", curves, "strength (0: none)", f"{score.name} in %")
     rows = [(kind, *map(score.text, values)) for kind, values in found.robustness.items()]
     header = ("corruption", *(f"strength {s}" for s in corruptions.STRENGTHS))

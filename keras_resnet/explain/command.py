@@ -191,12 +191,13 @@ def _write_grid(args: argparse.Namespace, made, title: str, command: str) -> Non
 def _embeddings(args: argparse.Namespace, runner, command: str) -> None:
     import numpy as np
 
-    from keras_resnet.data import batches, load_dataset, sampled
-    from keras_resnet.evaluation import image_shape
+    from keras_resnet.data import batches, sampled
+    from keras_resnet.evaluation.examples import dataset_for
     from keras_resnet.explain import embeddings
     from keras_resnet.tasks import get_task
 
-    dataset = load_dataset(args.data, args.data_dir, image_shape(runner), runner.card.crop)
+    name, folder = flags.named_data(args, runner.card.dataset)
+    dataset = dataset_for(runner, name, folder, columns=flags.columns_of(args))
     test = sampled(dataset.test, args.limit)
     pixels = np.concatenate([batch[test.key].numpy() for batch in batches(test, 256)])
     name, features = embeddings.pooled_features(runner, pixels, args.layer)

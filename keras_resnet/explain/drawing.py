@@ -22,15 +22,22 @@ class Panel:
 
     Attributes:
         label: name of the class.
-        probability: probability of the class, 0 to 1.
+        probability: probability of the class, 0 to 1, or another value whose evidence it is.
         heat: heat map, float `(height, width)`.
         error: relative error of the sum, where the method has one.
+        form: format of `probability`; the task's `EVIDENCE`, where it has one.
     """
 
     label: str
     probability: float
     heat: np.ndarray
     error: float | None = None
+    form: str = "{:.1%}"
+
+    @property
+    def text(self) -> str:
+        """`probability` as people read it."""
+        return self.form.format(self.probability)
 
 
 @dataclass(frozen=True)
@@ -95,7 +102,7 @@ def draw(rows: Sequence[Row], title: str, *, signed: bool):
         line[0].set_title(_short(row.name), fontsize=9)
         for axes, panel in zip(line[1:], row.panels, strict=False):
             axes.imshow(overlay(shown, _stretched(panel.heat, shown), signed=signed), interpolation="nearest")
-            axes.set_title(f"{_short(panel.label)}\n{panel.probability:.1%}", fontsize=9)
+            axes.set_title(f"{_short(panel.label)}\n{panel.text}", fontsize=9)
     return made
 
 
@@ -139,10 +146,7 @@ def write(rows: Sequence[Row], path: Path, title: str, command: str, *, signed: 
     panels = [(row, panel) for row in rows for panel in row.panels]
     summed = any(panel.error is not None for _, panel in panels)
     header = ("image", "class", "probability", *(["error of the sum"] if summed else []))
-    cells = [
-        (row.name, each.label, f"{each.probability:.2%}", *([f"{each.error:.2%}"] if summed else []))
-        for row, each in panels
-    ]
+    cells = [(row.name, each.label, each.text, *([f"{each.error:.2%}"] if summed else [])) for row, each in panels]
     alternative = f"Heat maps over {len(rows)} images; the table below names their classes. {legend}"
     text = render(
         "keras_resnet/picture.html",

@@ -203,6 +203,8 @@ def scales_otherwise(model: keras.Model) -> bool:
     def scales(layer: keras.layers.Layer) -> bool:
         if is_functional(layer):
             return scales_otherwise(layer)
+        if isinstance(layer, _L.Rescaling):  # by a number for each of several channels, like units of values
+            return isinstance(layer.scale, list | tuple)
         return isinstance(layer, _L.Normalization) or bool(layer.weights and not isinstance(layer, known))
 
     return any(map(scales, model.layers))

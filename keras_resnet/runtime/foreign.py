@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib.util
 import os
 import sys
@@ -31,6 +32,7 @@ class Hints:
         image_size: height and width of its input, where that takes images of any size; 0 for none.
         modules: Python files with its own layers. Their code is run.
         trust: whether a SavedModel is from somebody whose code may run here; see `opening.open_runner`.
+        task: row of `tasks.TASKS`, of a model whose card has none; None where nobody said.
     """
 
     preprocess: Preprocess | None = None
@@ -38,6 +40,7 @@ class Hints:
     image_size: int = 0
     modules: tuple[Path, ...] = ()
     trust: bool = False
+    task: str | None = None
 
 
 NO_HINTS = Hints()
@@ -80,6 +83,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="of a net that takes any size: its input; an export of another net takes N x N pixels and resizes them",
     )
     group.add_argument(
+        "--task",
+        metavar="NAME",
+        help="what its outputs mean, where it has no card: classification, multilabel (a probability for each of "
+        "several tags) or regression",
+    )
+    group.add_argument(
         "--trust",
         action="store_true",
         help="open a .savedmodel folder, which can run any operation (write files, ...)",
@@ -105,7 +114,12 @@ def hints_of(args: argparse.Namespace) -> Hints:
     if size < 0:
         raise InputError(f"--image-size {size}: expected pixels, from 1")
     return Hints(
-        preprocess=args.preprocess, logits=args.logits, image_size=size, modules=tuple(args.modules), trust=args.trust
+        preprocess=args.preprocess,
+        logits=args.logits,
+        image_size=size,
+        modules=tuple(args.modules),
+        trust=args.trust,
+        task=args.task,
     )
 
 
@@ -124,8 +138,11 @@ def load(model: str | os.PathLike, weights: str | None, hints: Hints = NO_HINTS)
         InputError: see `saving.load_named`; a model that was never built, or takes images of any size without a hint;
             one that is none of its task; hints that its card contradicts.
     """
-    network, card = load_as_it_is(model, weights, hints)
-    return _of_its_task(network, card, hints, model), card
+    from keras_resnet.saving import load_named
+
+    for path in hints.modules:
+        import_file(path)
+    return adopted(*load_named(model, weights), hints, model)
 
 
 def _of_its_task(network: keras.Model, card: ModelCard, hints: Hints, origin: object) -> keras.Model:
@@ -136,7 +153,7 @@ def _of_its_task(network: keras.Model, card: ModelCard, hints: Hints, origin: ob
     return code.adopted(network, card, logits=hints.logits, origin=origin) if hasattr(code, "adopted") else network
 
 
-def adopted(model: keras.Model, card: ModelCard, hints: Hints, origin: str) -> tuple[keras.Model, ModelCard]:
+def adopted(model: keras.Model, card: ModelCard, hints: Hints, origin: object) -> tuple[keras.Model, ModelCard]:
     """A model in memory in the form that `load` gives.
 
     Args:
@@ -148,7 +165,9 @@ def adopted(model: keras.Model, card: ModelCard, hints: Hints, origin: str) -> t
     Raises:
         InputError: see `load`.
     """
-    network, card = _prepared(model, card, hints, origin)
+    network, card, told = _prepared(model, card, hints, origin)
+    if not told:
+        _refuse_sigmoids(network, origin)
     return _of_its_task(network, card, hints, origin), card
 
 
@@ -169,22 +188,42 @@ def load_as_it_is(
 
     for path in hints.modules:
         import_file(path)
-    return _prepared(*load_named(model, weights), hints, model)
+    return _prepared(*load_named(model, weights), hints, model)[:2]
 
 
-def _prepared(model: keras.Model, card: ModelCard, hints: Hints, origin: object) -> tuple[keras.Model, ModelCard]:
-    """A functional model, and its card with what a person says of it."""
+def _prepared(model: keras.Model, card: ModelCard, hints: Hints, origin: object) -> tuple[keras.Model, ModelCard, bool]:
+    """A functional model, its card with what a person says of it, and whether either has said which task it is."""
     from keras_resnet.nets.functional import functional, scales_itself
     from keras_resnet.tasks.facts import understood
 
+    told = card.known or hints.task is not None
     card = hinted(understood(card, origin), hints, origin)
     network = functional(model, origin, hints.image_size)
     card.preprocess.check_channels(network.inputs[0].shape[-1], origin)
-    return network, card.knowing(card.preprocess) if not card.known and scales_itself(network) else card
+    return network, card.knowing(card.preprocess) if not card.known and scales_itself(network) else card, told
+
+
+def _refuse_sigmoids(network: keras.Model, origin: object) -> None:
+    """Refuses to guess whether several sigmoids are several tags, or classes of which there is one."""
+    import keras
+
+    from keras_resnet.tasks.classification.adopting import ending
+
+    outputs = keras.tree.flatten(network.outputs)
+    if (
+        len(outputs) == 1
+        and len(outputs[0].shape) == 2
+        and outputs[0].shape[1] != 1
+        and ending(outputs[0]) == "sigmoid"
+    ):
+        raise InputError(
+            f"{origin} ends in {outputs[0].shape[1]} sigmoids and has no card: say what they mean with --task "
+            "multilabel (any number of tags for an image) or --task classification (one class)"
+        )
 
 
 def hinted(card: ModelCard, hints: Hints, origin: object) -> ModelCard:
-    """The card with the input convention that a person gave.
+    """The card with the task and the input convention that a person gave.
 
     Args:
         card: card of the model.
@@ -194,6 +233,13 @@ def hinted(card: ModelCard, hints: Hints, origin: object) -> ModelCard:
     Raises:
         InputError: the card says otherwise.
     """
+    if hints.task is not None:
+        from keras_resnet.tasks import get_task
+
+        name = get_task(hints.task).name
+        if card.known and card.task != name:
+            raise InputError(f"--task {name}: the card of {origin} says {card.task}; leave the option out")
+        card = dataclasses.replace(card, task=name)
     if hints.preprocess is None or (card.known and card.preprocess == hints.preprocess):
         return card
     if card.known:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from keras_resnet.errors import InputError
@@ -22,6 +22,18 @@ if TYPE_CHECKING:
     from keras_resnet.data.dataset import Dataset
     from keras_resnet.page import Html
     from keras_resnet.tasks.results import Prediction, Scorer, Summary
+
+
+TRAINING: Mapping[str, bool] = {"training": True}  # metadata of a field of `Facts` that does not go on the card
+
+
+def card_facts(facts: Any) -> dict[str, Any]:
+    """The facts as a card has them: without those that only a training needs.
+
+    Args:
+        facts: instance of a task's `Facts`.
+    """
+    return {each.name: getattr(facts, each.name) for each in fields(facts) if not each.metadata.get("training")}
 
 
 @dataclass(frozen=True)
@@ -54,6 +66,11 @@ class Score:
     key: str
     form: str = "{:.2%}"
     per_example: bool = True
+
+    @property
+    def title(self) -> str:
+        """The name at the beginning of a line: `"Top-1"`, `"mAP"`."""
+        return self.name.capitalize() if self.name.islower() else self.name
 
     def text(self, value: float | None) -> str | None:
         """The figure as people read it; None for none."""
@@ -103,7 +120,8 @@ class TaskCode(Protocol):
 
     Attributes:
         Settings: frozen dataclass: the section `head` of a recipe, with ranges (`keras_resnet.ranges`).
-        Facts: frozen dataclass of JSON types: what `attach` and `decode` need to know; travels on the card.
+        Facts: frozen dataclass of JSON types: what `attach` and `decode` need to know; travels on the card, but for
+            fields with the metadata `TRAINING`.
         LIMITS: limits by precision, of files that an export makes.
     """
 
@@ -167,7 +185,8 @@ class CapableCode(TaskCode, Protocol):
 
     `CAPABILITIES` says which of them what `supports` names needs. Wherever the module has them: `summary` and
     `sections`, figures and pages of its own, which need all outputs in memory; `gives_logits` where `summary` must
-    know; `adopted`, for models that this package did not make; `chance`, below which an export warns.
+    know; `adopted`, for models that this package did not make; `chance`, below which an export warns; `settled`, where
+    a fact is chosen on validation examples; `EVIDENCE`, the format of what `evidence` gives, if that is no probability.
     """
 
     def adopted(
@@ -201,6 +220,7 @@ class CapableCode(TaskCode, Protocol):
         fitted_on: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]] | None = None,
         logits: bool = False,
         cross_fit: str = "",
+        card: ModelCard | None = None,
     ) -> Summary:
         """Judges answers.
 
@@ -212,6 +232,16 @@ class CapableCode(TaskCode, Protocol):
             logits: whether the outputs must be normalised first.
             cross_fit: why what would be fitted on validation examples is cross-fitted on these ones; empty where it is
                 not.
+            card: card of the first model.
+        """
+
+    def settled(self, outputs: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray], facts: Any) -> Any:
+        """The facts with what is chosen when the training is over, like thresholds.
+
+        Args:
+            outputs: arrays by output name, of validation examples that stayed out of the training.
+            truth: their truth by kind.
+            facts: facts of the training set.
         """
 
     def sections(self, found: Any) -> Html:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+_DRAWS = 1000  # of a bootstrap
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,30 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[object, ...], ...]
     detail: bool = False
+
+
+def bootstrapped(statistic: Callable[[np.ndarray], Any], count: int) -> Any:
+    """95 % intervals of figures that are no means, over 1,000 samples of the examples, the same every time.
+
+    Args:
+        statistic: from places of examples, drawn with replacement, to one figure or to an array `(m,)` of figures.
+        count: number of examples.
+
+    Returns:
+        The interval as a pair, or one for each of the `m` figures.
+    """
+    import warnings
+
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    found = np.array([statistic(rng.integers(0, count, count)) for _ in range(_DRAWS)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a figure that no sample has stays nan
+        low, high = np.nanpercentile(found, [2.5, 97.5], axis=0)
+    if found.ndim == 1:
+        return float(low), float(high)
+    return [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
 
 
 class Scores(Protocol):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from keras_resnet.errors import unknown_name
 from keras_resnet.tasks.interface import CAPABILITIES, Score, Task
 
+_EXPLAINED = frozenset({"corruptions", "ensemble", "explain", "views"})
+
 TASKS: dict[str, Task] = {
     row.name: row
     for row in (
@@ -16,9 +18,40 @@ TASKS: dict[str, Task] = {
             module="keras_resnet.tasks.classification",
             supports=frozenset(CAPABILITIES),
         ),
+        Task(
+            name="multilabel",
+            summary="any number of classes, called tags, for every example",
+            truth="tags",
+            score=Score("mAP", "map", per_example=False),
+            module="keras_resnet.tasks.multilabel",
+            supports=_EXPLAINED | {"mixing"},
+        ),
+        Task(
+            name="regression",
+            summary="numbers for every example, in units of their own",
+            truth="values",
+            score=Score("1 - MAE / range", "closeness"),
+            module="keras_resnet.tasks.regression",
+            supports=_EXPLAINED,
+        ),
     )
 }
 DEFAULT = "classification"  # of cards and recipes that name no task
+
+
+def task_of(truth: str) -> Task:
+    """The first task that learns from a kind of truth.
+
+    Args:
+        truth: row of `data.truth.KINDS`, like what `data.sources.truth_of` says of a data source.
+
+    Raises:
+        InputError: no task learns from it.
+    """
+    for row in TASKS.values():
+        if row.truth == truth:
+            return row
+    raise unknown_name("truth of a task", truth, {row.truth for row in TASKS.values()})
 
 
 def get_task(name: str) -> Task:

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from keras_resnet.errors import InputError, unknown_name
-from keras_resnet.tasks.table import get_task
 from keras_resnet.training.recipe import OWN, Recipe, kinds_of, names_in, place_of
 
 # What other projects call a setting.
@@ -58,21 +57,6 @@ def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
     if "learning_rate" in changes:  # who names a rate means that one
         changes.setdefault("own_rate", 0.0)
     return dataclasses.replace(recipe, **changes)
-
-
-def of_task(recipe: Recipe, task: str) -> Recipe:
-    """The recipe for another task, with the defaults of that task's head.
-
-    Args:
-        recipe: recipe of any task.
-        task: row of `TASKS`.
-
-    Raises:
-        InputError: no task of that name.
-    """
-    if task == recipe.task:
-        return recipe
-    return dataclasses.replace(recipe, task=task, head=get_task(task).code.Settings())
 
 
 def knows(recipe: Recipe, key: str) -> bool:

@@ -10,19 +10,21 @@ from typing import Any
 
 import keras
 
-from keras_resnet.data import Dataset, memory
+from keras_resnet.data import Dataset, load_dataset, memory
 from keras_resnet.data.sources import Named, locate
+from keras_resnet.data.tables import is_frame
 from keras_resnet.errors import InputError
 from keras_resnet.training import config as configs
 from keras_resnet.training import loop, run
 from keras_resnet.training import strategy as strategies
+from keras_resnet.training.inferred import for_task, task_for
 from keras_resnet.training.nets import FromRecipe
 from keras_resnet.training.photos import Decision, plan
 from keras_resnet.training.photos.budget import within
 from keras_resnet.training.recipes import PHOTOS, RECIPES, Recipe, get_recipe, override
 from keras_resnet.training.result import Result
 
-_DATA = "a folder, a table of labels, a name, a Dataset, or images and labels: (x, y)"
+_DATA = "a folder, a table of labels, a name, a DataFrame, a Dataset, or images and labels: (x, y)"
 
 
 def train(
@@ -64,7 +66,8 @@ def train(
     Args:
         what: a recipe or its name (`RECIPES`); anything else are the data.
         recipe: recipe or its name.
-        data: folder of class folders, table of labels, name of a source (`"cifar10:DIR"`), `Dataset`, or `(x, y)` of
+        data: folder of class folders, table of labels, name of a source (`"cifar10:DIR"`), `DataFrame`, `Dataset`, or
+            `(x, y)` of
             uint8 images `(N, H, W, C)` and integer labels `(N,)`.
         model: name of the net (`list_models`).
         weights: weights to start from, as `load_weights` takes them; `"none"` for random values.
@@ -106,7 +109,7 @@ def train(
         (None, 10)
     """
     started = time.monotonic()
-    row, place = _asked(what, recipe, data, config)
+    row, place = _asked(what, recipe, data, config, columns)
     given = _given(locals(), settings)
     devices = strategy if isinstance(strategy, strategies.Devices) else strategies.make(strategy, workers, worker_index)
     if isinstance(row, tuple):  # of a file
@@ -116,7 +119,9 @@ def train(
         chosen = run.reopen(None, folder)
         place = Named(chosen.dataset, place.folder if place else None)
     elif isinstance(row, Recipe) and row is not PHOTOS or isinstance(row, str) and row != PHOTOS.name:
-        chosen = _by_recipe(row, place, given, task, weights, minutes)
+        if minutes is not None:
+            raise InputError("minutes goes with your own data and the recipe photos: another recipe has its epochs")
+        chosen = by_recipe(row, place, given, task=task, weights=weights, columns=columns)
     else:
         say: Callable[[str], None] = print if verbose else _silent
         chosen = decide(place, given, devices, started, task=task, weights=weights, minutes=minutes, offline=offline,
@@ -139,7 +144,7 @@ def _silent(text: str) -> None:
     """Says nothing."""
 
 
-def _asked(what: Any, recipe: Any, data: Any, config: Any) -> tuple[Any, Named | None]:
+def _asked(what: Any, recipe: Any, data: Any, config: Any, columns: Any) -> tuple[Any, Named | None]:
     """The recipe, its name, or a file's name and settings; and where the data are.
 
     Raises:
@@ -155,16 +160,18 @@ def _asked(what: Any, recipe: Any, data: Any, config: Any) -> tuple[Any, Named |
         if recipe is not None:
             raise InputError("recipe and config both name the settings to start from: give one")
         recipe = configs.read(config)
-    return recipe, None if data is None else _place(data, recipe)
+    return recipe, None if data is None else _place(data, recipe, columns)
 
 
-def _place(data: Any, recipe: Any) -> Named:
+def _place(data: Any, recipe: Any, columns: Mapping[str, str] | None) -> Named:
     """Where data are that a program names or holds."""
     if isinstance(data, Named):
         return data
     if isinstance(data, str | os.PathLike):
         row = get_recipe(recipe) if isinstance(recipe, str) else recipe
         return locate(data, row.dataset if isinstance(row, Recipe) else None)
+    if is_frame(data):
+        data = load_dataset(data, columns=columns)
     if isinstance(data, Dataset):
         return Named(memory.register(data))
     if isinstance(data, tuple | list) and len(data) == 2:
@@ -185,14 +192,34 @@ def _text(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _by_recipe(
-    row: str | Recipe, place: Named | None, given: Sequence[str], task: str | None, weights: Any, minutes: float | None
+def by_recipe(
+    row: str | Recipe,
+    place: Named | None,
+    given: Sequence[str],
+    *,
+    task: str | None = None,
+    weights: Any = None,
+    columns: Mapping[str, str] | None = None,
 ) -> Recipe:
-    """A named recipe with what was given."""
-    if minutes is not None:
-        raise InputError("minutes goes with your own data and the recipe photos: another recipe has its epochs")
+    """A named recipe with what was given, for the task of the data.
+
+    Args:
+        row: recipe or its name.
+        place: where the data are; None for those of the recipe.
+        given: settings that are changed.
+        task: row of `TASKS`; by default that of the data, or of the recipe.
+        weights: weights to start from; `"none"` for random values.
+        columns: a table's own names of columns by their meaning.
+
+    Raises:
+        InputError: unknown names, or data without what the task learns.
+    """
     recipe = get_recipe(row) if isinstance(row, str) else row
-    own = [*([f"dataset={place.name}"] if place else []), *([f"task={task}"] if task else [])]
+    if task is not None or place is not None:
+        recipe = for_task(recipe, task_for((place or Named(recipe.dataset)).name, columns, task))
+    own = [f"dataset={place.name}"] if place else []
+    if columns:
+        own.append(f"columns={','.join(f'{key}={value}' for key, value in columns.items())}")
     if weights is not None:
         own.append(f"weights={'' if weights == 'none' else os.fspath(weights)}")
     return override(recipe, [*own, *given])
@@ -223,6 +250,8 @@ def decide(
         weights: see `plan`.
         **how: task, offline, columns.
     """
+    if place is not None and memory.is_name(place.name):
+        how = {**how, "columns": None}  # they were read with them
     if place is None:
         raise InputError(f"expected a recipe or data: {_DATA}; recipes: {', '.join(RECIPES)}")
     place = Named(place.name, Path(data_dir)) if data_dir is not None else place

@@ -18,7 +18,11 @@ class Data:
     """Data that are learned, and the changes of examples.
 
     Attributes:
-        dataset: name of a data source as `load_dataset` takes it: `"digits"`, `"cifar10"`, `"imagenet"`, a folder, ...
+        dataset: name of a data source as `load_dataset` takes it: `"digits"`, `"cifar10"`, `"imagenet"`, a folder, a
+            table, ...
+        columns: a table's own names of columns by their meaning, like `"file=photo,label=breed"`; empty where they are
+            called so.
+        fold: fold of a table that is the test; empty for the column `split`, or the last fold without one.
         preprocess: row of `PREPROCESS`.
         augmentation: row of `data.augment.AUGMENTATIONS`.
         subset: training images that are used, a seeded sample, and a quarter as many validation images; 0 for all.
@@ -38,6 +42,8 @@ class Data:
 
     dataset: str
     preprocess: str
+    columns: str = ""
+    fold: str = ""
     augmentation: str = "none"
     subset: int = ranges.at_least_0(0)
     repeats: int = ranges.positive(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -16,11 +16,13 @@ from keras_resnet.data.dataset import EncodedSplit
 from keras_resnet.data.folder import check_unreadable
 from keras_resnet.data.mixing import make_mix
 from keras_resnet.data.sources import find_source
+from keras_resnet.data.tables import parse_columns
 from keras_resnet.data.timing import Clock
 from keras_resnet.errors import InputError
 from keras_resnet.signals.conventions import Preprocess
 from keras_resnet.signals.table import get_signal
 from keras_resnet.tasks import get_task
+from keras_resnet.tasks.table import task_of
 from keras_resnet.training.distillation import distilled
 from keras_resnet.training.nets import FromRecipe, Nets
 from keras_resnet.training.recipes import Recipe
@@ -62,7 +64,14 @@ def load(recipe: Recipe, nets: FromRecipe, data_dir: str | os.PathLike | None) -
     augment = get_augmentation(recipe.augmentation, signal.name)
     size = recipe.image_size or nets.image_size(recipe)
     test_size = recipe.test_size or size
-    dataset = load_dataset(recipe.dataset, data_dir, (*[test_size] * signal.rank, signal.channels), recipe.crop)
+    task, shape = get_task(recipe.task), (*[test_size] * signal.rank, signal.channels)
+    how: dict[str, Any] = {"columns": parse_columns(recipe.columns), "truth": task.truth, "fold": recipe.fold or None}
+    dataset = load_dataset(recipe.dataset, data_dir, shape, recipe.crop, **how)
+    if dataset.truth != task.truth:
+        raise InputError(
+            f"task {task.name} learns from {task.truth}; {recipe.dataset} has {dataset.truth}, of task "
+            f"{task_of(dataset.truth).name}"
+        )
     check_unreadable(dataset, recipe.max_unreadable)
     if recipe.image_size and not isinstance(dataset.train, EncodedSplit) and recipe.image_size != dataset.shape[0]:
         raise InputError(
@@ -132,8 +141,8 @@ def encoder(recipe: Recipe, dataset: Dataset):
         A function of a batch's truth by kind.
     """
     code = get_task(recipe.task).code
-    facts = code.facts(dataset, recipe.head)
-    return lambda truth: code.encode(truth, facts, recipe.head)
+    facts, encode = code.facts(dataset, recipe.head), code.encode  # imported here, not while a graph is traced
+    return lambda truth: encode(truth, facts, recipe.head)
 
 
 def training_pipeline(

@@ -7,7 +7,6 @@ import json
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import keras
@@ -19,6 +18,7 @@ from keras_resnet.data import Dataset
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.signals.conventions import PREPROCESS
 from keras_resnet.tasks import Objectives, get_task
+from keras_resnet.tasks.interface import card_facts
 from keras_resnet.training import checkpoints, precision, run, summary, transfer
 from keras_resnet.training import inputs as inputs_lib
 from keras_resnet.training import loggers as logging
@@ -191,7 +191,7 @@ def compiled(made: Nets, recipe: Recipe, inputs: Inputs, devices: strategies.Dev
 def _card(recipe: Recipe, nets: FromRecipe, dataset: Dataset) -> ModelCard:
     """Card of the model file."""
     spec = nets.spec(recipe)
-    facts = asdict(get_task(recipe.task).code.facts(dataset, recipe.head))
+    facts = card_facts(get_task(recipe.task).code.facts(dataset, recipe.head))
     start = nets.start(recipe)
     return ModelCard(
         task=recipe.task,

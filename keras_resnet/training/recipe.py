@@ -18,9 +18,10 @@ from keras_resnet.training.rules import problems
 _Class = TypeVar("_Class")
 # What describes a recipe rather than does something.
 DESCRIPTION = ("name", "expected", "hardware", "wall_time", "command")
-VERSION = 4  # of recipe.json; 1 had no version and no task, 2 called Keras' LAMB lamb, 3 had no balance
+VERSION = 4  # of recipe.json; 1 had no version and no task, 2 called Keras' LAMB lamb, 3 knew no tables and no balance
 # Settings that are younger than a version, with the values that mean what was done before them.
-ADDED: dict[int, dict[str, Any]] = {2: {"task": DEFAULT}, 4: {"balance": "none", "stop_patience": 0}}
+_YOUNG = {"columns": "", "fold": "", "focal_gamma": 2.0, "class_weights": False, "balance": "none", "stop_patience": 0}
+ADDED: dict[int, dict[str, Any]] = {2: {"task": DEFAULT}, 4: _YOUNG}
 # Values that mean something else since a version, by setting, with what the old meaning is called now.
 RENAMED: dict[int, dict[str, dict[Any, Any]]] = {3: {"optimizer": {"lamb": "keras-lamb"}}}
 OWN = ("name", "task", "model", "expected", "hardware", "wall_time", "command")
@@ -200,9 +201,10 @@ def loads(text: str | bytes, origin: str) -> Recipe:
         version = values.pop("version", 1)
         if not isinstance(version, int):
             raise TypeError(f"version {version!r}")
+        own = {*OWN, *names_in(kinds_of(str(values.get("task", DEFAULT))))}
         for number, added in ADDED.items():
             if version < number:  # the old behaviour, whatever today's default is
-                values = {**added, **values}
+                values = {**{name: value for name, value in added.items() if name in own}, **values}
         values = renamed(values, version)
         lacking = [name for name in _NEEDED if name not in values]
         if "task" not in lacking:  # which says what is unknown

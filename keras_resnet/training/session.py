@@ -32,6 +32,7 @@ from keras_resnet.training.nets import Nets
 from keras_resnet.training.progress import Progress
 from keras_resnet.training.recipes import Recipe
 from keras_resnet.training.result import Result, read_result
+from keras_resnet.training.settling import settled
 from keras_resnet.training.strategy import Devices
 
 __all__ = ["Result", "Session", "estimate_statistics", "read_result"]
@@ -185,6 +186,17 @@ class Session:
             )
         if recipe.precise_bn and self.devices.is_chief:
             estimate_statistics(self.twin, dataset, recipe, preprocess)
+            self.keep.write()
+        if recipe.hold_out and self.devices.is_chief and (self.path / run.MODEL).exists():
+            self._settle()
+
+    def _settle(self) -> None:
+        """Writes the model that is kept again, with facts that the task chooses on the validation examples."""
+        if self.start:  # a run that went on may not have saved anything since
+            self.twin.set_weights(saving.load_model(self.path / run.MODEL)[0].get_weights())
+        found = settled(self.twin, self.card, self.inputs.dataset)
+        if found is not None:
+            self.keep.card = found
             self.keep.write()
 
     def _result(self, interrupted: bool) -> Result:

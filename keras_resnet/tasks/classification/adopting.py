@@ -42,7 +42,7 @@ def adopted(model: keras.Model, card: ModelCard, *, logits: bool = False, origin
         )
     if len(outputs) > 1:
         return model
-    end = _activation(tensor)
+    end = ending(tensor)
     with deep_graphs():
         if tensor.shape[-1] == 1:
             return _of_two(model, tensor, end, logits, origin)
@@ -65,8 +65,12 @@ def _of_two(model: keras.Model, tensor, end: str, logits: bool, origin: object) 
     return keras.Model(model.input, keras.layers.Concatenate(name=OUTPUT)([first, second]), name=model.name)
 
 
-def _activation(tensor) -> str:
-    """Name of the activation that a tensor comes from; empty where it is not known."""
+def ending(tensor) -> str:
+    """Name of the activation that a tensor comes from; empty where it is not known.
+
+    Args:
+        tensor: symbolic output of a functional model.
+    """
     operation = tensor._keras_history.operation
     while isinstance(operation, keras.Model):  # a model within the model
         inner = keras.tree.flatten(getattr(operation, "outputs", []))  # a subclassed one has none
@@ -79,5 +83,5 @@ def _activation(tensor) -> str:
     called = getattr(own, "__name__", "")
     if called == "linear" and not isinstance(operation, keras.layers.Dense):
         before = operation.input  # Activation("linear"), of mixed precision
-        return _activation(before) if isinstance(before, keras.KerasTensor) else ""
+        return ending(before) if isinstance(before, keras.KerasTensor) else ""
     return called or {"Softmax": "softmax", "Sigmoid": "sigmoid"}.get(type(operation).__name__, "")

@@ -92,14 +92,6 @@ def draw(pixels: np.ndarray, predictions: Sequence[Answer], card: ModelCard) -> 
         card: card of the model.
     """
     del card
-    from keras_resnet import pictures
+    from keras_resnet.tasks.gallery import gallery
 
-    columns = min(6, len(predictions))
-    lines = -(-len(predictions) // columns)
-    made = pictures.figure(2.4 * columns, 2.9 * lines)
-    for axes in (grid := made.subplots(lines, columns, squeeze=False)).flat:
-        axes.axis("off")
-    for axes, image, answer in zip(grid.flat, pixels, predictions, strict=False):
-        axes.imshow(image.repeat(3, axis=-1) if image.shape[-1] == 1 else image, interpolation="nearest")
-        axes.set_title("\n".join(f"{name} {share:.1%}" for name, share in answer.top[:2]), fontsize=9)
-    return made
+    return gallery(pixels, ["\n".join(f"{name} {share:.1%}" for name, share in each.top[:2]) for each in predictions])

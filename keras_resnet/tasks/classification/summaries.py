@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnet.card import ModelCard
 from keras_resnet.tasks.classification import reliability as reliability_lib
 from keras_resnet.tasks.classification.ensembles import as_probabilities
 from keras_resnet.tasks.classification.predictions import label
@@ -139,6 +140,7 @@ def summary(
     fitted_on: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]] | None = None,
     logits: bool = False,
     cross_fit: str = "",
+    card: ModelCard | None = None,
 ) -> Summary:
     """Judges answers.
 
@@ -149,7 +151,9 @@ def summary(
         fitted_on: outputs and truth of the validation examples, which the temperature is fitted on; None for none.
         logits: whether the model gave logits.
         cross_fit: why the temperature is fitted on the examples themselves, in parts; empty where it is not.
+        card: not used.
     """
+    del card
     probabilities, known = sole(outputs, OUTPUT), truth["label"]
     scores = score(probabilities, known)
     found: tuple[float, np.ndarray] | None = None

@@ -28,15 +28,15 @@ def encode(truth: Mapping[str, Any], facts: Facts, settings: Settings):
 
 
 def objectives(facts: Facts, settings: Settings) -> Objectives:
-    """Cross-entropy or a binary loss for every class; the accuracy is watched.
+    """Cross-entropy, a focal loss or a binary loss for every class; the accuracy is watched.
 
     Args:
-        facts: number of classes.
+        facts: number of classes, and their weights.
         settings: name of the loss, its threshold, label smoothing.
     """
-    del facts
+    loss = _LOSSES[settings.loss](settings)
     return Objectives(
-        loss=_LOSSES[settings.loss](settings),
+        loss=_weighted(loss, facts.weights) if facts.weights else loss,
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
         watch="accuracy",
         larger_is_better=True,
@@ -49,6 +49,22 @@ def _crossentropy(settings: Settings):
     return keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing)
 
 
+def _focal(settings: Settings):
+    return keras.losses.CategoricalFocalCrossentropy(
+        alpha=1.0, gamma=settings.focal_gamma, label_smoothing=settings.label_smoothing
+    )
+
+
+def _weighted(loss, weights: tuple[float, ...]):
+    """The loss of every example, times the weight of its class, or of the classes that it is mixed of."""
+
+    def weighted(targets, probabilities):
+        each = loss.call(targets, probabilities)  # (n,)
+        return each * keras.ops.sum(targets * keras.ops.convert_to_tensor(weights, targets.dtype), axis=-1)
+
+    return weighted
+
+
 def _binary(settings: Settings):
     """Every class is a question of its own; on logits, since the sum of probabilities is free."""
     loss = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing)
@@ -57,4 +73,4 @@ def _binary(settings: Settings):
     return lambda targets, logits: loss(keras.ops.cast(targets > settings.target_threshold, "float32"), logits)
 
 
-_LOSSES = {"cross-entropy": _crossentropy, "binary": _binary}
+_LOSSES = {"cross-entropy": _crossentropy, "binary": _binary, "focal": _focal}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,13 @@ from keras_resnet.data.sources import Named
 from keras_resnet.errors import InputError
 from keras_resnet.nets.specs import SPECS, get_spec
 from keras_resnet.signals.conventions import row_of
-from keras_resnet.tasks.table import TASKS
-from keras_resnet.training.changes import knows, of_task
+from keras_resnet.tasks.table import get_task
+from keras_resnet.training.changes import knows, override
+from keras_resnet.training.inferred import for_task, task_for
 from keras_resnet.training.photos import start as starts
 from keras_resnet.training.photos.decisions import Decision
 from keras_resnet.training.photos.look import Look, look
-from keras_resnet.training.recipes import PHOTOS, Recipe, override
+from keras_resnet.training.recipes import PHOTOS, Recipe
 from keras_resnet.weights.loading import weights_card
 
 # Settings from scratch were chosen on held-out training images of two sets (clothing, 3,068 photos; pets, 598) in 126
@@ -49,7 +50,7 @@ def plan(
     task: str | None = None,
     weights: str | None = None,
     offline: bool = False,
-    columns: Any = None,
+    columns: Mapping[str, str] | None = None,
     say: Callable[[str], None] = print,
 ) -> tuple[Recipe, list[Decision]]:
     """Makes the recipe of a training on one's own data.
@@ -70,23 +71,24 @@ def plan(
         InputError: data that cannot be opened, no photos, or settings that do not fit.
     """
     given = {each.partition("=")[0]: each.partition("=")[2] for each in settings}
-    dataset = load_dataset(*data)
+    found = task_for(data.name, columns, task)
+    dataset = load_dataset(*data, columns=columns, truth=get_task(found).truth)
     if dataset.signal != "image":
         raise InputError(f"{data}: recipe photos is for images, these are {dataset.signal}: pass --recipe NAME")
     seen = look(dataset)
-    decisions = [_task(dataset, task)]
+    decisions = [_task(dataset, found, task)]
     net = _net(seen, given, weights, offline)
     transfer = "weights" in net[-1].settings
     length = _length(seen, transfer, int(given.get("epochs") or 0))
     epochs = length[0].settings["epochs"]
     decisions += [*net, *fitted(seen, dataset, decisions[0].value, epochs, transfer)]
     decisions += [*_batch_and_balance(seen, decisions), *length]
-    recipe = of_task(PHOTOS, decisions[0].value)
+    recipe = for_task(PHOTOS, found)
     kept = [each for each in decisions if not each.settings or not set(each.settings) & given.keys()]
-    given.pop("task", None)
     chosen = {key: value for each in decisions for key, value in each.settings.items() if key not in given}
     chosen = {key: value for key, value in chosen.items() if knows(recipe, key)}
-    recipe = override(recipe, [f"dataset={data.name}", *_as_text(chosen), *settings])
+    named = f"columns={','.join(f'{key}={value}' for key, value in columns.items())}" if columns else "columns="
+    recipe = override(recipe, [f"dataset={data.name}", named, *_as_text(chosen), *settings])
     if recipe.weights and "download" in net[-1].reason:
         say(f"weights {recipe.weights}: {net[-1].reason}")
     return recipe, kept
@@ -97,12 +99,12 @@ def _as_text(settings: dict[str, Any]) -> list[str]:
     return [f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in settings.items()]
 
 
-def _task(dataset: Dataset, asked: str | None) -> Decision:
-    found = asked or next((row.name for row in TASKS.values() if row.truth == dataset.truth), None)
-    if found is None:
-        raise InputError(f"no task learns {dataset.truth}; tasks: {', '.join(TASKS)}")
-    reason = "as asked" if asked else f"the data have a {dataset.truth} for every example"
+def _task(dataset: Dataset, found: str, asked: str | None) -> Decision:
+    reason = "as asked" if asked else f"every example has {_TRUTH.get(dataset.truth, dataset.truth)}"
     return Decision(what="task", value=found, reason=reason, option="--task NAME")
+
+
+_TRUTH = {"label": "one label", "tags": "any number of labels", "values": "numbers"}
 
 
 def _net(seen: Look, given: dict[str, str], weights: str | None, offline: bool) -> list[Decision]:

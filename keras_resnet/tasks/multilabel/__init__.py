@@ -1,0 +1,5 @@
+"""Multi-label classification: any number of tags for every example."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
