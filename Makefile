@@ -33,16 +33,16 @@ help:
 # Names are dated: nothing that an earlier demo made is overwritten.
 demo: RUN := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 demo: .venv/installed
-	$(BIN)/python -m keras_resnet train --recipe digits-resnet8 --run-dir $(RUN)
-	$(BIN)/python -m keras_resnet evaluate --model $(RUN)/model.keras --dataset digits --json $(RUN)/evaluation.json
+	$(BIN)/keras-resnet train --recipe digits-resnet8 -o $(RUN)
+	$(BIN)/keras-resnet evaluate --model $(RUN)/model.keras --data digits --json $(RUN)/evaluation.json
 	$(BIN)/python -m export --model $(RUN)/model.keras -o $(RUN)/export \
 	  --artifact tflite:float32 --artifact tflite:int8 --artifact onnx:float32
 	@echo
 	@echo "The run, the files and report.html are in $(RUN). Next, with '. .venv/bin/activate':"
-	@echo "  python -m export.verify $(RUN)/export/*-int8.tflite --model $(RUN)/model.keras   check a file again"
-	@echo "  python -m export --all --model $(RUN)/model.keras          every format and precision"
-	@echo "  python -m keras_resnet models                              the networks"
-	@echo "  python -m keras_resnet train --recipe fast --data-dir DIR"
+	@echo "  keras-resnet verify $(RUN)/export/*-int8.tflite --model $(RUN)/model.keras   check a file again"
+	@echo "  keras-resnet export all --model $(RUN)/model.keras          every format and precision"
+	@echo "  keras-resnet models                              the networks"
+	@echo "  keras-resnet train --recipe fast --data DIR"
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -4,7 +4,7 @@
 All rows of a table have the same epochs: there is one table for every net, and one for narrower nets, whose channels
 are gone at once and need more.
 
-Every row is one call of `python -m export.compress`, resumable: run the same command again after an interruption, and
+Every row is one call of `keras-resnet compress`, resumable: run the same command again after an interruption, and
 finished rows are only read. The table goes to RUNS/results.json and, with --write, to benchmarks/compression.json,
 from which tools/readme_tables.py makes the README's; rows there that were not made here, on other machines say, stay.
 

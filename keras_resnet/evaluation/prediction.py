@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnet.errors import InputError
 from keras_resnet.evaluation.examples import loaded, named
 from keras_resnet.evaluation.running import check_finite
 from keras_resnet.runtime import foreign
@@ -40,9 +41,11 @@ class Predictions(list[Prediction]):
         Raises:
             InputError: pandas is not installed.
         """
-        from keras_resnet import extras
-
-        return extras.imported("pandas").DataFrame(self.records())
+        try:
+            import pandas
+        except ImportError as error:
+            raise InputError("to_pandas needs pandas, which is not installed: pip install pandas") from error
+        return pandas.DataFrame(self.records())
 
     def _repr_html_(self) -> str:
         """A table, for notebooks."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 from keras_resnet.errors import InputError, unknown_name
@@ -11,6 +13,12 @@ from keras_resnet.nets.options import AXES
 
 if TYPE_CHECKING:
     from keras_resnet.signals.interface import EncodedCode
+
+
+@functools.cache  # and what is cached, TensorFlow does not try to trace
+def _imported(module: str) -> ModuleType:
+    """The module of a row."""
+    return importlib.import_module(module)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +54,7 @@ class Signal:
     @property
     def code(self) -> EncodedCode:
         """The functions; those of `EncodedCode` only where the row has suffixes."""
-        return cast("EncodedCode", importlib.import_module(self.module))
+        return cast("EncodedCode", _imported(self.module))
 
     def require(self, capability: str) -> None:
         """Refuses what the signal does not support.

@@ -6,9 +6,11 @@ mean. None of them sees a file, a device or a command.
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from keras_resnet.errors import InputError
@@ -34,6 +36,12 @@ def card_facts(facts: Any) -> dict[str, Any]:
         facts: instance of a task's `Facts`.
     """
     return {each.name: getattr(facts, each.name) for each in fields(facts) if not each.metadata.get("training")}
+
+
+@functools.cache  # and what is cached, TensorFlow does not try to trace
+def _imported(module: str) -> ModuleType:
+    """The module of a row."""
+    return importlib.import_module(module)
 
 
 @dataclass(frozen=True)
@@ -292,7 +300,7 @@ class Task:
     @property
     def code(self) -> TaskCode:
         """The module."""
-        return cast("TaskCode", importlib.import_module(self.module))
+        return cast("TaskCode", _imported(self.module))
 
     @property
     def capable(self) -> CapableCode:

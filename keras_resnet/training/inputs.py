@@ -206,6 +206,7 @@ def validation_pipeline(
     size = -(-_EVALUATION_BATCH // devices.replicas) * devices.replicas
     encode, key = encoder(recipe, dataset), dataset.validation.key
 
+    @tf.autograph.experimental.do_not_convert  # it has no branches, and calls what is imported late
     def prepared(examples):
         truth = {name: values for name, values in examples.items() if name != key}
         return preprocess(examples[key]), encode(truth)

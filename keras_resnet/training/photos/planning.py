@@ -11,6 +11,7 @@ from keras_resnet.data import Dataset, load_dataset
 from keras_resnet.data.sources import Named
 from keras_resnet.errors import InputError
 from keras_resnet.nets.specs import SPECS, get_spec
+from keras_resnet.saving import model_path
 from keras_resnet.signals.conventions import row_of
 from keras_resnet.tasks.table import get_task
 from keras_resnet.training.changes import knows, override
@@ -77,7 +78,7 @@ def plan(
         raise InputError(f"{data}: recipe photos is for images, these are {dataset.signal}: pass --recipe NAME")
     seen = look(dataset)
     decisions = [_task(dataset, found, task)]
-    net = _net(seen, given, weights, offline)
+    net = _net(seen, given, weights if weights is None else model_path(weights), offline)
     transfer = "weights" in net[-1].settings
     length = _length(seen, transfer, int(given.get("epochs") or 0))
     epochs = length[0].settings["epochs"]
@@ -143,9 +144,9 @@ def _net_of(weights: str | os.PathLike) -> str:
     Raises:
         InputError: another kind of file, which names none.
     """
-    from keras_resnet.saving import load_model, model_path
+    from keras_resnet.saving import load_model
 
-    path = model_path(weights)
+    path = os.fspath(weights)
     if Path(path).suffix != ".keras":
         raise InputError(f"weights {weights}: expected --model NAME with them; only .keras files name their net")
     card = load_model(path)[1]
