@@ -180,7 +180,10 @@ def training_pipeline(
             first_batch=batch,
             piece=piece,
         )
-        return pipeline.map(lambda x, y: (preprocess(x), y), num_parallel_calls=tf.data.AUTOTUNE)
+        return pipeline.map(
+            tf.autograph.experimental.do_not_convert(lambda x, y: (preprocess(x), y)),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
 
     first = (start.epoch, start.step) if start else (0, 0)
     if recipe.distillation:
@@ -206,7 +209,7 @@ def validation_pipeline(
     size = -(-_EVALUATION_BATCH // devices.replicas) * devices.replicas
     encode, key = encoder(recipe, dataset), dataset.validation.key
 
-    @tf.autograph.experimental.do_not_convert  # it has no branches, and calls what is imported late
+    @tf.autograph.experimental.do_not_convert  # no branches, and calls of what is imported late
     def prepared(examples):
         truth = {name: values for name, values in examples.items() if name != key}
         return preprocess(examples[key]), encode(truth)
