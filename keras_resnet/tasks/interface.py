@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from keras_resnet.errors import InputError
@@ -22,18 +22,6 @@ if TYPE_CHECKING:
     from keras_resnet.data.dataset import Dataset
     from keras_resnet.page import Html
     from keras_resnet.tasks.results import Prediction, Scorer, Summary
-
-
-TRAINING: Mapping[str, bool] = {"training": True}  # metadata of a field of `Facts` that does not go on the card
-
-
-def card_facts(facts: Any) -> dict[str, Any]:
-    """The facts as a card has them: without those that only a training needs.
-
-    Args:
-        facts: instance of a task's `Facts`.
-    """
-    return {each.name: getattr(facts, each.name) for each in fields(facts) if not each.metadata.get("training")}
 
 
 @dataclass(frozen=True)
