@@ -1,4 +1,4 @@
-"""Hostile files of nine kinds, and the program that opens them one after the other: `python fuzzing.py KIND ...`.
+"""Hostile files of eleven kinds, and the program that opens them one after the other: `python fuzzing.py KIND ...`.
 
 It runs in a process of its own, writes one JSON line per file to its answers, and may end at any of them: who started
 it knows then which file it was. `tests/export/test_fuzzing.py` starts and judges it.
@@ -23,7 +23,7 @@ import numpy as np
 
 SECONDS = 60  # that a file may take
 DATA = 4_000_000_000  # bytes that the process may write to, beside those of its start
-KINDS = ("keras", "tflite", "onnx", "safetensors", "npz", "weights.h5", "h5", "run", "tfrecords")
+KINDS = ("keras", "tflite", "onnx", "safetensors", "npz", "weights.h5", "h5", "run", "tfrecords", "csv", "jsonl")
 _LABELS = [f"class {number}" for number in range(10)]
 # What a value of JSON is replaced with.
 _VALUES = [None, True, -1, 1e400, "x", "\x1b[31m", [], {}, [[]], {"a": {}}, 10**30, "{:>999999999}"]
@@ -53,6 +53,8 @@ def originals(folder: Path, kind: str, exported: Path) -> Path:
         _run(path)
     elif kind == "tfrecords":
         _records(path)
+    elif kind in ("csv", "jsonl"):
+        _table(path)
     else:
         model = keras_resnet.build("resnet8")
         if kind == "safetensors":
@@ -112,6 +114,22 @@ def _records(folder: Path) -> None:
                 writer.write(example.SerializeToString())
     (folder / "labels.txt").write_text("cat\ndog\n")
     open_records(folder)  # which writes the index
+
+
+def _table(path: Path) -> None:
+    from PIL import Image
+
+    rows = [(f"{number}.png", "cat" if number % 2 else 'dog, "old"', f"g{number // 2}") for number in range(24)]
+    for name, _, _ in rows:
+        Image.new("RGB", (8, 8)).save(path.parent / name)
+    if path.suffix == ".jsonl":
+        lines = [json.dumps(dict(zip(("file", "label", "group"), row, strict=True))) for row in rows]
+    else:
+        lines = [
+            "file,label,group",
+            *(",".join(f'"{cell.replace(chr(34), chr(34) * 2)}"' for cell in row) for row in rows),
+        ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 # ---- damage
@@ -199,6 +217,14 @@ def open_records(folder: Path) -> int:
     return 0
 
 
+def open_table(path: Path) -> int:
+    """Reads a table and the first image of its training part."""
+    import keras_resnet
+
+    keras_resnet.load_dataset(path, image_shape=(8, 8, 3)).train.fetch([0])
+    return 0
+
+
 def _open_run(folder: Path) -> int:
     from keras_resnet import cli
     from keras_resnet.labels import read_labels
@@ -219,6 +245,8 @@ def opener(kind: str, image: Path) -> Callable[[Path], int]:
     def predict(*arguments: str) -> int:
         return cli.main(["predict", *arguments, str(image)])
 
+    if kind in ("csv", "jsonl"):
+        return lambda path: console.run(lambda: open_table(path))
     if kind == "tfrecords":
         return lambda path: console.run(lambda: open_records(path))
     if kind == "run":

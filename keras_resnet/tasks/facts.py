@@ -37,7 +37,9 @@ def understood(card: ModelCard, origin: object) -> ModelCard:
             file=sys.stderr,
         )
     facts = {name: value for name, value in card.facts.items() if name in known}
-    return dataclasses.replace(card, facts=facts, version=min(card.version, VERSION))
+    found = dataclasses.replace(card, facts=facts, version=min(card.version, VERSION))
+    facts_of(found)  # a card may be a stranger's: wrong types are refused here, not where they are used
+    return found
 
 
 def facts_of(card: ModelCard) -> Any:
@@ -51,7 +53,7 @@ def facts_of(card: ModelCard) -> Any:
     """
     try:
         return get_task(card.task).code.Facts(**card.facts)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise _foreign(card, error) from None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -24,18 +24,6 @@ if TYPE_CHECKING:
     from keras_resnet.data.dataset import Dataset
     from keras_resnet.page import Html
     from keras_resnet.tasks.results import Prediction, Scorer, Summary
-
-
-TRAINING: Mapping[str, bool] = {"training": True}  # metadata of a field of `Facts` that does not go on the card
-
-
-def card_facts(facts: Any) -> dict[str, Any]:
-    """The facts as a card has them: without those that only a training needs.
-
-    Args:
-        facts: instance of a task's `Facts`.
-    """
-    return {each.name: getattr(facts, each.name) for each in fields(facts) if not each.metadata.get("training")}
 
 
 @functools.cache  # and what is cached, TensorFlow does not try to trace

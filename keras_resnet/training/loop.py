@@ -18,7 +18,7 @@ from keras_resnet.data import Dataset
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.signals.conventions import PREPROCESS
 from keras_resnet.tasks import Objectives, get_task
-from keras_resnet.tasks.interface import card_facts
+from keras_resnet.tasks.cards import card_facts
 from keras_resnet.training import checkpoints, precision, run, summary, transfer
 from keras_resnet.training import inputs as inputs_lib
 from keras_resnet.training import loggers as logging

@@ -12,8 +12,8 @@ from keras_resnet.data import Dataset, batches
 from keras_resnet.data.dataset import end_to_end
 from keras_resnet.runtime.keras import KerasRunner
 from keras_resnet.tasks import get_task
+from keras_resnet.tasks.cards import card_facts
 from keras_resnet.tasks.facts import facts_of
-from keras_resnet.tasks.interface import card_facts
 
 _BATCH = 256
 

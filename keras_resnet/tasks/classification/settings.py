@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from keras_resnet import ranges
-from keras_resnet.tasks.interface import TRAINING, Output
+from keras_resnet.tasks.cards import TRAINING
+from keras_resnet.tasks.interface import Output
 
 if TYPE_CHECKING:
     from keras_resnet.data.dataset import Dataset

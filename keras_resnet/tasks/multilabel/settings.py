@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from keras_resnet import ranges
-from keras_resnet.tasks.interface import TRAINING, Output
+from keras_resnet.tasks.cards import TRAINING, check_numbers
+from keras_resnet.tasks.interface import Output
 
 if TYPE_CHECKING:
     from keras_resnet.data.dataset import Dataset
@@ -58,6 +59,12 @@ class Facts:
     classes: int = 0
     thresholds: tuple[float, ...] = ()
     weights: tuple[float, ...] = dataclasses.field(default=(), metadata=TRAINING)
+
+    def __post_init__(self) -> None:
+        """Refuses what a damaged card may hold."""
+        if type(self.classes) is not int or self.classes < 0:
+            raise ValueError(f"classes={self.classes!r:.80}, expected a number of tags")
+        check_numbers(self, ("thresholds", "weights"), self.classes, 0.0, max(1.0, MOST_WEIGHT))
 
 
 def facts(dataset: Dataset, settings: Settings) -> Facts:

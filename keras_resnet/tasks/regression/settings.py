@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_resnet import ranges
 from keras_resnet.errors import InputError
+from keras_resnet.tasks.cards import check_numbers
 from keras_resnet.tasks.interface import Output
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from keras_resnet.data.dataset import Dataset
 
 OUTPUT, TRUTH = "values", "values"
+_LARGEST = 3.5e38  # float32's, above which a fact is no number of a net's
 LOSSES = ("huber", "squared", "absolute")
 
 
@@ -57,6 +59,12 @@ class Facts:
     scale: tuple[float, ...] = ()
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuses what a damaged card may hold."""
+        if not isinstance(self.names, list | tuple) or not all(isinstance(name, str) for name in self.names):
+            raise ValueError(f"names={self.names!r:.80}, expected a list of names")
+        check_numbers(self, ("mean", "scale", "low", "high"), len(self.names) or len(self.mean), -_LARGEST, _LARGEST)
 
 
 def facts(dataset: Dataset, settings: Settings) -> Facts:
