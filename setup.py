@@ -56,6 +56,7 @@ EXPORT = [
 ]
 HEIC = ["pi-heif>=1,<2"]  # photographs of iPhones; BSD, its wheel has LGPL libraries (pillow-heif's has GPL ones)
 HUB = ["huggingface_hub>=0.30,<3"]  # weights="hf://timm/..."
+PARQUET = ["pyarrow>=16,<27"]  # predict -o answers.parquet
 RAY = ["ray[data]>=2.40,<3"]  # predict --ray, prepare --ray
 WANDB = ["wandb>=0.19,<1"]  # train --logger wandb
 MLFLOW = ["mlflow-skinny>=3,<4", "sqlalchemy>=2,<3", "alembic>=1.13,<2"]  # train --logger mlflow
@@ -102,10 +103,11 @@ setup(
         "datasets": DATASETS,
         "test": TEST,
         "gpu": GPU,
+        "parquet": PARQUET,
         "ray": RAY,
         "wandb": WANDB,
         "mlflow": MLFLOW,
-        "all": EXPORT + HEIC + HUB + LOGS + DATASETS + TEST,
+        "all": EXPORT + HEIC + HUB + LOGS + PARQUET + DATASETS + TEST,
     },
     entry_points={"console_scripts": ["keras-resnet = export.program:main"]},
     classifiers=[
