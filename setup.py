@@ -41,6 +41,7 @@ CORE = [
     "lazy_loader>=0.4,<1",  # public names on first use, which editors see all the same
     "rich>=13.7,<16",  # tables in the terminal; Keras needs it as well
     "jinja2>=3.1,<4",  # reports
+    "imagehash>=4.3,<5",  # pictures that are there twice
     "pyyaml>=6,<7",  # --config
     "shtab>=1.7,<2",  # completion for shells
 ]

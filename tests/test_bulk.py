@@ -199,7 +199,7 @@ def test_files_of_other_engines_answer_as_in_plain_predict(mini_spec, album):
     model = build(mini_spec, weights=None)
     paths = sorted(album.rglob("*.png")) * 5
     for name in ("a.tflite", "a.onnx"):
-        export(model, name, precision="float32", samples=np.zeros((4, 32, 32, 3), "u1"))
+        export(model, name, precision="float32", samples=np.zeros((16, 32, 32, 3), "u1"))
         runner = open_runner(name)
         found = list(bulk.answers(runner, paths, runner.card, 3))
         for answer, plain in zip(found, predict(runner, paths, top=3), strict=True):
