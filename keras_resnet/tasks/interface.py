@@ -167,7 +167,8 @@ class CapableCode(TaskCode, Protocol):
 
     `CAPABILITIES` says which of them what `supports` names needs. Wherever the module has them: `summary` and
     `sections`, figures and pages of its own, which need all outputs in memory; `gives_logits` where `summary` must
-    know; `adopted`, for models that this package did not make; `chance`, below which an export warns.
+    know; `adopted`, for models that this package did not make; `chance`, below which an export warns; `remarkable` and
+    `suspects`, examples that a person should look at.
     """
 
     def adopted(
