@@ -41,6 +41,7 @@ CORE = [
     "lazy_loader>=0.4,<1",  # public names on first use, which editors see all the same
     "rich>=13.7,<16",  # tables in the terminal; Keras needs it as well
     "jinja2>=3.1,<4",  # reports
+    "imagehash>=4.3,<5",  # pictures that are there twice
     "pyyaml>=6,<7",  # --config
     "shtab>=1.7,<2",  # completion for shells
 ]
@@ -56,6 +57,7 @@ EXPORT = [
 ]
 HEIC = ["pi-heif>=1,<2"]  # photographs of iPhones; BSD, its wheel has LGPL libraries (pillow-heif's has GPL ones)
 HUB = ["huggingface_hub>=0.30,<3"]  # weights="hf://timm/..."
+PARQUET = ["pyarrow>=16,<27"]  # predict -o answers.parquet
 RAY = ["ray[data]>=2.40,<3"]  # predict --ray, prepare --ray
 WANDB = ["wandb>=0.19,<1"]  # train --logger wandb
 MLFLOW = ["mlflow-skinny>=3,<4", "sqlalchemy>=2,<3", "alembic>=1.13,<2"]  # train --logger mlflow
@@ -102,10 +104,11 @@ setup(
         "datasets": DATASETS,
         "test": TEST,
         "gpu": GPU,
+        "parquet": PARQUET,
         "ray": RAY,
         "wandb": WANDB,
         "mlflow": MLFLOW,
-        "all": EXPORT + HEIC + HUB + LOGS + DATASETS + TEST,
+        "all": EXPORT + HEIC + HUB + LOGS + PARQUET + DATASETS + TEST,
     },
     entry_points={"console_scripts": ["keras-resnet = export.program:main"]},
     classifiers=[

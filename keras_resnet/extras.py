@@ -25,6 +25,7 @@ EXTRAS = {  # by the name that is imported
     "huggingface_hub": "hub",
     "tensorboard": "tensorboard",
     "tensorflow_datasets": "datasets",
+    "pyarrow": "parquet",
     "ray": "ray",
     "wandb": "wandb",
     "mlflow": "mlflow",

@@ -1,4 +1,4 @@
-"""Makes what one check needs: `python tools/environment.py tflm|mediapipe|timm|arm64|android|web`.
+"""Makes what one check needs: `python tools/environment.py tflm|mediapipe|timm|loggers|ray|arm64|android|web`.
 
 The engines cannot live in `.venv`: TFLite Micro has wheels for Python 3.12 only, MediaPipe and
 tensorflow-model-optimization want different packages, timm wants PyTorch, the others are no Python for this processor
@@ -22,6 +22,8 @@ _TFLM = ["tflite-micro>=0.dev20250101,<0.1"]
 _MEDIAPIPE = ["mediapipe>=1.2,<2"]
 # On Linux this is torch with CUDA, 5.5 GB; it computes without a graphics card too.
 _TIMM = ["torch>=2.9,<3", "torchvision>=0.24,<1", "timm>=1.0,<2"]
+_LOGGERS = ["wandb>=0.19,<1", "mlflow-skinny>=3,<4", "sqlalchemy>=2,<3", "alembic>=1.13,<2"]
+_RAY = ["ray[data]>=2.40,<3"]
 # 2.3.0 crashes under emulation (2026-11); numpy's ABI is fixed by it.
 _ARM64 = ["ai-edge-litert==2.1.5", "numpy>=2.0,<3"]
 _KOTLIN = "kotlin-jupyter-kernel==0.19.0.944"  # a wheel with the Kotlin compiler and kotlinx-serialization in it
@@ -63,6 +65,24 @@ def find_python(version: str) -> str:
 def _venv(folder: Path, python: str, packages: list[str]) -> None:
     _run(python, "-m", "venv", folder)
     _run(folder / "bin" / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check", *packages)
+
+
+def _beside(folder: Path, packages: list[str]) -> None:
+    """An environment that finds everything of this one behind its own packages, which then are not here."""
+    _run(sys.executable, "-m", "venv", folder)
+    (site,) = folder.glob("lib/python*/site-packages")
+    ours = [path for path in sys.path if path.endswith("site-packages")]
+    lines = [f"import site; site.addsitedir({path!r})\n" for path in ours]
+    (site / "beside.pth").write_text("".join(lines), encoding="utf-8")
+    _run(folder / "bin" / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check", *packages)
+
+
+def _loggers(folder: Path) -> None:
+    _beside(folder, _LOGGERS)
+
+
+def _ray(folder: Path) -> None:
+    _beside(folder, _RAY)
 
 
 def _tflm(folder: Path) -> None:
@@ -151,6 +171,8 @@ _PLACES: dict[str, tuple[str, Callable[[Path], None]]] = {
     "tflm": (".venv-tflm", _tflm),
     "mediapipe": (".venv-mediapipe", _mediapipe),
     "timm": (".venv-timm", _timm),
+    "loggers": (".venv-loggers", _loggers),
+    "ray": (".venv-ray", _ray),
     "arm64": (".arm64", _arm64),
     "android": (".kotlin", _android),
     "web": ("examples/web/node_modules", _web),

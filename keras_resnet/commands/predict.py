@@ -1,37 +1,135 @@
-"""`keras-resnet predict`: answers for photos."""
+"""`keras-resnet predict`: answers for photos, for a few in full and for many as a table."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from keras_resnet import console, extras, flags
+from keras_resnet.errors import GateError, InputError
 from keras_resnet.evaluation.command import note_missing_card
 from keras_resnet.labels import class_names
 from keras_resnet.parsing import Parser
 from keras_resnet.runtime import foreign
 
+if TYPE_CHECKING:
+    from keras_resnet.tasks.results import Prediction
+
+_FEW = 10  # answers that get a table each
+_LINES = 20  # of a table of many, and of bad files
+_EXAMPLES = """examples:
+  keras-resnet predict --model runs/mine photo.jpg
+  keras-resnet predict --model model.tflite PHOTOS -o answers.csv
+  find . -name '*.jpg' | keras-resnet predict --model model.onnx - --top 1 -o answers.parquet
+"""
+
 
 def add(parser: Parser) -> None:
     """Adds the options."""
+    parser.epilog = _EXAMPLES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     flags.add_model(parser, required=True)
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="pictures: PNG, JPEG, WebP, ...")
+    text = "pictures, folders of them, patterns like 'photos/**/*.jpg'; -: a list on standard input, one a line"
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help=text)
+    parser.add_argument(
+        "--top", type=flags.positive, default=5, metavar="N", help="answers for a picture, at most (%(default)s)"
+    )
     flags.add_classes(parser)
     foreign.add_options(parser)
-    console.add_json(parser, "the classes")
+    flags.add_output(parser, "write all answers as a table: .csv, .jsonl or .parquet")
+    console.add_json(parser, "the answers")
+
+
+@dataclass
+class _Seen:
+    """What is kept of many answers.
+
+    Attributes:
+        first: the first answers.
+        count: number of answers.
+        reasons: why the first bad files have none.
+        bad: number of bad files.
+    """
+
+    first: list[Prediction] = field(default_factory=list)
+    count: int = 0
+    reasons: list[str] = field(default_factory=list)
+    bad: int = 0
 
 
 def work(args: argparse.Namespace) -> int:
     """Does what was asked for."""
+    from keras_resnet.evaluation import written
+
+    if args.output:
+        written.check(args.output, args.overwrite)
     extras.require_for(args.model, args.weights)
     console.import_tensorflow("jax")
-    from keras_resnet.evaluation import predict
+    from keras_resnet.evaluation import bulk
+    from keras_resnet.evaluation.prediction import flat
     from keras_resnet.runtime.opening import open_named
+    from keras_resnet.signals.table import get_signal
 
     runner = open_named(args.model, args.weights, foreign.hints_of(args))
     note_missing_card(args.model, runner)
     names = class_names(args.classes, runner.output.shape[-1]) if args.classes else None
-    answers = predict(runner, args.images, labels=names)
-    console.write_json(args.json, [answer.to_json() for answer in answers])
-    for answer in answers:
-        console.print_table(answer.image, *answer.rows())
-    return console.OK
+    card = runner.card if names is None else dataclasses.replace(runner.card, labels=tuple(names))
+    paths = bulk.listed(args.images, get_signal(card.signal).suffixes)
+    seen, objects = _Seen(), []
+    with written.writing(args.output, overwrite=args.overwrite) as add_row, console.without_chatter():
+        for each in console.progress(bulk.answers(runner, paths, card, args.top), "predicting", len(paths)):
+            if isinstance(each, bulk.Unreadable):
+                _note_bad(seen, each.reason, alone=len(paths) == 1)
+                continue
+            seen.count += 1
+            seen.first += [each] if len(seen.first) < _LINES else []
+            objects += [each.to_json()] if args.json else []
+            add_row(flat(each))
+        if not seen.count:
+            _say_bad(seen)
+            raise GateError(f"none of the {seen.bad:,} files can be read")
+    console.write_json(args.json, objects)
+    _show(seen, args)
+    return _say_bad(seen)
+
+
+def _note_bad(seen: _Seen, reason: str, *, alone: bool) -> None:
+    if alone:
+        raise InputError(reason)
+    seen.bad += 1
+    seen.reasons += [reason] if len(seen.reasons) < _LINES else []
+
+
+def _show(seen: _Seen, args: argparse.Namespace) -> None:
+    """Prints a table for each of a few answers, or one of many, and what to do next."""
+    if seen.count <= _FEW:
+        for answer in seen.first:
+            console.print_table(answer.image, *answer.rows())
+    else:
+        header: list[str] = []
+        rows: list[list[object]] = []
+        for answer in seen.first:
+            columns, cells = answer.rows()
+            header = header or ["file", *columns]
+            rows.append([answer.image, *(cells[0] if cells else [None] * len(columns))])
+        console.print_table(f"The best answers for {seen.count:,} files", header, rows)
+        if seen.count > len(rows):
+            print(f"... and {seen.count - len(rows):,} more")
+    if args.output:
+        print(f"table of {seen.count:,} answers: {args.output}")
+    elif seen.count > _FEW and not args.json:
+        print("all of them as a table: the same command with -o answers.csv")
+
+
+def _say_bad(seen: _Seen) -> int:
+    """Names the files that have no answer; the exit status."""
+    for reason in seen.reasons:
+        print(f"no answer: {console.visible(' '.join(reason.split()))}", file=sys.stderr)
+    if seen.bad > len(seen.reasons):
+        print(f"... and {seen.bad - len(seen.reasons):,} more", file=sys.stderr)
+    if seen.bad and seen.count:
+        print(f"error: {seen.bad:,} of {seen.bad + seen.count:,} files cannot be read", file=sys.stderr)
+    return console.FAILED if seen.bad else console.OK

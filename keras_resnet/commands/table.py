@@ -15,6 +15,7 @@ COMMANDS: tuple[Command, ...] = (
     _command("predict", "answers for photos, folders and lists of them", "commands.predict"),
     _command("explain", "what a net looks at: heat maps, filters, features", "explain.command"),
     _command("report", "compare trainings in one page", "commands.report"),
+    _command("data", "look at data before a training: classes, sizes, duplicates", "commands.data"),
     _command("prepare", "write data as TFRecord files, for large sets", "commands.prepare"),
     _command("recipes", "list recipes, or every setting of one", "commands.recipes"),
     _command("models", "list nets, or the exact size of some", "commands.models"),

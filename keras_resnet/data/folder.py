@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +90,17 @@ def load_part(
     _say_what_is_left_out(folder, [found], sorted(bad))
     good = np.flatnonzero([path not in bad for path in found.paths])
     return EncodedSplit(Files(found.paths), {"label": found.labels}, image_shape, keep).take(good)
+
+
+def listing(root: Path) -> dict[str, dict[str, tuple[list[Path], list[Path]]]]:
+    """Pictures, and other files, by part and class; nothing is read. One part `""` where the folder is not divided.
+
+    Args:
+        root: folder that `load` takes.
+    """
+    parts = {name: folder for folder in _folders(root) if (name := part_name(folder.name))}
+    whole = parts if "train" in parts else {"": root}
+    return {part: {each.name: _members(each) for each in _folders(folder)} for part, folder in whole.items()}
 
 
 @dataclass(frozen=True)
@@ -186,12 +198,28 @@ def find_unreadable(paths: Sequence[Path], image_shape: tuple[int, ...]) -> list
     Returns:
         The files that cannot be decoded.
     """
+    if not _checking:
+        return []
     key = _key(paths, image_shape[-1])
     if key in _CHECKED:
         return list(_CHECKED[key])
     bad = _find_unreadable(paths, image_shape)
     _CHECKED[key] = tuple(bad)
     return bad
+
+
+_checking = True
+
+
+@contextlib.contextmanager
+def unchecked() -> Iterator[None]:
+    """Nothing is decoded when a source is opened: the block looks at the files itself."""
+    global _checking
+    _checking = False
+    try:
+        yield
+    finally:
+        _checking = True
 
 
 _CHECKED: dict[bytes, tuple[Path, ...]] = {}  # of this process, in which a plan and a training open the same folder

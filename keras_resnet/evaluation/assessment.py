@@ -39,6 +39,8 @@ class Assessment:
         members: names and scores of an ensemble's members; empty for one model.
         views: views of each example.
         processor: processor that ran the models.
+        remarkable: positions of examples to look at, each with a few words, by what is remarkable about them; empty
+            where the task has no such.
     """
 
     task: Task
@@ -48,6 +50,7 @@ class Assessment:
     members: tuple[tuple[str, Scores], ...] = ()
     views: Views = ONE
     processor: str = field(default_factory=machine.processor)
+    remarkable: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
 
     def __getattr__(self, name: str) -> Any:
         """A figure of the task."""
@@ -130,11 +133,14 @@ def assess(
     first = [outputs(member.runner, sampled(member.test, _WARM_UP)) for member in members]
     asked = _Asked(task, members, views, weights, progress)
     tests = [member.test for member in members]
+    remarkable: dict[str, list[tuple[int, str]]] = {}
     begin = time.perf_counter()
     if hasattr(task.code, "summary"):
         each, truth = _answers(asked, tests)
         seconds = time.perf_counter() - begin
         summary, alone = _in_detail(asked, each, truth, labels, first)
+        if (find := getattr(task.code, "remarkable", None)) is not None:
+            remarkable = find(asked.merged(each), truth, labels)
     else:
         scores, alone = _scored(asked, tests)
         seconds = time.perf_counter() - begin
@@ -152,6 +158,7 @@ def assess(
         robustness={kind: tuple(score(kind, s) for s in corruptions.STRENGTHS) for kind in corrupted},
         members=tuple(zip(names, alone, strict=True)) if len(members) > 1 else (),
         views=views,
+        remarkable=remarkable,
     )
 
 

@@ -20,7 +20,11 @@ _EXAMPLES = """examples:
   keras-resnet evaluate --model resnet50 --weights imagenet --data imagenet:DIR --crops 10
   keras-resnet evaluate --ensemble resnet8:cifar10 resnet20_cifar:cifar10 --data cifar10:DIR
   keras-resnet evaluate --model model.keras --data FOLDER --corruptions all --report report.html
+  keras-resnet evaluate --folds 5 --model RUN --data FOLDER --report folds.html
 """
+
+
+_SUSPECTS = 10  # in the terminal
 
 
 def add(parser: Parser) -> None:
@@ -60,10 +64,21 @@ def _add_figures(parser: Parser) -> None:
     console.add_json(more, "all figures")
     more.add_argument("--report", type=Path, metavar="FILE.html", help="write a page with charts")
     more.add_argument("--overwrite", action="store_true", help="replace the report if it exists")
+    folds = parser.add_argument_group("cross-validation: the recipe is trained again, on all parts of the data")
+    folds.add_argument(
+        "--folds", type=int, metavar="N", help="trainings, each tested on a part that it has not seen; --model RUN"
+    )
+    folds.add_argument("--recipe", metavar="NAME", help="in place of --model RUN: a recipe's name")
+    flags.add_set(folds)
+    folds.add_argument("-o", "--output", type=Path, metavar="DIR", help="of the runs; one that exists is gone on with")
 
 
 def work(args: argparse.Namespace) -> int:
     """Does what was asked for."""
+    if args.folds is not None:
+        return _cross_validate(args)
+    if args.recipe or args.set or args.output:
+        raise InputError("--recipe, --set and --output go with --folds N")
     views_asked = flags.numbers("--scales", args.scales, int)
     shares = flags.numbers("--ensemble-weights", args.ensemble_weights, float)
     if bool(args.model) == bool(args.ensemble):
@@ -97,8 +112,40 @@ def work(args: argparse.Namespace) -> int:
     assessment.show(found, title, per_class=args.per_class)
     if args.report:
         command = " ".join(["keras-resnet", *sys.argv[1:]])
-        pages.write_html(found, title, command, args.report, overwrite=args.overwrite)
+        pages.write_html(found, title, command, args.report, overwrite=args.overwrite, examples=members[0].test)
         print(f"charts and tables: {args.report}")
+    return console.OK
+
+
+def _cross_validate(args: argparse.Namespace) -> int:
+    """Trains and tests once for every fold."""
+    from keras_resnet.training import recipes, run
+
+    if bool(args.model) == bool(args.recipe) or args.ensemble:
+        raise InputError("--folds: expected --model RUN, a run directory with its recipe, or --recipe NAME")
+    if args.report:
+        files.check_place(args.report, args.overwrite)
+    recipe = recipes.get_recipe(args.recipe) if args.recipe else run.reopen(None, Path(args.model))
+    recipe = recipes.override(recipe, args.set)
+    place = flags.named_data(args, recipe.dataset)
+    extras.require_for(place.name, recipe.weights)
+    console.import_tensorflow("jax")
+    from keras_resnet.data import load_dataset
+    from keras_resnet.evaluation import folds
+
+    folder = args.output or run.default(recipe).with_name(f"{run.default(recipe).name}-folds")
+    found = folds.cross_validate(recipe, load_dataset(*place), args.folds, folder)
+    console.write_json(args.json, found.to_json())
+    title = f"{recipe.name} in {args.folds} folds of {Path(place.name).name}"
+    console.print_table(title, (found.task.score.name, "value"), found.rows())
+    if found.suspects:
+        console.print_table("Labels to look at", folds.SUSPECTS, found.suspect_rows()[:_SUSPECTS])
+        print(f"{len(found.suspects):,} of {len(found.whole):,} labels are suspected; --report shows them as pictures")
+    print(f"runs: {folder}")
+    if args.report:
+        command = " ".join(["keras-resnet", *sys.argv[1:]])
+        folds.write_html(found, title, command, args.report, overwrite=args.overwrite)
+        print(f"page: {args.report}")
     return console.OK
 
 

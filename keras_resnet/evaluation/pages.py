@@ -5,14 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 
 from keras_resnet import files, pictures
+from keras_resnet.data import Split
 from keras_resnet.evaluation import corruptions
 from keras_resnet.evaluation.assessment import Assessment, mean_score
+from keras_resnet.evaluation.shown import pictured
+from keras_resnet.gallery import Shown
 from keras_resnet.page import Html, render, table
 from keras_resnet.tasks.results import Summary
 
 
-def write_html(assessment: Assessment, title: str, command: str, path: Path, *, overwrite: bool = False) -> None:
-    """Writes the page: figures, classes, confusions, reliability, corruptions, each chart with its table.
+def write_html(
+    assessment: Assessment,
+    title: str,
+    command: str,
+    path: Path,
+    *,
+    overwrite: bool = False,
+    examples: Split | None = None,
+) -> None:
+    """Writes the page: figures, classes, confusions, reliability, corruptions, examples, each chart with its table.
 
     Args:
         assessment: assessment that the page is about.
@@ -20,6 +31,7 @@ def write_html(assessment: Assessment, title: str, command: str, path: Path, *, 
         command: command line that made it.
         path: file to write.
         overwrite: replace an existing file.
+        examples: the test examples, whose sure mistakes and unsure predictions are shown as pictures; None for none.
 
     Raises:
         InputError: the file exists, or cannot be written.
@@ -31,6 +43,7 @@ def write_html(assessment: Assessment, title: str, command: str, path: Path, *, 
         members=_members(assessment),
         sections=getattr(assessment.task.code, "sections", _plain_sections)(assessment.summary),
         robustness=_robustness(assessment),
+        galleries=_galleries(assessment, examples),
         command=command,
     )
     with files.writing(path, overwrite=overwrite) as temporary:
@@ -51,6 +64,16 @@ def _figures(found: Assessment) -> str:
         ("processor", found.processor),
     ]
     return table("All test images", ("figure", "value"), rows)
+
+
+def _galleries(found: Assessment, examples: Split | None) -> list[tuple[str, list[Shown]]]:
+    if examples is None or examples.key != "image":
+        return []
+    return [
+        (title, [pictured(examples, index, words) for index, words in chosen])
+        for title, chosen in found.remarkable.items()
+        if chosen
+    ]
 
 
 _NAMES = {"loss": "cross-entropy"}

@@ -44,6 +44,7 @@ class TFLiteRunner(Runner):
                 experimental_op_resolver_type=resolver,
             )
             self._most = 1 if threads else _cores()
+            self.bulk = self._SHARE * self._most
             self._engines: list[Any] = []
             (first,) = self._enough_engines(1)
             inputs, outputs = first.get_input_details(), first.get_output_details()

@@ -14,6 +14,8 @@ from .limits import LIMITS as LIMITS
 from .pages import sections as sections
 from .predictions import decode as decode
 from .predictions import draw as draw
+from .remarkable import remarkable as remarkable
+from .remarkable import suspects as suspects
 from .scores import agreement as agreement
 from .scores import chance as chance
 from .scores import scorer as scorer

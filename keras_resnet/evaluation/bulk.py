@@ -1,0 +1,124 @@
+"""Answers for many files: they are read and decoded ahead of the net, and no more of them than that is in memory."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from keras_resnet.card import ModelCard
+from keras_resnet.errors import InputError
+from keras_resnet.evaluation.examples import loaded, named
+from keras_resnet.evaluation.prediction import answered
+from keras_resnet.evaluation.running import image_shape
+from keras_resnet.runtime.interface import Runner
+from keras_resnet.signals.table import get_signal
+from keras_resnet.tasks.results import Prediction
+
+LIST = "-"  # in place of a file: a list of files on standard input
+_FEW = 16  # files that are read one after the other: a graph is not worth its making
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A file without an answer.
+
+    Attributes:
+        path: file.
+        reason: why, in one line, with its name.
+    """
+
+    path: Path
+    reason: str
+
+
+def listed(texts: Sequence[str], suffixes: Sequence[str]) -> list[Path]:
+    """The files that a command line names, in its order.
+
+    Args:
+        texts: files, folders (all pictures below, by name), patterns; `-` for a list on standard input, one a line.
+        suffixes: endings of the files that are taken out of folders.
+
+    Raises:
+        InputError: a folder without such files, a pattern that nothing matches, an address, nothing at all.
+    """
+    found: list[Path] = []
+    for text in texts:
+        if text == LIST:
+            lines = [os.fsdecode(line.rstrip(b"\r\n")) for line in sys.stdin.buffer]
+            places = [Path(line) for line in lines if line]
+            found += [p for each in places for p in ([each] if not each.is_dir() else _of(each, suffixes))]
+        elif "://" in text and not Path(text).exists():
+            raise InputError(f"{text}: expected a file, received an address: fetch it first, curl -O {text}")
+        else:
+            found += _of(text, suffixes)
+    if not found:
+        raise InputError("standard input: expected names of files, one a line; received none")
+    return found
+
+
+def _of(text: str | Path, suffixes: Sequence[str]) -> list[Path]:
+    return [path for _, path in named(text, suffixes)]
+
+
+def answers(runner: Runner, paths: Sequence[Path], card: ModelCard, top: int) -> Iterator[Prediction | Unreadable]:
+    """A model's answers for files, in their order; the same as those of `predict`.
+
+    Args:
+        runner: model.
+        paths: files.
+        card: card with the names of the classes.
+        top: number of answers per file at most.
+
+    Yields:
+        What the model says of each file, or why it says nothing.
+
+    Raises:
+        GateError: the model answers NaN or infinity.
+    """
+    if len(paths) <= _FEW or not hasattr(get_signal(runner.card.signal).code, "decoded"):
+        yield from (_one(runner, path, card, top) for path in paths)
+        return
+    place = 0
+    for places, examples in _decoded(paths, runner):
+        found = answered(runner, examples, [str(paths[n]) for n in places], card, top)
+        for number, answer in zip(places, found, strict=True):
+            yield from (_one(runner, path, card, top) for path in paths[place:number])
+            yield answer
+            place = number + 1
+    yield from (_one(runner, path, card, top) for path in paths[place:])
+
+
+def _one(runner: Runner, path: Path, card: ModelCard, top: int) -> Prediction | Unreadable:
+    try:
+        example = loaded(path, runner)
+    except InputError as error:
+        return Unreadable(path, str(error))
+    except OSError as error:
+        return Unreadable(path, f"{path} cannot be read: {error.strerror}")
+    return answered(runner, example[None], [str(path)], card, top)[0]
+
+
+def _decoded(paths: Sequence[Path], runner: Runner) -> Iterator[tuple[list[int], np.ndarray]]:
+    """Batches of the files that can be decoded: their positions, which ascend, and their examples."""
+    code, shape, keep = get_signal(runner.card.signal).code, image_shape(runner), runner.card.crop
+    there = [n for n, path in enumerate(paths) if path.is_file()]  # a pipe would be waited for
+    names = np.array([os.fsencode(paths[n]) for n in there], object)
+
+    def one(place: tf.Tensor, name: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        examples, _ = code.decoded(tf.io.read_file(name)[None], shape, keep)
+        return place, examples[0]
+
+    if not there:
+        return
+    options = tf.data.Options()
+    options.autotune.enabled = False  # `data.pipeline.ahead` says why
+    files = tf.data.Dataset.from_tensor_slices((there, names))
+    files = files.map(one, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).ignore_errors()
+    for places, examples in files.batch(runner.bulk).prefetch(2).with_options(options):
+        yield places.numpy().tolist(), examples.numpy()
