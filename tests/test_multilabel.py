@@ -236,8 +236,7 @@ def test_tags_are_predicted_and_explained(run):
 
 
 @pytest.mark.proof
-def test_thresholds_are_chosen_again_when_a_run_goes_on(run, tmp_path):
-    """A resumed run has the same card, though its best epoch may lie before."""
+def test_thresholds_are_chosen_where_something_is_held_out(run, tmp_path):
     folder, path = run
     recipe = loads((path / "recipe.json").read_bytes(), "recipe.json")
     short = dataclasses.replace(recipe, epochs=2, subset=64)

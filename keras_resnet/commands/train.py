@@ -19,6 +19,7 @@ _OWN = ("--minutes", "--offline")
 
 def add(parser: Parser) -> None:
     """Adds the options."""
+    parser.add_argument("place", nargs="?", metavar="DATA", help="as --data")
     flags.add_data(parser)
     parser.add_argument("--task", metavar="NAME", help=f"one of {', '.join(TASKS)}, where the data leave it open")
     parser.add_argument(
@@ -48,6 +49,10 @@ def add(parser: Parser) -> None:
 def work(args: argparse.Namespace) -> int:
     """Does what was asked for."""
     started = time.monotonic()
+    if args.place is not None:
+        if args.data is not None:
+            raise InputError(f"data are given twice: {args.place}, and --data {args.data}")
+        args.data = args.place
     if args.resume and not (args.recipe or args.config or args.data):
         return resume(args)
     if args.resume and args.output:

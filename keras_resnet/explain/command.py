@@ -127,6 +127,7 @@ def _heat(args: argparse.Namespace, runner, command: str) -> None:
     check_finite(answers, "an image")
     classes = code.questions_named(answers, args.cls, args.top, runner.card)
     rows: list[list[drawing.Panel]] = [[] for _ in args.images]
+    form = getattr(code, "EVIDENCE", "{:.1%}")  # values have units
     ranks = range(len(classes[0]))
     for rank in console.progress(ranks, args.method, len(ranks)):
         found = explain(
@@ -140,15 +141,15 @@ def _heat(args: argparse.Namespace, runner, command: str) -> None:
         for place, panels in enumerate(rows):
             error = None if found.errors is None else float(found.errors[place])
             name = code.question_name(int(found.classes[place]), runner.card)
-            panels.append(drawing.Panel(name, float(found.values[place]), found.heat[place], error))
+            panels.append(drawing.Panel(name, float(found.values[place]), found.heat[place], error, form))
     shown = [
         drawing.Row(Path(path).name, image, tuple(panels), _photo(path, image, runner))
         for path, image, panels in zip(args.images, pixels, rows, strict=True)
     ]
     title = f"{args.method} of {Path(args.model).name}" + (f" at {args.layer}" if args.layer else "")
     drawing.write(shown, args.output, title, command, signed=METHODS[args.method].signed, overwrite=args.overwrite)
-    table = [(row.name, each.label, f"{each.probability:.2%}") for row in shown for each in row.panels]
-    console.print_table(title, ("image", "class", "probability"), table)
+    table = [(row.name, each.label, each.text) for row in shown for each in row.panels]
+    console.print_table(title, ("image", "answer", "evidence"), table)
     if any(each.error is not None and each.error > 0.01 for row in shown for each in row.panels):
         print("note: attributions of some images miss the change of the logit by more than 1 %", file=sys.stderr)
     listed = [
