@@ -182,3 +182,5 @@ def test_what_does_not_go_together_is_refused(capsys):
     assert cli.main(["evaluate", "--model", "x", "--data", "digits", "--recipe", "fast"]) == console.WRONG
     assert "--folds N" in capsys.readouterr().err
     assert cli.main(["evaluate", "--folds", "2", "--model", "gone", "--data", "digits"]) == console.WRONG
+    assert cli.main(["evaluate", "--folds", "2", "--model", "x", "--data", "digits", "--limit", "9"]) == console.WRONG
+    assert "alone" in capsys.readouterr().err
