@@ -38,7 +38,7 @@ class Runner:
         input: input as the file declares it: channels last, or for images and volumes also second.
         outputs: outputs by the file's names, `probabilities` first where there is one.
         chunk: number of examples that callers with many hand over at once.
-        bulk: the same where examples are decoded meanwhile: enough for all cores, little memory (ResNet-50: 15 MB each).
+        bulk: the same where examples are decoded meanwhile: enough for all cores, in little memory.
     """
 
     card: ModelCard
