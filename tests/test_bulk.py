@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import threading
 import types
 
 import numpy as np
@@ -48,6 +49,7 @@ def brightness(path):
     return float(np.asarray(Image.open(path)).mean()) / 255
 
 
+@pytest.mark.slow
 def test_many_files_are_answered_in_their_order_and_bad_ones_between_them(album):
     paths = sorted(album.rglob("*.png"))
     paths[0].write_bytes(b"no picture")
@@ -207,9 +209,10 @@ def test_files_of_other_engines_answer_as_in_plain_predict(mini_spec, album):
             np.testing.assert_allclose([p for _, p in answer.top], [p for _, p in plain.top], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_memory_is_bounded(album):
     """However many files wait, few of them are read ahead of the net."""
-    model, seen = Brightness(), types.SimpleNamespace(read=0)
+    model, seen, too_many = Brightness(), types.SimpleNamespace(read=0), threading.Event()
     paths = sorted(album.rglob("*.png")) * 50
     decoded = bulk.get_signal("image").code.decoded
 
@@ -218,6 +221,8 @@ def test_memory_is_bounded(album):
 
         def one():
             seen.read += 1
+            if seen.read > 8 * model.bulk:
+                too_many.set()
             return np.int64(0)
 
         with tf.control_dependencies([tf.numpy_function(one, [], tf.int64)]):
@@ -227,5 +232,6 @@ def test_memory_is_bounded(album):
         patch.setattr(bulk.get_signal("image").code, "decoded", counted)
         answers = bulk.answers(model, paths, model.card, 1)
         next(answers)
+        assert not too_many.wait(1.5)  # seconds in which a reader without a bound is far ahead
         assert 0 < seen.read < 8 * model.bulk < len(paths)
         answers.close()

@@ -15,22 +15,26 @@ import pytest
 pytestmark = [pytest.mark.check, pytest.mark.cold_start]
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = ROOT / ".venv-loggers" / "bin" / "python"
-# Reads an offline run with wandb's own reader.
+# Reads an offline run: a log as LevelDB has it (blocks of 32 kB, records in pieces) of wandb's own messages.
 READER = """
-import json, sys
+import json, pathlib, struct, sys
 from wandb.proto import wandb_internal_pb2
-from wandb.sdk.internal.datastore import DataStore
-store, rows, config = DataStore(), [], {}
-store.open_for_scan(sys.argv[1])
-while (data := store.scan_data()) is not None:
-    record = wandb_internal_pb2.Record()
-    record.ParseFromString(data)
-    kind = record.WhichOneof("record_type")
-    if kind == "history":
-        items = record.history.item
-        rows.append({(item.key or "/".join(item.nested_key)): json.loads(item.value_json) for item in items})
-    if kind == "run":
-        config |= {item.key: item.value_json for item in record.run.config.update}
+data, place, whole, rows, config = pathlib.Path(sys.argv[1]).read_bytes(), 7, b"", [], {}
+while place + 7 <= len(data):
+    left = 32768 - place % 32768
+    if left < 7:
+        place += left
+        continue
+    _, length, piece = struct.unpack_from("<IHB", data, place)
+    whole += data[place + 7 : place + 7 + length]
+    place += 7 + length
+    if piece in (1, 4):  # all of a record, or its last piece
+        record, whole = wandb_internal_pb2.Record.FromString(whole), b""
+        if record.WhichOneof("record_type") == "history":
+            items = record.history.item
+            rows.append({(item.key or "/".join(item.nested_key)): json.loads(item.value_json) for item in items})
+        if record.WhichOneof("record_type") == "run":
+            config |= {item.key: item.value_json for item in record.run.config.update}
 print(json.dumps([rows, config]))
 """
 

@@ -12,7 +12,7 @@ from PIL import Image
 from keras_resnet import InputError, cli, console
 from keras_resnet.card import ModelCard
 from keras_resnet.data import load_dataset
-from keras_resnet.data.dataset import ArraySplit, Dataset
+from keras_resnet.data.dataset import ArraySplit, Dataset, EncodedSplit, Files
 from keras_resnet.evaluation import folds, pages
 from keras_resnet.evaluation.assessment import Member, assess
 from keras_resnet.runtime.interface import Runner, Tensor
@@ -182,3 +182,13 @@ def test_what_does_not_go_together_is_refused(capsys):
     assert cli.main(["evaluate", "--model", "x", "--data", "digits", "--recipe", "fast"]) == console.WRONG
     assert "--folds N" in capsys.readouterr().err
     assert cli.main(["evaluate", "--folds", "2", "--model", "gone", "--data", "digits"]) == console.WRONG
+    assert cli.main(["evaluate", "--folds", "2", "--model", "x", "--data", "digits", "--limit", "9"]) == console.WRONG
+    assert "alone" in capsys.readouterr().err
+
+
+def test_runs_of_other_files_are_not_taken_for_these(tmp_path):
+    def names(folder):
+        split = EncodedSplit(Files((folder / "a.png", folder / "b.png")), {"label": np.array([0, 1])}, (8, 8, 3))
+        return folds._fingerprint(Dataset("d", ("a", "b"), (8, 8, 3), split, split, split), split)
+
+    assert names(tmp_path / "one") == names(tmp_path / "one") != names(tmp_path / "two")

@@ -14,8 +14,7 @@ import tensorflow as tf
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation.examples import loaded, named
-from keras_resnet.evaluation.prediction import answered
-from keras_resnet.evaluation.running import image_shape
+from keras_resnet.evaluation.running import answered, image_shape
 from keras_resnet.runtime.interface import Runner
 from keras_resnet.signals.table import get_signal
 from keras_resnet.tasks.results import Prediction

@@ -123,6 +123,9 @@ def _cross_validate(args: argparse.Namespace) -> int:
 
     if bool(args.model) == bool(args.recipe) or args.ensemble:
         raise InputError("--folds: expected --model RUN, a run directory with its recipe, or --recipe NAME")
+    views = args.crops != 1 or args.scales or args.flip or args.corruptions or args.limit or args.ensemble_weights
+    if views or args.weights:
+        raise InputError("--folds goes with --data, --model or --recipe, --set, -o, --json and --report alone")
     if args.report:
         files.check_place(args.report, args.overwrite)
     recipe = recipes.get_recipe(args.recipe) if args.recipe else run.reopen(None, Path(args.model))

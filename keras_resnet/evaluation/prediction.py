@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
+from keras_resnet.evaluation import bulk
 from keras_resnet.evaluation.examples import loaded, named
-from keras_resnet.evaluation.running import check_finite
+from keras_resnet.evaluation.running import answered
 from keras_resnet.runtime import foreign
 from keras_resnet.runtime.anything import runner_of
 from keras_resnet.runtime.interface import Runner
 from keras_resnet.signals.table import get_signal
-from keras_resnet.tasks import get_task
 from keras_resnet.tasks.classification.predictions import Answer
 from keras_resnet.tasks.results import Prediction
 
 __all__ = ["Answer", "Predictions", "predict"]
-_BATCH = 32
+_BATCH = 32  # examples in memory at once
+_FILES = 4096  # of which few are in memory at once
 
 
 class Predictions(list[Prediction]):
@@ -127,26 +130,18 @@ def predict(
     card = runner.card if labels is None else dataclasses.replace(runner.card, labels=tuple(labels))
     found = Predictions()
     todo = named(examples, get_signal(runner.card.signal).suffixes)
-    while some := list(itertools.islice(todo, _BATCH)):
-        pixels = np.stack([loaded(source, runner) for _, source in some])
-        found += answered(runner, pixels, [name for name, _ in some], card, top)
+    for of_files, group in itertools.groupby(todo, lambda pair: isinstance(pair[1], Path)):
+        while some := list(itertools.islice(group, _FILES if of_files else _BATCH)):
+            if of_files:
+                found += _of_files(runner, [path for _, path in some], card, top)
+                continue
+            pixels = np.stack([loaded(source, runner) for _, source in some])
+            found += answered(runner, pixels, [name for name, _ in some], card, top)
     return found
 
 
-def answered(runner: Runner, pixels: np.ndarray, names: Sequence[str], card: Any, top: int) -> Sequence[Prediction]:
-    """The predictions of a batch.
-
-    Args:
-        runner: model.
-        pixels: examples, `(n, ...)`.
-        names: their names.
-        card: card with the names of the classes.
-        top: number of answers per example at most.
-
-    Raises:
-        GateError: the model answers NaN or infinity.
-    """
-    outputs = runner(card.preprocess(pixels))
-    for number, name in enumerate(names):
-        check_finite({key: values[number] for key, values in outputs.items()}, name)
-    return get_task(card.task).code.decode(outputs, card, limit=top, names=list(names))
+def _of_files(runner: Runner, paths: Sequence[Path], card: ModelCard, top: int) -> Iterator[Prediction]:
+    for each in bulk.answers(runner, paths, card, top):
+        if isinstance(each, bulk.Unreadable):
+            raise InputError(each.reason)
+        yield each

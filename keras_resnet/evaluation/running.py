@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from keras_resnet import console
+from keras_resnet.card import ModelCard
 from keras_resnet.data import Split
 from keras_resnet.data.dataset import end_to_end
 from keras_resnet.errors import GateError, InputError
@@ -14,6 +15,7 @@ from keras_resnet.evaluation.views import ONE, Views, batches_of_views, of_any_s
 from keras_resnet.runtime.interface import Runner
 from keras_resnet.signals.table import get_signal
 from keras_resnet.tasks import get_task
+from keras_resnet.tasks.results import Prediction
 
 
 def chunks(
@@ -106,6 +108,27 @@ def check_finite(outputs: Mapping[str, np.ndarray], example: str) -> None:
             f"the model answers NaN or infinity for {example} (output {', '.join(wrong)}): its weights or its input "
             "convention are damaged; save or export it again"
         )
+
+
+def answered(
+    runner: Runner, pixels: np.ndarray, names: Sequence[str], card: ModelCard, top: int
+) -> Sequence[Prediction]:
+    """The predictions of a batch.
+
+    Args:
+        runner: model.
+        pixels: examples, `(n, ...)`.
+        names: their names.
+        card: card with the names of the classes.
+        top: number of answers per example at most.
+
+    Raises:
+        GateError: the model answers NaN or infinity.
+    """
+    outputs = runner(card.preprocess(pixels))
+    for number, name in enumerate(names):
+        check_finite({key: values[number] for key, values in outputs.items()}, name)
+    return get_task(card.task).code.decode(outputs, card, limit=top, names=list(names))
 
 
 def image_shape(runner: Runner) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from keras_resnet.looking.facts import Facts, examine
 from keras_resnet.looking.gathering import PARTS, Gathered, gather
 from keras_resnet.looking.hints import hints
 from keras_resnet.tasks.results import Table
+from keras_resnet.untrusted import visible
 
 _NAMED = 20  # files of a list in a terminal or on a page; the JSON file has all
 
@@ -141,6 +143,14 @@ class Findings:
                 rows = [(", ".join(self.names(group)[:4]), len(group), self._where(group)) for group in groups[:_NAMED]]
                 yield Table(_titled(title, len(groups)), ("files", "number", "parts and classes"), tuple(rows))
 
+    def _repr_html_(self) -> str:
+        """Hints and tables, for notebooks."""
+        from keras_resnet.page import table
+
+        tables = "".join(table(each.title, each.columns, each.rows) for each in self.tables())
+        hints = "".join(f"<li>{html.escape(visible(hint))}</li>" for hint in self.hints())
+        return f"<ul>{hints}</ul>{tables}"
+
     def _where(self, group: Sequence[int]) -> str:
         """The parts and the classes of a group's members."""
         items = [self.data.items[number] for number in group]
@@ -168,11 +178,12 @@ def _share(by_part: dict[str, int], total: int) -> str:
     return f"{100 * sum(by_part.values()) / max(1, total):.1f} %"
 
 
-def look(place: Any) -> Findings:
+def look(place: Any, **how: Any) -> Findings:
     """Looks at data before a training.
 
     Args:
         place: `data.sources.Named`, or what `--data` takes: a folder, a table of labels, a name.
+        **how: further arguments of `load_dataset`, of a table.
 
     Raises:
         InputError: there is nothing to look at.
@@ -184,7 +195,7 @@ def look(place: Any) -> Findings:
     """
     from keras_resnet.data.sources import Named, locate
 
-    data = gather(place if isinstance(place, Named) else locate(place))
+    data = gather(place if isinstance(place, Named) else locate(place), **how)
     facts = examine(data.items)
     groups = [tuple(map(tuple, find(facts))) for find in (duplicates.exact, duplicates.near)]
     return Findings(data, tuple(facts), *groups)

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.data import folder, records
+from keras_resnet.data import folder
 from keras_resnet.data.dataset import ArraySplit, Dataset, EncodedSplit, Files, Split
 from keras_resnet.data.sources import Named, find_source, load_dataset
 from keras_resnet.errors import InputError
 
 _SHAPE = (224, 224, 3)  # of a decoded picture, which nobody looks at here
-_CHUNK = 256
+_FOLDERS = "a folder of class folders"  # row of `data.sources.SOURCES`
 PARTS = ("train", "validation", "test")
 
 
@@ -61,11 +61,12 @@ class Gathered:
     values: dict[str, np.ndarray] = field(default_factory=dict)
 
 
-def gather(place: Named) -> Gathered:
+def gather(place: Named, **how: Any) -> Gathered:
     """Lists the examples of a source.
 
     Args:
         place: what `--data` names.
+        **how: further arguments of `load_dataset`, where it is asked: those of a table.
 
     Raises:
         InputError: there is nothing, or the source cannot be opened.
@@ -73,7 +74,7 @@ def gather(place: Named) -> Gathered:
     if of_folders(place):
         return _of_folders(Path(place.name))
     with folder.unchecked():
-        dataset = load_dataset(place.name, place.folder, _SHAPE)
+        dataset = load_dataset(place.name, place.folder, _SHAPE, **how)
     if dataset.signal != "image":
         raise InputError(f"{place}: expected pictures, received {dataset.signal}s")
     return _of_dataset(dataset, find_source(place.name).name)
@@ -81,8 +82,7 @@ def gather(place: Named) -> Gathered:
 
 def of_folders(place: Named) -> bool:
     """Whether a source is a folder of class folders, which is looked at without TensorFlow."""
-    path = Path(place.name)
-    return place.folder is None and path.is_dir() and not records.find(path)
+    return place.folder is None and Path(place.name).is_dir() and find_source(place.name).name == _FOLDERS
 
 
 def _of_folders(root: Path) -> Gathered:

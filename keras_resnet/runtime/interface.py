@@ -38,14 +38,14 @@ class Runner:
         input: input as the file declares it: channels last, or for images and volumes also second.
         outputs: outputs by the file's names, `probabilities` first where there is one.
         chunk: number of examples that callers with many hand over at once.
-        bulk: the same where examples are decoded meanwhile: enough for all cores, and little memory.
+        bulk: the same where examples are decoded meanwhile: enough for all cores, in little memory.
     """
 
     card: ModelCard
     input: Tensor
     outputs: tuple[Tensor, ...]
     chunk = 256
-    bulk = 32
+    bulk = 16
 
     @property
     def output(self) -> Tensor:
