@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,11 @@ _CIFAR100 = (
 CIFAR100 = tuple(_CIFAR100.split())
 
 
-def class_names(text: str | os.PathLike, classes: int | None) -> tuple[str, ...]:
+def class_names(text: str | os.PathLike | Sequence[str], classes: int | None) -> tuple[str, ...]:
     """The names that `--classes` gives: a file (`read_labels`), or the names themselves with commas between.
 
     Args:
-        text: path of a file, or like `"cat,dog"`.
+        text: path of a file, or like `"cat,dog"`; in Python also a list of names.
         classes: number of classes of the model; None for a model that leaves it open.
 
     Raises:
@@ -39,6 +40,11 @@ def class_names(text: str | os.PathLike, classes: int | None) -> tuple[str, ...]
         >>> class_names("cat, dog", 2)
         ('cat', 'dog')
     """
+    if not isinstance(text, str | os.PathLike):
+        names = tuple(map(str, text))
+        if len(set(names)) < len(names) or len(names) != (classes or len(names)):
+            raise InputError(f"classes: expected {classes or 'several'} different names, received {len(names)}")
+        return names
     text = os.fspath(text)
     if Path(text).exists() or "," not in text:
         if text.isdecimal() and not Path(text).exists():

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
+_CHOICE = re.compile(r"argument COMMAND: invalid choice: '(.*)' \(choose from (.*)\)", re.DOTALL)
 _HANDLER = "_handler"  # parser that a subcommand's options belong to
 
 
@@ -29,6 +31,10 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Prints one line, and where the options stand; ends the process with status 2."""
+        choice = _CHOICE.fullmatch(message)
+        if choice:  # the nearest command says more than the list of all
+            near = difflib.get_close_matches(choice[1], re.findall(r"[\w-]+", choice[2]), n=2, cutoff=0.6)
+            message = f"there is no command {choice[1]}" + (f": did you mean {' or '.join(near)}?" if near else "")
         self.exit(2, f"error: {message}\nall options: {self.prog} --help\n")
 
     def parse_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]

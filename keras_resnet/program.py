@@ -131,7 +131,6 @@ def main(rows: Sequence[Command], program: str, description: str, argv: Sequence
     _RUNNING = rows, program, description
     given = sys.argv[1:] if argv is None else list(argv)
     if not given:
-        print(description)
-        return show(rows, program)
+        return console.run(lambda: (print(description), show(rows, program))[1])
     args = parser_of(rows, program, description, given).parse_args(given)
     return console.run(lambda: args.work(args), args)

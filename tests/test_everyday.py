@@ -60,7 +60,7 @@ def test_a_folder_alone_is_enough(decided, image_folder):
         ("epochs=7", "epochs"),
         ("batch_size=8", "batch size"),
         ("learning_rate=0.3", "learning rate"),
-        ("image_size=32", "image size"),
+        ("image_size=320", "image size"),
         ("augmentation=none", "augmentation"),
         ("balance=sampling", "balance"),
         ("stop_patience=3", "early stopping"),
@@ -71,6 +71,8 @@ def test_what_is_given_is_not_decided(decided, setting, what):
     name, _, value = setting.partition("=")
     assert str(getattr(recipe, name)) == value
     assert what not in said
+    assert name != "image_size" or recipe.test_size == 0
+    assert name != "batch_size" or recipe.learning_rate == pytest.approx(0.1 * 8 / 64)
     assert len(said) >= 7
 
 
@@ -113,7 +115,7 @@ def test_uneven_classes_are_balanced():
     found = look.look(Dataset("x", ("a", "b"), (32, 32, 3), split, split, split))
     assert found.unevenness == 3.1
     net = plans.Decision(what="net", value="", reason="", option="", settings={"model": "resnet8"})
-    assert plans._batch_and_balance(found, [net])[-1].value == "sampling"
+    assert plans._batch_and_balance(found, [net], {})[-1].value == "sampling"
 
 
 def test_balanced_batches_show_every_class_equally_often():
@@ -287,6 +289,8 @@ def test_settings_come_from_json_yaml_and_toml(tmp_path):
     ("name", "text", "said"),
     [
         ("a.yaml", "recipe: fats\n", "unknown recipe 'fats': did you mean fast"),
+        ("a.yaml", "recipe: [fast]\n", "unknown recipe '['fast']'"),
+        ("a.yaml", f"epochs: 0x{'f' * 5000}\n", "larger than any setting"),
         ("a.yaml", "epochs: {a: 1}\n", "epochs has a dict: expected a number"),
         ("a.yaml", "- 1\n", "expected names and values of settings, received list"),
         ("a.yaml", "!!python/object/apply:os.system ['touch pwned']\n", "is no yaml"),
@@ -318,6 +322,11 @@ def test_recipe_and_config_together_are_refused(capsys):
         (["train", "--data", "nowhere/x"], "nowhere/x"),
         (["train", "--data", "digitz"], "did you mean digits"),
         (["train", "--recipe", "fast", "--minutes", "3"], "--minutes goes with your own data"),
+        (["train", "--recipe", "fast", "--offline"], "--offline goes with your own data"),
+        (["train", "digits", "--data", "digits"], "data are given twice"),
+        (["train", "--resume", "empty", "--model", "resnet8"], "leave out --model"),
+        (["train", "--resume", "empty", "--data", "digits"], "expected the directory of a run"),
+        (["train", "digits", "--epochs", "3", "--set", "epochs=x"], "epochs=x"),
         (["train", "--data", "digits", "--logger", "wand"], "unknown logger 'wand': did you mean wandb"),
         (["train", "--data", "digits", "--set", "lr=1"], "did you mean learning_rate?"),
         (["train", "--recipe", "photos"], "expected --data DATA"),

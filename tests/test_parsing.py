@@ -17,7 +17,7 @@ from keras_resnet.parsing import Parser
             "there is no --clases here: did you mean --classes",
         ),
         (cli.main, ["predict"], "the following arguments are required: --model"),
-        (cli.main, ["nothing"], "invalid choice: 'nothing'"),
+        (cli.main, ["nothing"], "there is no command nothing"),
         (
             lambda argv: program.alone("export", argv),
             ["--int8"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from export.proof.report import Report
 from keras_resnet.data import Dataset
 from keras_resnet.data.dataset import ArraySplit
 from keras_resnet.data.memory import of_arrays
-from keras_resnet.errors import InputError
+from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.runtime import foreign
 
 _LEAST = 8  # images that are enough to calibrate and to verify with
@@ -82,6 +83,11 @@ def export(
     """
     how: dict[str, Any] = {"overwrite": overwrite, "calibrate_with": calibrate_with, "limit": limit, "gates": gates}
     how |= {"engine": engine, "say": say}
+    if not isinstance(targets, str | os.PathLike | Sequence):
+        raise InputError(f"targets: expected a file's name or a list, received {type(targets).__name__}")
+    unknown = choices.keys() - inspect.signature(artifact).parameters.keys()
+    if unknown:
+        raise unknown_name("choice of a file", sorted(unknown)[0], list(inspect.signature(artifact).parameters)[1:])
     count = samples if isinstance(samples, int) else SAMPLES
     if not isinstance(targets, str | os.PathLike):
         if choices:
@@ -99,14 +105,15 @@ def export(
 def _source(model: Any, data: Any, samples: Any, classes: Any, weights: str | None, hints: foreign.Hints) -> Source:
     """The model with its data, whatever they are given as."""
     if isinstance(data, tuple | list):
+        if len(data) != 2:
+            raise InputError(f"data: expected (x, y), images and labels, received {len(data)} things")
         images, truth = data
         data = of_arrays(images, truth, classes=tuple(classes) if isinstance(classes, list | tuple) else ())
     if not isinstance(samples, int):
         if data is not None:
             raise InputError("samples are images in place of data: give one of them")
         data = _of_samples(np.asarray(samples))
-    names = ",".join(classes) if isinstance(classes, list | tuple) else classes
-    return load_source(model, weights=weights, dataset=data, classes=names, hints=hints)
+    return load_source(model, weights=weights, dataset=data, classes=classes, hints=hints)
 
 
 def _of_samples(images: np.ndarray) -> Dataset:

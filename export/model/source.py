@@ -98,7 +98,7 @@ def load_source(
     dataset: str | os.PathLike | Dataset | None = None,
     data_dir: str | os.PathLike | None = None,
     columns: Mapping[str, str] | None = None,
-    classes: str | os.PathLike | None = None,
+    classes: str | os.PathLike | Sequence[str] | None = None,
     labels: str | os.PathLike | None = None,
     hints: foreign.Hints = foreign.NO_HINTS,
 ) -> Source:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
@@ -42,7 +43,8 @@ def work(args: argparse.Namespace) -> int:
     place = flags.named_data(args)
     if not of_folders(place):
         console.import_tensorflow("jax")
-    found = look(place)
+    columns_given = flags.columns_of(args)
+    found = look(place, columns=columns_given) if columns_given else look(place)
     console.write_json(args.json, found.to_json())
     print(f"{len(found.facts):,} pictures in {console.visible(found.data.name)}")
     for each in found.tables():
@@ -55,5 +57,6 @@ def work(args: argparse.Namespace) -> int:
         command = " ".join(["keras-resnet", *sys.argv[1:]])
         pages.write_html(found, command, args.report, overwrite=args.overwrite)
         print(f"page: {args.report}")
-    print(f"next: keras-resnet train --data {console.visible(args.data or args.data_dir)}")
+    columns = f" --columns {shlex.quote(args.columns)}" if args.columns else ""
+    print(f"next: keras-resnet train {console.visible(shlex.quote(str(place)))}{console.visible(columns)}")
     return console.OK

@@ -40,7 +40,7 @@ def work(args: argparse.Namespace) -> int:
     console.import_tensorflow("jax")
     from keras_resnet.data import load_dataset, prepare
 
-    dataset = load_dataset(*flags.named_data(args))
+    dataset = load_dataset(*flags.named_data(args), columns=flags.columns_of(args))
     written = prepare(dataset, args.output, shards=args.shards, shorter_side=args.shorter_side)
     console.write_json(args.json, written.to_json())
     rows = [(name, written.images[name], written.shards[name]) for name in written.images]

@@ -34,5 +34,6 @@ def work(args: argparse.Namespace) -> int:
     for name in ("expected", "hardware", "wall_time", "command"):
         if value := getattr(recipe, name):
             print(f"{name.replace('_', ' ')}: {', '.join(map(str, value)) if isinstance(value, tuple) else value}")
-    print(f"change one: keras-resnet train --recipe {recipe.name} --set NAME=VALUE")
+    data = "" if recipe.dataset else " --data PHOTOS"
+    print(f"change one: keras-resnet train --recipe {recipe.name}{data} --set NAME=VALUE")
     return console.OK

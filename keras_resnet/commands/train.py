@@ -14,7 +14,8 @@ from keras_resnet.tasks.table import TASKS
 from keras_resnet.training.recipes import PHOTOS, RECIPES, Recipe, get_recipe
 from keras_resnet.training.run import RUNS
 
-_OWN = ("--minutes", "--offline")
+# What only a new run can be told.
+_NEW = ("model", "weights", "task", "columns", "minutes", "balance", "stop_patience", "freeze")
 
 
 def add(parser: Parser) -> None:
@@ -35,7 +36,7 @@ def add(parser: Parser) -> None:
     )
     flags.add_settings(parser)
     own = parser.add_argument_group("data of your own, where no recipe is named")
-    own.add_argument("--minutes", type=float, metavar="N", help="budget, timed on the first steps")
+    own.add_argument("--minutes", type=_budget, metavar="N", help="budget, timed on the first steps")
     own.add_argument("--offline", action="store_true", help="download nothing")
     parser.add_argument("--balance", metavar="NAME", help="none, or sampling: every class is drawn equally often")
     parser.add_argument("--stop-patience", type=int, metavar="N", help="epochs without improvement; 0: never stop")
@@ -53,7 +54,7 @@ def work(args: argparse.Namespace) -> int:
         if args.data is not None:
             raise InputError(f"data are given twice: {args.place}, and --data {args.data}")
         args.data = args.place
-    if args.resume and not (args.recipe or args.config or args.data):
+    if args.resume and not (args.recipe or args.config):
         return resume(args)
     if args.resume and args.output:
         raise InputError("--resume RUN names the directory: leave out --output")
@@ -78,12 +79,23 @@ def work(args: argparse.Namespace) -> int:
     return training.run_it(args, recipe, data, devices)
 
 
+def _budget(text: str) -> float:
+    """Minutes above 0, for argparse."""
+    minutes = float(text)
+    if not 0 < minutes < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected minutes above 0, received {text}")
+    return minutes
+
+
 def resume(args: argparse.Namespace) -> int:
     """Goes on with the run of `--resume`, by its own recipe."""
     if args.output:
         raise InputError("--resume RUN names the directory: leave out --output")
-    if flags.settings_of(args):
-        raise InputError("--resume RUN goes on with the recipe of the run: leave out --set, --epochs, ...")
+    asked = [f"--{name.replace('_', '-')}" for name in _NEW if getattr(args, name, None) is not None]
+    asked += ["--offline"] if getattr(args, "offline", False) else []
+    if flags.settings_of(args) or asked:
+        what = ", ".join(asked) or "--set, --epochs, ..."
+        raise InputError(f"--resume RUN goes on with the recipe of the run: leave out {what}")
     files.check_folder(args.resume)
     from keras_resnet.training import run
 
@@ -106,8 +118,9 @@ def _asked(args: argparse.Namespace) -> tuple[Recipe | None, list[str]]:
         from keras_resnet.training import config
 
         name, more = config.read(args.config)
-        given = [*more, *given]
-        args.data = args.data or next((each.partition("=")[2] for each in more if each.startswith("dataset=")), None)
+        data = [each.partition("=")[2] for each in more if each.startswith("dataset=")]
+        args.data = args.data or next(iter(data), None)
+        given = [*(each for each in more if not each.startswith("dataset=")), *given]
     if name in (None, PHOTOS.name) and args.data is None and args.data_dir is None:
         raise InputError(f"expected --data DATA (your own) or --recipe NAME; recipes: {', '.join(RECIPES)}")
     row = name if isinstance(name, Recipe) else get_recipe(name or PHOTOS.name)
@@ -115,4 +128,6 @@ def _asked(args: argparse.Namespace) -> tuple[Recipe | None, list[str]]:
         return None, given
     if args.minutes is not None:
         raise InputError("--minutes goes with your own data and the recipe photos: another recipe has its epochs")
+    if args.offline:
+        raise InputError("--offline goes with your own data and the recipe photos: another recipe has its weights")
     return row, given

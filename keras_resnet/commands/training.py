@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,10 +109,12 @@ def run_it(
         ("waiting for data", f"{result.waiting_share:.1%} of the steps' time" if speed else None),
     ]
     console.print_table(f"Training {recipe.name}", ("figure", "value"), rows)
-    place = f" --data {data}" if data else ""
+    path, where = shlex.quote(str(result.run_dir)), shlex.quote(str(data or recipe.dataset))
+    place = f" --data {where}" if data else ""
     if result.interrupted:
-        print(f"next: keras-resnet train --resume {result.run_dir}{place}")
+        print(f"next: keras-resnet train --resume {path}{place}")
         raise KeyboardInterrupt
-    print(f"next: keras-resnet evaluate --model {result.run_dir} --data {data or recipe.dataset}")
-    print(f"      keras-resnet export tflite --int8 --model {result.run_dir}{place}")
+    columns = f" --columns {shlex.quote(recipe.columns)}" if recipe.columns else ""
+    print(f"next: keras-resnet evaluate --model {path} --data {where}{columns}")
+    print(f"      keras-resnet export tflite --int8 --model {path}{place}{columns}")
     return console.OK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,17 +25,26 @@ def register(dataset: Dataset, name: str | None = None) -> str:
         name: words that are the same in every process, for runs that are gone on with; by default a number.
 
     Returns:
-        Its name, the same for the same object.
+        Its name, the same for the same data.
     """
     if name is not None:
         _KEPT[PREFIX + name] = dataset.named(PREFIX + name)
         return PREFIX + name
-    for name, known in _KEPT.items():
-        if known is dataset:
-            return name
-    name = f"{PREFIX}{len(_KEPT) + 1}"
+    name = PREFIX + _digest(dataset)
     _KEPT[name] = dataset.named(name)
     return name
+
+
+def _digest(dataset: Dataset) -> str:
+    """Some letters of a hash of what is known of the examples: other data of another process have another name."""
+    sha = hashlib.sha256(repr((dataset.classes, dataset.shape, dataset.truth)).encode())
+    for split in (dataset.train, dataset.validation, dataset.test):
+        sha.update(str(len(split)).encode())
+        for values in split.truth.values():
+            sha.update(np.ascontiguousarray(values).tobytes())
+        if len(split):
+            sha.update(split.fetch([0])[split.key].tobytes())
+    return sha.hexdigest()[:12]
 
 
 def is_name(name: str) -> bool:
@@ -92,6 +102,8 @@ def of_arrays(images: Any, truth: Any, classes: tuple[str, ...] = ()) -> Dataset
             f"images: expected uint8 (N, height, width, channels), received {images.dtype} {images.shape}; pixels are "
             "0..255"
         )
+    if not len(images):
+        raise InputError("images: expected some, received none")
     labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
     if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
         raise InputError(f"labels: expected integers ({len(images)},), received {labels.dtype} {labels.shape}")

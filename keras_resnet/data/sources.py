@@ -161,7 +161,7 @@ SOURCES: dict[str, Source] = {
             table=True,
         ),
         Source(
-            name=f"{memory.PREFIX}NUMBER",
+            name=f"{memory.PREFIX}NAME",
             summary="data in the memory of a program (`data.memory`)",
             upright=True,
             load=memory.load,
@@ -231,6 +231,13 @@ def locate(data: str | os.PathLike, usual: str | None = None) -> Named:
         'digits'
     """
     text = os.fspath(data)
+    try:
+        return _located(text, usual)
+    except OSError as error:  # a name that no file can have
+        raise InputError(f"{text[:60]}... is no name and no path: {error.strerror}") from error
+
+
+def _located(text: str, usual: str | None) -> Named:
     if text in SOURCES:
         return Named(text)
     start, colon, rest = text.partition(":")

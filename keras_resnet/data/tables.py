@@ -30,7 +30,7 @@ TASKS = {"label": "classification", "tags": "multilabel", "values": "regression"
 _MOST_BYTES = 256 << 20
 _MOST_CELL = 1 << 16  # characters
 _MOST_COLUMNS = 1000
-_NEAR = 0.8  # of a column's name to one that was probably meant
+_NEAR = 0.81  # of a column's name to one that was probably meant
 
 
 @dataclass(frozen=True)

@@ -101,12 +101,12 @@ def work(args: argparse.Namespace) -> int:
 
             raise unknown_name("corruption", kind, CORRUPTIONS)
     named = [(args.model, args.weights)] if args.model else [_member(each) for each in args.ensemble]
-    members, labels = _open(named, args)
+    members, labels, data = _open(named, args)
     found = assessment.assess(
         members, labels=labels, views=views, weights=shares or None, corrupted=kinds, progress=True
     )
     names = " + ".join(member.name for member in members)
-    title = f"{names} on {found.scores.count:,} test images of {Path(args.data).name}"
+    title = f"{names} on {found.scores.count:,} test images of {data}"
     title += "" if str(views) == "one view" else f", {views}"
     console.write_json(args.json, {"models": [member.name for member in members], **found.to_json()})
     assessment.show(found, title, per_class=args.per_class)
@@ -124,20 +124,24 @@ def _cross_validate(args: argparse.Namespace) -> int:
     if bool(args.model) == bool(args.recipe) or args.ensemble:
         raise InputError("--folds: expected --model RUN, a run directory with its recipe, or --recipe NAME")
     views = args.crops != 1 or args.scales or args.flip or args.corruptions or args.limit or args.ensemble_weights
-    if views or args.weights:
+    if views or args.weights or args.per_class or args.no_temperature or args.task:
         raise InputError("--folds goes with --data, --model or --recipe, --set, -o, --json and --report alone")
     if args.report:
         files.check_place(args.report, args.overwrite)
     recipe = recipes.get_recipe(args.recipe) if args.recipe else run.reopen(None, Path(args.model))
-    recipe = recipes.override(recipe, args.set)
+    is_open = recipe is recipes.PHOTOS
+    recipe = recipe if is_open else recipes.override(recipe, args.set)
     place = flags.named_data(args, recipe.dataset)
     extras.require_for(place.name, recipe.weights)
     console.import_tensorflow("jax")
     from keras_resnet.data import load_dataset
     from keras_resnet.evaluation import folds
+    from keras_resnet.training.photos import plan
 
+    if is_open:
+        recipe, _ = plan(place, args.set, columns=flags.columns_of(args), offline=True)
     folder = args.output or run.default(recipe).with_name(f"{run.default(recipe).name}-folds")
-    found = folds.cross_validate(recipe, load_dataset(*place), args.folds, folder)
+    found = folds.cross_validate(recipe, load_dataset(*place, columns=flags.columns_of(args)), args.folds, folder)
     console.write_json(args.json, found.to_json())
     title = f"{recipe.name} in {args.folds} folds of {Path(place.name).name}"
     console.print_table(title, (found.task.score.name, "value"), found.rows())
@@ -158,8 +162,8 @@ def _member(text: str) -> tuple[str, str | None]:
     return (name, weights) if colon and not Path(text).exists() else (text, None)
 
 
-def _open(named: list[tuple[str, str | None]], args: argparse.Namespace) -> tuple[list, tuple[str, ...]]:
-    """The models with their images, and the names of the classes."""
+def _open(named: list[tuple[str, str | None]], args: argparse.Namespace) -> tuple[list, tuple[str, ...], str]:
+    """The models with their images, the names of the classes, and that of the data."""
     from keras_resnet.data import sampled
     from keras_resnet.evaluation import assessment
     from keras_resnet.evaluation.examples import dataset_for
@@ -181,7 +185,7 @@ def _open(named: list[tuple[str, str | None]], args: argparse.Namespace) -> tupl
         held_out = runner.card.held_out_of(dataset.name)
         members.append(assessment.Member(name, runner, test, validation, held_out))
         labels = dataset.classes
-    return members, labels
+    return members, labels, Path(dataset.name).name
 
 
 def _place(args: argparse.Namespace, runner) -> Named:

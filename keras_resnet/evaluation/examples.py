@@ -22,6 +22,7 @@ from keras_resnet.runtime.interface import Runner
 from keras_resnet.signals.table import get_signal
 from keras_resnet.tasks import get_task
 
+_LONGEST = 255  # bytes of a file's name
 _EXAMPLES = "paths, folders, patterns like 'photos/*.jpg', PIL images, or uint8 arrays (H, W, C)"
 _DATA = "a folder, a table of labels, a name, a Dataset or its split, (x, y) arrays, a DataFrame, or a tf.data.Dataset"
 
@@ -62,6 +63,8 @@ def _files(path: str | os.PathLike, suffixes: Sequence[str]) -> list[Path]:
     """The files that a path names: itself, all pictures below a folder, or what a pattern matches."""
     text = os.fspath(path)
     place = Path(path)
+    if len(os.fsencode(place.name)) > _LONGEST:
+        raise InputError(f"{text[:60]}... is no file: its name is longer than a name can be")
     if place.is_dir():
         found = sorted(p for p in place.rglob("*") if p.suffix.lower() in suffixes and not p.name.startswith("."))
         if not found:
@@ -129,6 +132,8 @@ def split_of(data: Any, runner: Runner, part: str = "test") -> Split:
     Raises:
         InputError: none of these, or data that do not fit.
     """
+    if part not in ("train", "validation", "test"):
+        raise InputError(f"part {part!r}: expected test, validation or train")
     if isinstance(data, Dataset):
         return getattr(data, part)
     if isinstance(data, str | os.PathLike):
@@ -179,23 +184,41 @@ def dataset_for(
 
 def _of_arrays(images: Any, truth: Any, runner: Runner) -> ArraySplit:
     kind = get_task(runner.card.task).truth
-    dtypes = {"label": np.int64, "tags": np.uint8, "values": np.float32}
     images, values = np.asarray(images), np.asarray(truth)
     images = images[..., None] if images.ndim == 3 else images
-    if images.ndim != 4 or len(images) != len(values):
+    if images.ndim != 4 or len(images) == 0 or len(images) != len(values):
         raise InputError(
             f"(x, y): expected images (N, H, W, C) and a truth for each, received {images.shape} and {values.shape}"
         )
-    if images.dtype != np.uint8:
-        whole = np.rint(images)
-        if images.min() < 0 or images.max() > 255 or images.max() <= 1 or not np.allclose(images, whole, atol=1e-3):
-            raise InputError(
-                f"x: expected pixels 0..255, received {images.dtype} from {images.min():.3g} to {images.max():.3g}; "
-                "the model's input convention is applied here"
-            )
-        images = whole.astype(np.uint8)
-    values = values[:, 0] if kind == "label" and values.ndim == 2 and values.shape[1] == 1 else values
-    return ArraySplit({"image": images, kind: values.astype(dtypes.get(kind, values.dtype))})
+    return ArraySplit({"image": _pixels(images), kind: _truth(values, kind)})
+
+
+def _pixels(images: np.ndarray) -> np.ndarray:
+    """Pixels as uint8; fractions of what was resized are rounded."""
+    if images.dtype == np.uint8:
+        return images
+    if not np.issubdtype(images.dtype, np.number) or images.min() < 0 or not 1 < images.max() <= 255:
+        found = f"{images.dtype}"
+        if np.issubdtype(images.dtype, np.number):
+            found += f" from {images.min():.3g} to {images.max():.3g}"
+        raise InputError(f"x: expected pixels 0..255, received {found}; the model's input convention is applied here")
+    return np.rint(images).astype(np.uint8)
+
+
+def _truth(values: np.ndarray, kind: str) -> np.ndarray:
+    """The truth of arrays in the form that scorers take; one-hot rows are labels."""
+    if not np.issubdtype(values.dtype, np.number) and values.dtype != bool:
+        raise InputError(f"y: expected numbers, received {values.dtype}; a label is the place of its class's name")
+    if not np.isfinite(values.astype(np.float64)).all():
+        raise InputError("y: expected numbers, received NaN or infinity")
+    if kind != "label":
+        return values.astype({"tags": np.uint8, "values": np.float32}.get(kind, values.dtype))
+    if values.ndim == 2 and values.shape[1] > 1 and set(np.unique(values)) <= {0, 1} and (values.sum(1) == 1).all():
+        return values.argmax(1)
+    values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
+    if values.ndim != 1 or (values != np.rint(values)).any() or values.min() < 0:
+        raise InputError(f"y: expected whole numbers from 0 ({len(values)},) or one-hot rows, received {values.shape}")
+    return values.astype(np.int64)
 
 
 def _collected(data: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -126,7 +126,12 @@ def predict(
         >>> len(keras_resnet.predict(net, [np.zeros((32, 32, 3), "uint8")], top=3)[0].top)
         3
     """
+    if not isinstance(top, int) or top < 1:
+        raise InputError(f"top={top!r}: expected a whole number from 1")
     runner = runner_of(model, weights, hints)
+    outputs = runner.output.shape[-1]
+    if labels is not None and outputs not in (None, 1, len(labels)):
+        raise InputError(f"labels: expected {outputs} names, one for every class, received {len(labels)}")
     card = runner.card if labels is None else dataclasses.replace(runner.card, labels=tuple(labels))
     found = Predictions()
     todo = named(examples, get_signal(runner.card.signal).suffixes)

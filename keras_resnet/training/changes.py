@@ -59,6 +59,20 @@ def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
     return dataclasses.replace(recipe, **changes)
 
 
+def checked(recipe: Recipe, settings: Iterable[str]) -> dict[str, Any]:
+    """The values of settings, each checked against the type of its field alone.
+
+    Args:
+        recipe: recipe that has the fields.
+        settings: as for `override`.
+
+    Raises:
+        InputError: unknown key, or a value of the wrong type.
+    """
+    pairs = [each.partition("=")[::2] for each in settings]
+    return {key: _parse(key, _old(recipe, key), text) for key, text in pairs}
+
+
 def knows(recipe: Recipe, key: str) -> bool:
     """Whether a recipe's groups have a setting of that name.
 

@@ -39,22 +39,22 @@ def read(path: str | os.PathLike) -> tuple[str | Recipe, list[str]]:
     """
     path = Path(path)
     values = _values(path)
-    if {"version", "name", "task"} <= values.keys() and path.suffix == ".json":
+    if {"version", "name", "task"} <= values.keys() and path.suffix.lower() == ".json":
         return loads(path.read_bytes(), str(path)), []
     name = values.pop("recipe", "photos")
-    if name not in RECIPES:
+    if not isinstance(name, str) or name not in RECIPES:
         raise unknown_name("recipe", str(name), RECIPES)
     return name, [f"{_NAMES.get(key, key)}={_text(path, key, value)}" for key, value in values.items()]
 
 
 def _values(path: Path) -> dict[str, Any]:
-    if path.suffix not in _SUFFIXES:
+    if path.suffix.lower() not in _SUFFIXES:
         raise InputError(f"{path}: expected a {', '.join(_SUFFIXES)} file")
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise InputError(f"{path} has {path.stat().st_size:,} bytes: expected a recipe of at most {_MOST_BYTES:,}")
         text = path.read_text(encoding="utf-8-sig")
-        values = _parsed(text, path.suffix)
+        values = _parsed(text, path.suffix.lower())
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -83,6 +83,8 @@ def _text(path: Path, key: str, value: Any) -> str:
         return ",".join(map(str, value))
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, int) and value.bit_length() > 64:
+        raise InputError(f"{path}: {key} is larger than any setting")
     if isinstance(value, int | float | str):
         return str(value)
     raise InputError(f"{path}: {key} has a {type(value).__name__}: expected a number, a text, true, false, or a list")

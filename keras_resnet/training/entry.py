@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -109,6 +110,7 @@ def train(
         (None, 10)
     """
     started = time.monotonic()
+    _check_kinds(weights=weights, columns=columns, loggers=loggers)
     row, place = _asked(what, recipe, data, config, columns)
     given = _given(locals(), settings)
     devices = strategy if isinstance(strategy, strategies.Devices) else strategies.make(strategy, workers, worker_index)
@@ -121,6 +123,8 @@ def train(
     elif isinstance(row, Recipe) and row is not PHOTOS or isinstance(row, str) and row != PHOTOS.name:
         if minutes is not None:
             raise InputError("minutes goes with your own data and the recipe photos: another recipe has its epochs")
+        if offline:
+            raise InputError("offline goes with your own data and the recipe photos: another recipe has its weights")
         chosen = by_recipe(row, place, given, task=task, weights=weights, columns=columns)
     else:
         say: Callable[[str], None] = print if verbose else _silent
@@ -140,6 +144,16 @@ def train(
     )
 
 
+def _check_kinds(weights: Any, columns: Any, loggers: Any) -> None:
+    """Refuses arguments of another kind than they are used as."""
+    if not isinstance(weights, str | os.PathLike | None):
+        raise InputError(f"weights: expected a name or a path, received {type(weights).__name__}")
+    if not isinstance(columns, Mapping | None):
+        raise InputError(f"columns: expected a dict like {{'file': 'photo'}}, received {type(columns).__name__}")
+    if isinstance(loggers, str):
+        raise InputError(f"loggers: expected a list like ['wandb'], received the text {loggers!r:.40}")
+
+
 def _silent(text: str) -> None:
     """Says nothing."""
 
@@ -150,6 +164,8 @@ def _asked(what: Any, recipe: Any, data: Any, config: Any, columns: Any) -> tupl
     Raises:
         InputError: recipe or data twice, or neither.
     """
+    if isinstance(what, str) and what == PHOTOS.name and data is None and recipe is None:
+        what, data = None, what  # it needs data, and is what people call their folder
     if what is not None:
         is_recipe = isinstance(what, Recipe) or (isinstance(what, str) and what in RECIPES)
         if is_recipe and recipe is not None or not is_recipe and data is not None:
@@ -159,8 +175,16 @@ def _asked(what: Any, recipe: Any, data: Any, config: Any, columns: Any) -> tupl
     if config is not None:
         if recipe is not None:
             raise InputError("recipe and config both name the settings to start from: give one")
-        recipe = configs.read(config)
+        recipe, data = _of_file(config, data)
     return recipe, None if data is None else _place(data, recipe, columns)
+
+
+def _of_file(config: Any, data: Any) -> tuple[Any, Any]:
+    """Recipe, or its name and settings, and the data that a file of settings names, unless others are given."""
+    row, settings = configs.read(config)
+    named = [each.partition("=")[2] for each in settings if each.startswith("dataset=")]
+    rest = [each for each in settings if not each.startswith("dataset=")]
+    return (row if isinstance(row, Recipe) else (row, rest)), data if data is not None else next(iter(named), None)
 
 
 def _place(data: Any, recipe: Any, columns: Mapping[str, str] | None) -> Named:
@@ -168,6 +192,7 @@ def _place(data: Any, recipe: Any, columns: Mapping[str, str] | None) -> Named:
     if isinstance(data, Named):
         return data
     if isinstance(data, str | os.PathLike):
+        recipe = recipe[0] if isinstance(recipe, tuple) else recipe
         row = get_recipe(recipe) if isinstance(recipe, str) else recipe
         return locate(data, row.dataset if isinstance(row, Recipe) else None)
     if is_frame(data):
@@ -182,6 +207,8 @@ def _place(data: Any, recipe: Any, columns: Mapping[str, str] | None) -> Named:
 def _given(values: Mapping[str, Any], settings: Mapping[str, Any] | Sequence[str]) -> list[str]:
     """The settings that a call changes."""
     names = ("model", "epochs", "batch_size", "learning_rate", "image_size", "seed")
+    if isinstance(settings, str):
+        raise InputError(f"settings: expected a dict, or a list like ['epochs=3'], received the text {settings!r:.40}")
     more = [f"{key}={_text(value)}" for key, value in settings.items()] if isinstance(settings, Mapping) else settings
     return [*(f"{name}={values[name]}" for name in names if values[name] is not None), *more]
 
@@ -258,6 +285,8 @@ def decide(
     text = None if weights is None else os.fspath(weights)
     recipe, decisions = plan(place, given, weights=text, say=say, **how)
     if minutes is not None:
+        if not isinstance(minutes, int | float) or not 0 < minutes < math.inf:
+            raise InputError(f"minutes={minutes!r}: expected a number above 0")
         if any(each.startswith("epochs=") for each in given):
             raise InputError("minutes and epochs both set the length: give one")
         length = within(recipe, minutes, place.folder, devices, started)

@@ -14,7 +14,7 @@ from keras_resnet.nets.specs import SPECS, get_spec
 from keras_resnet.saving import model_path
 from keras_resnet.signals.conventions import row_of
 from keras_resnet.tasks.table import get_task
-from keras_resnet.training.changes import knows, override
+from keras_resnet.training.changes import checked, knows, override
 from keras_resnet.training.inferred import for_task, task_for
 from keras_resnet.training.photos import start as starts
 from keras_resnet.training.photos.decisions import Decision
@@ -72,21 +72,27 @@ def plan(
         InputError: data that cannot be opened, no photos, or settings that do not fit.
     """
     given = {each.partition("=")[0]: each.partition("=")[2] for each in settings}
+    if "weights" in given:  # of a file, or of --set: they decide as --weights does
+        weights = weights or given["weights"] or "none"
+        settings = [each for each in settings if not each.startswith("weights=")]
     found = task_for(data.name, columns, task)
     dataset = load_dataset(*data, columns=columns, truth=get_task(found).truth)
     if dataset.signal != "image":
         raise InputError(f"{data}: recipe photos is for images, these are {dataset.signal}: pass --recipe NAME")
     seen = look(dataset)
     decisions = [_task(dataset, found, task)]
+    own = checked(for_task(PHOTOS, found), settings)
     net = _net(seen, given, weights if weights is None else model_path(weights), offline)
     transfer = "weights" in net[-1].settings
-    length = _length(seen, transfer, int(given.get("epochs") or 0))
+    length = _length(seen, transfer, own.get("epochs", 0))
     epochs = length[0].settings["epochs"]
     decisions += [*net, *fitted(seen, dataset, decisions[0].value, epochs, transfer)]
-    decisions += [*_batch_and_balance(seen, decisions), *length]
+    decisions += [*_batch_and_balance(seen, decisions, own), *length]
     recipe = for_task(PHOTOS, found)
     kept = [each for each in decisions if not each.settings or not set(each.settings) & given.keys()]
     chosen = {key: value for each in decisions for key, value in each.settings.items() if key not in given}
+    if "image_size" in given:  # it is the size of the net, whatever would have been decided beside it
+        chosen.pop("test_size", None)
     chosen = {key: value for key, value in chosen.items() if knows(recipe, key)}
     named = f"columns={','.join(f'{key}={value}' for key, value in columns.items())}" if columns else "columns="
     recipe = override(recipe, [f"dataset={data.name}", named, *_as_text(chosen), *settings])
@@ -220,9 +226,13 @@ def _augmentation(seen: Look, dataset: Dataset, task: str, epochs: int, transfer
     return Decision(what="augmentation", value=name, reason=reason, option=option, settings=settings)
 
 
-def _batch_and_balance(seen: Look, before: list[Decision]) -> list[Decision]:
+def _batch_and_balance(seen: Look, before: list[Decision], own: Mapping[str, Any]) -> list[Decision]:
+    """What depends on the sizes; `own` has the settings that are given."""
     settings = {key: value for each in before for key, value in each.settings.items()}
-    batch, why = _batch(seen, settings)
+    if "image_size" in own:
+        settings["test_size"] = own.get("test_size", 0)
+    settings |= own
+    batch, why = (own["batch_size"], "as asked") if "batch_size" in own else _batch(seen, settings)
     size = {"batch_size": batch}
     found = [Decision(what="batch size", value=str(batch), reason=why, option="--batch-size N", settings=size)]
     if "weights" not in settings:
