@@ -32,7 +32,8 @@ from PIL import Image  # noqa: E402
 from export import artifact, export, load_source  # noqa: E402
 from keras_resnet import load_dataset, open_runner, train  # noqa: E402
 from keras_resnet.evaluation.assessment import Member, assess  # noqa: E402
-from keras_resnet.training.recipe import Recipe, override  # noqa: E402
+from keras_resnet.training.changes import override  # noqa: E402
+from keras_resnet.training.recipe import Recipe  # noqa: E402
 
 SIZE = 128
 CELLS = ("Platelets", "RBC", "WBC")

@@ -157,7 +157,7 @@ def test_the_command_trains_tests_and_goes_on(short_run, short_recipe, tmp_path,
     few = few.take(np.arange(400))
     small = Dataset("small", tuple("0123456789"), (32, 32, 3), few.take(np.arange(300)), few, few.take(np.arange(2)))
     small = dataclasses.replace(small, validation=few.take(np.arange(300, 390)), test=few.take(np.arange(390, 400)))
-    monkeypatch.setattr("keras_resnet.data.load_dataset", lambda *place: small)
+    monkeypatch.setattr("keras_resnet.data.load_dataset", lambda *place, **how: small)
     arguments = ["evaluate", "--folds", "2", "--model", str(short_run), "--data", "digits", "-o", "mine"]
     arguments += ["--json", "f.json", "--set", "subset=64", "--set", "epochs=1"]
     assert cli.main([*arguments, "--report", "f.html"]) == console.OK

@@ -179,7 +179,7 @@ def test_command_and_page_escape_what_files_are_called(mess, tmp_path, capsys):
     arguments = ["data", str(mess), "--json", "look.json", "--report", "look.html"]
     assert cli.main(arguments) == console.OK
     out = capsys.readouterr().out
-    assert "\x1b" not in out and "Cannot be read: 3" in out and "next: keras-resnet train --data" in out
+    assert "\x1b" not in out and "Cannot be read: 3" in out and "next: keras-resnet train" in out
     assert json.loads((tmp_path / "look.json").read_text())["examples"] == 36
     page = (tmp_path / "look.html").read_text() + look(mess)._repr_html_()
     assert "<script" not in page and "\x1b" not in page and "odd<b>" not in page and "odd&lt;b&gt;" in page

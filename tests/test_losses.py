@@ -13,7 +13,7 @@ from keras_resnet.tasks.cards import card_facts
 from keras_resnet.tasks.classification.settings import Facts, Settings
 from keras_resnet.tasks.facts import understood
 from keras_resnet.training import RECIPES
-from keras_resnet.training.recipe import override
+from keras_resnet.training.changes import override
 
 
 @pytest.mark.parametrize("loss", ["cross-entropy", "focal"])

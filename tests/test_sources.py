@@ -259,7 +259,7 @@ def test_data_have_the_fixed_shape_of_their_signal(shape, monkeypatch):
     assert row.fixed_shape((8, 2), (None, 8, 2)) == (8, 2)
     runner = Runner()
     runner.card, runner.input = ModelCard(signal="steps"), Tensor("steps", (None, *shape), "float32")
-    assert source.image_shape is evaluation.image_shape
+    assert source.check_fit is evaluation.check_fit
     with pytest.raises(InputError, match=r"the model takes \(None, .*\): expected \(batch, length, channels\), fixed"):
         evaluation.image_shape(runner)
 

@@ -40,7 +40,7 @@ def test_int8_in_a_folder_without_runs_uses_the_shipped_model_and_says_so(tmp_pa
     assert "next: keras-resnet predict" in child.stdout
     (row,) = json.loads((tmp_path / "rows.json").read_text())
     assert (tmp_path / row["file"]).exists()
-    again = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    again = subprocess.run([*command, "-o", row["file"]], capture_output=True, text=True, cwd=tmp_path)
     assert again.returncode == 2
     assert "exists: choose another name or pass --overwrite" in again.stderr
     assert "Traceback" not in again.stderr

@@ -155,7 +155,7 @@ def test_what_only_classifiers_have_is_refused_in_one_line(options, capfd, reque
             lambda: program.alone("export", [*options, "--place", "mediapipe"]),
             "--place mediapipe goes with task classification",
         ),
-        (lambda: program.alone("export", [*options, "--place", "onnxruntime"]), "--target onnxruntime goes with task"),
+        (lambda: program.alone("export", [*options, "--place", "onnxruntime"]), "--place onnxruntime goes with task"),
         (lambda: program.alone("compress", [*options, "--method", "qat"]), f"task {task} does not support compress"),
     ):
         assert command() == 2

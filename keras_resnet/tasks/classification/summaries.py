@@ -21,6 +21,8 @@ from keras_resnet.tasks.results import Table
 
 _Z = 1.959964  # of 95 % of a normal distribution
 
+_UNEVEN = 1.5  # largest class by smallest, from which the balanced accuracy stands in the table
+
 
 @dataclass(frozen=True)
 class ClassFigures:
@@ -77,11 +79,18 @@ class Summary:
             return f"cross-fitted on the test images in {reliability_lib.FOLDS} parts, as {self.cross_fit}"
         return "fitted on the validation images, which stayed out of the training"
 
+    @property
+    def balanced(self) -> float:
+        """Balanced accuracy: mean over the classes of the fraction that was recognised; 0 without examples."""
+        known = [each.accuracy for each in self.classes if each.accuracy is not None]
+        return sum(known) / len(known) if known else 0.0
+
     def to_json(self) -> dict[str, Any]:
         """The figures as JSON types; `scores` at the top."""
         return {
             **self.scores.to_json(),
             "top1_interval": list(self.interval),
+            "balanced_accuracy": self.balanced,
             "ece": self.reliability.ece,
             "reliability": self.reliability.to_json(),
             "temperature": self.temperature,
@@ -95,9 +104,12 @@ class Summary:
     def figures(self) -> dict[str, str]:
         """The main figures by name, for one row of a table."""
         low, high = self.interval
+        counts = [each.count for each in self.classes if each.count]
+        uneven = bool(counts) and max(counts) > _UNEVEN * min(counts)
         return {
             "top-1": f"{self.scores.top1:.2%}",
             "95 % interval": f"{low:.2%} .. {high:.2%}",
+            **({"balanced": f"{self.balanced:.2%}"} if uneven else {}),
             "top-5": f"{self.scores.top5:.2%}",
             "loss": f"{self.scores.loss:.4f}",
             "ECE": f"{self.reliability.ece:.2%}",

@@ -91,8 +91,8 @@ def plan(
     recipe = for_task(PHOTOS, found)
     kept = [each for each in decisions if not each.settings or not set(each.settings) & given.keys()]
     chosen = {key: value for each in decisions for key, value in each.settings.items() if key not in given}
-    if "image_size" in given:  # it is the size of the net, whatever would have been decided beside it
-        chosen.pop("test_size", None)
+    if "image_size" in given and "test_size" not in given:  # it is the size of the net that is saved too
+        chosen["test_size"] = 0
     chosen = {key: value for key, value in chosen.items() if knows(recipe, key)}
     named = f"columns={','.join(f'{key}={value}' for key, value in columns.items())}" if columns else "columns="
     recipe = override(recipe, [f"dataset={data.name}", named, *_as_text(chosen), *settings])
