@@ -184,6 +184,7 @@ def test_the_program_lists_and_helps_in_such_a_folder(own_files):
 
 
 SHIPPED = ["--model", "resnet8", "--weights", "digits"]
+FEW = ["--set", "subset=64", "--gate", "drop=100"]
 LINES = {
     "train": ["train", "--recipe", "digits-resnet8", "--epochs", "1", "--set", "warmup_epochs=0", "-o", "run"],
     "evaluate": ["evaluate", *SHIPPED, "--data", "digits", "--limit", "20"],
@@ -205,7 +206,20 @@ LINES = {
     "verify": ["verify", "d.tflite", *SHIPPED, "--limit", "50"],
     "debug": ["debug", "d.tflite", *SHIPPED, "--limit", "20"],
     "fit": ["fit", "d.tflite"],
-    "compress": ["compress", "--method", "qat", *SHIPPED, "--epochs", "1", "--set", "subset=64", "--gate", "drop=100"],
+    "compress": [
+        "compress",
+        "--method",
+        "qat",
+        *SHIPPED,
+        "--epochs",
+        "1",
+        "--batch-size",
+        "16",
+        "--set",
+        "subset=64",
+        "--gate",
+        "drop=100",
+    ],
 }
 
 
@@ -229,7 +243,7 @@ def test_every_command_works_in_such_a_folder(own_files, digits):
 def test_a_repeated_command_picks_a_new_name(tmp_path, capfd):
     line = ["export", "onnx", *SHIPPED, "--limit", "50"]
     assert programs.main(line) == programs.main(line) == 0
-    assert len(list((tmp_path / "exports").glob("resnet8-digits-float32*.onnx"))) == 2
+    assert len(list((tmp_path / "exports").glob("resnet8-float32*.onnx"))) == 2
     assert programs.main([*line, "-o", str(next(iter((tmp_path / "exports").glob("*.onnx"))))]) == 2
     assert "exists: choose another name or pass --overwrite" in capfd.readouterr().err
 

@@ -29,8 +29,8 @@ def options(request, made_once, mini_spec, monkeypatch):
     return ["--model", str(path / "model.keras"), "--data", str(folder / squares.TABLES[request.param])]
 
 
-ARTIFACTS = (
-    *("tflite:float32", "tflite:float16", "tflite:dynamic_int8", "tflite:int8", "tflite:int8@litert", "tflite:int16x8"),
+ARTIFACTS = (  # not dynamic_int8: TFLite leaves kernels below 1,024 values as they are, and this net has no others
+    *("tflite:float32", "tflite:float16", "tflite:int8", "tflite:int8@litert", "tflite:int16x8"),
     *("onnx:float32", "onnx:int8", "keras:float32", "saved_model:float32"),
 )
 EVERYDAY = (("onnx:float32", "multilabel"), ("tflite:int8", "regression"))

@@ -13,7 +13,7 @@ from keras_resnet.errors import InputError
 from keras_resnet.nets.specs import SPECS, get_spec
 from keras_resnet.saving import model_path
 from keras_resnet.signals.conventions import row_of
-from keras_resnet.tasks.table import get_task
+from keras_resnet.tasks.table import DEFAULT, get_task
 from keras_resnet.training.changes import checked, knows, override
 from keras_resnet.training.inferred import for_task, task_for
 from keras_resnet.training.photos import start as starts
@@ -181,10 +181,11 @@ def fitted(seen: Look, dataset: Dataset, task: str, epochs: int, transfer: bool)
         epochs: length of the training.
         transfer: whether it starts from weights.
     """
-    return [_size(seen, epochs, transfer), _augmentation(seen, dataset, task, epochs, transfer)]
+    return [_size(seen, epochs, transfer, whole=task != DEFAULT), _augmentation(seen, dataset, task, epochs, transfer)]
 
 
-def _size(seen: Look, epochs: int, transfer: bool) -> Decision:
+def _size(seen: Look, epochs: int, transfer: bool, whole: bool) -> Decision:
+    """Size of the net's input; `whole` pictures are learned at it, as things have one size in them."""
     if not seen.encoded:
         return Decision(
             what="image size",
@@ -195,8 +196,8 @@ def _size(seen: Look, epochs: int, transfer: bool) -> Decision:
         )
     most = 224 if transfer or seen.gpu else 128
     size = next((each for each in _SIZES if each <= min(most, seen.side)), min(_SIZES))
-    learned = size if transfer or epochs < _MEDIUM else _SIZES[size]
-    if not transfer and epochs < _MEDIUM:
+    learned = size if transfer or whole or epochs < _MEDIUM else _SIZES[size]
+    if not transfer and not whole and epochs < _MEDIUM:
         size = learned = _SIZES[size]
     reason = f"the photos have {seen.side} pixels"
     if size < seen.side:
@@ -208,7 +209,7 @@ def _size(seen: Look, epochs: int, transfer: bool) -> Decision:
 
 def _augmentation(seen: Look, dataset: Dataset, task: str, epochs: int, transfer: bool) -> Decision:
     settings: dict[str, Any] = {}
-    if seen.encoded and task != "classification":
+    if seen.encoded and task != DEFAULT:
         name, reason = "crop-flip-jitter", "mirrored, with other light; nothing of the picture is cut off"
     elif seen.encoded and (transfer or epochs < _LONG):
         name, reason = "photo", "parts of the photos, mirrored"
