@@ -34,7 +34,6 @@ CASES = {
     "folder resized-crop": ({"batch_size": 8, "piece": (1, 2)}, (0.0, 1.0)),
     "folder resized-crop-jitter": ({"batch_size": 8, "first_epoch": 4}, None),
     "folder photo": ({"batch_size": 8, "first_epoch": 2}, None),
-    "folder crop-flip-jitter": ({"batch_size": 8}, None),
     "folder resized-crop-rand6": ({"batch_size": 4}, None),
     "folder resized-crop-rand7": ({"batch_size": 4, "repeats": 2}, (0.2, 0.0)),
     "folder resized-crop-rand10": ({"batch_size": 4, "first_batch": 2}, None),

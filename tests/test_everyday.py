@@ -44,7 +44,7 @@ def test_a_folder_alone_is_enough(decided, image_folder):
     assert (recipe.image_size, recipe.test_size) == (64, 0)  # the pictures have 12 pixels: the least
     assert recipe.batch_size == 4 and recipe.learning_rate == pytest.approx(0.1 * 4 / 64)  # 32 images: eight steps
     assert recipe.balance == "none"
-    assert recipe.stop_patience == 66
+    assert recipe.stop_patience == 100
     assert "no weights at hand, and --offline" in said["weights"].reason
     for each in said.values():
         assert each.option.startswith("--"), each
@@ -89,7 +89,7 @@ def test_the_length_decides_size_and_augmentation():
     assert settings(60) == {"image_size": 96, "test_size": 128, "augmentation": "photo", "label_smoothing": 0.1}
     assert settings(20) == {"image_size": 96, "test_size": 0, "augmentation": "photo", "label_smoothing": 0.0}
     counted = settings(140, "regression")  # nothing is cut off, and everything has one size
-    assert counted == {"image_size": 128, "test_size": 0, "augmentation": "crop-flip-jitter"}
+    assert counted == {"image_size": 128, "test_size": 0, "augmentation": "crop-flip"}
     assert settings(20, transfer=True, side=500)["image_size"] == 224
     assert settings(20, transfer=True, side=500)["test_size"] == 0
     assert settings(140, side=100)["test_size"] == 0 and settings(140, side=100)["image_size"] == 96
@@ -226,7 +226,7 @@ def test_minutes_become_epochs_and_the_rest_follows(monkeypatch, image_folder):
     recipe = decide(1.0)
     assert recipe.epochs in (25, 26)  # (60 * 0.95 - 5) / 2
     assert recipe.warmup_epochs == pytest.approx(recipe.epochs / 10)
-    assert (recipe.augmentation, recipe.stop_patience) == ("photo", 10)
+    assert (recipe.augmentation, recipe.stop_patience) == ("photo", recipe.epochs // 2)
     assert any(f"epochs: {recipe.epochs} (1 minutes, and an epoch takes 2.0 s here)" in line for line in lines)
     assert sum(line.startswith("image size: ") for line in lines) == 1
     with pytest.raises(InputError, match="--minutes 0.05: an epoch takes 0.0 minutes here.* at least"):

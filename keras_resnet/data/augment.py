@@ -211,8 +211,6 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "scale-crop": Augmentation(box=_SCALE),
     "resized-crop": Augmentation(box=_INCEPTION),
     "photo": Augmentation(box=_PHOTO),
-    # For what is counted or named in the whole picture: no part of it may be cut off.
-    "crop-flip-jitter": Augmentation(in_turn((_crop_flip, 4), (unmoved(partial(jitter, strength=0.4)), 3)), draws=7),
     "resized-crop-jitter": Augmentation(unmoved(partial(jitter, strength=0.4)), draws=3, box=_INCEPTION),
     # RandAugment of magnitude 6 and 7: "ResNet strikes back" A3 and A2; 10: ResNet-RS at 160 pixels.
     "resized-crop-rand6": Augmentation(_rand(6), draws=2 * DRAWS, box=_INCEPTION),

@@ -30,6 +30,7 @@ _LONG, _MEDIUM = 100, 45  # epochs
 _SIZES = {224: 160, 160: 128, 128: 96, 96: 96, 64: 64}  # of the net that is saved, and that it learns at
 _SMALL = 48  # pixels up to which the CIFAR nets are meant
 _UNEVEN = 3.0  # largest class by smallest, from which batches are balanced
+_RATES = {"regression": 0.2}  # of a classifier's; with it numbers of cells were learned, with the whole they were not
 _SEEN = 430_000  # images that a training from scratch sees in all, about
 _TRANSFER = {  # as `transfer.finetune_recipe`
     "learning_rate": 0.05,
@@ -87,7 +88,7 @@ def plan(
     length = _length(seen, transfer, own.get("epochs", 0))
     epochs = length[0].settings["epochs"]
     decisions += [*net, *fitted(seen, dataset, decisions[0].value, epochs, transfer)]
-    decisions += [*_batch_and_balance(seen, decisions, own), *length]
+    decisions += [*_batch_and_balance(seen, decisions, own, found), *length]
     recipe = for_task(PHOTOS, found)
     kept = [each for each in decisions if not each.settings or not set(each.settings) & given.keys()]
     chosen = {key: value for each in decisions for key, value in each.settings.items() if key not in given}
@@ -210,7 +211,7 @@ def _size(seen: Look, epochs: int, transfer: bool, whole: bool) -> Decision:
 def _augmentation(seen: Look, dataset: Dataset, task: str, epochs: int, transfer: bool) -> Decision:
     settings: dict[str, Any] = {}
     if seen.encoded and task != DEFAULT:
-        name, reason = "crop-flip-jitter", "mirrored, with other light; nothing of the picture is cut off"
+        name, reason = "crop-flip", "moved by up to 4 pixels, mirrored; nothing of the picture is cut off"
     elif seen.encoded and (transfer or epochs < _LONG):
         name, reason = "photo", "parts of the photos, mirrored"
         settings["label_smoothing"] = 0.0 if transfer or epochs < _MEDIUM else PHOTOS.label_smoothing
@@ -227,7 +228,9 @@ def _augmentation(seen: Look, dataset: Dataset, task: str, epochs: int, transfer
     return Decision(what="augmentation", value=name, reason=reason, option=option, settings=settings)
 
 
-def _batch_and_balance(seen: Look, before: list[Decision], own: Mapping[str, Any]) -> list[Decision]:
+def _batch_and_balance(
+    seen: Look, before: list[Decision], own: Mapping[str, Any], task: str = DEFAULT
+) -> list[Decision]:
     """What depends on the sizes; `own` has the settings that are given."""
     settings = {key: value for each in before for key, value in each.settings.items()}
     if "image_size" in own:
@@ -237,8 +240,8 @@ def _batch_and_balance(seen: Look, before: list[Decision], own: Mapping[str, Any
     size = {"batch_size": batch}
     found = [Decision(what="batch size", value=str(batch), reason=why, option="--batch-size N", settings=size)]
     if "weights" not in settings:
-        rate = PHOTOS.learning_rate * batch / PHOTOS.batch_size
-        how = {"learning_rate": rate}
+        rate = _RATES.get(task, 1.0) * PHOTOS.learning_rate * batch / PHOTOS.batch_size
+        how = {"learning_rate": rate, **({"clip_norm": 5.0} if task in _RATES else {})}
         reason = "in proportion to the batch size"
         found.append(
             Decision(what="learning rate", value=f"{rate:g}", reason=reason, option="--learning-rate R", settings=how)
@@ -291,11 +294,11 @@ def _length(seen: Look, transfer: bool, given: int) -> list[Decision]:
     how = {"epochs": epochs, **shares(epochs, transfer)}
     option = "--epochs N or --minutes N"
     length = Decision(what="epochs", value=str(epochs), reason=reason, option=option, settings=how)
-    patience = max(10, epochs // 3)
+    patience = max(10, epochs // 2)  # a rate that falls to zero brings the best epochs last
     stop = Decision(
         what="early stopping",
         value=f"after {patience} epochs without improvement; the best epoch is kept",
-        reason="a third of the run",
+        reason="half of the run",
         option="--stop-patience N (0: never)",
         settings={"stop_patience": patience},
     )
