@@ -100,6 +100,7 @@ def test_the_length_decides_size_and_augmentation():
     }
 
 
+@pytest.mark.slow
 def test_the_batch_is_what_memory_holds():
     seen = look.Look(count=3000, side=160, encoded=True, channels=3, unevenness=1, memory=1 << 40, gpu=False)
     settings = {"model": "resnet18d", "image_size": 96, "test_size": 128}
@@ -211,6 +212,7 @@ def test_a_server_that_never_answers_is_not_waited_for(monkeypatch):
 # ---- a budget
 
 
+@pytest.mark.slow
 def test_minutes_become_epochs_and_the_rest_follows(monkeypatch, image_folder):
     from keras_resnet.training import entry, strategy
 

@@ -36,6 +36,7 @@ def _photo(pixels, path=None):
     return image
 
 
+@pytest.mark.slow
 def test_every_form_of_an_example_is_the_same_example(net, test_part):
     pixels = test_part["image"][0]
     picture = _photo(pixels, "a.png")
@@ -82,6 +83,7 @@ def test_predictions_are_tables(net, test_part, monkeypatch):
     assert flat(Other()) == {"file": "x.png", "tags": "a|b", "values:red": 2.0, "count": 3}
 
 
+@pytest.mark.slow
 def test_every_form_of_a_model_is_the_same_model(net, short_run, digits):
     path = short_run / "model.keras"
     model, card = kr.load_model(path)
@@ -106,6 +108,7 @@ def test_a_model_that_was_read_and_trained_since_keeps_its_convention(short_run,
     assert (moved.preprocess, moved.labels, moved.held_out) == (card.preprocess, card.labels, None)
 
 
+@pytest.mark.slow
 def test_every_form_of_data_is_the_same_data(net, digits, test_part):
     x, y = test_part["image"], test_part["label"]
     pairs = tf.data.Dataset.from_tensor_slices((x, y))
@@ -121,6 +124,7 @@ def test_every_form_of_data_is_the_same_data(net, digits, test_part):
     assert kr.evaluate(net, digits, part="validation").count == len(digits.validation)
 
 
+@pytest.mark.slow
 def test_a_part_of_a_folder_is_taken_as_it_is(net, digits):
     """And a folder without parts is divided as for a training, whose test images it then is."""
     for part, numbers in (("train", range(300)), ("test", range(300, 340))):
