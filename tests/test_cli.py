@@ -81,7 +81,7 @@ def test_train_says_what_comes_next(capfd):
     few = ["--set", "epochs=1", "--set", "subset=64", "--set", "warmup_epochs=0"]
     status, out, err = _run(capfd, "train", "--recipe", "digits-resnet8", *few, "--output", "run")
     assert (status, err) == (0, "")
-    assert "next: python -m keras_resnet evaluate --model run/model.keras --dataset digits" in out
+    assert "next: keras-resnet evaluate --model run --data digits" in out
     assert Path("run/model.keras").exists()
 
 

@@ -239,7 +239,7 @@ def test_the_command_trains_and_goes_on(monkeypatch, tmp_path, capsys):
 
     monkeypatch.setattr(keras_resnet.training, "train", counted)
     assert cli.main(ARGUMENTS) == 130
-    assert "go on: python -m keras_resnet" in capsys.readouterr().err
+    assert "go on: keras-resnet" in capsys.readouterr().err
     trained.append("not counted any more")
     cut = [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("lab/runs/*/plain*/model.keras"))]
     assert cli.main(ARGUMENTS) == 0
@@ -288,7 +288,7 @@ def test_the_list_of_experiments(capsys):
         (["degradation", "--data", "cifar"], "did you mean cifar10"),
         (["degradation", "--full", "--data", "digits"], "leave out --data digits"),
         (["degradation", "--set", "epoch=1"], "epochs"),
-        (["degradation", "--data-dir", "nowhere"], "nowhere"),
+        (["degradation", "--data", "cifar10:nowhere"], "nowhere"),
     ],
 )
 def test_mistakes_are_one_line(arguments, message, capsys):

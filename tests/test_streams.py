@@ -167,7 +167,7 @@ def test_places_that_take_no_files_are_found_before_the_work(arguments, capfd):
         ("export.tflite --model resnet8 --weights digits --limit 20 -o x.tflite", "x.tflite"),
         (
             "keras_resnet train --recipe digits-resnet8 --set epochs=1 --set warmup_epochs=0 --set subset=64 "
-            "--run-dir run",
+            "--output run",
             "run/result.json",
         ),
     ],

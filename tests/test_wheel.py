@@ -65,7 +65,7 @@ def test_it_is_the_wheel_that_runs(run, environment):
 
 
 def test_a_person_trains_and_exports(run, tmp_path):
-    assert "next: python -m keras_resnet evaluate" in run(
+    assert "next: keras-resnet evaluate" in run(
         "keras-resnet", "train", "--recipe", "digits-resnet8", *FEW, "--output", "run"
     )
     arguments = ["--model", "run/model.keras", "-o", "m.tflite", "--limit", "40", "--gate", "drop=100"]

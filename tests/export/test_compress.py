@@ -145,7 +145,7 @@ def test_a_person_compresses_evaluates_and_exports(tmp_path, capsys):
     assert len(list((tmp_path / "kept").glob("*/epoch-*.npy"))) == 2
     out = capsys.readouterr().out
     assert "original, int8 after training" in out
-    assert "next: python -m export" in out
+    assert "next: keras-resnet export bundle" in out
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures == json.loads((tmp_path / "small" / "compression.json").read_text())
     first, _, made = figures["entries"]
