@@ -58,7 +58,6 @@ EXPORT = [
 HEIC = ["pi-heif>=1,<2"]  # photographs of iPhones; BSD, its wheel has LGPL libraries (pillow-heif's has GPL ones)
 HUB = ["huggingface_hub>=0.30,<3"]  # weights="hf://timm/..."
 PARQUET = ["pyarrow>=16,<27"]  # predict -o answers.parquet
-RAY = ["ray[data]>=2.40,<3"]  # predict --ray, prepare --ray
 WANDB = ["wandb>=0.19,<1"]  # train --logger wandb
 MLFLOW = ["mlflow-skinny>=3,<4", "sqlalchemy>=2,<3", "alembic>=1.13,<2"]  # train --logger mlflow
 LOGS = ["tensorboard>=2.19,<3"]  # TensorFlow 2.21 writes its logs only where this is installed
@@ -105,7 +104,6 @@ setup(
         "test": TEST,
         "gpu": GPU,
         "parquet": PARQUET,
-        "ray": RAY,
         "wandb": WANDB,
         "mlflow": MLFLOW,
         "all": EXPORT + HEIC + HUB + LOGS + PARQUET + DATASETS + TEST,

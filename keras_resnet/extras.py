@@ -26,7 +26,6 @@ EXTRAS = {  # by the name that is imported
     "tensorboard": "tensorboard",
     "tensorflow_datasets": "datasets",
     "pyarrow": "parquet",
-    "ray": "ray",
     "wandb": "wandb",
     "mlflow": "mlflow",
 }
