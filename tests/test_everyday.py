@@ -371,11 +371,16 @@ def test_loggers_get_the_recipe_and_every_epoch(short_recipe, monkeypatch, tmp_p
 def test_the_plan_of_arrays_is_for_their_size(digits):
     images = np.random.default_rng(0).integers(0, 255, (64, 32, 32, 3), "uint8")
     from keras_resnet.data import memory
+    from keras_resnet.training import entry
 
     dataset = memory.of_arrays(images, np.arange(64) % 4, ("a", "b", "c", "d"))
     recipe, said = plan(Named(memory.register(dataset)), offline=True)
     assert (recipe.model, recipe.image_size, recipe.augmentation) == ("resnet20_cifar", 0, "crop-flip")
     assert load_dataset(recipe.dataset).classes == ("a", "b", "c", "d")
+    split = ArraySplit({"image": images, "values": np.arange(64, dtype="f")[:, None]})
+    numbers = Dataset("x", ("age",), (32, 32, 3), split, split, split, truth="values")
+    assert plan(Named(memory.register(numbers)), offline=True)[0].task == "regression"
+    assert entry.by_recipe("fast", Named(memory.register(numbers)), [], columns={"value": "age"}).task == "regression"
     digital, _ = plan(Named("digits"), offline=True)
     assert digital.augmentation == "affine"  # no mirror image of a digit
     with pytest.raises(InputError, match="another process"):

@@ -52,6 +52,24 @@ def is_name(name: str) -> bool:
     return name.startswith(PREFIX)
 
 
+def truth_of(name: str) -> str:
+    """The kind of truth of what `register` was given.
+
+    Args:
+        name: name that `register` gave.
+
+    Raises:
+        InputError: nothing of that name was given in this process.
+    """
+    return _kept(name).truth
+
+
+def _kept(name: str) -> Dataset:
+    if name not in _KEPT:
+        raise InputError(f"{name}: these data were in the memory of another process; pass them again, or a folder")
+    return _KEPT[name]
+
+
 def load(name: str, data_dir: Path | None, shape: tuple[int, ...], keep: float) -> Dataset:
     """Opens what `register` was given, with encoded examples in the shape that is asked for.
 
@@ -65,9 +83,7 @@ def load(name: str, data_dir: Path | None, shape: tuple[int, ...], keep: float) 
         InputError: nothing of that name was given in this process.
     """
     del data_dir
-    if name not in _KEPT:
-        raise InputError(f"{name}: these data were in the memory of another process; pass them again, or a folder")
-    dataset = _KEPT[name]
+    dataset = _kept(name)
 
     def shaped(split: Split) -> Split:
         return replace(split, shape=shape, keep=keep) if isinstance(split, EncodedSplit) else split

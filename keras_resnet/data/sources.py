@@ -275,6 +275,8 @@ def truth_of(name: Any, *, columns: Mapping[str, str] | None = None, truth: str 
         InputError: no such source; a table without a column to learn, or with several.
     """
     if not tables.is_frame(name):
+        if memory.is_name(str(name)):
+            return memory.truth_of(str(name))  # read with its columns already
         row = find_source(str(name))
         if not row.table:
             _refuse_columns(row, columns)

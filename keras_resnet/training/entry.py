@@ -68,8 +68,7 @@ def train(
         what: a recipe or its name (`RECIPES`); anything else are the data.
         recipe: recipe or its name.
         data: folder of class folders, table of labels, name of a source (`"cifar10:DIR"`), `DataFrame`, `Dataset`, or
-            `(x, y)` of
-            uint8 images `(N, H, W, C)` and integer labels `(N,)`.
+            `(x, y)` of uint8 images `(N, H, W, C)` and integer labels `(N,)`.
         model: name of the net (`list_models`).
         weights: weights to start from, as `load_weights` takes them; `"none"` for random values.
         epochs: passes over the training data.
@@ -242,6 +241,8 @@ def by_recipe(
         InputError: unknown names, or data without what the task learns.
     """
     recipe = get_recipe(row) if isinstance(row, str) else row
+    if place is not None and memory.is_name(place.name):
+        columns = None  # they were read with them
     if task is not None or place is not None:
         recipe = for_task(recipe, task_for((place or Named(recipe.dataset)).name, columns, task))
     own = [f"dataset={place.name}"] if place else []
