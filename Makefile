@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-CHECKS := mediapipe tflm timm loggers arm64 android web
+CHECKS := mediapipe tflm timm loggers ray arm64 android web
 # Two processes, one TensorFlow thread each; who is done takes tests from the other.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
@@ -72,7 +72,7 @@ mutation: .venv/installed
 $(addprefix check-,$(CHECKS)): check-%: .venv/installed
 	$(BIN)/python tools/environment.py $*
 	KERAS_RESNET_CHECK=$* $(BIN)/python -m pytest -s -m '' -k $* tests/export/test_at_target.py tests/test_at_peers.py \
-	  tests/test_lamb.py tests/test_check_loggers.py
+	  tests/test_lamb.py tests/test_check_loggers.py tests/test_check_ray.py
 
 check-pythons: .venv/installed
 	$(BIN)/python tools/pythons.py 3.12 3.13

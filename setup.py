@@ -60,6 +60,7 @@ HUB = ["huggingface_hub>=0.30,<3"]  # weights="hf://timm/..."
 PARQUET = ["pyarrow>=16,<27"]  # predict -o answers.parquet
 WANDB = ["wandb>=0.19,<1"]  # train --logger wandb
 MLFLOW = ["mlflow-skinny>=3,<4", "sqlalchemy>=2,<3", "alembic>=1.13,<2"]  # train --logger mlflow
+RAY = ["ray[data]>=2.50,<2.64"]  # predict --ray, prepare --ray
 LOGS = ["tensorboard>=2.19,<3"]  # TensorFlow 2.21 writes its logs only where this is installed
 DATASETS = ["tensorflow-datasets>=4.9.7,<5"]  # dataset=tfds:NAME
 TEST = [
@@ -106,6 +107,7 @@ setup(
         "parquet": PARQUET,
         "wandb": WANDB,
         "mlflow": MLFLOW,
+        "ray": RAY,
         "all": EXPORT + HEIC + HUB + LOGS + PARQUET + DATASETS + TEST,
     },
     entry_points={"console_scripts": ["keras-resnet = export.program:main"]},

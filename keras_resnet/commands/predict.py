@@ -5,17 +5,23 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from keras_resnet import console, extras, flags
+from keras_resnet.cluster import session
 from keras_resnet.errors import GateError, InputError
 from keras_resnet.evaluation.command import note_missing_card
 from keras_resnet.labels import class_names
 from keras_resnet.parsing import Parser
 from keras_resnet.runtime import foreign
+from keras_resnet.signals.table import get_signal
 
 if TYPE_CHECKING:
+    from keras_resnet.card import ModelCard
+    from keras_resnet.evaluation.bulk import Unreadable
+    from keras_resnet.runtime.interface import Runner
     from keras_resnet.tasks.results import Prediction
 
 _FEW = 10  # answers that get a table each
@@ -40,6 +46,7 @@ def add(parser: Parser) -> None:
     flags.add_classes(parser)
     foreign.add_options(parser)
     flags.add_output(parser, "write all answers as a table: .csv, .jsonl or .parquet")
+    session.add_option(parser, "predict")
     console.add_json(parser, "the answers")
 
 
@@ -66,34 +73,68 @@ def work(args: argparse.Namespace) -> int:
 
     if args.output:
         written.check(args.output, args.overwrite)
+    if args.ray:
+        session.check(args.ray)
+        if not args.output:
+            raise InputError("--ray: expected -o FILE too, beside which finished shards are kept")
     extras.require_for(args.model, args.weights)
     console.import_tensorflow("jax")
     from keras_resnet.evaluation import bulk
     from keras_resnet.evaluation.prediction import flat
     from keras_resnet.runtime.opening import open_named
-    from keras_resnet.signals.table import get_signal
 
     runner = open_named(args.model, args.weights, foreign.hints_of(args))
     note_missing_card(args.model, runner)
     names = class_names(args.classes, runner.output.shape[-1]) if args.classes else None
     card = runner.card if names is None else dataclasses.replace(runner.card, labels=tuple(names))
-    paths = bulk.listed(args.images, get_signal(card.signal).suffixes)
+    count, found = (_on_ray if args.ray else _here)(args, runner, card)
     seen, objects = _Seen(), []
     with written.writing(args.output, overwrite=args.overwrite) as add_row, console.without_chatter():
-        for each in console.progress(bulk.answers(runner, paths, card, args.top), "predicting", len(paths)):
+        for each in found:
             if isinstance(each, bulk.Unreadable):
-                _note_bad(seen, each.reason, alone=len(paths) == 1)
+                _note_bad(seen, each.reason, alone=count == 1)
                 continue
             seen.count += 1
             seen.first += [each] if len(seen.first) < _LINES else []
             objects += [each.to_json()] if args.json else []
             add_row(flat(each))
         if not seen.count:
+            _forget(args)
             _say_bad(seen)
             raise GateError(f"none of the {seen.bad:,} files can be read")
+    _forget(args)
     console.write_json(args.json, objects)
     _show(seen, args)
     return _say_bad(seen)
+
+
+def _forget(args: argparse.Namespace) -> None:
+    """Removes the shards of a cluster whose answers are all here."""
+    if args.ray:
+        from keras_resnet.cluster import predicting
+
+        predicting.forget(args.output)
+
+
+_Answers = Iterator["Prediction | Unreadable"]
+
+
+def _here(args: argparse.Namespace, runner: Runner, card: ModelCard) -> tuple[int, _Answers]:
+    """Number of files, and the answers by this process."""
+    from keras_resnet.evaluation import bulk
+
+    paths = bulk.listed(args.images, get_signal(card.signal).suffixes)
+    return len(paths), console.progress(bulk.answers(runner, paths, card, args.top), "predicting", len(paths))
+
+
+def _on_ray(args: argparse.Namespace, runner: Runner, card: ModelCard) -> tuple[int, _Answers]:
+    """Number of files, and the answers by a cluster."""
+    from keras_resnet.cluster import models, predicting
+
+    files = predicting.expanded(args.images, get_signal(card.signal).suffixes)
+    model = models.packed(args.model, args.weights, foreign.hints_of(args))
+    labels = card.labels if args.classes else None
+    return len(files), predicting.answers(args.ray, files, model, labels, args.top, args.output)
 
 
 def _note_bad(seen: _Seen, reason: str, *, alone: bool) -> None:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from keras_resnet import console, extras, files, flags
+from keras_resnet.cluster import session
 from keras_resnet.errors import InputError
 from keras_resnet.parsing import Parser, note_former
+
+if TYPE_CHECKING:
+    from keras_resnet.data import Dataset
+    from keras_resnet.data.preparation import Prepared
 
 
 def add(parser: Parser) -> None:
@@ -23,6 +29,7 @@ def add(parser: Parser) -> None:
         metavar="PIXELS",
         help="reduce larger images to that (default: keep them)",
     )
+    session.add_option(parser, "check and write the pictures of a folder, a table or an address")
     console.add_json(parser, "the figures")
 
 
@@ -36,14 +43,40 @@ def work(args: argparse.Namespace) -> int:
     if args.data is None or args.output is None:
         raise InputError("expected --data DATA and -o DIR")
     files.check_folder(args.output)
+    if args.ray:
+        session.check(args.ray)
     extras.require_for(args.data)
     console.import_tensorflow("jax")
-    from keras_resnet.data import load_dataset, prepare
-
-    dataset = load_dataset(*flags.named_data(args), columns=flags.columns_of(args))
-    written = prepare(dataset, args.output, shards=args.shards, shorter_side=args.shorter_side)
+    written = (_on_ray if args.ray else _here)(args)
     console.write_json(args.json, written.to_json())
     rows = [(name, written.images[name], written.shards[name]) for name in written.images]
     console.print_table(f"{written.folder}: {written.bytes / 1e6:,.1f} MB", ("part", "images", "files"), rows)
     print(f"next: keras-resnet train --data {written.folder}")
     return console.OK
+
+
+def _here(args: argparse.Namespace) -> Prepared:
+    """By this process."""
+    from keras_resnet.cluster import places
+    from keras_resnet.data import load_dataset, prepare
+
+    if places.is_address(args.data):
+        raise InputError(f"{args.data}: expected a path, received an address: read it through Ray, --ray local")
+    dataset = load_dataset(*flags.named_data(args), columns=flags.columns_of(args))
+    return prepare(dataset, args.output, shards=args.shards, shorter_side=args.shorter_side)
+
+
+def _on_ray(args: argparse.Namespace) -> Prepared:
+    """By a cluster."""
+    from keras_resnet.cluster import places, preparing
+    from keras_resnet.data import load_dataset
+
+    named = None if places.is_address(args.data) else flags.named_data(args)
+    columns = flags.columns_of(args)
+    how = {"shards": args.shards, "shorter_side": args.shorter_side}
+    with preparing.source(args.data if named is None else named.name) as given:
+
+        def load(path: Path) -> Dataset:
+            return load_dataset(*(named or (path, None)), columns=columns)
+
+        return preparing.prepare(args.ray, given, load, args.output, **how)

@@ -7,7 +7,7 @@ import hashlib
 import logging
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,8 +198,8 @@ def find_unreadable(paths: Sequence[Path], image_shape: tuple[int, ...]) -> list
     Returns:
         The files that cannot be decoded.
     """
-    if not _checking:
-        return []
+    if _other is not None:
+        return _other(paths, image_shape)
     key = _key(paths, image_shape[-1])
     if key in _CHECKED:
         return list(_CHECKED[key])
@@ -208,18 +208,28 @@ def find_unreadable(paths: Sequence[Path], image_shape: tuple[int, ...]) -> list
     return bad
 
 
-_checking = True
+Check = Callable[[Sequence[Path], tuple[int, ...]], list[Path]]
+_other: Check | None = None
 
 
 @contextlib.contextmanager
-def unchecked() -> Iterator[None]:
-    """Nothing is decoded when a source is opened: the block looks at the files itself."""
-    global _checking
-    _checking = False
+def checked_by(check: Check) -> Iterator[None]:
+    """Sources that are opened in the block ask another function which files cannot be decoded.
+
+    Args:
+        check: takes files and the shape that every image gets, and gives those that cannot be decoded.
+    """
+    global _other
+    former, _other = _other, check
     try:
         yield
     finally:
-        _checking = True
+        _other = former
+
+
+def unchecked() -> contextlib.AbstractContextManager[None]:
+    """Nothing is decoded when a source is opened: the block looks at the files itself."""
+    return checked_by(lambda paths, image_shape: [])
 
 
 _CHECKED: dict[bytes, tuple[Path, ...]] = {}  # of this process, in which a plan and a training open the same folder

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +20,25 @@ from keras_resnet.data.dataset import Dataset, EncodedSplit, Split
 from keras_resnet.errors import InputError
 from keras_resnet.signals import image as images
 
+PARTS = ("train", "validation", "test")
 _SEED = 2015
 _CHUNK = 64  # images in memory per thread
 _SHARD_BYTES = 128_000_000  # large enough to read in one go, small enough to spread over disks
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A TFRecord file that will be written.
+
+    Attributes:
+        part: `"train"`, `"validation"` or `"test"`.
+        name: name of the file.
+        indices: places of its examples in the part, int64 `(n,)`.
+    """
+
+    part: str
+    name: str
+    indices: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -39,6 +56,20 @@ class Prepared:
     images: dict[str, int]
     shards: dict[str, int]
     bytes: int
+
+    @classmethod
+    def of(cls, plan: Sequence[Shard], folder: Path, size: int) -> Prepared:
+        """What was written for a plan, `size` bytes of it.
+
+        Args:
+            plan: all shards.
+            folder: folder with them.
+            size: bytes of all files.
+        """
+        images: Counter[str] = Counter()
+        for shard in plan:
+            images[shard.part] += len(shard.indices)
+        return cls(folder, dict(images), dict(Counter(shard.part for shard in plan)), size)
 
     def to_json(self) -> dict[str, object]:
         """The fields as JSON types."""
@@ -74,17 +105,17 @@ def prepare(dataset: Dataset, folder: str | os.PathLike, *, shards: int = 0, sho
         ('0', '1')
     """
     folder = Path(folder)
-    _check(dataset, folder, shards, shorter_side)
+    check(dataset, folder, shards, shorter_side)
     partial = folder.with_name(f".{folder.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        (partial / records.LABELS).write_text("\n".join(dataset.classes) + "\n", encoding="utf-8")
-        splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
-        per_shard = len(dataset.train) / shards if shards else _images_per_shard(dataset.train, shorter_side)
-        counts = {name: max(1, round(len(split) / per_shard)) for name, split in splits.items()}
-        for name, split in splits.items():
-            _write(partial, name, split, dataset.classes, counts[name], shorter_side)
+        write_labels(dataset, partial)
+        plan = planned(dataset, shards, shorter_side)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            todo = (path for shard in plan for path in _written(dataset, shard, partial, shorter_side, pool))
+            for _ in progress(todo, "writing", sum(len(shard.indices) for shard in plan)):
+                pass
         size = sum(path.stat().st_size for path in partial.iterdir())
         os.replace(partial, folder)
     except (OSError, tf.errors.OpError) as error:
@@ -93,10 +124,11 @@ def prepare(dataset: Dataset, folder: str | os.PathLike, *, shards: int = 0, sho
         raise InputError(f"cannot write {folder}: {error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return Prepared(folder, {name: len(split) for name, split in splits.items()}, counts, size)
+    return Prepared.of(plan, folder, size)
 
 
-def _check(dataset: Dataset, folder: Path, shards: int, shorter_side: int) -> None:
+def check(dataset: Dataset, folder: Path, shards: int, shorter_side: int) -> None:
+    """Refuses what `prepare` cannot do; see there."""
     if (dataset.signal, dataset.truth) != ("image", "label"):
         raise InputError(f"{dataset.name} has {dataset.signal} and {dataset.truth}: prepare writes image and label")
     if folder.exists():
@@ -105,14 +137,43 @@ def _check(dataset: Dataset, folder: Path, shards: int, shorter_side: int) -> No
         raise InputError(f"shards={shards}, shorter_side={shorter_side}: expected at least 0")
 
 
+def write_labels(dataset: Dataset, folder: Path) -> None:
+    """Writes the names of the classes as `data.records` reads them.
+
+    Args:
+        dataset: data source.
+        folder: folder for them.
+    """
+    (folder / records.LABELS).write_text("\n".join(dataset.classes) + "\n", encoding="utf-8")
+
+
+def planned(dataset: Dataset, shards: int, shorter_side: int) -> list[Shard]:
+    """All files that will be written; the images of a part are in a random order, the same every time.
+
+    Args:
+        dataset: data source.
+        shards: see `prepare`.
+        shorter_side: see `prepare`.
+    """
+    per_shard = len(dataset.train) / shards if shards else _images_per_shard(dataset.train, shorter_side)
+    plan = []
+    for part in PARTS:
+        size = len(getattr(dataset, part))
+        count = max(1, round(size / per_shard))
+        order = np.random.default_rng(_SEED).permutation(size)
+        for number, indices in enumerate(np.array_split(order, count)):
+            plan.append(Shard(part, f"{part}-{number:05}-of-{count:05}", indices))
+    return plan
+
+
 def _images_per_shard(split: Split, shorter_side: int) -> float:
     """Images that make a shard of the usual size, by the size of some."""
     some = np.linspace(0, len(split) - 1, min(_CHUNK, len(split)), dtype=np.int64)
-    sizes = [len(images.reduced(each, shorter_side, _is_upright(split))) for each in _encoded(split, some)]
+    sizes = [len(images.reduced(each, shorter_side, is_upright(split))) for each in _encoded(split, some)]
     return max(1.0, float(_SHARD_BYTES / np.mean(sizes)))
 
 
-def _is_upright(split: Split) -> bool:
+def is_upright(split: Split) -> bool:
     """Whether pictures are written as EXIF turns them; records are read as they lie."""
     return not isinstance(split, EncodedSplit) or split.upright
 
@@ -124,7 +185,20 @@ def _encoded(split: Split, indices: np.ndarray) -> list[bytes]:
     return [images.encode(image) for image in split.fetch(indices)[split.key]]
 
 
-def _example(encoded: bytes, label: int, text: str) -> bytes:
+def example(encoded: bytes, label: int, text: str, *, shorter_side: int, upright: bool) -> bytes:
+    """A record of one picture.
+
+    Args:
+        encoded: bytes of its file.
+        label: number of its class, from 0.
+        text: name of its class.
+        shorter_side: see `prepare`.
+        upright: whether EXIF's orientation is applied where it is reduced.
+
+    Raises:
+        tf.errors.OpError: it is no picture.
+    """
+    encoded = images.reduced(encoded, shorter_side, upright)
     height, width, channels = images.shape_of(encoded)
 
     def integer(value: int) -> tf.train.Feature:
@@ -142,27 +216,22 @@ def _example(encoded: bytes, label: int, text: str) -> bytes:
         "image/class/label": integer(label),
         "image/class/text": string(text.encode()),
     }
-    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
 
 
-def _write(folder: Path, part: str, split: Split, classes: tuple[str, ...], shards: int, shorter_side: int) -> None:
-    order, labels = np.random.default_rng(_SEED).permutation(len(split)), split.truth["label"]
+def _written(
+    dataset: Dataset, shard: Shard, folder: Path, shorter_side: int, pool: ThreadPoolExecutor
+) -> Iterator[None]:
+    """Writes a shard, an example a step."""
+    split: Split = getattr(dataset, shard.part)
+    labels, upright = split.truth["label"], is_upright(split)
 
-    def example(encoded: bytes, index: int) -> bytes:
+    def record(encoded: bytes, index: int) -> bytes:
         label = int(labels[index])
-        return _example(images.reduced(encoded, shorter_side, _is_upright(split)), label, classes[label])
+        return example(encoded, label, dataset.classes[label], shorter_side=shorter_side, upright=upright)
 
-    def examples(indices: np.ndarray) -> Iterator[bytes]:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for chunk in np.array_split(indices, max(1, len(indices) // (_CHUNK * (os.cpu_count() or 1)))):
-                yield from pool.map(example, _encoded(split, chunk), chunk)
-
-    def everything() -> Iterable[None]:
-        for number, indices in enumerate(np.array_split(order, shards)):
-            with tf.io.TFRecordWriter(str(folder / f"{part}-{number:05}-of-{shards:05}")) as writer:
-                for record in examples(indices):
-                    writer.write(record)
-                    yield
-
-    for _ in progress(everything(), f"writing {part}", len(order)):
-        pass
+    with tf.io.TFRecordWriter(str(folder / shard.name)) as writer:
+        for chunk in np.array_split(shard.indices, max(1, len(shard.indices) // (_CHUNK * (os.cpu_count() or 1)))):
+            for each in pool.map(record, _encoded(split, chunk), chunk):
+                writer.write(each)
+                yield

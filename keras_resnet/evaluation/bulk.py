@@ -49,23 +49,41 @@ def listed(texts: Sequence[str], suffixes: Sequence[str]) -> list[Path]:
     found: list[Path] = []
     for text in texts:
         if text == LIST:
-            lines = [os.fsdecode(line.rstrip(b"\r\n")) for line in sys.stdin.buffer]
-            places = [Path(line) for line in lines if line]
-            found += [p for each in places for p in ([each] if not each.is_dir() else _of(each, suffixes))]
+            found += [path for line in lines() for path in members(line, suffixes, patterns=False)]
         elif "://" in text and not Path(text).exists():
-            raise InputError(f"{text}: expected a file, received an address: fetch it first, curl -O {text}")
+            raise InputError(
+                f"{text}: expected a file, received an address: fetch it first, curl -O {text}, or read it through Ray "
+                "(--ray local)"
+            )
         else:
-            found += _of(text, suffixes)
+            found += members(text, suffixes)
     if not found:
         raise InputError("standard input: expected names of files, one a line; received none")
     return found
 
 
-def _of(text: str | Path, suffixes: Sequence[str]) -> list[Path]:
+def lines() -> list[str]:
+    """The names that stand on standard input, one a line."""
+    each = (os.fsdecode(line.rstrip(b"\r\n")) for line in sys.stdin.buffer)
+    return [line for line in each if line]
+
+
+def members(text: str, suffixes: Sequence[str], *, patterns: bool = True) -> list[Path]:
+    """The files that a text names: all pictures below a folder, what a pattern matches, or itself.
+
+    Args:
+        text: file, folder or pattern.
+        suffixes: endings of the files that are taken out of folders.
+        patterns: whether `*`, `?` and `[` are marks of patterns.
+    """
+    if not patterns and not Path(text).is_dir():
+        return [Path(text)]
     return [path for _, path in named(text, suffixes)]
 
 
-def answers(runner: Runner, paths: Sequence[Path], card: ModelCard, top: int) -> Iterator[Prediction | Unreadable]:
+def answers(
+    runner: Runner, paths: Sequence[Path], card: ModelCard, top: int, names: Sequence[str] | None = None
+) -> Iterator[Prediction | Unreadable]:
     """A model's answers for files, in their order; the same as those of `predict`.
 
     Args:
@@ -73,6 +91,7 @@ def answers(runner: Runner, paths: Sequence[Path], card: ModelCard, top: int) ->
         paths: files.
         card: card with the names of the classes.
         top: number of answers per file at most.
+        names: names of the files in the answers; by default their paths.
 
     Yields:
         What the model says of each file, or why it says nothing.
@@ -80,27 +99,32 @@ def answers(runner: Runner, paths: Sequence[Path], card: ModelCard, top: int) ->
     Raises:
         GateError: the model answers NaN or infinity.
     """
+    names = list(map(str, paths)) if names is None else names
+
+    def one(number: int) -> Prediction | Unreadable:
+        return _one(runner, paths[number], card, top, names[number])
+
     if len(paths) <= _FEW or not hasattr(get_signal(runner.card.signal).code, "decoded"):
-        yield from (_one(runner, path, card, top) for path in paths)
+        yield from map(one, range(len(paths)))
         return
     place = 0
     for places, examples in _decoded(paths, runner):
-        found = answered(runner, examples, [str(paths[n]) for n in places], card, top)
+        found = answered(runner, examples, [names[n] for n in places], card, top)
         for number, answer in zip(places, found, strict=True):
-            yield from (_one(runner, path, card, top) for path in paths[place:number])
+            yield from map(one, range(place, number))
             yield answer
             place = number + 1
-    yield from (_one(runner, path, card, top) for path in paths[place:])
+    yield from map(one, range(place, len(paths)))
 
 
-def _one(runner: Runner, path: Path, card: ModelCard, top: int) -> Prediction | Unreadable:
+def _one(runner: Runner, path: Path, card: ModelCard, top: int, name: str) -> Prediction | Unreadable:
     try:
         example = loaded(path, runner)
     except InputError as error:
         return Unreadable(path, str(error))
     except OSError as error:
         return Unreadable(path, f"{path} cannot be read: {error.strerror}")
-    return answered(runner, example[None], [str(path)], card, top)[0]
+    return answered(runner, example[None], [name], card, top)[0]
 
 
 def _decoded(paths: Sequence[Path], runner: Runner) -> Iterator[tuple[list[int], np.ndarray]]:

@@ -1,0 +1,214 @@
+"""`predict --ray`: the answers of `evaluation.bulk`, shard by shard on many machines."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_resnet.cluster import jobs, models, places, session
+from keras_resnet.cluster.places import Place
+from keras_resnet.cluster.shards import Shards, digest
+from keras_resnet.errors import InputError
+from keras_resnet.evaluation import bulk
+from keras_resnet.evaluation.bulk import Unreadable
+
+_FILES = 256  # of a shard: seconds of work, tens of megabytes
+_SUFFIX = ".shards"  # of the folder beside the table
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A prediction as it is kept on disk (`tasks.results.Prediction`).
+
+    Attributes:
+        image: name of the example.
+        fields: its fields as JSON types.
+        table: names of the columns and cells of its table.
+    """
+
+    image: str
+    fields: dict[str, Any]
+    table: tuple[Sequence[str], Sequence[Sequence[str]]]
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON types."""
+        return dict(self.fields)
+
+    def rows(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+        """A table for the terminal: names of its columns, and its rows."""
+        return self.table
+
+
+@dataclass(frozen=True)
+class _What:
+    """What a worker is sent once."""
+
+    model: models.Packed
+    labels: tuple[str, ...] | None
+    top: int
+
+
+class _Predicting(jobs.Worker):
+    """Predicts by `bulk.answers`, as the plain command does."""
+
+    def prepare(self, what: _What) -> None:
+        """Opens the model."""
+        self._folder = tempfile.TemporaryDirectory(prefix="keras-resnet-model-")
+        self._runner = what.model.opened(self._folder.name)
+        card = self._runner.card
+        self._card = card if what.labels is None else dataclasses.replace(card, labels=what.labels)
+        self._top = what.top
+
+    def __del__(self) -> None:
+        """Removes the model's files: Ray Data deletes what a worker has, and then ends its process by a signal."""
+        if hasattr(self, "_folder"):
+            self._folder.cleanup()
+
+    def work(self, row: jobs.Row, contents: Iterable[bytes | str]) -> bytes:
+        """JSON lines, one for a file."""
+        names: list[str] = row["names"]
+        why: dict[int, str] = {}
+        paths: list[Path] = []
+        lines: list[dict[str, Any]] = []
+        with tempfile.TemporaryDirectory(prefix="keras-resnet-shard-") as folder:
+            for number, each in enumerate(contents):
+                paths.append(Path(folder, f"{number:05}{Path(names[number]).suffix[:20]}"))
+                if isinstance(each, bytes):
+                    paths[-1].write_bytes(each)
+                elif not each.endswith(places.MISSING):  # a missing file is one here too, and said to be
+                    why[number] = each
+            for number, found in enumerate(bulk.answers(self._runner, paths, self._card, self._top, names)):
+                if isinstance(found, Unreadable):
+                    lines.append({"bad": why.get(number) or found.reason.replace(str(paths[number]), names[number])})
+                else:
+                    lines.append({"image": names[number], "fields": found.to_json(), "rows": found.rows()})
+        return "".join(json.dumps(line) + "\n" for line in lines).encode()
+
+
+def expanded(texts: Sequence[str], suffixes: Sequence[str]) -> list[Place]:
+    """The files that a command line names, in its order: as `bulk.listed`, and addresses of files and folders too.
+
+    Args:
+        texts: files, folders, patterns, addresses; `-` for a list on standard input, one a line.
+        suffixes: endings of the files that are taken out of folders.
+
+    Raises:
+        InputError: a folder without such files, a pattern that nothing matches, nothing at all.
+    """
+    found: list[Place] = []
+    for text in texts:
+        lines = bulk.lines() if text == bulk.LIST else [text]
+        for line in lines:
+            if places.is_address(line):
+                found += _elsewhere(line, suffixes)
+            else:
+                found += [_here(path) for path in bulk.members(line, suffixes, patterns=text != bulk.LIST)]
+    if not found:
+        raise InputError("standard input: expected names of files, one a line; received none")
+    return found
+
+
+def _here(path: Path) -> Place:
+    try:
+        stat = path.stat()
+        mark = f"{stat.st_size}:{stat.st_mtime_ns}"
+    except OSError:  # it will be named as a bad file
+        mark = ""
+    return Place(str(path), os.path.abspath(path), mark)
+
+
+def _elsewhere(address: str, suffixes: Sequence[str]) -> list[Place]:
+    """Pictures below an address, or the file itself, which need not have such an ending."""
+    if Path(places.public(address)).suffix.lower() in suffixes:
+        return [Place(places.public(address), address)]
+    found = places.listed(address)
+    if len(found) == 1 and found[0].address == address:
+        return found
+    pictures = [each for each in found if Path(each.name).suffix.lower() in suffixes]
+    if not pictures:
+        raise InputError(f"{places.public(address)} holds no {', '.join(suffixes)} files")
+    return pictures
+
+
+def answers(
+    address: str, files: Sequence[Place], model: models.Packed, labels: tuple[str, ...] | None, top: int, output: Path
+) -> Iterator[Kept | Unreadable]:
+    """A model's answers for files, in their order; the same as those of `bulk.answers`.
+
+    Finished shards are kept in a folder beside the table until `forget` is called; a repeated call goes on from them.
+
+    Args:
+        address: what `--ray` was given.
+        files: files.
+        model: model.
+        labels: names of the classes in place of those of its card.
+        top: number of answers per file at most.
+        output: table that will be written.
+
+    Yields:
+        What the model says of each file, or why it says nothing.
+
+    Raises:
+        InputError: no connection, or shards of another call are there.
+        GateError: a shard fails again and again; the others are kept.
+    """
+    of = {
+        "model": model.digest(),
+        "class names": list(labels or ()),
+        "top": top,
+        "list of files": digest(part for each in files for part in (each.name, each.mark)),
+    }
+    shards = Shards(_folder(output), of)
+    starts = range(0, len(files), _FILES)
+    rows = [
+        {
+            "shard": number,
+            "addresses": [each.address for each in files[start : start + _FILES]],
+            "names": [each.name for each in files[start : start + _FILES]],
+        }
+        for number, start in enumerate(starts)
+        if not shards.has(_name(number))
+    ]
+    if len(rows) < len(starts):
+        print(f"{len(starts) - len(rows):,} of {len(starts):,} shards are there from an earlier call", file=sys.stderr)
+    if rows:
+        here = any(not places.is_address(each.address) for each in files)
+        job = jobs.Job(worker=_Predicting, what=_What(model, labels, top), here=here, title="predicting")
+        with session.connected(address):
+            for number, lines in jobs.finished(job, rows):
+                shards.put(_name(number), lines)
+    for number in range(len(starts)):
+        with (shards.folder / _name(number)).open(encoding="ascii") as kept:
+            yield from map(_read, kept)
+
+
+def forget(output: Path) -> None:
+    """Removes the shards of a table that is written.
+
+    Args:
+        output: the table.
+    """
+    shutil.rmtree(_folder(output), ignore_errors=True)
+
+
+def _folder(output: Path) -> Path:
+    return output.with_name(output.name + _SUFFIX)
+
+
+def _name(number: int) -> str:
+    return f"{number:06}.jsonl"
+
+
+def _read(line: str) -> Kept | Unreadable:
+    each = json.loads(line)
+    if "bad" in each:
+        return Unreadable(Path(), each["bad"])
+    return Kept(each["image"], each["fields"], tuple(each["rows"]))

@@ -1,0 +1,232 @@
+"""Work on a cluster without one: places, shards, rounds, and workers called as Ray calls them.
+
+Ray itself: test_check_ray.py.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import types
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_resnet import __version__, cli
+from keras_resnet.cluster import jobs, models, places, predicting, preparing, session
+from keras_resnet.cluster.shards import Shards
+from keras_resnet.data import load_dataset, prepare
+from keras_resnet.errors import GateError, InputError
+from keras_resnet.evaluation import bulk
+from keras_resnet.runtime.foreign import NO_HINTS
+from keras_resnet.runtime.opening import open_named
+
+pytest.importorskip("pyarrow", reason="extra parquet is not installed")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cluster") / "photos"
+    rng = np.random.default_rng(0)
+    for number in range(40):
+        path = folder / ("cat", "dog")[number % 2] / f"{number:02}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (30, 40, 3), np.uint8)).save(path)
+    (folder / "cat" / "bad.jpg").write_bytes(b"no picture")
+    return folder
+
+
+@pytest.fixture
+def ray(monkeypatch):
+    """A module in the place of Ray, for workers."""
+    module = types.ModuleType("ray")
+    module.get = lambda reference: reference
+    monkeypatch.setitem(sys.modules, "ray", module)
+
+
+def here(job, rows):
+    """A job in this process, by the functions that Ray calls."""
+    worker = job.worker(__version__, job.what)
+    for row in rows:
+        yield worker(jobs._with_contents({"shard": row["shard"], "row": json.dumps(row)}))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("address", ["", "file://"])
+def test_answers_are_those_of_the_plain_command(photos, tmp_path, monkeypatch, ray, address):
+    monkeypatch.setattr(jobs, "_streamed", here)
+    monkeypatch.setattr(session, "connected", lambda address: contextlib.nullcontext())
+    monkeypatch.setattr(predicting, "_FILES", 18)
+    texts = [f"{address}{photos}", f"{address}{photos}/none.jpg"]
+    files = predicting.expanded(texts, [".jpg"])
+    packed = models.packed("resnet8", "digits", NO_HINTS)
+    found = list(predicting.answers("local", files, packed, None, 3, tmp_path / "a.csv"))
+    runner = open_named("resnet8", "digits")
+    paths = bulk.listed([str(photos), f"{photos}/none.jpg"], [".jpg"])
+    expected = list(bulk.answers(runner, paths, runner.card, 3))
+    assert [each.name for each in files] == [f"{address}{path}" for path in paths]
+    for each, plain in zip(found, expected, strict=True):
+        if isinstance(plain, bulk.Unreadable):
+            assert each.reason == plain.reason.replace(str(photos), address + str(photos))
+        else:
+            fields = plain.to_json()
+            assert each.to_json() == {**fields, "image": address + fields["image"]}
+            assert json.loads(json.dumps(plain.rows())) == list(each.rows())
+    assert len(list((tmp_path / "a.csv.shards").glob("*.jsonl"))) == 3
+    predicting.forget(tmp_path / "a.csv")
+    assert not list(tmp_path.glob("a.csv*"))
+
+
+def test_prepared_files_are_those_of_the_plain_command(photos, tmp_path, monkeypatch, ray):
+    monkeypatch.setattr(jobs, "_streamed", here)
+    monkeypatch.setattr(session, "connected", lambda address: contextlib.nullcontext())
+    plain = prepare(load_dataset(photos), tmp_path / "plain", shards=2, shorter_side=20)
+    with preparing.source(f"file://{photos}") as given:
+        found = preparing.prepare("local", given, load_dataset, tmp_path / "b", shards=2, shorter_side=20)
+    assert found.to_json() == {**plain.to_json(), "folder": str(tmp_path / "b")}
+    names = sorted(path.name for path in plain.folder.iterdir())
+    assert names == sorted(path.name for path in found.folder.iterdir())
+    for name in names:
+        assert (plain.folder / name).read_bytes() == (found.folder / name).read_bytes(), name
+
+
+def failing(times, final=False):
+    """A stream in which the first row fails so often."""
+    calls = []
+
+    def streamed(job, rows):
+        calls.append([row["shard"] for row in rows])
+        for row in rows:
+            bad = row["shard"] == 0 and len(calls) <= times
+            if not bad or job.what != "lost":
+                error = "ValueError: broken" if bad else ""
+                yield {"shard": row["shard"], "result": b"x", "error": error, "final": final and bad}
+
+    return calls, streamed
+
+
+ROWS = [{"shard": number, "addresses": [f"{number}.jpg"]} for number in range(3)]
+
+
+@pytest.mark.parametrize("what", ["error", "lost"])
+def test_what_fails_is_done_again_and_only_that(monkeypatch, what):
+    calls, streamed = failing(2)
+    monkeypatch.setattr(jobs, "_streamed", streamed)
+    job = jobs.Job(worker=jobs.Worker, what=what, here=True, title="t")
+    assert sorted(jobs.finished(job, ROWS)) == [(0, b"x"), (1, b"x"), (2, b"x")]
+    assert calls == [[0, 1, 2], [0], [0]]
+
+
+@pytest.mark.parametrize(
+    ("what", "final", "count", "said"),
+    [
+        ("error", False, 3, "1 shards were not done in 3 rounds; number 0, 0.jpg to 0.jpg: ValueError: broken"),
+        ("lost", False, 3, "its worker was lost each time"),
+        ("error", True, 1, "ValueError: broken"),
+    ],
+)
+def test_what_always_fails_ends_the_job_and_keeps_the_rest(monkeypatch, what, final, count, said):
+    calls, streamed = failing(9, final)
+    monkeypatch.setattr(jobs, "_streamed", streamed)
+    job = jobs.Job(worker=jobs.Worker, what=what, here=True, title="t")
+    kept = []
+    with pytest.raises(GateError, match=said):
+        kept.extend(jobs.finished(job, ROWS))
+    assert len(calls) == count
+
+
+def test_another_version_at_a_worker_is_said(ray):
+    row = jobs._with_contents({"shard": 0, "row": json.dumps({"shard": 0, "addresses": []})})
+    answer = jobs.Worker("0.0.1", None)(row)
+    assert answer["final"] and "the command 0.0.1: install the same" in answer["error"]
+
+
+def test_contents_keep_their_zeros_and_names_their_bytes(tmp_path):
+    name = os.fsdecode(b"\xff.jpg")
+    (tmp_path / name).write_bytes(b"a\0\0")
+    addresses = [str(tmp_path / name), str(tmp_path / "none"), str(tmp_path / name)]
+    row = jobs._with_contents({"shard": 0, "row": json.dumps({"addresses": addresses})})
+    first, missing, last = jobs._apart(row["contents"], json.loads(row["read"]))
+    assert first == last == b"a\0\0"
+    assert missing.endswith("none cannot be read: No such file or directory")
+
+
+def test_a_file_elsewhere_is_asked_for_three_times(monkeypatch):
+    calls = []
+
+    class System:
+        def open_input_stream(self, path):
+            calls.append(path)
+            raise OSError("503 slow down")
+
+    monkeypatch.setattr(places, "_opened", lambda address: (System(), "x"))
+    monkeypatch.setattr(places, "_PAUSE", 0)
+    with pytest.raises(InputError, match=r"^s3://bucket/x.jpg cannot be read: 503 slow down$"):
+        places.read("s3://user:secret@bucket/x.jpg?endpoint_override=http")
+    assert len(calls) == 3
+
+
+def test_shards_of_another_call_are_refused(tmp_path):
+    folder = tmp_path / "a.shards"
+    Shards(folder, {"top": 5}).put("0", b"x")
+    assert Shards(folder, {"top": 5}).has("0") and not Shards(folder, {"top": 5}).has("1")
+    with pytest.raises(InputError, match="another top: repeat that call, remove the folder"):
+        Shards(folder, {"top": 4})
+    (folder / "manifest.json").write_text("[]")
+    with pytest.raises(InputError, match="another top and version"):
+        Shards(folder, {"top": 5})
+    (folder / "manifest.json").unlink()
+    with pytest.raises(InputError, match="has no manifest"):
+        Shards(folder, {"top": 5})
+
+
+def test_the_digest_of_a_model_tells_models_apart_and_not_places(tmp_path, monkeypatch):
+    for name, contents in (("a", b"1"), ("b", b"1"), ("c", b"2")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "m.tflite").write_bytes(contents)
+    one, same, other = (models.packed(str(tmp_path / name / "m.tflite"), None, NO_HINTS).digest() for name in "abc")
+    assert one == same != other
+    assert models.packed("resnet8", "digits", NO_HINTS).digest() != models.packed("resnet8", "none", NO_HINTS).digest()
+
+
+def test_names_in_a_listing_stay_inside(monkeypatch):
+    fs = pytest.importorskip("pyarrow.fs")
+
+    class Info:
+        size, mtime_ns, type = 1, 1, fs.FileType.File
+
+        def __init__(self, path, kind=fs.FileType.File):
+            self.path, self.type = path, kind
+
+    class System:
+        def get_file_info(self, what):
+            return (
+                Info("b", fs.FileType.Directory)
+                if isinstance(what, str)
+                else [Info("b/../../x.jpg"), Info("b/a/x.jpg"), Info("b/.git/x.jpg")]
+            )
+
+    monkeypatch.setattr(places, "_opened", lambda address: (System(), "b"))
+    assert places.listed("s3://b?q=1") == [places.Place("s3://b/a/x.jpg", "s3://b/a/x.jpg?q=1", "1:1")]
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (
+            ["predict", "--model", "m.keras", "x.jpg", "-o", "a.csv", "--ray", "ray://h:1"],
+            "expected HOST:PORT",
+        ),
+        (["predict", "--model", "m.keras", "x.jpg", "-o", "a.csv", "--ray", "local"], "toolkit[ray]"),
+        (["prepare", "--data", "s3://b/x", "-o", "d", "--ray", "auto"], "toolkit[ray]"),
+        (["prepare", "--data", "s3://b/x", "-o", "d"], "--ray"),
+        (["predict", "--model", "resnet8", "--weights", "digits", "s3://b/x.jpg"], "through Ray (--ray local)"),
+    ],
+)
+def test_what_is_missing_is_said_in_a_line(command, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("keras_resnet.extras.is_there", lambda module: module != "ray")
+    assert cli.main(command) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
