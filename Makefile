@@ -6,7 +6,7 @@ CHECKS := mediapipe tflm timm loggers ray arm64 android web
 # Two processes, one TensorFlow thread each; who is done takes tests from the other.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: demo test fast proof proof-fuzz coverage mutation format lint help check-pythons $(addprefix check-,$(CHECKS))
+.PHONY: demo test fast proof proof-fuzz coverage mutation format lint help notebooks check-pythons $(addprefix check-,$(CHECKS))
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make proof-fuzz  200 hostile files of each of nine kinds (5 minutes)"
 	@echo "make coverage  the everyday tests again, and which lines they run; fails below the floor of pyproject.toml"
 	@echo "make mutation  thirty faults, one at a time: are they noticed? (half an hour)"
+	@echo "make notebooks  run the notebooks of examples/ and keep their outputs (ten minutes)"
 	@echo "make format  let ruff rewrite the sources"
 	@echo "make check-NAME  NAME of $(CHECKS): fetch a target's engine or a peer (once) and run the checks on it"
 	@echo "make check-pythons  the quick tests on other versions of Python that are here"
@@ -73,6 +74,11 @@ $(addprefix check-,$(CHECKS)): check-%: .venv/installed
 	$(BIN)/python tools/environment.py $*
 	KERAS_RESNET_CHECK=$* $(BIN)/python -m pytest -s -m '' -k $* tests/export/test_at_target.py tests/test_at_peers.py \
 	  tests/test_lamb.py tests/test_check_loggers.py tests/test_check_ray.py
+
+# Their outputs are kept in the repository; CIFAR10_DIR and RESNET20_WEIGHTS spare two downloads.
+notebooks: .venv/installed
+	$(BIN)/python tools/environment.py notebooks
+	.venv-notebooks/bin/python tools/notebooks.py $(NOTEBOOKS)
 
 check-pythons: .venv/installed
 	$(BIN)/python tools/pythons.py 3.12 3.13

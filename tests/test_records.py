@@ -176,7 +176,7 @@ def test_an_interrupted_preparation_leaves_nothing(digits, tmp_path, monkeypatch
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("keras_resnet.data.preparation._example", stop)
+    monkeypatch.setattr("keras_resnet.data.preparation.example", stop)
     with pytest.raises(KeyboardInterrupt):
         prepare(digits, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []

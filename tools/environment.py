@@ -1,4 +1,4 @@
-"""Makes what one check needs: `python tools/environment.py tflm|mediapipe|timm|loggers|ray|arm64|android|web`.
+"""Makes what one check needs: `python tools/environment.py NAME`, a key of `_PLACES`.
 
 The engines cannot live in `.venv`: TFLite Micro has wheels for Python 3.12 only, MediaPipe and
 tensorflow-model-optimization want different packages, timm wants PyTorch, the others are no Python for this processor
@@ -25,6 +25,7 @@ _MEDIAPIPE = ["mediapipe>=1.2,<2"]
 _TIMM = ["torch>=2.9,<3", "torchvision>=0.24,<1", "timm>=1.0,<2"]
 _LOGGERS = ["wandb>=0.19,<1", "mlflow-skinny>=3,<4", "sqlalchemy>=2,<3", "alembic>=1.13,<2"]
 _RAY = ["ray[data]>=2.50,<2.64", "moto[server]>=5,<6"]  # moto: an S3 of this machine
+_NOTEBOOKS = ["nbclient>=0.10,<1", "ipykernel>=6,<8", "nbformat>=5.10,<6", "matplotlib-inline>=0.1.7,<1"]
 # 2.3.0 crashes under emulation (2026-11); numpy's ABI is fixed by it.
 _ARM64 = ["ai-edge-litert==2.1.5", "numpy>=2.0,<3"]
 _KOTLIN = "kotlin-jupyter-kernel==0.19.0.944"  # a wheel with the Kotlin compiler and kotlinx-serialization in it
@@ -85,6 +86,10 @@ def _loggers(folder: Path) -> None:
 def _ray(folder: Path) -> None:
     own = f"numpy=={importlib.metadata.version('numpy')}"  # the same sums as those of the plain commands
     _beside(folder, [*_RAY, own])
+
+
+def _notebooks(folder: Path) -> None:
+    _beside(folder, [*_NOTEBOOKS, f"numpy=={importlib.metadata.version('numpy')}"])
 
 
 def _tflm(folder: Path) -> None:
@@ -175,6 +180,7 @@ _PLACES: dict[str, tuple[str, Callable[[Path], None]]] = {
     "timm": (".venv-timm", _timm),
     "loggers": (".venv-loggers", _loggers),
     "ray": (".venv-ray", _ray),
+    "notebooks": (".venv-notebooks", _notebooks),
     "arm64": (".arm64", _arm64),
     "android": (".kotlin", _android),
     "web": ("examples/web/node_modules", _web),
