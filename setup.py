@@ -74,6 +74,7 @@ TEST = [
     "import-linter>=2.17,<3",  # layers of the packages
     "jax>=0.7,<1",
 ]
+DOCS = ["sphinx>=9,<10", "myst-parser>=5,<6", "furo>=2025.9.25,<2027"]  # make docs; BSD and MIT
 GPU = ["tensorflow[and-cuda]>=2.21,<2.22"]
 
 setup(
@@ -102,6 +103,7 @@ setup(
         "tensorboard": LOGS,
         "datasets": DATASETS,
         "test": TEST,
+        "docs": DOCS,
         "gpu": GPU,
         "parquet": PARQUET,
         "wandb": WANDB,

@@ -18,10 +18,8 @@ from keras_resnet import InputError
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_tables_of_the_readme_are_those_of_the_code():
-    child = subprocess.run(
-        [sys.executable, ROOT / "tools" / "readme_tables.py", "--check"], capture_output=True, text=True
-    )
+def test_tables_of_the_pages_are_those_of_the_code():
+    child = subprocess.run([sys.executable, ROOT / "tools" / "tables.py", "--check"], capture_output=True, text=True)
     assert child.returncode == 0, child.stderr
 
 

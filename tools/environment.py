@@ -1,4 +1,4 @@
-"""Makes what one check needs: `python tools/environment.py tflm|mediapipe|timm|loggers|arm64|android|web`.
+"""Makes what one check needs: `python tools/environment.py tflm|mediapipe|timm|loggers|arm64|android|web|docs`.
 
 The engines cannot live in `.venv`: TFLite Micro has wheels for Python 3.12 only, MediaPipe and
 tensorflow-model-optimization want different packages, timm wants PyTorch, the others are no Python for this processor
@@ -7,6 +7,7 @@ at all. Everything is made beside its name and renamed when it is complete; what
 
 from __future__ import annotations
 
+import ast
 import glob
 import os
 import shutil
@@ -78,6 +79,16 @@ def _beside(folder: Path, packages: list[str]) -> None:
 
 def _loggers(folder: Path) -> None:
     _beside(folder, _LOGGERS)
+
+
+def _docs(folder: Path) -> None:
+    """Sphinx, MyST and furo, by the extra `docs`; the API pages are made from the packages of `.venv`."""
+    (wanted,) = (
+        ast.literal_eval(each.value)
+        for each in ast.parse((ROOT / "setup.py").read_text(encoding="utf-8")).body
+        if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == "DOCS"
+    )
+    _beside(folder, wanted)
 
 
 def _tflm(folder: Path) -> None:
@@ -167,6 +178,7 @@ _PLACES: dict[str, tuple[str, Callable[[Path], None]]] = {
     "mediapipe": (".venv-mediapipe", _mediapipe),
     "timm": (".venv-timm", _timm),
     "loggers": (".venv-loggers", _loggers),
+    "docs": (".venv-docs", _docs),
     "arm64": (".arm64", _arm64),
     "android": (".kotlin", _android),
     "web": ("examples/web/node_modules", _web),
