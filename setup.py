@@ -7,8 +7,8 @@ from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
-# Where the sources are, like https://github.com/OWNER/NAME. The links of README.md are made absolute with it; without it
-# the page of the package index shows their words, and no pictures.
+# Where the sources are, like https://github.com/OWNER/NAME. The links of README.md are made absolute with it; without
+# it the page of the package index shows their words, and no pictures.
 REPOSITORY = ""
 VERSION = "0.1.0"
 

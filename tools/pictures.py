@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Makes the pictures of README.md and docs/ from real files: tools/pictures.py [NAME ...]   (a minute; needs Chromium)
+"""Makes the pictures of README.md and docs/ from real files: tools/pictures.py [NAME ...].
 
-The shipped digits net is exported in all precisions, evaluated and explained; Chromium takes pictures of the pages that
-these commands wrote. A picture has at most 150 kB. Look at them before you commit them, on white and on dark.
+It takes a minute and needs Chromium. The shipped digits net is exported in all
+precisions, evaluated and explained; Chromium takes pictures of the pages that these commands wrote. A picture has at
+most 150 kB. Look at them before you commit them, on white and on dark.
 """
 
 import os
