@@ -81,6 +81,7 @@ docs: .venv/installed
 	$(BIN)/python tools/tables.py --check
 	$(BIN)/python tools/environment.py docs
 	.venv-docs/bin/python -m sphinx -q -W --keep-going -b html docs build/docs
+	KERAS_RESNET_CHECK=site $(BIN)/python -m pytest -q -m '' tests/test_site.py
 	@echo "open build/docs/index.html"
 
 pictures: .venv/installed

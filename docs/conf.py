@@ -43,4 +43,5 @@ html_static_path = ["_static"]
 html_css_files = ["pages.css"]
 html_show_sphinx = False
 html_copy_source = False
+html_show_search_summary = False  # fetched, which browsers refuse from the disk
 html_theme_options = {"navigation_with_keys": True}

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Makes the pictures of README.md and docs/ from real files: tools/pictures.py [NAME ...].
 
-It takes a minute and needs Chromium. The shipped digits net is exported in all
-precisions, evaluated and explained; Chromium takes pictures of the pages that these commands wrote. A picture has at
+It takes a minute and needs Chromium. The shipped digits net is exported,
+evaluated and explained; Chromium takes pictures of the pages that these commands wrote. A picture has at
 most 150 kB. Look at them before you commit them, on white and on dark.
 """
 
@@ -22,9 +22,14 @@ MOST = 150_000  # bytes
 _COLOURS = 64
 _MARGIN = 24  # pixels
 NET = ("--model", "resnet8", "--weights", "digits")
+_FILES = ("tflite:float32", "tflite:float16", "tflite:int8", "onnx:float32", "onnx:int8")
 # Name, command, page that it writes, height in pixels that is shown.
 ROWS: dict[str, tuple[tuple[str, ...], str, int]] = {
-    "export": (("export", "all", *NET, "-o", "out"), "out/report.html", 940),
+    "export": (
+        ("export", "all", *NET, "-o", "out", *(word for name in _FILES for word in ("--artifact", name))),
+        "out/report.html",
+        580,
+    ),
     "evaluation": (
         ("evaluate", *NET, "--data", "digits", "--per-class", "--report", "evaluation.html"),
         "evaluation.html",
