@@ -59,8 +59,9 @@ def test_nothing_comes_from_elsewhere(site):
         for address in page.fetched:
             assert not re.match(r"(https?:)?//", address), f"{path.name}: {address}"
             assert (path.parent / re.split("[?#]", address)[0]).exists(), f"{path.name}: {address}"
+    fetched = re.compile(r"(?:url\(|@import\s(?!\s*url))\s*['\"]?([^'\")\s]+)")
     for style in site.rglob("*.css"):
-        for address in re.findall(r"(?:url\(|@import\s(?!\s*url))\s*['\"]?([^'\")\s]+)", style.read_text(encoding="utf-8")):
+        for address in fetched.findall(style.read_text(encoding="utf-8")):
             assert not re.match(r"(https?:)?//", address), f"{style.name}: {address}"
     for script in site.rglob("*.js"):
         assert not re.search(r"importScripts\(|fonts\.g|cdn\.|unpkg", script.read_text(encoding="utf-8")), script.name
