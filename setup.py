@@ -89,7 +89,8 @@ TEST = [
     "import-linter>=2.17,<3",  # layers of the packages
     "jax>=0.7,<1",
 ]
-DOCS = ["sphinx>=9,<10", "myst-parser>=5,<6", "furo>=2025.9.25,<2027"]  # make docs; BSD and MIT
+# BSD and MIT; the GPL that docutils names is that of its Emacs mode, which its wheel leaves out.
+DOCS = ["sphinx>=9,<10", "myst-parser>=5,<6", "furo>=2025.9.25,<2027"]  # make docs
 GPU = ["tensorflow[and-cuda]>=2.21,<2.22"]
 
 setup(
