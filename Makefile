@@ -1,4 +1,4 @@
-# The two commands of the README. Both set up .venv first, and only once.
+# The commands of README.md and docs/. All set up .venv first, and only once.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -6,7 +6,7 @@ CHECKS := mediapipe tflm timm loggers ray arm64 android web
 # Two processes, one TensorFlow thread each; who is done takes tests from the other.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: demo test fast proof proof-fuzz coverage mutation format lint help notebooks check-pythons $(addprefix check-,$(CHECKS))
+.PHONY: demo test fast proof proof-fuzz coverage mutation format lint help docs pictures notebooks check-pythons $(addprefix check-,$(CHECKS))
 .DEFAULT_GOAL := help
 
 help:
@@ -14,10 +14,12 @@ help:
 	@echo "make test    ruff, mypy and the everyday tests (3 to 6 minutes)"
 	@echo "make fast    ruff, mypy and the quick ones of these (a minute)"
 	@echo "make proof   all other tests that need no foreign engine (up to 45 minutes)"
-	@echo "make proof-fuzz  200 hostile files of each of nine kinds (5 minutes)"
+	@echo "make proof-fuzz  200 hostile files of each of eleven kinds (5 minutes)"
 	@echo "make coverage  the everyday tests again, and which lines they run; fails below the floor of pyproject.toml"
 	@echo "make mutation  thirty faults, one at a time: are they noticed? (half an hour)"
 	@echo "make notebooks  run the notebooks of examples/ and keep their outputs (ten minutes)"
+	@echo "make docs    the site in build/docs, which opens from the disk; every warning is an error"
+	@echo "make pictures  the pictures of README and site, from a real run (needs chromium)"
 	@echo "make format  let ruff rewrite the sources"
 	@echo "make check-NAME  NAME of $(CHECKS): fetch a target's engine or a peer (once) and run the checks on it"
 	@echo "make check-pythons  the quick tests on other versions of Python that are here"
@@ -79,6 +81,17 @@ $(addprefix check-,$(CHECKS)): check-%: .venv/installed
 notebooks: .venv/installed
 	$(BIN)/python tools/environment.py notebooks
 	.venv-notebooks/bin/python tools/notebooks.py $(NOTEBOOKS)
+
+# In an environment beside .venv, which stays as it is.
+docs: .venv/installed
+	$(BIN)/python tools/tables.py --check
+	$(BIN)/python tools/environment.py docs
+	.venv-docs/bin/python -m sphinx -q -W --keep-going -b html docs build/docs
+	KERAS_RESNET_CHECK=site $(BIN)/python -m pytest -q -m '' tests/test_site.py
+	@echo "open build/docs/index.html"
+
+pictures: .venv/installed
+	$(BIN)/python tools/pictures.py
 
 check-pythons: .venv/installed
 	$(BIN)/python tools/pythons.py 3.12 3.13

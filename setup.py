@@ -1,11 +1,26 @@
 """Metadata of the distribution `keras-resnet-toolkit` (import names: keras_resnet and export)."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
+# Where the sources are, like https://github.com/OWNER/NAME. The links of README.md are made absolute with it; without
+# it the page of the package index shows their words, and no pictures.
+REPOSITORY = ""
+VERSION = "0.1.0"
+
+
+def description() -> str:
+    """README.md as the page of the package index, where no file lies beside it."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    if not REPOSITORY:
+        text = re.sub(r"^!\[[^]]*\]\((?!https?:)[^)]*\)\n\n", "", text, flags=re.MULTILINE)
+        return re.sub(r"(?<!!)\[([^]]*)\]\((?!https?:|#)[^)]*\)", r"\1", text)
+    text = re.sub(r"(!\[[^]]*\]\()(?!https?:)", rf"\1{REPOSITORY}/raw/v{VERSION}/", text)
+    return re.sub(r"((?<!!)\[[^]]*\]\()(?!https?:|#)", rf"\1{REPOSITORY}/blob/v{VERSION}/", text)
 
 
 class BuildWithExamples(build_py):
@@ -75,13 +90,15 @@ TEST = [
     "import-linter>=2.17,<3",  # layers of the packages
     "jax>=0.7,<1",
 ]
+# BSD and MIT; the GPL that docutils names is that of its Emacs mode, which its wheel leaves out.
+DOCS = ["sphinx>=9,<10", "myst-parser>=5,<6", "furo>=2025.9.25,<2027"]  # make docs
 GPU = ["tensorflow[and-cuda]>=2.21,<2.22"]
 
 setup(
     name="keras-resnet-toolkit",
-    version="0.1.0",
+    version=VERSION,
     description="Residual networks in Keras, from the paper to the phone: build, train, quantize, export, verify.",
-    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description=description(),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     license_files=["LICENSE"],
@@ -103,6 +120,7 @@ setup(
         "tensorboard": LOGS,
         "datasets": DATASETS,
         "test": TEST,
+        "docs": DOCS,
         "gpu": GPU,
         "parquet": PARQUET,
         "wandb": WANDB,

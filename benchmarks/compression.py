@@ -6,7 +6,8 @@ are gone at once and need more.
 
 Every row is one call of `keras-resnet compress`, resumable: run the same command again after an interruption, and
 finished rows are only read. The table goes to RUNS/results.json and, with --write, to benchmarks/compression.json,
-from which tools/readme_tables.py makes the README's; rows there that were not made here, on other machines say, stay.
+from which tools/tables.py makes tables of docs/benchmarks.md; rows there that were not made here, on other machines
+say, stay.
 
 Run it: python benchmarks/compression.py --data-dir CIFAR --runs RUNS [--net NAME ...] [--engine NAME ...]
     [--case WHAT ...] [--epochs N] [--jobs N] [--finished] [--latency] [--write]

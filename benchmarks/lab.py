@@ -2,7 +2,7 @@
 """Runs all experiments of the laboratory at their small size, and the ensemble of the shipped nets, for the README.
 
 Resumable: finished trainings are only read. With --write the figures go to benchmarks/lab.json, from which
-tools/readme_tables.py makes the README's tables.
+tools/tables.py makes tables of docs/benchmarks.md.
 
 Run it: python benchmarks/lab.py --data-dir CIFAR --out DIR [--write] [--finished]
 (about 45 minutes on two Zen 4 cores)

@@ -30,6 +30,7 @@ def test_examples_run(script, arguments, said, tmp_path):
     assert said in child.stdout
 
 
+@pytest.mark.proof  # its calls are held every day, by test_calls_of_the_pages_exist
 def test_the_example_of_the_readme_runs(tmp_path):
     code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL).group(1)
     assert len(code.splitlines()) <= 12

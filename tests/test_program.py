@@ -28,13 +28,6 @@ def _options(row):
     return parser, {name: each for each in parser._actions for name in each.option_strings}
 
 
-def test_the_table_in_the_documents_is_that_of_the_code():
-    child = subprocess.run(
-        [sys.executable, ROOT / "tools/commands_table.py", "--check"], capture_output=True, text=True
-    )
-    assert child.returncode == 0, child.stderr
-
-
 @pytest.mark.parametrize("name", ROWS)
 def test_options_have_their_one_name(name):
     parser, options = _options(ROWS[name])

@@ -7,6 +7,7 @@ at all. Everything is made beside its name and renamed when it is complete; what
 
 from __future__ import annotations
 
+import ast
 import glob
 import importlib.metadata
 import os
@@ -90,6 +91,16 @@ def _ray(folder: Path) -> None:
 
 def _notebooks(folder: Path) -> None:
     _beside(folder, [*_NOTEBOOKS, f"numpy=={importlib.metadata.version('numpy')}"])
+
+
+def _docs(folder: Path) -> None:
+    """Sphinx, MyST and furo, by the extra `docs`; the API pages are made from the packages of `.venv`."""
+    (wanted,) = (
+        ast.literal_eval(each.value)
+        for each in ast.parse((ROOT / "setup.py").read_text(encoding="utf-8")).body
+        if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == "DOCS"
+    )
+    _beside(folder, wanted)
 
 
 def _tflm(folder: Path) -> None:
@@ -181,6 +192,7 @@ _PLACES: dict[str, tuple[str, Callable[[Path], None]]] = {
     "loggers": (".venv-loggers", _loggers),
     "ray": (".venv-ray", _ray),
     "notebooks": (".venv-notebooks", _notebooks),
+    "docs": (".venv-docs", _docs),
     "arm64": (".arm64", _arm64),
     "android": (".kotlin", _android),
     "web": ("examples/web/node_modules", _web),

@@ -78,7 +78,7 @@ class Artifact:
 
     @property
     def name(self) -> str:
-        """`tflite:int8`, as `--artifact` takes it; with `@litert` where that is not the default."""
+        """Name as `--artifact` takes it, with `@litert` where that is not the default quantizer."""
         other = self.quantizer not in self.offer.quantizers[:1] and self.quantizer
         return f"{self.format.name}:{self.precision}{f'@{self.quantizer}' if other else ''}"
 

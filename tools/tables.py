@@ -1,20 +1,26 @@
 #!/usr/bin/env python3
-"""Writes the tables of README.md from the code: tools/readme_tables.py [--check].
+"""Writes the tables of the pages in docs/ from the code: tools/tables.py [--check].
 
-A table stands between `<!-- NAME -->` and `<!-- /NAME -->`. With --check nothing is written; the exit status is 1 if a
-table is not what the code says.
+A table stands between `<!-- NAME -->` and `<!-- /NAME -->` of its page. With --check nothing is written; the exit
+status is 1 if a table is not what the code says.
 """
 
+import argparse
+import inspect
 import json
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from export.program import COMMANDS
 from keras_resnet.lab.experiments import EXPERIMENTS
 from keras_resnet.nets.specs import SPECS, list_models
+from keras_resnet.parsing import Parser
+from keras_resnet.program import Command
 from keras_resnet.training.recipes import RECIPES
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def _markdown(header: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
@@ -93,7 +99,7 @@ def targets() -> str:
 
 def compression() -> str:
     """What `benchmarks/compression.py` measured: a table for every net and number of epochs."""
-    found = json.loads((README.parent / "benchmarks" / "compression.json").read_text(encoding="utf-8"))["rows"]
+    found = json.loads((ROOT / "benchmarks" / "compression.json").read_text(encoding="utf-8"))["rows"]
     keys = dict.fromkeys((row["net"], row["epochs"]) for row in found)
     return "\n\n".join(_compression([row for row in found if (row["net"], row["epochs"]) == key]) for key in keys)
 
@@ -127,7 +133,7 @@ def _compression(rows: list[dict]) -> str:
 
 
 def _laboratory() -> dict:
-    return json.loads((README.parent / "benchmarks" / "lab.json").read_text(encoding="utf-8"))
+    return json.loads((ROOT / "benchmarks" / "lab.json").read_text(encoding="utf-8"))
 
 
 def lab() -> str:
@@ -146,32 +152,96 @@ def ensemble() -> str:
     return _markdown(("CIFAR-10, 10,000 test images", "top-1", "cross-entropy"), rows)
 
 
-TABLES: dict[str, Callable[[], str]] = {
-    "models": models,
-    "recipes": recipes,
-    "weights": weights,
-    "formats": formats,
-    "targets": targets,
-    "compression": compression,
-    "lab": lab,
-    "ensemble": ensemble,
+def settings() -> str:
+    """Every setting of a recipe, with its default for data of one's own."""
+    from keras_resnet.training.describe import described
+
+    rows = [
+        (f"`{each.name}`", f"`{each.text}`" if each.text else "", _cell(each.range), _cell(each.meaning))
+        for each in described(RECIPES["photos"])
+    ]
+    return _markdown(("setting", "in `photos`", "range", "meaning"), rows)
+
+
+def arguments() -> str:
+    """The arguments of `build`, with the words of its docstring."""
+    from keras_resnet import build
+
+    said = inspect.cleandoc(build.__doc__ or "").partition("\nArgs:\n")[2].partition("\n\n")[0]
+    meanings = {name: " ".join(text.split()) for name, text in re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", said, re.M)}
+    rows = []
+    for name, each in inspect.signature(build).parameters.items():
+        default = "" if each.default is inspect.Parameter.empty else f"`{each.default!r}`".replace("'", '"')
+        rows.append((f"`{name}`", default, _cell(meanings[name])))
+    return _markdown(("argument", "default", "meaning"), rows)
+
+
+def commands() -> str:
+    """All commands with all options, their old spellings and their meaning."""
+    return "\n".join(_section(row) for row in COMMANDS if not row.former).rstrip("\n")
+
+
+def _section(row: Command) -> str:
+    parser = Parser(prog=f"keras-resnet {row.name}")
+    row.fill(parser)
+    lines = [f"### {row.name}", "", f"{row.summary[:1].upper()}{row.summary[1:]}.", "", "| option | before | meaning |"]
+    lines += ["|---|---|---|", *(f"| {' | '.join(cells)} |" for cells in _options(parser)), ""]
+    return "\n".join(lines)
+
+
+def _options(parser: Parser) -> Iterator[tuple[str, str, str]]:
+    for action in parser._actions:
+        if action.help == argparse.SUPPRESS or isinstance(action, argparse._HelpAction):
+            continue
+        old = [f"`{before}`" for before, now in parser.former.items() if now in action.option_strings]
+        if "--data" in action.option_strings:
+            old.append("`--data-dir`")
+        names = ", ".join(action.option_strings) or (action.metavar or action.dest)
+        value = "" if action.nargs == 0 or not action.option_strings else f" {action.metavar or _choices(action)}"
+        text = (action.help or "") % {**vars(action), "prog": parser.prog}
+        yield _cell(f"`{names}{value}`"), ", ".join(old), _cell(text)
+
+
+def _choices(action: argparse.Action) -> str:
+    return "{" + ",".join(map(str, action.choices)) + "}" if action.choices else action.dest.upper()
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+PAGES: dict[str, dict[str, Callable[[], str]]] = {
+    "variants.md": {"models": models},
+    "recipes.md": {"recipes": recipes, "settings": settings},
+    "weights.md": {"weights": weights},
+    "build.md": {"arguments": arguments},
+    "export.md": {"formats": formats},
+    "places.md": {"targets": targets},
+    "commands.md": {"commands": commands},
+    "benchmarks.md": {"compression": compression, "lab": lab, "ensemble": ensemble},
 }
 
 
 def main(check: bool) -> int:
     """Writes or checks."""
-    text = README.read_text(encoding="utf-8")
-    new = text
-    for name, table in TABLES.items():
-        start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-        before, _, rest = new.partition(start)
-        _, _, after = rest.partition(end)
-        new = f"{before}{start}{table()}\n{end}{after}"
-    if check and new != text:
-        print("error: README.md is not what the code says: run tools/readme_tables.py", file=sys.stderr)
+    stale = []
+    for page, tables in PAGES.items():
+        path = ROOT / "docs" / page
+        text = new = path.read_text(encoding="utf-8")
+        for name, table in tables.items():
+            start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+            before, _, rest = new.partition(start)
+            _, found, after = rest.partition(end)
+            if not found:
+                raise SystemExit(f"error: docs/{page} has no place for the table {name}: {start.strip()} ... {end}")
+            new = f"{before}{start}\n{table()}\n\n{end}{after}"
+        if new != text:
+            stale.append(page)
+            if not check:
+                path.write_text(new, encoding="utf-8")
+    if check and stale:
+        print(f"error: docs/{', docs/'.join(stale)}: not what the code says; run tools/tables.py", file=sys.stderr)
         return 1
-    if not check:
-        README.write_text(new, encoding="utf-8")
     return 0
 
 
