@@ -560,3 +560,11 @@ def test_repeats_are_copies_with_augmentations_of_their_own(digits):
     assert sum(not np.array_equal(c[0], c[1]) for c in copies) > 15
     indices = [batch["image"].sum(axis=(1, 2, 3)) for batch in plain]
     assert len(np.unique(np.concatenate(indices))) <= 400  # an epoch of 1,200 has 400 different images
+
+
+@pytest.mark.parametrize("shape", [(1, 7, 1), (40, 30, 3), (5, 64, 3), (33, 8, 4), (2, 9, 20, 3)])
+def test_smoothing_gives_the_bits_of_tensorflow(shape):
+    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    for part in (pixels, np.where(pixels > 127, 255, 0).astype("u1")):
+        expected = tf.image.resize(part, (16, 12), antialias=True).numpy()
+        np.testing.assert_array_equal(images.scaled(tf.constant(part), (16, 12)), np.rint(expected).astype("u1"))
