@@ -17,6 +17,7 @@ from keras_resnet.data.augment import (
     get_augmentation,
     jitter,
     pad_crop,
+    turn_flip,
     unmoved,
 )
 from keras_resnet.data.cifar import LAYOUTS, read_records
@@ -315,6 +316,23 @@ def test_affine_leaves_the_middle_of_its_range_alone_and_moves_the_rest():
     np.testing.assert_array_equal(shifted[:, :, 3:], x[:, :, :-3])
     turned = affine(tf.constant(x), tf.constant([[1.0, 0.5, 0.5, 0.5]] * 2), 90, 0.1, 3)[0].numpy()
     np.testing.assert_allclose(turned.astype(int), np.rot90(x, 1, (1, 2)).astype(int), atol=1)
+
+
+def test_pictures_are_turned_by_quarters_and_mirrored():
+    x = np.random.default_rng(0).integers(0, 256, (8, 5, 5, 3), np.uint8)
+    draws = np.array([[across, down, turned] for across in (0, 0.9) for down in (0, 0.9) for turned in (0, 0.9)], "f")
+    moved, placement = turn_flip(tf.constant(x), tf.constant(draws))
+    found = [image.tobytes() for image in moved.numpy()]
+    for number, image in enumerate(x):
+        turns = [np.rot90(each, quarters) for each in (image, image[:, ::-1]) for quarters in range(4)]
+        assert found[number] in [each.tobytes() for each in turns]
+    same = [image.tobytes() for image in turn_flip(tf.constant(x[:1].repeat(8, 0)), tf.constant(draws))[0].numpy()]
+    assert len(set(same)) == 8
+    for image, original, matrix in zip(moved.numpy(), x, placement.matrix.numpy(), strict=True):
+        column, row, _ = np.rint(matrix @ [1, 3, 1]).astype(int)
+        np.testing.assert_array_equal(image[3, 1], original[row, column])
+    wide, _ = turn_flip(tf.constant(x[:, :3]), tf.constant(draws))
+    np.testing.assert_array_equal(wide[0], x[0, :3][::-1, ::-1])
 
 
 def test_augmentations_keep_shape_and_dtype():
