@@ -55,6 +55,11 @@ class Runner:
         return self.outputs[0]
 
     @property
+    def ends_in_sigmoid(self) -> bool:
+        """Whether the file tells that its first output is one of sigmoids; False where it does not tell."""
+        return False
+
+    @property
     def layout(self) -> str:
         """`"nchw"` where the input's channels can only be second, else `"nhwc"`."""
         shape = self.input.shape

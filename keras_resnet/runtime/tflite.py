@@ -19,6 +19,8 @@ from keras_resnet.extras import imported
 from keras_resnet.runtime.interface import Runner, Tensor, chunks, ordered, unusable
 from keras_resnet.signals.conventions import Preprocess
 
+_UNCHANGING = ("QUANTIZE", "DEQUANTIZE", "RESHAPE")  # operations behind which a sigmoid is still one
+
 
 def _cores() -> int:
     """Number of processor cores that this process may use."""
@@ -74,6 +76,17 @@ class TFLiteRunner(Runner):
     def input_details(self) -> dict:
         """The input as the interpreter describes it."""
         return self._input
+
+    @property
+    def ends_in_sigmoid(self) -> bool:
+        """See `Runner`."""
+        read = getattr(self._engines[0], "_get_ops_details", list)  # the only way to a file's operations
+        own = [each for each in read() if each["op_name"] != "DELEGATE"]  # which stands for some of the others
+        made = {int(tensor): each for each in own for tensor in each["outputs"]}
+        row = made.get(int(self._outputs[self.output.name]["index"]))
+        while row is not None and row["op_name"] in _UNCHANGING:
+            row = made.get(int(row["inputs"][0]))
+        return row is not None and row["op_name"] == "LOGISTIC"
 
     @property
     def details(self) -> dict[str, dict]:
