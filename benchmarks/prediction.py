@@ -37,6 +37,7 @@ from keras_resnet.runtime.keras import KerasRunner  # noqa: E402
 
 LIMIT = 1.2e9  # bytes
 TOLERANCE = 1e-6
+KINDS = ("float32", "int8")
 
 
 def repeated(folder: Path, count: int) -> list[Path]:
@@ -108,10 +109,12 @@ def main() -> int:
     parser.add_argument("--files", type=int, default=2000, help="photos of a round (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--model", default="resnet50")
-    parser.add_argument("--kinds", default="float32,int8")
+    parser.add_argument("--kinds", default=",".join(KINDS), help="rows of the table (%(default)s)")
     parser.add_argument("--least", type=float, default=0.85, help="of the bare net's rate (%(default)s)")
     parser.add_argument("--memory", type=int, default=0, metavar="N", help="files to measure memory with, no rates")
     args = parser.parse_args()
+    if unknown := set(args.kinds.split(",")) - set(KINDS):
+        parser.error(f"--kinds {args.kinds}: expected {' and '.join(KINDS)}, received {', '.join(sorted(unknown))}")
     rows, failed = [], False
     with tempfile.TemporaryDirectory() as scratch:
         folder = args.folder or make_folder(Path(scratch) / "photos")

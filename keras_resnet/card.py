@@ -39,6 +39,8 @@ class ModelCard:
         preprocess: from RGB pixels 0..255 to the network's input.
         spec: name of the variant, None for a model from elsewhere.
         dataset: name of the data source it was trained on, None if unknown.
+        columns: that table's own names of columns by their meaning (`data.tables.parse_columns`), written if there are
+            any.
         recipe: name of the recipe, None if unknown.
         crop: share of an image's central part, in height and width, that evaluation and prediction use.
         held_out: whether the validation examples of `dataset` stayed out of all training of these weights, so that
@@ -56,6 +58,7 @@ class ModelCard:
     preprocess: Preprocess = PREPROCESS["none"]
     spec: str | None = None
     dataset: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict, hash=False)
     recipe: str | None = None
     crop: float = 1.0
     held_out: bool | None = None
@@ -77,7 +80,9 @@ class ModelCard:
 
     def dumps(self) -> str:
         """The card as JSON text."""
-        own = {name: value for name, value in asdict(self).items() if name != "version"}
+        own = {
+            name: value for name, value in asdict(self).items() if name != "version" and (value or name != "columns")
+        }
         return json.dumps({"version": VERSION, **own, "preprocess": self.preprocess.to_json()})
 
     @classmethod
@@ -143,6 +148,8 @@ class ModelCard:
                 raise TypeError(f"{name}={value!r:.80}, expected a name")
         if not isinstance(self.held_out, bool | None):
             raise TypeError(f"held_out={self.held_out!r}, expected true, false or null")
+        if not isinstance(self.columns, dict) or not all(isinstance(own, str) for own in self.columns.values()):
+            raise TypeError(f"columns={self.columns!r:.80}, expected names by their meaning")
         if not isinstance(self.facts, dict):
             raise TypeError(f"facts={self.facts!r}, expected an object")
 

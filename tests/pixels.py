@@ -25,6 +25,7 @@ CASES = {
     "digits crop-flip": ({"batch_size": 64, "repeats": 3, "first_epoch": 2, "first_batch": 5}, None),
     "digits crop-flip-erase": ({"batch_size": 64, "first_batch": 18}, (0.2, 1.0)),
     "digits crop-flip-rand5": ({"batch_size": 16, "first_epoch": 3}, (0.0, 1.0)),
+    "digits turn-flip": ({"batch_size": 64}, None),
     "folder none": ({"batch_size": 8}, None),
     "folder affine": ({"batch_size": 8, "first_epoch": 1}, None),
     "folder crop-flip": ({"batch_size": 8, "first_batch": 3}, (0.2, 1.0)),

@@ -200,13 +200,17 @@ def test_files_of_other_engines_answer_as_in_plain_predict(mini_spec, album):
 
     model = build(mini_spec, weights=None)
     paths = sorted(album.rglob("*.png")) * 5
-    for name in ("a.tflite", "a.onnx"):
-        export(model, name, precision="float32", samples=np.zeros((16, 32, 32, 3), "u1"))
+    samples = np.random.default_rng(0).integers(0, 256, (16, 32, 32, 3), np.uint8)
+    for name, precision in (("a.tflite", "float32"), ("a.onnx", "float32"), ("b.tflite", "int8")):
+        export(model, name, precision=precision, samples=samples)
         runner = open_runner(name)
         found = list(bulk.answers(runner, paths, runner.card, 3))
         for answer, plain in zip(found, predict(runner, paths, top=3), strict=True):
             assert answer.image == plain.image
             np.testing.assert_allclose([p for _, p in answer.top], [p for _, p in plain.top], atol=1e-6)
+        pixels = bulk.get_signal("image").code.load(paths[0], (32, 32, 3))[None]
+        expected = runner(runner.card.preprocess(pixels))["probabilities"].max()
+        assert found[0].top[0][1] == float(expected)
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """The card: versions, old and newer ones, damage."""
 
+import dataclasses
 import json
 
 import pytest
@@ -17,6 +18,14 @@ def test_a_card_comes_back_as_it_was():
     assert ModelCard.loads(CARD.dumps(), "file") == CARD
     assert json.loads(CARD.dumps())["version"] == card_lib.VERSION
     assert isinstance(hash(CARD), int)
+
+
+def test_columns_are_written_where_there_are_any():
+    assert "columns" not in json.loads(CARD.dumps())
+    named = dataclasses.replace(CARD, columns={"file": "photo"})
+    assert ModelCard.loads(named.dumps(), "file") == named != CARD
+    with pytest.raises(InputError, match="columns="):
+        ModelCard.loads(json.dumps({**json.loads(CARD.dumps()), "columns": {"file": 1}}), "file")
 
 
 def test_a_card_of_the_first_version_means_classification_of_images(capsys):

@@ -17,6 +17,7 @@ from keras_resnet.data.augment import (
     get_augmentation,
     jitter,
     pad_crop,
+    turn_flip,
     unmoved,
 )
 from keras_resnet.data.cifar import LAYOUTS, read_records
@@ -317,6 +318,23 @@ def test_affine_leaves_the_middle_of_its_range_alone_and_moves_the_rest():
     np.testing.assert_allclose(turned.astype(int), np.rot90(x, 1, (1, 2)).astype(int), atol=1)
 
 
+def test_pictures_are_turned_by_quarters_and_mirrored():
+    x = np.random.default_rng(0).integers(0, 256, (8, 5, 5, 3), np.uint8)
+    draws = np.array([[across, down, turned] for across in (0, 0.9) for down in (0, 0.9) for turned in (0, 0.9)], "f")
+    moved, placement = turn_flip(tf.constant(x), tf.constant(draws))
+    found = [image.tobytes() for image in moved.numpy()]
+    for number, image in enumerate(x):
+        turns = [np.rot90(each, quarters) for each in (image, image[:, ::-1]) for quarters in range(4)]
+        assert found[number] in [each.tobytes() for each in turns]
+    same = [image.tobytes() for image in turn_flip(tf.constant(x[:1].repeat(8, 0)), tf.constant(draws))[0].numpy()]
+    assert len(set(same)) == 8
+    for image, original, matrix in zip(moved.numpy(), x, placement.matrix.numpy(), strict=True):
+        column, row, _ = np.rint(matrix @ [1, 3, 1]).astype(int)
+        np.testing.assert_array_equal(image[3, 1], original[row, column])
+    wide, _ = turn_flip(tf.constant(x[:, :3]), tf.constant(draws))
+    np.testing.assert_array_equal(wide[0], x[0, :3][::-1, ::-1])
+
+
 def test_augmentations_keep_shape_and_dtype():
     x, draws = tf.zeros((2, 8, 8, 3), tf.uint8), tf.zeros((2, 4))
     for name in AUGMENTATIONS:
@@ -560,3 +578,11 @@ def test_repeats_are_copies_with_augmentations_of_their_own(digits):
     assert sum(not np.array_equal(c[0], c[1]) for c in copies) > 15
     indices = [batch["image"].sum(axis=(1, 2, 3)) for batch in plain]
     assert len(np.unique(np.concatenate(indices))) <= 400  # an epoch of 1,200 has 400 different images
+
+
+@pytest.mark.parametrize("shape", [(1, 7, 1), (40, 30, 3), (5, 64, 3), (33, 8, 4), (2, 9, 20, 3)])
+def test_smoothing_gives_the_bits_of_tensorflow(shape):
+    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    for part in (pixels, np.where(pixels > 127, 255, 0).astype("u1")):
+        expected = tf.image.resize(part, (16, 12), antialias=True).numpy()
+        np.testing.assert_array_equal(images.scaled(tf.constant(part), (16, 12)), np.rint(expected).astype("u1"))

@@ -159,6 +159,18 @@ def test_weights_in_the_cache_are_taken(cache, image_folder):  # noqa: F811
     assert (none.weights, none.freeze_bn) == ("", False)
 
 
+def test_weights_that_are_asked_for_are_not_downloaded_offline(cache, image_folder):  # noqa: F811
+    asked = "hf://timm/resnet10t.c3_in1k"
+    how = {"offline": True, "weights": asked}
+    with pytest.raises(InputError, match=f"--offline: weights {asked} are not on this machine"):
+        plan(Named(str(image_folder)), ["model=resnet10t"], **how)
+    cache("timm/resnet10t.c3_in1k", {**CONFIG, "num_classes": 10}, _state())
+    assert plan(Named(str(image_folder)), ["model=resnet10t"], **how)[0].weights == asked
+    how["weights"] = f"{asked}@another"
+    with pytest.raises(InputError, match="@another are not on this machine"):
+        plan(Named(str(image_folder)), ["model=resnet10t"], **how)
+
+
 @pytest.mark.slow
 def test_a_transfer_from_the_cache_trains(cache, image_folder, tmp_path):  # noqa: F811
     state = {

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import onnx
 import pytest
 import squares
+import tensorflow as tf
 from sklearn import metrics
 
 from keras_resnet import InputError, ModelCard, cli, load_dataset, load_model, save_model
@@ -295,6 +297,29 @@ def test_several_sigmoids_without_a_card_need_a_word(tmp_path):
         open_named(path, hints=Hints(task="multilable"))
     assert open_named(_foreign(tmp_path / "s.keras", "softmax")).card.task == "classification"
     assert open_named(_foreign(tmp_path / "one.keras", "sigmoid", 1)).card.task == "classification"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("activation", "refused"), [("sigmoid", True), ("softmax", False)])
+def test_several_sigmoids_of_a_foreign_file_need_a_word(tmp_path, activation, refused):
+    """A TFLite file by its converter, and an ONNX file of nodes: neither has a card."""
+    model = keras.models.load_model(_foreign(tmp_path / "m.keras", activation))
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    (tmp_path / "m.tflite").write_bytes(converter.convert())
+    node, info = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    end = "Sigmoid" if refused else "Softmax"
+    nodes = [node("ReduceMean", ["x"], ["m"], axes=[1, 2], keepdims=0), node(end, ["m"], ["s"])]
+    pixels, values = info("x", 1, ["n", 16, 16, 3]), info("y", 1, ["n", 3])
+    graph = onnx.helper.make_graph([*nodes, node("Identity", ["s"], ["y"])], "g", [pixels], [values])
+    made = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(made, tmp_path / "m.onnx")
+    for path in (tmp_path / "m.tflite", tmp_path / "m.onnx"):
+        assert open_named(path, hints=Hints(task="multilabel")).card.task == "multilabel"
+        if refused:
+            with pytest.raises(InputError, match="ends in 3 sigmoids and has no card: say what they mean with --task"):
+                open_named(path)
+        else:
+            assert open_named(path).card.task == "classification"
 
 
 def test_foreign_endings_become_probabilities_or_are_refused(tmp_path):

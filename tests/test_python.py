@@ -236,6 +236,8 @@ def test_a_table_is_learned_by_its_columns(image_folder, tmp_path):
     run = kr.train(image_folder / "labels.csv", **how, output=tmp_path / "run")
     recipe = json.loads((run.path / "recipe.json").read_text())
     assert (recipe["task"], recipe["columns"]) == ("classification", "file=photo,label=colour")
+    assert kr.evaluate(run, image_folder / "labels.csv").count > 0  # by the columns of its card
+    assert len(load_source(run).dataset.test) > 0
     (image_folder / "labels.csv").unlink()
 
 

@@ -12,7 +12,8 @@ from keras_resnet import InputError, ModelCard, build, evaluate, load_model, ope
 from keras_resnet.evaluation import score
 from keras_resnet.runtime.keras import KerasRunner
 from keras_resnet.runtime.opening import open_named
-from keras_resnet.runtime.tflite import dequantize, quantize
+from keras_resnet.runtime.tflite import dequantize, looked_up, quantize
+from keras_resnet.signals.conventions import PREPROCESS, Preprocess
 from keras_resnet.tasks import sole
 
 
@@ -45,6 +46,16 @@ def test_quantization_rounds_and_clips():
     np.testing.assert_allclose(dequantize(np.array([-10, 127], "i1"), details), [0.0, 68.5])
     plain = {"quantization": (0.0, 0), "dtype": np.float32}
     np.testing.assert_array_equal(quantize(values, plain), values)
+
+
+@pytest.mark.parametrize("convention", [*PREPROCESS.values(), Preprocess(std=(9,), channels="bgr")])
+def test_looked_up_pixels_are_those_that_are_prepared_and_quantized(convention):
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 40, 5, 3), np.uint8)
+    details = {"quantization": (0.013, -7), "dtype": np.int8}
+    every = np.arange(256, dtype="u1")[None, :, None].repeat(3, -1)
+    tables = quantize(convention(every), details)[0]
+    found = looked_up(pixels, tables, convention.order(3))
+    np.testing.assert_array_equal(found, quantize(convention(pixels), details))
 
 
 def test_keras_runner_equals_the_model_over_several_batches(mini_spec):

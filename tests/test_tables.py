@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from sklearn.model_selection import GroupKFold
 
-from keras_resnet import InputError, load_dataset
+from export.making import representative
+from keras_resnet import InputError, ModelCard, load_dataset
 from keras_resnet.data import batches, prepare, tables
 from keras_resnet.data.dataset import names_of
 from keras_resnet.data.parts import complete
@@ -17,6 +18,8 @@ from keras_resnet.data.sources import find_source, truth_of
 from keras_resnet.data.splits import grouped
 from keras_resnet.data.tables import parse_columns
 from keras_resnet.data.truth import strata
+from keras_resnet.evaluation.examples import dataset_for
+from keras_resnet.runtime.interface import Runner, Tensor
 from keras_resnet.tasks.table import task_of
 
 SHAPE = (8, 8, 3)
@@ -260,7 +263,7 @@ def test_what_cannot_be_right_is_refused_in_one_line(photos, columns, said):
         ("t.csv", "file,label\nphotos/00.png,Bär\n".encode("latin-1"), "is not in UTF-8 (line 2)"),
         ("t.csv", b"file,label\nphotos/00.png\n", "line 2: 1 cells, expected 2 as in the first line"),
         ("t.csv", b"file,label,label\na,b,c\n", "has two columns label: rename one"),
-        ("t.csv", b'file,label\n"photos/00.png,a\n' + b"x" * 140_000, "a quotation mark may be missing"),
+        ("t.csv", b'file,label\n"photos/00.png,a\n' + b"x" * 140_000, "t.csv, after line 1: field larger"),
         (
             "t.csv",
             b",".join(b"%d" % n for n in range(1001)) + b"\n" + b"," * 1000,
@@ -294,6 +297,48 @@ def test_tables_of_other_programs_are_understood(photos):
     assert len(load_dataset(_write(photos, "abs.csv", absolute), image_shape=SHAPE).test) == 4
     quoted = _rows(label=lambda n: ('x, "y"', "b\nc")[n % 2])
     assert load_dataset(_write(photos, "q.csv", quoted), image_shape=SHAPE).classes == ("b\nc", 'x, "y"')
+
+
+def test_pictures_none_of_which_can_be_read_are_counted_and_named(tmp_path):
+    for number in range(4):
+        (tmp_path / f"{number}.png").write_bytes(b"no picture")
+    table = _write(tmp_path, "t.csv", _rows(4, file=lambda n: f"{n}.png", split=lambda n: "train"))
+    said = _refused(table)
+    assert f"none of the 4 pictures can be decoded ({tmp_path}/0.png, " in said and f"{tmp_path}/2.png, ...)" in said
+
+
+class Two(Runner):
+    """A model of two classes, whose card has its table's columns."""
+
+    card = ModelCard(labels=("a", "b"), columns={"file": "photo", "label": "breed"})
+    input = Tensor("image", (None, *SHAPE), "float32")
+    outputs = (Tensor("probabilities", (None, 2), "float32"),)
+
+
+def test_a_model_finds_the_columns_that_it_was_trained_with(photos):
+    own = [{"photo": row["file"], "breed": row["label"]} for row in _rows()]
+    table = _write(photos, "own.csv", own)
+    assert len(dataset_for(Two(), str(table)).test) == 4
+    with pytest.raises(InputError, match="unknown column of .*phot"):
+        dataset_for(Two(), table, columns={"file": "phot"})
+    assert len(dataset_for(Two(), _write(photos, "usual.csv", _rows())).test) == 4
+    both = [{**new, "label": "ba"[number % 2]} for number, new in enumerate(own)]
+    table = _write(photos, "both.csv", both)
+    breeds, labels = dataset_for(Two(), table), dataset_for(Two(), table, columns={"file": "photo"})
+    np.testing.assert_array_equal(breeds.test.labels, [int(name[-6:-4]) % 2 for name in names_of(breeds.test)])
+    np.testing.assert_array_equal(labels.test.labels, [1 - int(name[-6:-4]) % 2 for name in names_of(labels.test)])
+
+
+def test_test_rows_alone_are_enough_for_a_model(photos):
+    table = _write(photos, "test.csv", _rows(9, split=lambda n: "test"))
+    found = dataset_for(Two(), table)
+    assert [len(part) for part in (found.train, found.validation, found.test)] == [0, 0, 9]
+    assert "has no row of the split train: expected some to learn from" in _refused(table)
+    with pytest.raises(InputError, match="no training images: expected some to calibrate with"):
+        representative.draw(found.train, set())
+    some = _write(photos, "validation.csv", _rows(9, split=lambda n: "validation"))
+    with pytest.raises(InputError, match="has no row of the split train"):
+        dataset_for(Two(), some)
 
 
 def test_repeated_rows_count_once_and_damaged_pictures_are_left_out(photos, caplog):

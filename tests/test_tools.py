@@ -169,3 +169,13 @@ def test_faults_are_one_change_each_and_are_found_again(tmp_path):
     (tmp_path / "m.py").write_text(SOURCE.replace("def f", "def g"))
     with pytest.raises(mutation_faults.NotApplicable, match=r"no function A\.f any more"):
         mutation_faults.mutated(made[0], tmp_path)
+
+
+# ---- benchmarks
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_prediction_refuses_rows_that_it_does_not_have():
+    command = [sys.executable, "benchmarks/prediction.py", "--kinds", "int8,int9"]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert found.returncode == 2 and "expected float32 and int8, received int9" in found.stderr

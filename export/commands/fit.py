@@ -48,7 +48,8 @@ def work(args: argparse.Namespace) -> int:
     console.print_table(title, _COLUMNS, [[name, *(f"{n:,}" for n in numbers)] for name, *numbers in rows])
     console.write_json(args.json, [dict(zip(_COLUMNS, row, strict=True)) for row in rows])
     if args.file is None:
-        print(f"next: keras-resnet train --recipe fast --model {found[0][0]}")
+        size = f" --image-size {args.image_size}"
+        print(f"next: keras-resnet train --data PHOTOS --model {found[0][0]}{size}")
         return console.OK
     lacking = [
         f"{what} {used:,} of {have:,} bytes"

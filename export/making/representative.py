@@ -67,6 +67,8 @@ def draw(split: Split, known: Set[bytes], count: int = SAMPLES, noun: str = "ima
     Returns:
         The samples.
     """
+    if not len(split):
+        raise InputError(f"the data have no training {noun}: expected some to calibrate with, or --calibration FOLDER")
     order = np.random.default_rng(_SEED).permutation(len(split))
     # Round robin over the classes: first the first image of every class in the shuffled order, then the second, ...
     groups = strata(split.truth)

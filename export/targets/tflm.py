@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 from string import Template
@@ -13,6 +14,7 @@ from export import memory
 from export.proof import golden
 from export.targets.bundle import FEW, Bundle, Check, Request, not_run, refused
 from keras_resnet import processes, untrusted
+from keras_resnet.data import SOURCES
 from keras_resnet.errors import InputError
 from keras_resnet.runtime.opening import open_runner
 from keras_resnet.runtime.outside import OUTSIDE
@@ -139,8 +141,16 @@ def _largest(request: Request, flash: int | None, ram: int | None) -> tuple[str,
     words = f"{size.flash:,} bytes of flash, {size.arena:,} of RAM"
     return (
         f"The largest variant that fits at this image size is {name} ({words})",
-        f"keras-resnet train --recipe fast --set model={name}",
+        f"keras-resnet train {_data(request)} --model {name}",
     )
+
+
+def _data(request: Request) -> str:
+    """What another net is trained on: one's own photos, if the model was, by the recipe for them."""
+    own = request.source.card.dataset
+    if own and own not in SOURCES and request.source.card.signal == "image":
+        return f"--data {shlex.quote(own)} --image-size {request.source.shape[0]}"
+    return "--recipe fast"
 
 
 def write(bundle: Bundle) -> list[Check]:

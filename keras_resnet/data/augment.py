@@ -51,6 +51,39 @@ def pad_crop(images, draws, pixels: int, flip: bool = False):
     return moved, Placement(matrix, (height, width))
 
 
+def turn_flip(images, draws):
+    """Turns by a random number of quarters, or of halves where height and width differ, and mirrors half of the images.
+
+    For pictures without an up: through a microscope, from above. Nothing of them is cut off or resampled.
+
+    Args:
+        images: uint8 `(n, H, W, C)`.
+        draws: uniform in [0, 1), `(n, 3)` or more: mirror left and right, top and bottom, along the diagonal.
+
+    Returns:
+        uint8 `(n, H, W, C)`, and their `Placement`.
+    """
+    height, width = images.shape[1], images.shape[2]
+    across, down, diagonal = (draws[:, place] < 0.5 for place in range(3))
+    if height == width:
+        images = tf.where(diagonal[:, None, None, None], tf.transpose(images, (0, 2, 1, 3)), images)
+    else:
+        diagonal = tf.zeros_like(diagonal)
+    images = tf.where(down[:, None, None, None], images[:, ::-1], images)
+    images = tf.where(across[:, None, None, None], images[:, :, ::-1], images)
+    column = _mirrored(across, width)  # of the input, or where the diagonal changes them its row
+    row = _mirrored(down, height)
+    zero = tf.zeros_like(draws[:, 0])
+    straight = tf.stack([column[0], zero, column[1], zero, row[0], row[1], zero, zero], axis=1)
+    changed = tf.stack([zero, row[0], row[1], column[0], zero, column[1], zero, zero], axis=1)
+    return images, Placement(geometry.projective(tf.where(diagonal[:, None], changed, straight)), (height, width))
+
+
+def _mirrored(whether, length: int):
+    """Scale and shift of places along an axis."""
+    return tf.where(whether, -1.0, 1.0), tf.where(whether, length - 1.0, 0.0)
+
+
 def affine(images, draws, degrees: float, zoom: float, pixels: float):
     """Rotates, scales and shifts about the centre, with bilinear interpolation and black outside.
 
@@ -207,6 +240,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "affine": Augmentation(_affine),  # for digits: no mirror
     "crop-flip": Augmentation(_crop_flip),
     "crop-flip-erase": Augmentation(in_turn((_crop_flip, 4), (unmoved(erase), 5)), draws=9),
+    "turn-flip": Augmentation(turn_flip),
     "crop-flip-rand5": Augmentation(in_turn((_crop_flip, 4), (_rand(5), 2 * DRAWS)), draws=4 + 2 * DRAWS),
     "scale-crop": Augmentation(box=_SCALE),
     "resized-crop": Augmentation(box=_INCEPTION),

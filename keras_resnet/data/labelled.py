@@ -14,11 +14,12 @@ import numpy as np
 
 from keras_resnet.data import tables
 from keras_resnet.data.dataset import Dataset, EncodedSplit, Files, Split
+from keras_resnet.data.finding import find as find
+from keras_resnet.data.finding import opened
 from keras_resnet.data.folder import find_unreadable
 from keras_resnet.data.parts import complete, part_name
 from keras_resnet.data.tables import SEPARATOR, TASKS, Roles, Table
 from keras_resnet.errors import InputError, unknown_name
-from keras_resnet.signals.table import get_signal
 from keras_resnet.untrusted import visible
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -36,6 +37,7 @@ def load(
     classes: Sequence[str] | None = None,
     fold: str | None = None,
     root: str | os.PathLike | None = None,
+    test_only: bool = False,
 ) -> Dataset:
     """Reads a table of files and of what is known of them.
 
@@ -52,6 +54,7 @@ def load(
         classes: names of the labels in their order, where a model has one; by default those of the table, sorted.
         fold: fold that is the test, in place of the column `split`.
         root: folder that files are relative to; by default the table's own.
+        test_only: whether a table without training rows is taken, whose other parts may then be empty.
 
     Returns:
         A `Dataset` whose files are decoded when needed; `unreadable` names the files left out.
@@ -61,13 +64,17 @@ def load(
             splits, a group in two splits, a label with fewer than three training examples, no numbers where numbers
             are expected.
     """
-    if not tables.is_frame(source):
-        source = find(Path(source)) or source
-    table = tables.read(source, root)
+    table = opened(source, root) or tables.read(source, root)
     who = tables.roles(table, columns, truth)
     rows = _without_repeats(table, who, _rows(table, who, classes, fold))
     bad = set(find_unreadable(list(dict.fromkeys(rows.paths)), image_shape))
     rows = rows.take([number for number, path in enumerate(rows.paths) if path not in bad])
+    if bad and not rows.paths:
+        names = ", ".join(visible(path)[:80] for path in sorted(map(str, bad))[:3]) + ", ..." * (len(bad) > 3)
+        raise InputError(
+            f"{table.origin}: none of the {len(bad)} pictures can be decoded ({names}); are they damaged, or of "
+            "formats that are not read?"
+        )
     if bad:
         names = ", ".join(sorted(map(str, bad))[:3])
         _log.warning("note: left out of %s: %d pictures cannot be decoded (%s)", table.origin, len(bad), names)
@@ -79,6 +86,10 @@ def load(
         for name in ("train", "validation", "test")
         if (parts == name).any()
     }
+    if test_only and "test" in splits and "train" not in splits:
+        none: Split = whole.take(np.arange(0))
+        found = {"train": none, "validation": splits.get("validation", none), "test": splits["test"]}
+        return _in_parts(found, table, rows, image_shape, who, bad)
     if "train" not in splits:
         raise InputError(f"{table.origin} has no row of the split train: expected some to learn from")
     least = _LEAST if classes is None else 0  # a model's own labels need not be here
@@ -86,32 +97,14 @@ def load(
     groups = None if rows.groups is None else np.array(rows.groups)[parts == "train"]
     found = complete(splits, groups)
     _check_train(table, who, found["train"].truth[who.truth], rows.names, min(1, least))
+    return _in_parts(found, table, rows, image_shape, who, bad)
+
+
+def _in_parts(
+    found: Mapping[str, Split], table: Table, rows: _Rows, shape: tuple[int, ...], who: Roles, bad: set[Path]
+) -> Dataset:
     three = found["train"], found["validation"], found["test"]
-    return Dataset(table.origin, rows.names, image_shape, *three, unreadable=tuple(sorted(bad)), truth=who.truth)
-
-
-def find(path: Path) -> Path | None:
-    """The table that a path names: itself, or the only one in a folder whose pictures are in no class folders.
-
-    Args:
-        path: file or folder.
-    """
-    if path.suffix.lower() in tables.SUFFIXES and (path.is_file() or not path.exists()):
-        return path
-    if not path.is_dir():
-        return None
-    known = [each for each in path.iterdir() if each.suffix.lower() in tables.SUFFIXES and each.is_file()]
-    return known[0] if len(known) == 1 and not _has_classes(path) else None
-
-
-def _has_classes(root: Path) -> bool:
-    """Whether pictures lie in two class folders or more, of the whole or of a part."""
-    folders = [each for each in root.iterdir() if each.is_dir() and not each.name.startswith(".")]
-    parts = [each for each in folders if part_name(each.name)]
-    if parts:
-        return any(_has_classes(part) for part in parts)
-    suffixes = get_signal("image").suffixes
-    return sum(any(p.suffix.lower() in suffixes for p in each.rglob("*")) for each in folders) > 1
+    return Dataset(table.origin, rows.names, shape, *three, unreadable=tuple(sorted(bad)), truth=who.truth)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -300,6 +300,7 @@ def load_dataset(
     truth: str | None = None,
     classes: Sequence[str] | None = None,
     fold: str | None = None,
+    test_only: bool = False,
 ) -> Dataset:
     """Loads a data source.
 
@@ -315,6 +316,7 @@ def load_dataset(
         truth: kind of truth to learn from a table, where its columns leave that open (`truth_of`).
         classes: names of a table's labels in a model's order; by default those of the table, sorted.
         fold: fold of a table that is the test.
+        test_only: whether a table without training rows is taken.
 
     Returns:
         The three splits, with uint8 images.
@@ -333,7 +335,8 @@ def load_dataset(
     where = None if data_dir is None else Path(data_dir), tuple(image_shape), keep
     row = None if tables.is_frame(name) else find_source(str(name))
     if row is None or row.table:
-        return _from_table(name, *where, columns=columns, truth=truth, classes=classes, fold=fold)
+        how: dict[str, Any] = {"columns": columns, "truth": truth, "classes": classes, "fold": fold}
+        return _from_table(name, *where, **how, test_only=test_only)
     _refuse_columns(row, columns)
     if fold is not None:
         raise InputError(f"fold {fold} goes with a table that has a column fold: the data are {row.name}")

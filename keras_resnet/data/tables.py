@@ -169,7 +169,8 @@ def _of_csv(text: str, path: Path) -> tuple[dict[str, tuple[str, ...]], tuple[in
                 rows.append(cells)
                 lines.append(reader.line_num)
     except csv.Error as error:  # a cell of more than 131,072 characters, for instance
-        raise InputError(f"{path}, line {reader.line_num}: {error}; a quotation mark may be missing") from None
+        line = max(lines, default=0)
+        raise InputError(f"{path}, after line {line}: {error}; a quotation mark may be missing") from None
     header = [name.strip() for name in rows[0]] if rows else []
     _check_count(header, path)
     twice = sorted({name for name in header if header.count(name) > 1})

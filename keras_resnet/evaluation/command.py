@@ -135,13 +135,15 @@ def _cross_validate(args: argparse.Namespace) -> int:
     extras.require_for(place.name, recipe.weights)
     console.import_tensorflow("jax")
     from keras_resnet.data import load_dataset
+    from keras_resnet.data.tables import parse_columns
     from keras_resnet.evaluation import folds
     from keras_resnet.training.photos import plan
 
     if is_open:
         recipe, _ = plan(place, args.set, columns=flags.columns_of(args), offline=True)
     folder = args.output or run.default(recipe).with_name(f"{run.default(recipe).name}-folds")
-    found = folds.cross_validate(recipe, load_dataset(*place, columns=flags.columns_of(args)), args.folds, folder)
+    columns = flags.columns_of(args) or parse_columns(recipe.columns) or None
+    found = folds.cross_validate(recipe, load_dataset(*place, columns=columns), args.folds, folder)
     console.write_json(args.json, found.to_json())
     title = f"{recipe.name} in {args.folds} folds of {Path(place.name).name}"
     console.print_table(title, (found.task.score.name, "value"), found.rows())

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.data import Dataset, Split, load_dataset
+from keras_resnet.data import Dataset, Split, finding, load_dataset
 from keras_resnet.data.dataset import ArraySplit
 from keras_resnet.data.folder import load_part
 from keras_resnet.data.parts import part_name
@@ -171,15 +171,23 @@ def dataset_for(
         runner: model.
         data: path or name of a data source, or a DataFrame.
         folder: folder of a named source's files.
-        columns: a table's own names of columns by their meaning.
+        columns: a table's own names of columns by their meaning; by default those of the card, if the table has them.
         fold: fold of a table that is the test.
 
     Raises:
         InputError: no such data, or none of the model's task.
     """
     card, truth = runner.card, get_task(runner.card.task).truth
+    columns = columns or _own_columns(data, folder, card.columns)
     how: dict[str, Any] = {"columns": columns, "truth": truth, "classes": card.labels or None, "fold": fold}
+    how["test_only"] = True  # there is nothing to learn here
     return load_dataset(data, folder, image_shape(runner), card.crop, **how)
+
+
+def _own_columns(data: Any, folder: Path | None, columns: Mapping[str, str]) -> Mapping[str, str] | None:
+    """The names of columns that a model was trained with, where the data are a table that has them all."""
+    table = finding.opened(data, folder) if columns else None
+    return columns if table is not None and set(columns.values()) <= set(table.columns) else None
 
 
 def _of_arrays(images: Any, truth: Any, runner: Runner) -> ArraySplit:

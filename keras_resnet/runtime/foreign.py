@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import keras
 
     from keras_resnet.card import ModelCard
+    from keras_resnet.runtime.interface import Runner
     from keras_resnet.signals.conventions import Preprocess
 
 ROWS = "none, tf, 0..1, caffe, torch, cifar10"  # of `PREPROCESS`, whose module `--help` need not import
@@ -216,10 +217,38 @@ def _refuse_sigmoids(network: keras.Model, origin: object) -> None:
         and outputs[0].shape[1] != 1
         and ending(outputs[0]) == "sigmoid"
     ):
-        raise InputError(
-            f"{origin} ends in {outputs[0].shape[1]} sigmoids and has no card: say what they mean with --task "
-            "multilabel (any number of tags for an image) or --task classification (one class)"
-        )
+        raise _of_sigmoids(origin, outputs[0].shape[1])
+
+
+def refuse_sigmoids_of(runner: Runner, hints: Hints, origin: object) -> None:
+    """Refuses to guess what several sigmoids of a file mean, where neither a card nor a person says it.
+
+    Args:
+        runner: the opened file.
+        hints: what a person says of it.
+        origin: file, for the message.
+
+    Raises:
+        InputError: its only output are several sigmoids.
+    """
+    shape = runner.output.shape
+    if (
+        runner.card.known
+        or hints.task is not None
+        or len(runner.outputs) > 1
+        or len(shape) != 2
+        or shape[1] in (None, 1)
+    ):
+        return
+    if runner.ends_in_sigmoid:
+        raise _of_sigmoids(origin, shape[1])
+
+
+def _of_sigmoids(origin: object, count: int | None) -> InputError:
+    return InputError(
+        f"{origin} ends in {count} sigmoids and has no card: say what they mean with --task multilabel (any number of "
+        "tags for an image) or --task classification (one class)"
+    )
 
 
 def hinted(card: ModelCard, hints: Hints, origin: object) -> ModelCard:

@@ -10,9 +10,11 @@ import numpy as np
 
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
+from keras_resnet.signals.conventions import Preprocess
 
 _FIRST = "probabilities"  # of several outputs
 _CHANNELS = (1, 2, 3, 4)  # counts that can only be channels, where the other end of the shape is none of them
+_PIECE = 8  # examples that are prepared at once: their memory is used again, that of many is asked for anew
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ class Runner:
         return self.outputs[0]
 
     @property
+    def ends_in_sigmoid(self) -> bool:
+        """Whether the file tells that its first output is one of sigmoids; False where it does not tell."""
+        return False
+
+    @property
     def layout(self) -> str:
         """`"nchw"` where the input's channels can only be second, else `"nhwc"`."""
         shape = self.input.shape
@@ -81,6 +88,21 @@ class Runner:
             float32 arrays by output name, N rows each; quantized outputs are dequantized.
         """
         raise NotImplementedError
+
+    def run_unprepared(self, examples: np.ndarray, convention: Preprocess) -> dict[str, np.ndarray]:
+        """Runs the network on examples as they are before the input convention: the same answers, sooner.
+
+        Args:
+            examples: the signal's values `(N, ..., channels)`, uint8 for images.
+            convention: input convention of the card.
+
+        Returns:
+            See `run`.
+        """
+        prepared = np.empty(examples.shape, np.float32)
+        for start in range(0, len(examples), _PIECE):
+            prepared[start : start + _PIECE] = convention(examples[start : start + _PIECE])
+        return self(prepared)
 
     def __call__(self, examples: np.ndarray) -> dict[str, np.ndarray]:
         """Runs the network; see `run`. `tasks.sole` picks the answer."""

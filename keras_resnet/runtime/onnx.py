@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from keras_resnet import card as card_lib
+from keras_resnet import extras
 from keras_resnet.card import UNKNOWN, ModelCard
 from keras_resnet.errors import InputError
 from keras_resnet.extras import imported
 from keras_resnet.runtime.interface import Runner, Tensor, chunks, ordered, unusable
+
+_UNCHANGING = ("QuantizeLinear", "DequantizeLinear", "Reshape", "Cast", "Identity")
 
 
 class OnnxRunner(Runner):
@@ -32,10 +35,26 @@ class OnnxRunner(Runner):
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1:
             raise InputError(f"{path} has {len(inputs)} inputs: expected one")
+        self._path = path
         text = self._session.get_modelmeta().custom_metadata_map.get(card_lib.KEY)
         self.card = ModelCard.loads(text, path) if text else UNKNOWN
         self.input = _tensor(inputs[0])
         self.outputs = ordered(_tensor(each) for each in outputs)
+
+    @property
+    def ends_in_sigmoid(self) -> bool:
+        """See `Runner`; without the package onnx the file does not tell."""
+        if not extras.is_there("onnx"):
+            return False
+        import onnx
+
+        nodes = {
+            each: node for node in onnx.load(self._path, load_external_data=False).graph.node for each in node.output
+        }
+        node = nodes.get(self.output.name)
+        while node is not None and node.op_type in _UNCHANGING:
+            node = nodes.get(node.input[0])
+        return node is not None and node.op_type == "Sigmoid"
 
     def run(self, examples: np.ndarray) -> dict[str, np.ndarray]:
         """Runs the network; see `Runner`."""

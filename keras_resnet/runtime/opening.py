@@ -105,6 +105,7 @@ def open_named(model: str | os.PathLike, weights: str | None = None, hints: fore
     model = model_path(model)
     if Path(model).suffix in _FOREIGN and weights is None:
         runner = open_runner(model, trusted=hints.trust and Path(model).suffix == ".savedmodel")
+        foreign.refuse_sigmoids_of(runner, hints, model)
         runner.card = foreign.hinted(runner.card, hints, model)
         return runner
     return KerasRunner(*foreign.load(model, weights, hints))

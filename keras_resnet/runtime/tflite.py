@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
+import queue
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,9 @@ from keras_resnet import console
 from keras_resnet.errors import InputError
 from keras_resnet.extras import imported
 from keras_resnet.runtime.interface import Runner, Tensor, chunks, ordered, unusable
+from keras_resnet.signals.conventions import Preprocess
+
+_UNCHANGING = ("QUANTIZE", "DEQUANTIZE", "RESHAPE")  # operations behind which a sigmoid is still one
 
 
 def _cores() -> int:
@@ -30,6 +35,7 @@ class TFLiteRunner(Runner):
     """
 
     _SHARE = 32  # examples at least, for one more interpreter
+    _PIECE = 8  # examples that the next free interpreter takes: none waits long for the last
 
     def __init__(self, path: Path, threads: int | None = None, engine: str | None = None):
         """Opens a file; raises InputError where the engine refuses it."""
@@ -72,6 +78,17 @@ class TFLiteRunner(Runner):
         return self._input
 
     @property
+    def ends_in_sigmoid(self) -> bool:
+        """See `Runner`."""
+        read = getattr(self._engines[0], "_get_ops_details", list)  # the only way to a file's operations
+        own = [each for each in read() if each["op_name"] != "DELEGATE"]  # which stands for some of the others
+        made = {int(tensor): each for each in own for tensor in each["outputs"]}
+        row = made.get(int(self._outputs[self.output.name]["index"]))
+        while row is not None and row["op_name"] in _UNCHANGING:
+            row = made.get(int(row["inputs"][0]))
+        return row is not None and row["op_name"] == "LOGISTIC"
+
+    @property
     def details(self) -> dict[str, dict]:
         """The outputs as the interpreter describes them, by name, in the file's order."""
         return self._outputs
@@ -86,20 +103,37 @@ class TFLiteRunner(Runner):
             The input tensor's values, and the outputs' by name; image by image.
         """
         values = quantize(examples, self._input)
-        engines = self._enough_engines(len(values))
-        if len(engines) == 1:  # a thread of its own would cost as much as a small net
-            return values, self._run_on(engines[0], values)
-        shares = np.array_split(values, len(engines))
-        with ThreadPoolExecutor(len(engines)) as pool:
-            results = list(pool.map(self._run_on, engines, shares))
-        return values, {name: np.concatenate([each[name] for each in results]) for name in self._outputs}
+        return values, self._shared_out(values, lambda part: part)
 
-    def _run_on(self, engine, values: np.ndarray) -> dict[str, np.ndarray]:
-        """The raw outputs by name."""
+    def _shared_out(self, examples: np.ndarray, prepared: Callable[[np.ndarray], np.ndarray]) -> dict[str, np.ndarray]:
+        """The raw outputs by name; `prepared` makes the input tensor's values of a few examples."""
+        engines = self._enough_engines(len(examples))
+        if len(engines) == 1:  # a thread of its own would cost as much as a small net
+            return self._run_on(engines[0], examples, prepared)
+        free: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        for engine in engines:
+            free.put(engine)
+
+        def one(part: np.ndarray) -> dict[str, np.ndarray]:
+            engine = free.get()
+            try:
+                return self._run_on(engine, part, prepared)
+            finally:
+                free.put(engine)
+
+        batch = self.input.shape[0] or 1
+        with ThreadPoolExecutor(len(engines)) as pool:
+            results = list(pool.map(one, chunks(examples, -(-self._PIECE // batch) * batch)))
+        return {name: np.concatenate([each[name] for each in results]) for name in self._outputs}
+
+    def _run_on(
+        self, engine, examples: np.ndarray, prepared: Callable[[np.ndarray], np.ndarray]
+    ) -> dict[str, np.ndarray]:
         batch = self.input.shape[0] or 1  # an open one is allocated as 1
         results: dict[str, list[np.ndarray]] = {name: [] for name in self._outputs}
-        for part in chunks(values, batch):
-            padded = np.resize(part, (batch, *part.shape[1:])) if len(part) < batch else part
+        for part in chunks(examples, batch):
+            values = prepared(part)
+            padded = np.resize(values, (batch, *values.shape[1:])) if len(values) < batch else values
             engine.set_tensor(self._input["index"], padded)
             engine.invoke()
             for name, details in self._outputs.items():
@@ -108,7 +142,39 @@ class TFLiteRunner(Runner):
 
     def run(self, examples: np.ndarray) -> dict[str, np.ndarray]:
         """Runs the network image by image; see `Runner`."""
-        return {name: dequantize(raw, self._outputs[name]) for name, raw in self.run_raw(examples)[1].items()}
+        return self._floats(self._shared_out(examples, lambda part: quantize(part, self._input)))
+
+    def run_unprepared(self, examples: np.ndarray, convention: Preprocess) -> dict[str, np.ndarray]:
+        """Runs the network; see `Runner`. A quantized input's values are looked up by pixel."""
+        if examples.dtype != np.uint8 or not self._input["quantization"][0]:
+            return super().run_unprepared(examples, convention)
+        every = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], examples.shape[-1], axis=-1)
+        tables = quantize(convention(every), self._input)[0]  # (256, channels)
+        order = convention.order(examples.shape[-1])
+        return self._floats(self._shared_out(examples, lambda part: looked_up(part, tables, order)))
+
+    def _floats(self, raw: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {name: dequantize(values, self._outputs[name]) for name, values in raw.items()}
+
+
+def looked_up(examples: np.ndarray, tables: np.ndarray, order: Sequence[int]) -> np.ndarray:
+    """What a channel's table has for each pixel.
+
+    Args:
+        examples: uint8 `(..., channels)`.
+        tables: int8 or uint8 `(256, channels)`.
+        order: the channel of the examples that each channel of the result is made of.
+
+    Returns:
+        Of the tables' dtype, in the shape of the examples.
+    """
+    if (tables == tables[:, :1]).all() and list(order) == sorted(order):
+        found = examples.tobytes().translate(tables[:, 0].tobytes())  # ten times as fast as an array's index
+        return np.frombuffer(found, tables.dtype).reshape(examples.shape)
+    values = np.empty(examples.shape, tables.dtype)
+    for channel, source in enumerate(order):
+        values[..., channel] = looked_up(examples[..., source, None], tables[:, channel, None], (0,))[..., 0]
+    return values
 
 
 def quantize(values: np.ndarray, details: dict) -> np.ndarray:

@@ -55,8 +55,8 @@ class Preprocess:
         """
         cast, take = _operations(images)
         images = cast(images, "float32")
-        if self.channels == "bgr" and images.shape[-1] >= 3:  # with fewer channels there is no blue to come first
-            images = take(images, [2, 1, 0, *range(3, images.shape[-1])], axis=-1)
+        if self.channels == "bgr" and images.shape[-1] >= 3:
+            images = take(images, self.order(images.shape[-1]), axis=-1)
         mean, std, shape = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32), images.shape
         if _is_tensorflow(images) and len(shape) > 2 and shape[-2] is not None and len(mean) == len(std) == shape[-1]:
             return _tensors().by_rows(images, mean, std)
@@ -64,6 +64,15 @@ class Preprocess:
             rows = images.reshape(*shape[:-2], -1)  # NumPy is slow where the last axis has three values
             return ((rows - np.tile(mean, shape[-2])) / np.tile(std, shape[-2])).reshape(shape)
         return (images - mean) / std
+
+    def order(self, channels: int) -> list[int]:
+        """The channel of an example that each channel of the net's input is made of.
+
+        Args:
+            channels: number of channels; with fewer than three there is no blue to come first.
+        """
+        first = [2, 1, 0] if self.channels == "bgr" and channels >= 3 else []
+        return [*first, *range(len(first), channels)]
 
     def check_channels(self, channels: int | None, origin: object) -> None:
         """Refuses a net with another number of channels.

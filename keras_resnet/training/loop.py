@@ -15,6 +15,7 @@ import tensorflow as tf
 from keras_resnet import extras, files
 from keras_resnet.card import ModelCard
 from keras_resnet.data import Dataset
+from keras_resnet.data.tables import parse_columns
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.signals.conventions import PREPROCESS
 from keras_resnet.tasks import Objectives, get_task
@@ -201,6 +202,7 @@ def _card(recipe: Recipe, nets: FromRecipe, dataset: Dataset) -> ModelCard:
         preprocess=PREPROCESS[recipe.preprocess],
         spec=spec.name if spec else None,
         dataset=dataset.name,
+        columns=parse_columns(recipe.columns),
         recipe=nets.origin(recipe),
         crop=recipe.crop,
         held_out=start.held_out_after(dataset.name, recipe.hold_out) if start else recipe.hold_out,

@@ -32,7 +32,8 @@ class Published:
             return False
         from huggingface_hub import try_to_load_from_cache
 
-        return isinstance(try_to_load_from_cache(self.address.removeprefix("hf://"), "model.safetensors"), str)
+        repository, _, revision = self.address.removeprefix("hf://").partition("@")
+        return isinstance(try_to_load_from_cache(repository, "model.safetensors", revision=revision or None), str)
 
     def to_json(self) -> dict[str, object]:
         """The fields, and whether the weights must be downloaded."""

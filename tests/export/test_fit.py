@@ -1,5 +1,6 @@
 """What a model takes of a microcontroller, against TFLite Micro's own figures and against the file."""
 
+import dataclasses
 import itertools
 import random
 from pathlib import Path
@@ -9,10 +10,13 @@ import pytest
 
 import keras_resnet
 from export import memory
+from export.commands import fit
+from export.model.source import load_source
 from export.targets import tflm
 from export.targets.bundle import Request
 from export.targets.table import get_target
 from keras_resnet.errors import InputError
+from keras_resnet.parsing import Parser
 from keras_resnet.runtime.opening import open_runner
 
 MLPERF = Path(__file__).resolve().parents[3] / "shared" / "data" / "mlperf-tiny"
@@ -138,14 +142,26 @@ def test_a_board_that_is_too_small_is_refused_before_converting(source, option, 
     tflm.refuse(_request(source, **{option: 2 * size}))
 
 
+def test_the_next_line_learns_ones_own_photos_at_that_size(monkeypatch, capsys):
+    parser = Parser()
+    fit.add(parser)
+    monkeypatch.setattr(memory, "fitting", lambda *args: iter([("resnet8", memory.Fit(1, 2, 3, 4))]))
+    assert fit.work(parser.parse_args(["--flash", "1M", "--image-size", "48"])) == 0
+    assert capsys.readouterr().out.endswith("next: keras-resnet train --data PHOTOS --model resnet8 --image-size 48\n")
+
+
 def test_the_refusal_names_what_would_fit():
-    import dataclasses
-
-    from export.model.source import load_source
-
     twenty = dataclasses.replace(load_source("resnet8", weights="digits"), model=keras_resnet.build("resnet20_cifar"))
     with pytest.raises(InputError, match="largest variant that fits at this image size is resnet8"):
         tflm.refuse(_request(twenty, flash=98_496))
+
+
+def test_ones_own_photos_are_learned_by_the_recipe_for_them():
+    source = load_source("resnet8", weights="digits")
+    photos = dataclasses.replace(source, card=dataclasses.replace(source.card, dataset="my photos"))
+    wanted = "keras-resnet train {} --model resnet8"
+    for each, data in ((source, "--recipe fast"), (photos, "--data 'my photos' --image-size 32")):
+        assert tflm._largest(_request(each), 98_496, None)[1] == wanted.format(data)
 
 
 def test_a_folder_that_is_no_tree(source, tmp_path):

@@ -123,6 +123,8 @@ def _net(seen: Look, given: dict[str, str], weights: str | None, offline: bool) 
     small = not seen.encoded and seen.side <= _SMALL
     if weights not in (None, "none"):
         found = starts.Start(asked or _net_of(weights), weights, "as asked")
+        if offline:
+            starts.check_at_hand(found.model, weights)
     elif weights == "none":
         found = starts.Start(asked or "", "", "--weights none")
     elif small and not asked:

@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from keras_resnet import extras
+from keras_resnet.errors import InputError
 from keras_resnet.weights import PUBLISHED, list_weights
-from keras_resnet.weights.published import is_here
+from keras_resnet.weights.hub import is_hub
+from keras_resnet.weights.published import Published, is_here
 
 SECONDS = 3.0  # that a server has to say how large a file is
 # Nets whose weights are tried where none was named: the smallest that is good on photos first.
@@ -69,6 +71,22 @@ def find(model: str | None, *, offline: bool, size_of: Callable[[str], int | Non
         if size:
             return Start(each.model, each.weights, f"a download of {size / 1e6:,.0f} MB")
     return Start(net, "", f"no weights at hand, and no server answered within {SECONDS:g} s{lacking}")
+
+
+def check_at_hand(model: str, weights: str) -> None:
+    """Refuses weights that would have to be downloaded.
+
+    Args:
+        model: name of the net.
+        weights: what `load_weights` takes.
+
+    Raises:
+        InputError: they are not on this machine.
+    """
+    registered = [row for row in list_weights(model) if row.name == weights]
+    there = Published(model, weights, "").is_here if is_hub(weights) else all(map(is_here, registered))
+    if not there:
+        raise InputError(f"--offline: weights {weights} are not on this machine; give a file, or leave one of both out")
 
 
 def _candidates(models: tuple[str, ...]) -> Iterator[_Candidate]:
