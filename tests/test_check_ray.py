@@ -46,7 +46,8 @@ def photos(tmp_path_factory):
 
 def started(command, folder, **env):
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("RAY", "AWS"))}
-    arguments = [BIN / "python", "-P", "-m", "keras_resnet", *command]
+    # A shell that starts make in the background lets its children ignore Ctrl-C.
+    arguments = ["env", "--default-signal=INT", BIN / "python", "-P", "-m", "keras_resnet", *command]
     return subprocess.Popen(arguments, cwd=folder, env=clean | env, stdout=-1, stderr=-1, text=True)
 
 
@@ -62,7 +63,7 @@ def run(command, folder, **env):
 def no_trace(folder):
     """Neither shards nor processes of Ray are left; the last of these end a little after the command."""
     assert not list(folder.glob("*.shards"))
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while alive := subprocess.run(
         ["pgrep", "-r", "R,S,D", "-af", "ray::|raylet|gcs_server"], capture_output=True, text=True
     ).stdout:

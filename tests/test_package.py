@@ -238,6 +238,7 @@ def test_every_module_of_the_first_release_stayed_or_has_its_old_name():
     assert not [name for name in moved if _is_file(name)]
 
 
+@pytest.mark.slow  # it may be the first to import what they import
 def test_names_that_went_elsewhere_than_their_module_are_found_in_the_old_one():
     code = (
         "import warnings; warnings.simplefilter('ignore')\n"

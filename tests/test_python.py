@@ -267,6 +267,9 @@ def test_export_of_a_model_in_memory_with_samples(digits):
         export(model, "own.tflite", precision="int8", samples=images)
     with pytest.raises(GateError, match="own2.failed.tflite"):
         export(model, "own2.tflite", precision="int8", samples=images, gates={"sqnr": 200})
+    silent = keras.Sequential([keras.Input((16, 16, 3)), *model.layers[1:]])
+    with pytest.raises(InputError, match=r"does not say what its input looks like.*MEAN/STD$"):
+        export(silent, "own3.tflite", precision="int8", samples=images)
 
 
 @pytest.mark.slow

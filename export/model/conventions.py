@@ -32,7 +32,7 @@ def require(network: keras.Model, card: ModelCard, dataset: Dataset | None, orig
     if card.known:
         return
     said = ""
-    if dataset is not None and len(_labelled(dataset)):
+    if dataset is not None and get_task(card.task).truth in _labelled(dataset).truth:  # not in unlabelled samples
         found = scores(network, card, dataset)
         count = min(_EXAMPLES, len(_labelled(dataset)))
         said = f"; on {count} labelled images of {dataset.name}: " + ", ".join(f"{k} {v}" for k, v in found.items())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from keras_resnet.card import ModelCard
@@ -32,7 +34,9 @@ class KerasRunner(Runner):
 
             if tf.config.list_physical_devices("GPU"):
                 self.bulk = self._BATCH
-            self._function = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
+            function: Any = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
+            function._omit_frequent_tracing_warning = True  # of a line that many models pass, each traced once or twice
+            self._function = function
 
     def run(self, examples: np.ndarray) -> dict[str, np.ndarray]:
         """Runs the network; see `Runner`. Raises InputError where one of its layers cannot be run."""
