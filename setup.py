@@ -1,5 +1,6 @@
 """Metadata of the distribution `keras-resnet-toolkit` (import names: keras_resnet and export)."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -7,10 +8,35 @@ from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
-# Where the sources are, like https://github.com/OWNER/NAME. The links of README.md are made absolute with it; without
-# it the page of the package index shows their words, and no pictures.
+# Where the sources are, like https://github.com/OWNER/NAME. The links of README.md are made absolute with it, and the
+# index gets links to it. While it is empty, the page of the index shows words without links, and no pictures.
 REPOSITORY = ""
-VERSION = "0.1.0"
+
+
+def version() -> str:
+    """`__version__` of keras_resnet/__init__.py, the only place of it, read without importing TensorFlow."""
+    tree = ast.parse((ROOT / "keras_resnet" / "__init__.py").read_text(encoding="utf-8"))
+    (found,) = (
+        ast.literal_eval(each.value)
+        for each in tree.body
+        if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == "__version__"
+    )
+    return found
+
+
+VERSION = version()
+
+
+def links() -> dict[str, str]:
+    """Links beside the page of the package index; none while nobody knows where the sources are."""
+    if not REPOSITORY:
+        return {}
+    return {
+        "Source": REPOSITORY,
+        "Documentation": f"{REPOSITORY}/blob/v{VERSION}/docs/index.md",
+        "Changelog": f"{REPOSITORY}/blob/v{VERSION}/CHANGELOG.md",
+        "Issues": f"{REPOSITORY}/issues",
+    }
 
 
 def description() -> str:
@@ -41,6 +67,9 @@ class BuildWithExamples(build_py):
                     self.copy_file(str(source), str(target))
 
 
+# TensorFlow 2.21 has wheels for Python 3.10 to 3.13, and none for 3.14: the bound says so in one line, where pip would
+# look for a TensorFlow and say that there is none.
+PYTHONS = ">=3.11,<3.14"
 # Bounds: a minor release of TensorFlow changes the converter, so it is pinned to 2.21; the others follow
 # semantic versioning closely enough for an upper bound on the major version (on the minor one below 1.0).
 CORE = [
@@ -100,9 +129,12 @@ setup(
     description="Residual networks in Keras, from the paper to the phone: build, train, quantize, export, verify.",
     long_description=description(),
     long_description_content_type="text/markdown",
-    license="Apache-2.0",
+    author="the authors of keras_resnet",
+    license_expression="Apache-2.0",
     license_files=["LICENSE"],
-    python_requires=">=3.11",
+    keywords="resnet, keras, tensorflow, image classification, tflite, litert, onnx, quantization, microcontrollers",
+    project_urls=links(),
+    python_requires=PYTHONS,
     packages=find_packages(include=["keras_resnet", "keras_resnet.*", "export", "export.*"]),
     package_data={
         "": ["*.pyi", "py.typed"],
@@ -131,11 +163,18 @@ setup(
     entry_points={"console_scripts": ["keras-resnet = export.program:main"]},
     classifiers=[
         "Development Status :: 3 - Alpha",
+        "Environment :: Console",
         "Intended Audience :: Developers",
+        "Intended Audience :: Education",
         "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
         "Programming Language :: Python :: 3.13",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+        "Typing :: Typed",
     ],
 )
