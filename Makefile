@@ -6,7 +6,7 @@ CHECKS := mediapipe tflm timm loggers ray arm64 android web
 # Two processes, one TensorFlow thread each; who is done takes tests from the other.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: demo test fast proof proof-fuzz coverage mutation format lint help docs pictures notebooks check-pythons $(addprefix check-,$(CHECKS))
+.PHONY: demo test fast proof proof-sample proof-fuzz dist coverage mutation format lint help docs pictures notebooks check-pythons check-wheel $(addprefix check-,$(CHECKS))
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make test    ruff, mypy and the everyday tests (3 to 6 minutes)"
 	@echo "make fast    ruff, mypy and the quick ones of these (a minute)"
 	@echo "make proof   all other tests that need no foreign engine (up to 45 minutes)"
+	@echo "make proof-sample  five minutes of these, chosen by the commit"
 	@echo "make proof-fuzz  200 hostile files of each of eleven kinds (5 minutes)"
 	@echo "make coverage  the everyday tests again, and which lines they run; fails below the floor of pyproject.toml"
 	@echo "make mutation  thirty faults, one at a time: are they noticed? (half an hour)"
@@ -23,6 +24,8 @@ help:
 	@echo "make format  let ruff rewrite the sources"
 	@echo "make check-NAME  NAME of $(CHECKS): fetch a target's engine or a peer (once) and run the checks on it"
 	@echo "make check-pythons  the quick tests on other versions of Python that are here"
+	@echo "make dist    source distribution and wheel in dist/, checked (half a minute); TAG=v0.1.0 for a release"
+	@echo "make check-wheel  the wheel outside of the clone, on every Python that is here (five minutes each)"
 
 .venv/installed: setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -61,6 +64,10 @@ fast: lint
 proof: .venv/installed
 	$(PYTEST) -m proof --record-proof
 
+# Another part for every commit; CI runs it.
+proof-sample: .venv/installed
+	$(PYTEST) -m proof --sample=300
+
 # FUZZ_FILES=1000 for more, FUZZ_SEED=1 for others.
 proof-fuzz: .venv/installed
 	$(PYTEST) -rP -m fuzz tests/export/test_fuzzing.py
@@ -95,6 +102,14 @@ pictures: .venv/installed
 
 check-pythons: .venv/installed
 	$(BIN)/python tools/pythons.py 3.12 3.13
+
+# Needs no .venv. TAG reaches the program through its environment, never through a shell's line.
+dist:
+	$(PYTHON) tools/environment.py dist
+	.venv-dist/bin/python tools/dist.py
+
+check-wheel: dist
+	.venv-dist/bin/python tools/pythons.py --wheel 3.11 3.12 3.13
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,7 @@ _TIMM = ["torch>=2.9,<3", "torchvision>=0.24,<1", "timm>=1.0,<2"]
 _LOGGERS = ["wandb>=0.19,<1", "mlflow-skinny>=3,<4", "sqlalchemy>=2,<3", "alembic>=1.13,<2"]
 _RAY = ["ray[data]>=2.50,<2.64", "moto[server]>=5,<6"]  # moto: an S3 of this machine
 _NOTEBOOKS = ["nbclient>=0.10,<1", "ipykernel>=6,<8", "nbformat>=5.10,<6", "matplotlib-inline>=0.1.7,<1"]
+_DIST = ["build>=1.2,<2", "twine>=6.1,<8"]  # twine knows licence expressions from 6.1 on
 # 2.3.0 crashes under emulation (2026-11); numpy's ABI is fixed by it.
 _ARM64 = ["ai-edge-litert==2.1.5", "numpy>=2.0,<3"]
 _KOTLIN = "kotlin-jupyter-kernel==0.19.0.944"  # a wheel with the Kotlin compiler and kotlinx-serialization in it
@@ -101,6 +103,12 @@ def _docs(folder: Path) -> None:
         if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == "DOCS"
     )
     _beside(folder, wanted)
+
+
+def _dist(folder: Path) -> None:
+    """What makes distributions, with the build requirements of pyproject.toml."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    _venv(folder, sys.executable, [*_DIST, *settings["build-system"]["requires"]])
 
 
 def _tflm(folder: Path) -> None:
@@ -193,6 +201,7 @@ _PLACES: dict[str, tuple[str, Callable[[Path], None]]] = {
     "ray": (".venv-ray", _ray),
     "notebooks": (".venv-notebooks", _notebooks),
     "docs": (".venv-docs", _docs),
+    "dist": (".venv-dist", _dist),
     "arm64": (".arm64", _arm64),
     "android": (".kotlin", _android),
     "web": ("examples/web/node_modules", _web),
