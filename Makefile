@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+PYTHONS := 3.11 3.12 3.13
+
 CHECKS := mediapipe tflm timm loggers ray arm64 android web
 # Two processes, one TensorFlow thread each; who is done takes tests from the other.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
@@ -25,7 +27,7 @@ help:
 	@echo "make check-NAME  NAME of $(CHECKS): fetch a target's engine or a peer (once) and run the checks on it"
 	@echo "make check-pythons  the quick tests on other versions of Python that are here"
 	@echo "make dist    source distribution and wheel in dist/, checked (half a minute); TAG=v0.1.0 for a release"
-	@echo "make check-wheel  the wheel outside of the clone, on every Python that is here (five minutes each)"
+	@echo "make check-wheel  the wheel outside of the clone, on PYTHONS, here $(PYTHONS) (three minutes each)"
 
 .venv/installed: setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -106,10 +108,10 @@ check-pythons: .venv/installed
 # Needs no .venv. TAG reaches the program through its environment, never through a shell's line.
 dist:
 	$(PYTHON) tools/environment.py dist
-	.venv-dist/bin/python tools/dist.py
+	.venv-dist/bin/python tools/distributions.py
 
 check-wheel: dist
-	.venv-dist/bin/python tools/pythons.py --wheel 3.11 3.12 3.13
+	.venv-dist/bin/python tools/pythons.py --wheel $(PYTHONS)
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .

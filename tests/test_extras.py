@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_resnet import InputError, cli, console, extras
+from keras_resnet import InputError, __version__, cli, console, extras
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -166,7 +166,8 @@ def test_a_clone_that_is_not_installed_trains_and_exports(tmp_path):
     assert (trained.returncode, trained.stderr) == (0, "")
     made = run("-m", "export.tflite", "--model", "run/model.keras", "-o", "m.tflite", "--limit", "20")
     assert made.returncode == 0, made.stderr
-    assert '"keras-resnet-toolkit": "0.1.0"' in (tmp_path / "m.tflite.manifest.json").read_text()
+    manifest = (tmp_path / "m.tflite.manifest.json").read_text()
+    assert f'"keras-resnet-toolkit": "{__version__}"' in manifest
 
 
 @pytest.mark.cold_start
