@@ -173,7 +173,7 @@ def test_prepare_reduces_large_images(tmp_path):
 
 
 def test_an_interrupted_preparation_leaves_nothing(digits, tmp_path, monkeypatch):
-    def stop(*_):
+    def stop(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("keras_resnet.data.preparation.example", stop)
