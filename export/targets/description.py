@@ -19,6 +19,9 @@ from export.proof import golden
 from keras_resnet import files
 from keras_resnet.card import ModelCard
 from keras_resnet.runtime.interface import Runner, Tensor
+from keras_resnet.tasks.multilabel import thresholds
+from keras_resnet.tasks.regression.settings import name_of
+from keras_resnet.tasks.table import DEFAULT
 
 MODEL, GOLDEN = "model.json", "golden.json"
 _SMALL = 64  # pixels: larger images are given in smaller numbers
@@ -36,6 +39,7 @@ def describe(runner: Runner, made: Artifact, contents: Contents, file: Path) -> 
     Returns:
         JSON types: `input` and `output` have name, shape, dtype, and scale and zero_point where they are quantized
         (`real = scale * (value - zero_point)`); the input also mean, std and channels: `real = (pixel - mean) / std`.
+        `task` says what the output means; of several tags `thresholds` has the probability from which each is there.
     """
     convention = runner.card.preprocess.for_channels(runner.image_shape[-1])
     channels = runner.image_shape[-1]
@@ -57,9 +61,28 @@ def describe(runner: Runner, made: Artifact, contents: Contents, file: Path) -> 
             "crop": runner.card.crop,
         },
         "output": _tensor(runner.output, contents),
+        "task": runner.card.task,
+        **_answers(runner.card, runner.output.shape[-1] or 0),
         "labels": LABELS,
         "golden": GOLDEN,
     }
+
+
+def _answers(card: ModelCard, count: int) -> dict[str, Any]:
+    """What an app needs to make answers of the output, beside names."""
+    return {"thresholds": thresholds.of(card, count).tolist()} if card.task == "multilabel" else {}
+
+
+def names(card: ModelCard, count: int) -> list[str]:
+    """Names of the numbers of an output: of classes, tags or values.
+
+    Args:
+        card: card of the file.
+        count: how many there are.
+    """
+    if card.task == "regression":
+        return [name_of(card.facts, number) for number in range(count)]
+    return list(card.labels) or [str(number) for number in range(count)]
 
 
 def _tensor(tensor: Tensor, contents: Contents) -> dict[str, Any]:
@@ -83,22 +106,22 @@ def write(folder: Path, model: dict[str, Any], card: ModelCard) -> None:
         "pixels": arrays["pixels"],
         "input": arrays["input"],
         "output": arrays.get(f"{output}_raw", arrays[output]),
-        "probabilities": arrays[output],
+        output if card.task == "regression" else "probabilities": arrays[output],
     }
+    best = {"top1": arrays[output][:count].argmax(axis=1).tolist()} if card.task == DEFAULT else {}
     text = {
         "engine": about["engine"],
         "tolerance": golden.tolerance(about, output),
         "count": min(count, len(arrays["pixels"])),
         "encoding": "base64 of little-endian arrays: pixels uint8 RGB, input and output as model.json has them, "
         "probabilities float32",
-        "top1": arrays[output][:count].argmax(axis=1).tolist(),
+        **best,
         **{name: _base64(values[:count]) for name, values in chosen.items()},
     }
     for name, value in ((MODEL, model), (GOLDEN, text)):
         with files.writing(folder / name, overwrite=True) as temporary:
             temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    numbers = [str(index) for index in range(model["output"]["shape"][-1])]  # of a model whose classes have no names
-    (folder / LABELS).write_text(labels_text(card.labels or numbers), encoding="utf-8")
+    (folder / LABELS).write_text(labels_text(names(card, model["output"]["shape"][-1])), encoding="utf-8")
 
 
 def _base64(values: np.ndarray) -> str:
