@@ -19,8 +19,8 @@ from export.proof import golden
 from keras_resnet import files
 from keras_resnet.card import ModelCard
 from keras_resnet.runtime.interface import Runner, Tensor
-from keras_resnet.tasks.multilabel import thresholds
-from keras_resnet.tasks.regression.settings import name_of
+from keras_resnet.tasks import get_task
+from keras_resnet.tasks.results import Numbers
 from keras_resnet.tasks.table import DEFAULT
 
 MODEL, GOLDEN = "model.json", "golden.json"
@@ -62,27 +62,20 @@ def describe(runner: Runner, made: Artifact, contents: Contents, file: Path) -> 
         },
         "output": _tensor(runner.output, contents),
         "task": runner.card.task,
-        **_answers(runner.card, runner.output.shape[-1] or 0),
+        **numbers(runner.card, runner.output.shape[-1] or 0).facts,
         "labels": LABELS,
         "golden": GOLDEN,
     }
 
 
-def _answers(card: ModelCard, count: int) -> dict[str, Any]:
-    """What an app needs to make answers of the output, beside names."""
-    return {"thresholds": thresholds.of(card, count).tolist()} if card.task == "multilabel" else {}
-
-
-def names(card: ModelCard, count: int) -> list[str]:
-    """Names of the numbers of an output: of classes, tags or values.
+def numbers(card: ModelCard, count: int) -> Numbers:
+    """What an app must know of the numbers of a file's output.
 
     Args:
         card: card of the file.
         count: how many there are.
     """
-    if card.task == "regression":
-        return [name_of(card.facts, number) for number in range(count)]
-    return list(card.labels) or [str(number) for number in range(count)]
+    return get_task(card.task).capable.numbers(card, count)
 
 
 def _tensor(tensor: Tensor, contents: Contents) -> dict[str, Any]:
@@ -97,8 +90,9 @@ def write(folder: Path, model: dict[str, Any], card: ModelCard) -> None:
     Args:
         folder: folder of the file.
         model: result of `describe`.
-        card: card with the class names.
+        card: card of the file.
     """
+    known = numbers(card, model["output"]["shape"][-1])
     arrays, about = golden.read(golden.beside(folder / str(model["file"])))
     output = str(model["output"]["name"])
     count = golden.COUNT if max(arrays["pixels"].shape[1:3]) <= _SMALL else 2
@@ -106,7 +100,7 @@ def write(folder: Path, model: dict[str, Any], card: ModelCard) -> None:
         "pixels": arrays["pixels"],
         "input": arrays["input"],
         "output": arrays.get(f"{output}_raw", arrays[output]),
-        output if card.task == "regression" else "probabilities": arrays[output],
+        known.output: arrays[output],
     }
     best = {"top1": arrays[output][:count].argmax(axis=1).tolist()} if card.task == DEFAULT else {}
     text = {
@@ -121,7 +115,7 @@ def write(folder: Path, model: dict[str, Any], card: ModelCard) -> None:
     for name, value in ((MODEL, model), (GOLDEN, text)):
         with files.writing(folder / name, overwrite=True) as temporary:
             temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    (folder / LABELS).write_text(labels_text(names(card, model["output"]["shape"][-1])), encoding="utf-8")
+    (folder / LABELS).write_text(labels_text(known.names), encoding="utf-8")
 
 
 def _base64(values: np.ndarray) -> str:

@@ -15,7 +15,6 @@ from keras_resnet.tasks import get_task
 from keras_resnet.tasks.table import DEFAULT
 from keras_resnet.untrusted import visible
 
-_KINDS = {"classification": "classes", "multilabel": "tags", "regression": "values"}
 README, REPORT = "README.md", "report.json"
 _README = """# $name for $target
 
@@ -102,7 +101,7 @@ def _listed(names: list[str], files: Mapping[str, str]) -> Iterator[str]:
 def _facts(bundle: Bundle) -> dict[str, str]:
     """What a template of steps may use."""
     model = bundle.model
-    names = description.names(bundle.runner.card, model["output"]["shape"][-1])
+    numbers = description.numbers(bundle.runner.card, model["output"]["shape"][-1])
     image, output = model["input"], model["output"]
     mean, std = image["mean"], image["std"]
     order = image["channels"].upper()
@@ -123,8 +122,8 @@ def _facts(bundle: Bundle) -> dict[str, str]:
         "output_shape": "x".join(map(str, output["shape"])),
         "output_dtype": output["dtype"],
         "classes": str(output["shape"][-1]),
-        "kind": _KINDS[bundle.task],
-        "labels": ", ".join(names[:4]) + (", ..." if len(names) > 4 else ""),
+        "kind": numbers.noun,
+        "labels": ", ".join(numbers.names[:4]) + (", ..." if len(numbers.names) > 4 else ""),
     }
     return {name: _plain(value) for name, value in found.items()}
 

@@ -19,6 +19,7 @@ from export.targets import description
 from keras_resnet import cli, load_dataset, load_model, open_runner, save_model
 from keras_resnet.runtime.outside import OUTSIDE
 from keras_resnet.tasks import get_task
+from keras_resnet.tasks.results import Numbers
 
 TASKS = ("multilabel", "regression")
 OUTPUT = {"multilabel": "probabilities", "regression": "values"}
@@ -184,8 +185,8 @@ def test_a_server_answers_with_tags_and_values(options, tmp_path, request, monke
     (check,) = [each for each in json.loads(Path("server/report.json").read_text())["checks"]]
     assert check["passed"] and "8 of 8 answers" in check["found"]
 
-    monkeypatch.setattr(description, "_answers", lambda card, count: {"thresholds": [0.0] * count})
-    monkeypatch.setattr(description, "names", lambda card, count: [f"other {number}" for number in range(count)])
+    wrong = Numbers("values", "x", ("other",) * len(names), {"thresholds": [0.0] * len(names)})
+    monkeypatch.setattr(description, "numbers", lambda card, count: wrong)
     assert program.alone(bundle[0], [*bundle[1], "-o", "wrong"]) == 1
     assert Path("wrong.failed").is_dir() and not Path("wrong").exists()
 
