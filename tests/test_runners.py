@@ -212,3 +212,9 @@ def test_classes_without_labels_are_numbered(image_folder):
     runner = open_named("resnet8", "none")
     answer = predict(runner, [image_folder / "red" / "01.png"])[0]
     assert all(name.startswith("class_") for name, _ in answer.top)
+
+
+def test_environments_are_looked_for_in_the_clone():
+    from keras_resnet.runtime import outside
+
+    assert (outside.ROOTS[1] / "tools" / "environment.py").is_file()

@@ -93,8 +93,9 @@ def targets() -> str:
     for row in TARGETS.values():
         precisions = ", ".join(f"{name} ({'/'.join(io)})" for name, io in row.io.items())
         size = f", {row.size} x {row.size}" if row.size else ""
-        rows.append((f"`{row.name}`", row.summary, precisions, f"{' or '.join(row.inputs)}{size}", row.checked_by))
-    return _markdown(("target", "place", "precision (input and output)", "input", "checked by"), rows)
+        input_, tasks = f"{' or '.join(row.inputs)}{size}", ", ".join(row.tasks)
+        rows.append((f"`{row.name}`", row.summary, tasks, precisions, input_, row.checked_by))
+    return _markdown(("target", "place", "tasks", "precision (input and output)", "input", "checked by"), rows)
 
 
 def compression() -> str:

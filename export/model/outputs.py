@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import keras
@@ -77,23 +77,28 @@ def require_choices(card: ModelCard, made: Artifact) -> None:
         "--with-cam": made.cam,
         "--features": made.features,
         "--image-size": made.size,
-        "--metadata": made.labels_file,
     }
     for option, value in chosen.items():
         if value:
             require_classes(card, option)
+    if made.labels_file:
+        require_classes(card, "--metadata", _NAMED)
 
 
-def require_classes(card: ModelCard, what: str) -> None:
-    """Refuses what only classifiers of images have.
+_NAMED = (DEFAULT, "multilabel")  # tasks whose outputs are shares of classes with names
+
+
+def require_classes(card: ModelCard, what: str, tasks: Sequence[str] = (DEFAULT,)) -> None:
+    """Refuses what only some tasks on images have.
 
     Args:
         card: says task and signal.
         what: what was asked for, like `"--with-cam"`.
+        tasks: rows of `tasks.TASKS`; classification alone by default.
 
     Raises:
         InputError: another task or signal.
     """
-    for kind, own, needed in (("task", card.task, DEFAULT), ("signal", card.signal, "image")):
-        if own != needed:
-            raise InputError(f"{what} goes with {kind} {needed}: the model's is {own}")
+    for kind, own, needed in (("task", card.task, tasks), ("signal", card.signal, ("image",))):
+        if own not in needed:
+            raise InputError(f"{what} goes with {kind} {' or '.join(needed)}: the model's is {own}")

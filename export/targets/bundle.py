@@ -21,6 +21,8 @@ from keras_resnet.nets.graph import multiply_adds
 from keras_resnet.runtime.interface import Runner
 from keras_resnet.runtime.opening import open_runner
 from keras_resnet.runtime.outside import OUTSIDE
+from keras_resnet.tasks import get_task
+from keras_resnet.tasks.table import DEFAULT
 
 _BUDGET = 60.0  # seconds of a slow engine
 AGREEMENT = 0.995  # of another engine's top-1 with our own runner's
@@ -96,9 +98,14 @@ class Bundle:
     evidence: Evidence
     say: Callable[[str], None]
 
+    @property
+    def task(self) -> str:
+        """What the file's outputs mean: row of `tasks.TASKS`."""
+        return self.runner.card.task
+
     @cached_property
     def probabilities(self) -> np.ndarray:
-        """Answers of our own runtime on the evidence: `(n, classes)`."""
+        """Answers of our own runtime on the evidence: `(n, classes)`; of a regression `(n, values)`."""
         return self.evidence.run(self.runner, self.runner.card.preprocess)[self.runner.output.name]
 
     @property
@@ -113,23 +120,25 @@ class Bundle:
         path.write_text(text, encoding="utf-8")
 
     def agreement(self, name: str, probabilities: np.ndarray, least: float = AGREEMENT) -> Check:
-        """Whether another way to run the file picks our own runner's classes.
+        """Whether another way to run the file picks our own runner's classes or tags.
 
         Args:
             name: name of the check.
             probabilities: `(n, classes)` of the first n images of the evidence.
-            least: lowest passing fraction of images with equal top-1.
+            least: lowest passing fraction of images with equal top-1, or of equal tags.
         """
-        own = self.probabilities[: len(probabilities)]
-        share = float((own.argmax(axis=1) == probabilities.argmax(axis=1)).mean())
+        own, output = self.probabilities[: len(probabilities)], self.runner.output.name
+        task = get_task(self.task)
+        share = float(task.code.agreement({output: own}, {output: probabilities}, self.runner.card).mean())
         right = ""
         labels = self.evidence.truth.get("label")
         if labels is not None:
             labels = labels[: len(probabilities)]
             right = f"; top-1 {(probabilities.argmax(axis=1) == labels).mean():.2%}"
         apart = float(np.abs(own - probabilities).max())
+        what = "top-1" if self.task == DEFAULT else "tags"
         found = f"{share:.2%} of {len(own)} images{right}; largest difference {apart:.2g}"
-        return Check(name=name, wanted=f"top-1 of our own runner on {least:.1%}", found=found, passed=share >= least)
+        return Check(name=name, wanted=f"{what} of our own runner on {least:.1%}", found=found, passed=share >= least)
 
     def affordable(self, seconds: float, most: int) -> int:
         """How many images a slow engine is asked for: what takes about a minute, and no fewer than two.

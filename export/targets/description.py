@@ -19,6 +19,9 @@ from export.proof import golden
 from keras_resnet import files
 from keras_resnet.card import ModelCard
 from keras_resnet.runtime.interface import Runner, Tensor
+from keras_resnet.tasks import get_task
+from keras_resnet.tasks.results import Numbers
+from keras_resnet.tasks.table import DEFAULT
 
 MODEL, GOLDEN = "model.json", "golden.json"
 _SMALL = 64  # pixels: larger images are given in smaller numbers
@@ -36,6 +39,7 @@ def describe(runner: Runner, made: Artifact, contents: Contents, file: Path) -> 
     Returns:
         JSON types: `input` and `output` have name, shape, dtype, and scale and zero_point where they are quantized
         (`real = scale * (value - zero_point)`); the input also mean, std and channels: `real = (pixel - mean) / std`.
+        `task` says what the output means; of several tags `thresholds` has the probability from which each is there.
     """
     convention = runner.card.preprocess.for_channels(runner.image_shape[-1])
     channels = runner.image_shape[-1]
@@ -57,9 +61,21 @@ def describe(runner: Runner, made: Artifact, contents: Contents, file: Path) -> 
             "crop": runner.card.crop,
         },
         "output": _tensor(runner.output, contents),
+        "task": runner.card.task,
+        **numbers(runner.card, runner.output.shape[-1] or 0).facts,
         "labels": LABELS,
         "golden": GOLDEN,
     }
+
+
+def numbers(card: ModelCard, count: int) -> Numbers:
+    """What an app must know of the numbers of a file's output.
+
+    Args:
+        card: card of the file.
+        count: how many there are.
+    """
+    return get_task(card.task).capable.numbers(card, count)
 
 
 def _tensor(tensor: Tensor, contents: Contents) -> dict[str, Any]:
@@ -74,8 +90,9 @@ def write(folder: Path, model: dict[str, Any], card: ModelCard) -> None:
     Args:
         folder: folder of the file.
         model: result of `describe`.
-        card: card with the class names.
+        card: card of the file.
     """
+    known = numbers(card, model["output"]["shape"][-1])
     arrays, about = golden.read(golden.beside(folder / str(model["file"])))
     output = str(model["output"]["name"])
     count = golden.COUNT if max(arrays["pixels"].shape[1:3]) <= _SMALL else 2
@@ -83,22 +100,22 @@ def write(folder: Path, model: dict[str, Any], card: ModelCard) -> None:
         "pixels": arrays["pixels"],
         "input": arrays["input"],
         "output": arrays.get(f"{output}_raw", arrays[output]),
-        "probabilities": arrays[output],
+        known.output: arrays[output],
     }
+    best = {"top1": arrays[output][:count].argmax(axis=1).tolist()} if card.task == DEFAULT else {}
     text = {
         "engine": about["engine"],
         "tolerance": golden.tolerance(about, output),
         "count": min(count, len(arrays["pixels"])),
         "encoding": "base64 of little-endian arrays: pixels uint8 RGB, input and output as model.json has them, "
         "probabilities float32",
-        "top1": arrays[output][:count].argmax(axis=1).tolist(),
+        **best,
         **{name: _base64(values[:count]) for name, values in chosen.items()},
     }
     for name, value in ((MODEL, model), (GOLDEN, text)):
         with files.writing(folder / name, overwrite=True) as temporary:
             temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    numbers = [str(index) for index in range(model["output"]["shape"][-1])]  # of a model whose classes have no names
-    (folder / LABELS).write_text(labels_text(card.labels or numbers), encoding="utf-8")
+    (folder / LABELS).write_text(labels_text(known.names), encoding="utf-8")
 
 
 def _base64(values: np.ndarray) -> str:

@@ -159,7 +159,7 @@ def _refuse(request: Request, folder: Path, overwrite: bool) -> None:
     if unknown:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(unknown))
         raise InputError(f"--place {request.target.name} has no {names}")
-    require_classes(request.source.card, f"--place {request.target.name}")
+    require_classes(request.source.card, f"--place {request.target.name}", request.target.tasks)
     if request.source.shape[-1] != 3:
         raise InputError(
             f"--place {request.target.name} hands over RGB images, and the model takes "

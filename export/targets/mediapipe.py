@@ -26,7 +26,7 @@ def require_labels(request: Request) -> None:
 
 def write(bundle: Bundle) -> list[Check]:
     """Writes `classify.py`, and runs the task where MediaPipe is."""
-    bundle.add("classify.py", _CODE.substitute(file=bundle.file.name))
+    bundle.add("classify.py", _CODE.substitute(file=bundle.file.name, **_SHOWN[bundle.task]))
     environment = OUTSIDE["mediapipe"]
     if environment.find() is None:
         return [not_run(_TASK, environment.missing)]
@@ -51,7 +51,7 @@ _OPTIMIZED = 0.02  # seconds for a billion multiply-adds
 FILES = {"classify.py": "classifies images from the command line"}
 
 _CODE = Template('''"""python classify.py IMAGE ...   (pip install mediapipe)"""
-
+$imports
 import sys
 from pathlib import Path
 
@@ -59,10 +59,21 @@ import mediapipe as mp
 from mediapipe.tasks.python import BaseOptions, vision
 
 model = Path(__file__).with_name("$file")
-options = vision.ImageClassifierOptions(base_options=BaseOptions(model_asset_path=str(model)), max_results=5)
+options = vision.ImageClassifierOptions(base_options=BaseOptions(model_asset_path=str(model)), max_results=$most)
+$limits
 with vision.ImageClassifier.create_from_options(options) as classifier:
     for name in sys.argv[1:]:
         result = classifier.classify(mp.Image.create_from_file(name))
         for category in result.classifications[0].categories:
-            print(f"{name}: {category.score:6.1%} {category.category_name}")
+$shown
 ''')
+_LINE = 'print(f"{name}: {category.score:6.1%} {category.category_name}")'
+_SHOWN = {
+    "classification": {"imports": "", "most": "5", "limits": "", "shown": " " * 12 + _LINE},
+    "multilabel": {  # the task has one threshold for all tags at most, and the net one for each
+        "imports": "\nimport json",
+        "most": "-1",
+        "limits": 'limits = json.loads(Path(__file__).with_name("model.json").read_text())["thresholds"]',
+        "shown": " " * 12 + "if category.score >= limits[category.index]:\n" + " " * 16 + _LINE,
+    },
+}

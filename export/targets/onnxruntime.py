@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from string import Template
+from typing import Any
+
+import numpy as np
 
 from export.targets.bundle import Bundle, Check, Request
 from export.targets.description import MODEL
 from keras_resnet import processes
+from keras_resnet.tasks import get_task
+from keras_resnet.tasks.table import DEFAULT
 
-FILES = {"classify.py": "classifies images, as a command or a function; needs onnxruntime, numpy and pillow"}
+FILES = {"classify.py": "answers for images, as a command or a function; needs onnxruntime, numpy and pillow"}
 _COUNT = 8
 _SECONDS = 300
+_CLOSE = 1e-5  # of probabilities; of values, in units of the largest
 
 
 def refuse(request: Request) -> None:
@@ -25,7 +32,7 @@ def write(bundle: Bundle) -> list[Check]:
     """Writes `classify.py` and runs it in a fresh process, without this package, on images as files."""
     from PIL import Image
 
-    bundle.add("classify.py", _CODE.substitute(model=MODEL))
+    bundle.add("classify.py", _CODE.substitute(model=MODEL, answers=_ANSWERS[bundle.task]))
     images = bundle.folder / "images"
     images.mkdir()
     files = [str(images / f"{number}.png") for number in range(_COUNT)]
@@ -42,18 +49,31 @@ def write(bundle: Bundle) -> list[Check]:
     images.rmdir()
     if child.status:
         return [Check(name="classify.py", wanted="answers", found=child.last_words(), passed=False)]
-    own = bundle.probabilities[: len(files)]
-    found = json.loads(child.out)
-    apart = max(abs(answer[0]["probability"] - float(row.max())) for answer, row in zip(found, own, strict=True))
-    same = sum(answer[0]["index"] == int(row.argmax()) for answer, row in zip(found, own, strict=True))
-    return [
-        Check(
-            name="classify.py in a process of its own, from PNG files",
-            wanted="our own runner's classes, probabilities within 1e-5",
-            found=f"{same} of {len(files)} classes, {apart:.2g} apart",
-            passed=same == len(files) and apart <= 1e-5,
-        )
-    ]
+    return [_compared(bundle, json.loads(child.out), bundle.probabilities[: len(files)])]
+
+
+def _compared(bundle: Bundle, found: list[Any], own: np.ndarray) -> Check:
+    """Whether the answers are those of our own runner."""
+    if bundle.task == DEFAULT:
+        what, same = "classes", [each[0]["index"] == int(row.argmax()) for each, row in zip(found, own, strict=True)]
+        apart = max(abs(each[0]["probability"] - float(row.max())) for each, row in zip(found, own, strict=True))
+    else:
+        decoded = get_task(bundle.task).code.decode({bundle.runner.output.name: own}, bundle.runner.card)
+        what = "answers"
+        same = [_kept(each) == _kept(answer.to_json()) for each, answer in zip(found, decoded, strict=True)]
+        numbers = np.array([list(each["values" if "values" in each else "probabilities"].values()) for each in found])
+        apart = float(np.abs(numbers - own).max() / max(1.0, float(np.abs(own).max())))
+    return Check(
+        name="classify.py in a process of its own, from PNG files",
+        wanted=f"our own runner's {what}, numbers within {_CLOSE:g}",
+        found=f"{sum(same)} of {len(found)} {what}, {apart:.2g} apart",
+        passed=all(same) and len(same) == len(own) and apart <= _CLOSE,
+    )
+
+
+def _kept(answer: Mapping[str, Any]) -> Any:
+    """What must be equal of an answer: its tags, or the names of its values."""
+    return sorted(answer["tags"]) if "tags" in answer else list(answer["values"])
 
 
 _CODE = Template('''"""python classify.py [--json] IMAGE ...   (pip install onnxruntime numpy pillow)"""
@@ -89,18 +109,62 @@ def load(path):
     return (pixels - np.float32(wanted["mean"])) / np.float32(wanted["std"])
 
 
-def classify(images, top=5):
-    """The best classes of every image: lists of (index, probability), best first."""
-    (probabilities,) = SESSION.run([MODEL["output"]["name"]], {MODEL["input"]["name"]: np.stack(images)})
-    return [[(int(i), float(row[i])) for i in np.argsort(-row, kind="stable")[:top]] for row in probabilities]
+def outputs(images):
+    """The net's numbers for every image: float32 (images, numbers)."""
+    return SESSION.run([MODEL["output"]["name"]], {MODEL["input"]["name"]: np.stack(images)})[0]
 
+
+$answers
 
 if __name__ == "__main__":
     names = [name for name in sys.argv[1:] if name != "--json"]
     answers = [classify([load(name)])[0] for name in names]
     if "--json" in sys.argv:
-        print(json.dumps([[{"index": i, "label": LABELS[i], "probability": p} for i, p in a] for a in answers]))
+        print(json.dumps([plain(answer) for answer in answers]))
     else:
         for name, answer in zip(names, answers):
-            print(f"{name}: " + ", ".join(f"{LABELS[index]} {share:.1%}" for index, share in answer))
+            print(f"{name}: {words(answer)}")
 ''')
+
+_ANSWERS = {
+    "classification": """def classify(images, top=5):
+    \"\"\"The best classes of every image: lists of (index, probability), best first.\"\"\"
+    return [[(int(i), float(row[i])) for i in np.argsort(-row, kind="stable")[:top]] for row in outputs(images)]
+
+
+def plain(answer):
+    return [{"index": i, "label": LABELS[i], "probability": p} for i, p in answer]
+
+
+def words(answer):
+    return ", ".join(f"{LABELS[index]} {share:.1%}" for index, share in answer)
+""",
+    "multilabel": """def classify(images):
+    \"\"\"The tags of every image, likeliest first, and the probability of each tag that there is.\"\"\"
+    answers = []
+    for row in outputs(images):
+        there = [i for i in np.argsort(-row, kind="stable") if row[i] >= MODEL["thresholds"][i]]
+        answers.append(([LABELS[i] for i in there], dict(zip(LABELS, map(float, row)))))
+    return answers
+
+
+def plain(answer):
+    return {"tags": answer[0], "probabilities": answer[1]}
+
+
+def words(answer):
+    return ", ".join(f"{tag} {answer[1][tag]:.1%}" for tag in answer[0]) or "none of the tags"
+""",
+    "regression": """def classify(images):
+    \"\"\"The values of every image by their names, in their units.\"\"\"
+    return [dict(zip(LABELS, map(float, row))) for row in outputs(images)]
+
+
+def plain(answer):
+    return {"values": answer}
+
+
+def words(answer):
+    return ", ".join(f"{name} {value:.6g}" for name, value in answer.items())
+""",
+}

@@ -11,6 +11,8 @@ from export.making import manifest
 from export.proof.report import Report, Row
 from export.targets import description
 from export.targets.bundle import Bundle, Check
+from keras_resnet.tasks import get_task
+from keras_resnet.tasks.table import DEFAULT
 from keras_resnet.untrusted import visible
 
 README, REPORT = "README.md", "report.json"
@@ -24,7 +26,7 @@ $summary
 | network | $spec, $precision |
 | input | `$input_name` $input_shape $input_dtype: $input_words |
 | output | `$output_name` $output_shape $output_dtype |
-| classes | $classes ($labels) |
+| $kind | $classes ($labels) |
 | beside Keras | $figures |
 
 Photographs are turned upright, as their EXIF entry says, before they are cut and resized.
@@ -48,7 +50,7 @@ $files
 _FILES = {
     description.MODEL: "what an app must know of the file: shapes, dtypes, scales, mean and standard deviation",
     description.GOLDEN: "vectors for an app to test itself with: pixels, input, output",
-    LABELS: "names of the classes, one per line",
+    LABELS: "names of the classes, tags or values, one per line",
     REPORT: "all figures and gates, for machines",
 }
 
@@ -99,6 +101,7 @@ def _listed(names: list[str], files: Mapping[str, str]) -> Iterator[str]:
 def _facts(bundle: Bundle) -> dict[str, str]:
     """What a template of steps may use."""
     model = bundle.model
+    numbers = description.numbers(bundle.runner.card, model["output"]["shape"][-1])
     image, output = model["input"], model["output"]
     mean, std = image["mean"], image["std"]
     order = image["channels"].upper()
@@ -119,7 +122,8 @@ def _facts(bundle: Bundle) -> dict[str, str]:
         "output_shape": "x".join(map(str, output["shape"])),
         "output_dtype": output["dtype"],
         "classes": str(output["shape"][-1]),
-        "labels": ", ".join(bundle.runner.card.labels[:4]) + (", ..." if len(bundle.runner.card.labels) > 4 else ""),
+        "kind": numbers.noun,
+        "labels": ", ".join(numbers.names[:4]) + (", ..." if len(numbers.names) > 4 else ""),
     }
     return {name: _plain(value) for name, value in found.items()}
 
@@ -130,9 +134,11 @@ def _plain(text: str) -> str:
 
 
 def _figures(row: Row) -> str:
-    words = [f"top-1 agreement {row.agreement:.2%}"]
-    if row.score is not None:
-        words.append(f"accuracy {row.score:.2%} (Keras {row.score_reference:.2%})")
+    score = get_task(row.task).score
+    words = [f"{'top-1 ' if row.task == DEFAULT else ''}agreement {row.agreement:.2%}"]
+    if row.score is not None and row.score_reference is not None:
+        name = "accuracy" if row.task == DEFAULT else score.name
+        words.append(f"{name} {score.text(row.score)} (Keras {score.text(row.score_reference)})")
     if row.latency_ms is not None:
         words.append(f"{row.latency_ms:.3g} ms an image on one thread of this machine")
     if row.processor:

@@ -10,6 +10,7 @@ from types import ModuleType
 from export.formats.artifacts import LABELS, Artifact, artifact
 from export.formats.table import FORMATS
 from keras_resnet.errors import InputError, unknown_name
+from keras_resnet.tasks.table import DEFAULT
 
 _FLOAT = ("float32",)
 
@@ -25,6 +26,7 @@ class Target:
         io: dtypes of input and output by precision, the default ones first.
         inputs: conventions that the place can follow, the default first.
         module: name of a module of this package.
+        tasks: rows of `tasks.TASKS` that the place's API has.
         size: height and width that the place hands over, None for the net's own.
         labels_file: name of the labels in the file's TFLite metadata.
         plan_arena: whether the file tells TFLite Micro where to put its tensors.
@@ -39,6 +41,7 @@ class Target:
     io: Mapping[str, Sequence[str]]
     checked_by: str
     module: str
+    tasks: Sequence[str] = (DEFAULT,)
     inputs: Sequence[str] = ("raw",)
     size: int | None = None
     labels_file: str = ""
@@ -102,6 +105,7 @@ TARGETS: dict[str, Target] = {
             labels_file=LABELS,
             checked_by="MediaPipe's task itself",
             module="mediapipe",
+            tasks=(DEFAULT, "multilabel"),
         ),
         Target(
             name="litert-sample",
@@ -148,6 +152,7 @@ TARGETS: dict[str, Target] = {
             inputs=("raw", "normalized"),
             checked_by="its own classify.py in a fresh process",
             module="onnxruntime",
+            tasks=(DEFAULT, "multilabel", "regression"),
         ),
         Target(
             name="onnxruntime-web",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from keras_resnet.card import ModelCard
     from keras_resnet.data.dataset import Dataset
     from keras_resnet.page import Html
-    from keras_resnet.tasks.results import Prediction, Scorer, Summary
+    from keras_resnet.tasks.results import Numbers, Prediction, Scorer, Summary
 
 
 @functools.cache  # and what is cached, TensorFlow does not try to trace
@@ -244,6 +244,9 @@ class CapableCode(TaskCode, Protocol):
     def sections(self, found: Any) -> Html:
         """HTML sections about a summary."""
 
+    def numbers(self, card: ModelCard, count: int) -> Numbers:
+        """What an app must know of the output's numbers, of which there are `count`."""
+
     def questions(self, outputs: Mapping[str, np.ndarray], asked: Any) -> np.ndarray:
         """What is explained of every example: `(n,)`."""
 
@@ -323,6 +326,7 @@ CAPABILITIES: dict[str, tuple[str, ...]] = {
     "ensemble": ("merge", "check_weights"),
     "explain": ("questions", "questions_named", "question_name", "evidence", "called", "scalar"),
     "mixing": (),
+    "places": ("numbers",),
     "views": ("merge",),
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -11,6 +11,23 @@ if TYPE_CHECKING:
 
 
 _DRAWS = 1000  # of a bootstrap
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What an app must know of a file's output, beside its tensor.
+
+    Attributes:
+        output: the task's name of the output.
+        noun: what the numbers are of, plural, like `"classes"`.
+        names: name of each number.
+        facts: what else makes answers of them, JSON types by name.
+    """
+
+    output: str
+    noun: str
+    names: tuple[str, ...]
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

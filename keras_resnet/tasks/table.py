@@ -5,7 +5,7 @@ from __future__ import annotations
 from keras_resnet.errors import unknown_name
 from keras_resnet.tasks.interface import CAPABILITIES, Score, Task
 
-_EXPLAINED = frozenset({"corruptions", "ensemble", "explain", "views"})
+_EXPLAINED = frozenset({"corruptions", "ensemble", "explain", "places", "views"})
 
 TASKS: dict[str, Task] = {
     row.name: row

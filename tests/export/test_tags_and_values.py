@@ -1,19 +1,25 @@
 """Nets of tags and of values become files with gates of their own; what is damaged fails them."""
 
 import json
+import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import squares
+from PIL import Image
 from tiers import in_proof
 
 from export import artifact, export, load_source, program
 from export.proof import gates
 from export.proof.comparison import compare
+from export.targets import description
 from keras_resnet import cli, load_dataset, load_model, open_runner, save_model
+from keras_resnet.runtime.outside import OUTSIDE
 from keras_resnet.tasks import get_task
+from keras_resnet.tasks.results import Numbers
 
 TASKS = ("multilabel", "regression")
 OUTPUT = {"multilabel": "probabilities", "regression": "values"}
@@ -151,13 +157,72 @@ def test_what_only_classifiers_have_is_refused_in_one_line(options, capfd, reque
     task = request.node.callspec.params["options"]
     for command, said in (
         (lambda: program.alone("export onnx", [*options, "--with-cam"]), "--with-cam goes with task classification"),
-        (
-            lambda: program.alone("export", [*options, "--place", "mediapipe"]),
-            "--place mediapipe goes with task classification",
-        ),
-        (lambda: program.alone("export", [*options, "--place", "onnxruntime"]), "--place onnxruntime goes with task"),
+        (lambda: program.alone("export", [*options, "--place", "android"]), "--place android goes with task classif"),
         (lambda: program.alone("compress", [*options, "--method", "qat"]), f"task {task} does not support compress"),
     ):
         assert command() == 2
         assert said in capfd.readouterr().err.splitlines()[-1]
     assert not shutil.os.path.exists("exports")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", ["multilabel", in_proof("regression")], indirect=True)
+def test_a_server_answers_with_tags_and_values(options, tmp_path, request, monkeypatch):
+    """`classify.py` of the place onnxruntime, and what its check says of a description with other thresholds."""
+    task = request.node.callspec.params["options"]
+    bundle = ["export bundle", [*options, "--place", "onnxruntime", "--limit", "40"]]
+    assert program.alone(bundle[0], [*bundle[1], "-o", "server"]) == 0
+    about = json.loads(Path("server/model.json").read_text())
+    golden = json.loads(Path("server/golden.json").read_text())
+    said = Path("server/README.md").read_text()
+    assert about["task"] == task and "top1" not in golden and "top-1" not in said
+    names = Path("server/labels.txt").read_text().split()
+    if task == "multilabel":
+        assert names == sorted(squares.COLOURS) and len(about["thresholds"]) == 3
+        assert "| tags | 3 (blue, green, red) |" in said
+    else:
+        assert names == ["light"] and "| values | 1 (light) |" in said
+    (check,) = [each for each in json.loads(Path("server/report.json").read_text())["checks"]]
+    assert check["passed"] and "8 of 8 answers" in check["found"]
+
+    wrong = Numbers("values", "x", ("other",) * len(names), {"thresholds": [0.0] * len(names)})
+    monkeypatch.setattr(description, "numbers", lambda card, count: wrong)
+    assert program.alone(bundle[0], [*bundle[1], "-o", "wrong"]) == 1
+    assert Path("wrong.failed").is_dir() and not Path("wrong").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", ["multilabel", in_proof("regression")], indirect=True)
+def test_mediapipe_has_tags_and_no_values(options, capfd, request):
+    command = [*options, "--place", "mediapipe", "--precision", "float32", "--limit", "40", "-o", "phone"]
+    if request.node.callspec.params["options"] == "regression":
+        assert program.alone("export bundle", command) == 2
+        assert "--place mediapipe goes with task classification or multilabel" in capfd.readouterr().err
+        return
+    assert program.alone("export bundle", command) == 0
+    code = Path("phone/classify.py").read_text()
+    compile(code, "classify.py", "exec")
+    assert "if category.score >= limits[category.index]" in code and "max_results=-1" in code
+
+
+@pytest.mark.check
+@pytest.mark.parametrize("precision", ["int8", "float32"])
+@pytest.mark.parametrize("options", ["multilabel"], indirect=True)
+def test_mediapipe_itself_gives_the_tags(options, precision):
+    """`classify.py` of the folder as MediaPipe's own Python runs it, and the check of the folder."""
+    environment = OUTSIDE["mediapipe"]
+    if environment.find() is None:
+        if os.environ.get("KERAS_RESNET_CHECK") == "mediapipe":
+            pytest.fail(environment.missing)
+        pytest.skip(environment.missing)
+    place = ["--place", "mediapipe", "--precision", precision, "--limit", "100", "-o", f"phone-{precision}"]
+    assert program.alone("export bundle", [*options, *place]) == 0
+    checks = json.loads(Path(f"phone-{precision}/report.json").read_text())["checks"]
+    assert [check["passed"] for check in checks] == [True, True], checks
+    pixels = np.full((16, 16, 3), 30, np.uint8)
+    pixels[2:8, 2:8, 0] = 220
+    Image.fromarray(pixels).save("red.png")
+    said = subprocess.run(
+        [environment.find(), f"phone-{precision}/classify.py", "red.png"], capture_output=True, text=True, check=True
+    ).stdout
+    assert [line.split()[-1] for line in said.splitlines()] == ["red"]

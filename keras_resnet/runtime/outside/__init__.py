@@ -20,7 +20,7 @@ from keras_resnet.runtime.tflite import TFLiteRunner, dequantize, quantize
 from keras_resnet.signals.conventions import PREPROCESS
 
 _HERE = Path(__file__).resolve().parent
-ROOTS = (Path("."), _HERE.parents[1])  # where environments are looked for: the current folder, the clone
+ROOTS = (Path("."), _HERE.parents[2])  # where environments are looked for: the current folder, the clone
 
 
 @dataclass(frozen=True, kw_only=True)

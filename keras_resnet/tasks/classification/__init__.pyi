@@ -14,6 +14,7 @@ from .limits import LIMITS as LIMITS
 from .pages import sections as sections
 from .predictions import decode as decode
 from .predictions import draw as draw
+from .predictions import numbers as numbers
 from .remarkable import remarkable as remarkable
 from .remarkable import suspects as suspects
 from .scores import agreement as agreement

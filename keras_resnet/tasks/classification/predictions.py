@@ -12,6 +12,7 @@ from keras_resnet.card import ModelCard
 from keras_resnet.tasks.classification.ensembles import as_probabilities
 from keras_resnet.tasks.classification.settings import OUTPUT
 from keras_resnet.tasks.interface import sole
+from keras_resnet.tasks.results import Numbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,6 +62,16 @@ def decode(
         best = np.argsort(-row, kind="stable")[:limit]
         answers.append(Answer(name, tuple((label(card.labels, i), float(row[i])) for i in best)))
     return answers
+
+
+def numbers(card: ModelCard, count: int) -> Numbers:
+    """What an app must know of the classes.
+
+    Args:
+        card: card of the file.
+        count: number of classes.
+    """
+    return Numbers(OUTPUT, "classes", tuple(card.labels) or tuple(map(str, range(count))))
 
 
 def likely(values: np.ndarray) -> np.ndarray:

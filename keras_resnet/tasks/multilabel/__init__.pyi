@@ -6,6 +6,7 @@ from .answers import decode as decode
 from .answers import draw as draw
 from .answers import gives_logits as gives_logits
 from .answers import merge as merge
+from .answers import numbers as numbers
 from .explaining import called as called
 from .explaining import evidence as evidence
 from .explaining import question_name as question_name

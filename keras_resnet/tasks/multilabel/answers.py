@@ -15,11 +15,12 @@ from keras_resnet.tasks.classification.predictions import label
 from keras_resnet.tasks.interface import sole
 from keras_resnet.tasks.multilabel import thresholds
 from keras_resnet.tasks.multilabel.settings import OUTPUT
+from keras_resnet.tasks.results import Numbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Tags", "check_weights", "decode", "draw", "gives_logits", "merge", "probabilities_of"]
+__all__ = ["Tags", "check_weights", "decode", "draw", "gives_logits", "merge", "numbers", "probabilities_of"]
 TOP = 5  # tags of a table
 _TINY = 1e-7
 
@@ -69,6 +70,17 @@ def decode(
         top = tuple((label(card.labels, i), float(row[i]), float(limits[i])) for i in order[:limit])
         answers.append(Tags(name, top, tuple(label(card.labels, i) for i in order if row[i] >= limits[i])))
     return answers
+
+
+def numbers(card: ModelCard, count: int) -> Numbers:
+    """What an app must know of the tags: their names, and the probability from which each is there.
+
+    Args:
+        card: card of the file.
+        count: number of tags.
+    """
+    names = tuple(card.labels) or tuple(map(str, range(count)))
+    return Numbers(OUTPUT, "tags", names, {"thresholds": thresholds.of(card, count).tolist()})
 
 
 def draw(pixels: np.ndarray, predictions: Sequence[Tags], card: ModelCard) -> Figure:

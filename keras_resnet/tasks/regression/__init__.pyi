@@ -4,6 +4,7 @@ from .answers import check_weights as check_weights
 from .answers import decode as decode
 from .answers import draw as draw
 from .answers import merge as merge
+from .answers import numbers as numbers
 from .explaining import EVIDENCE as EVIDENCE
 from .explaining import called as called
 from .explaining import evidence as evidence

@@ -13,8 +13,9 @@ from keras_resnet.errors import InputError
 from keras_resnet.tasks.classification.ensembles import check_weights, shares
 from keras_resnet.tasks.interface import sole
 from keras_resnet.tasks.regression.settings import OUTPUT, name_of
+from keras_resnet.tasks.results import Numbers
 
-__all__ = ["Values", "check_weights", "decode", "draw", "merge"]
+__all__ = ["Values", "check_weights", "decode", "draw", "merge", "numbers"]
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,6 +60,16 @@ def decode(
     return [
         Values(name, dict(zip(known, map(float, row), strict=True))) for name, row in zip(names, found, strict=True)
     ]
+
+
+def numbers(card: ModelCard, count: int) -> Numbers:
+    """What an app must know of the values: their names.
+
+    Args:
+        card: card of the file.
+        count: number of values.
+    """
+    return Numbers(OUTPUT, "values", tuple(name_of(card.facts, number) for number in range(count)))
 
 
 def draw(pixels: np.ndarray, predictions: Sequence[Values], card: ModelCard) -> Figure:
