@@ -34,7 +34,7 @@ help:
 	  { echo "error: Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) --version); try make PYTHON=python3.12 ..."; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
 	  { echo "error: no venv in this Python; on Debian: apt-get install python3-venv"; rm -rf .venv; exit 2; }
-	@echo "installing TensorFlow and the export tools into .venv (once; about 2 GB)"
+	@echo "installing TensorFlow and the export tools into .venv (once; 3.5 GB)"
 	$(BIN)/python -m pip install --disable-pip-version-check -e '.[all]'
 	@touch $@
 

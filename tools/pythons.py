@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Tests on other versions of Python: tools/pythons.py 3.12 3.13, or tools/pythons.py --wheel 3.11 3.12 3.13.
 
-Each version that is here gets an environment `.venv-VERSION` (once; 2 GB) and runs what `make fast` runs. With --wheel
-it gets a fresh one in the folder for temporary files, which is removed afterwards: the wheel of dist/ is installed
-there with its extra `export`, as people install it, and does in an empty folder what the README says. A version that is
-not here is said and left out; none at all, or a failed test, is exit status 1.
+Each version that is here gets an environment `.venv-VERSION` (once; 3.5 GB) and runs what `make fast` runs. With
+--wheel it gets a fresh one in the folder for temporary files, which is removed afterwards: the wheel of dist/ is
+installed there with its extra `export`, as people install it, and does in an empty folder what the README says. A
+version that is not here is said and left out; none at all, or a failed test, is exit status 1.
 """
 
 import os
