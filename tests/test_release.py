@@ -71,6 +71,15 @@ def test_a_tag_is_refused_where_version_or_changelog_are_of_another_release():
     )
 
 
+def test_make_dist_refuses_the_tag_of_another_release(monkeypatch, capsys, tmp_path):
+    version = keras_resnet.__version__
+    made = [tmp_path / f"keras_resnet_toolkit-{version}{end}" for end in (".tar.gz", "-py3-none-any.whl")]
+    monkeypatch.setattr(distributions, "make", lambda target: made)
+    monkeypatch.setenv("TAG", "v99.0.0")
+    assert distributions.main() == 1
+    assert f"expected the tag v{version}" in capsys.readouterr().err
+
+
 # ---- metadata
 
 

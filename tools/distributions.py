@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import runpy
 import shutil
 import subprocess
 import sys
@@ -57,8 +56,14 @@ def sections(text: str) -> dict[str, str]:
     return {name: body.strip() for name, body in zip(parts[1::2], parts[2::2], strict=True) if name != "Unreleased"}
 
 
-def release_notes(tag: str, version: str, changelog: str) -> str:
+def release_notes(tag: str, version: str, changelog: str, address: str = "") -> str:
     """The changelog's section of a release.
+
+    Args:
+        tag: name of the tag.
+        version: of the sources.
+        changelog: text of CHANGELOG.md.
+        address: where the sources are, for links that lead somewhere on GitHub's page of a release; empty: as they are.
 
     Raises:
         ValueError: tag, version and changelog are not of one release.
@@ -69,7 +74,8 @@ def release_notes(tag: str, version: str, changelog: str) -> str:
     newest = next(iter(found), None)
     if newest != version:
         raise ValueError(f"CHANGELOG.md's newest release is {newest}, this is {version}: write its section first")
-    return found[version] + "\n"
+    text = found[version] + "\n"
+    return re.sub(r"(\]\()(?!https?:|#)", rf"\1{address}/blob/{tag}/", text) if address else text
 
 
 def _build(source: Path, target: Path, *options: str) -> None:
@@ -114,10 +120,12 @@ def main() -> int:
     """Builds, checks and prints sizes; returns the exit status."""
     tag = os.environ.get("TAG")
     try:
-        if tag:
-            version = runpy.run_path(str(ROOT / "setup.py"), run_name="setup")["VERSION"]
-            notes = release_notes(tag, version, (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
         made = make(ROOT / "dist")
+        if tag:
+            version = made[1].name.split("-")[1]  # the wheel's own
+            names = [os.environ.get(name, "") for name in ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY")]
+            address = "/".join(names) if all(names) else ""
+            notes = release_notes(tag, version, (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), address)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
