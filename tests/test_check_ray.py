@@ -93,7 +93,13 @@ def workers(process):
     """Processes of the pool that have begun to work."""
     found = subprocess.run(["pgrep", "-f", r"ray::.*MapWorker"], capture_output=True, text=True).stdout
     assert process.poll() is None, process.communicate()
-    return [int(line) for line in found.split()]
+    return [int(line) for line in found.split() if descends(int(line), process.pid)]
+
+
+def descends(pid, ancestor):
+    while pid > 1 and pid != ancestor:
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return pid == ancestor
 
 
 def wait_for_shards(process, shards, count):
@@ -249,3 +255,29 @@ def test_ray_leaves_no_folder_of_its_own(plain, tmp_path):
         short.unlink()
     assert status == 0 and not list(place.iterdir())
     shutil.rmtree(place)
+
+
+def test_ray_of_a_started_cluster_with_one_processor(plain, tmp_path):
+    """HOST:PORT and auto, with the token that Ray asks for, a model by ./NAME; nothing stays there."""
+    folder, said = plain
+    shutil.copy(ROOT / "keras_resnet/weights/files/resnet8-digits.safetensors", folder / "w.safetensors")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("RAY")}
+    env |= {"HOME": str(tmp_path), "RAY_USAGE_STATS_ENABLED": "0", "TMPDIR": str(tmp_path)}
+    start = ["start", "--head", "--num-cpus", "1", "--port", str(port), "--include-dashboard=false"]
+    store = ["--object-store-memory", "200000000", "--temp-dir", f"/tmp/r{os.getpid()}"]
+    begun = subprocess.run([BIN / "ray", *start, *store], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert begun.returncode == 0, begun.stdout + begun.stderr
+    model = ["--model", "resnet8", "--weights", "./w.safetensors"]
+    try:
+        for number, address in enumerate((f"127.0.0.1:{port}", "auto")):
+            command = ["predict", *model, "photos", "nothing.jpg", "-o", f"c{number}.csv", "--ray", address]
+            status, _, err = run(command, folder, HOME=str(tmp_path))
+            assert (status, err) == (1, said)
+            assert (folder / f"c{number}.csv").read_bytes() == (folder / "plain.csv").read_bytes()
+    finally:
+        subprocess.run([BIN / "ray", "stop", "--force"], env=env, capture_output=True, check=False)
+        shutil.rmtree(f"/tmp/r{os.getpid()}", ignore_errors=True)
+    assert not list(tmp_path.glob("keras-resnet-*"))

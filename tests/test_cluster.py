@@ -57,7 +57,7 @@ def here(job, rows):
 def test_answers_are_those_of_the_plain_command(photos, tmp_path, monkeypatch, ray, address):
     monkeypatch.setattr(jobs, "_streamed", here)
     monkeypatch.setattr(session, "connected", lambda address: contextlib.nullcontext())
-    monkeypatch.setattr(predicting, "_FILES", 18)
+    monkeypatch.setattr(places, "_SHARD_FILES", 18)
     texts = [f"{address}{photos}", f"{address}{photos}/none.jpg"]
     files = predicting.expanded(texts, [".jpg"])
     packed = models.packed("resnet8", "digits", NO_HINTS)
@@ -106,7 +106,7 @@ def failing(times, final=False):
     return calls, streamed
 
 
-ROWS = [{"shard": number, "addresses": [f"{number}.jpg"]} for number in range(3)]
+ROWS = [{"shard": number, "addresses": [("", f"{number}.jpg")]} for number in range(3)]
 
 
 @pytest.mark.parametrize("what", ["error", "lost"])
@@ -122,7 +122,7 @@ def test_what_fails_is_done_again_and_only_that(monkeypatch, what):
     ("what", "final", "count", "said"),
     [
         ("error", False, 3, "1 shards were not done in 3 rounds; number 0, 0.jpg to 0.jpg: ValueError: broken"),
-        ("lost", False, 3, "its worker was lost each time"),
+        ("lost", False, 3, "no worker gave an answer: each was lost"),
         ("error", True, 1, "ValueError: broken"),
     ],
 )
@@ -145,7 +145,7 @@ def test_another_version_at_a_worker_is_said(ray):
 def test_contents_keep_their_zeros_and_names_their_bytes(tmp_path):
     name = os.fsdecode(b"\xff.jpg")
     (tmp_path / name).write_bytes(b"a\0\0")
-    addresses = [str(tmp_path / name), str(tmp_path / "none"), str(tmp_path / name)]
+    addresses = [("", str(tmp_path / name)), ("", str(tmp_path / "none")), ("", str(tmp_path / name))]
     row = jobs._with_contents({"shard": 0, "row": json.dumps({"addresses": addresses})})
     first, missing, last = jobs._apart(row["contents"], json.loads(row["read"]))
     assert first == last == b"a\0\0"
@@ -163,7 +163,7 @@ def test_a_file_elsewhere_is_asked_for_three_times(monkeypatch):
     monkeypatch.setattr(places, "_opened", lambda address: (System(), "x"))
     monkeypatch.setattr(places, "_PAUSE", 0)
     with pytest.raises(InputError, match=r"^s3://bucket/x.jpg cannot be read: 503 slow down$"):
-        places.read("s3://user:secret@bucket/x.jpg?endpoint_override=http")
+        places.read(places.Address("s3://user:secret@bucket/x.jpg?endpoint_override=http"))
     assert len(calls) == 3
 
 
@@ -208,7 +208,77 @@ def test_names_in_a_listing_stay_inside(monkeypatch):
             )
 
     monkeypatch.setattr(places, "_opened", lambda address: (System(), "b"))
-    assert places.listed("s3://b?q=1") == [places.Place("s3://b/a/x.jpg", "s3://b/a/x.jpg?q=1", "1:1")]
+    expected = places.Place("s3://b/a/x.jpg", places.Address("s3://b?q=1", "b/a/x.jpg"), "1:1")
+    assert places.listed("s3://b?q=1") == [expected]
+    assert expected.facts() == ("s3://b/a/x.jpg", "s3://b", "q=1", "1:1")
+
+
+def test_names_of_a_listing_are_kept_as_they_are(tmp_path):
+    """Marks that mean something in an address, and nothing in a name."""
+    names = ["a#1.png", "a#2.png", "p%41.png", "q?x.png", "ü 1.png"]
+    (tmp_path / "odd").mkdir()
+    for name in names:
+        (tmp_path / "odd" / name).write_bytes(name.encode())
+    found = places.listed(f"file://{tmp_path}/odd")
+    assert [each.name for each in found] == [f"file://{tmp_path}/odd/{name}" for name in names]
+    assert list(places.read_all([each.address for each in found])) == [name.encode() for name in names]
+
+
+@pytest.mark.parametrize(("name", "said"), [(b"\n..", "control characters"), (b"\xff.png", "not UTF-8")])
+def test_names_of_a_listing_that_mislead_are_refused(tmp_path, name, said):
+    folder = os.fsencode(tmp_path) + b"/odd/" + name
+    os.makedirs(folder)
+    with open(folder + b"/x.csv", "wb") as file:
+        file.write(b"attack")
+    with pytest.raises(InputError, match=said), preparing.source(f"file://{tmp_path}/odd"):
+        pass
+
+
+def test_a_table_elsewhere_names_files_beside_it(photos, tmp_path, monkeypatch, ray):
+    monkeypatch.setattr(jobs, "_streamed", here)
+    monkeypatch.setattr(session, "connected", lambda address: contextlib.nullcontext())
+    table = photos.parent / "table.csv"
+    table.write_text("file,label\n" + "".join(f"{p},{p.parent.name}\n" for p in photos.rglob("[0-9]*.jpg")))
+    with preparing.source(f"file://{table}") as given, pytest.raises(InputError, match="is no file below file:///"):
+        preparing.prepare("local", given, load_dataset, tmp_path / "b")
+    with pytest.raises(InputError, match="cannot be read: No such file"), preparing.source(f"file://{table}.csv"):
+        pass
+
+
+def test_shards_are_cut_by_files_and_by_bytes():
+    sizes = [1] * 300 + [40_000_000, 40_000_000, 100_000_000, 1]
+    given = [places.Place(str(n), places.Address("", str(n)), f"{size}:0") for n, size in enumerate(sizes)]
+    cuts = places.cut(given)
+    assert [(each.start, each.stop) for each in cuts] == [(0, 256), (256, 301), (301, 302), (302, 303), (303, 304)]
+    assert places.cut([]) == []
+
+
+def test_a_file_that_was_repaired_is_looked_at_again(tmp_path, monkeypatch, ray, photos, capsys):
+    """One bad file leaves no shard; one without a table's other files is asked for its time."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(jobs, "_streamed", here)
+    monkeypatch.setattr(session, "connected", lambda address: contextlib.nullcontext())
+    monkeypatch.setattr(session, "check", lambda address: None)
+    (tmp_path / "one.png").write_bytes(b"bad")
+    model = ["predict", "--model", "resnet8", "--weights", "digits", "-o", "a.csv", "--ray", "local"]
+    assert cli.main([*model, f"file://{tmp_path}/one.png"]) == 2
+    (tmp_path / "one.png").write_bytes((photos / "cat" / "00.jpg").read_bytes())
+    assert cli.main([*model, f"file://{tmp_path}/one.png"]) == 0, capsys.readouterr().err
+    assert not (tmp_path / "a.csv.shards").exists()
+
+
+@pytest.mark.parametrize("name", ["./m.keras", "sub//m.keras"])
+def test_a_model_is_packed_by_any_spelling_of_its_path(tmp_path, monkeypatch, name):
+    from keras_resnet import build, save_model
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "resnet8").mkdir()  # a folder that has the name of a row
+    save_model(build("resnet8", weights="digits"), name)
+    (tmp_path / "at-the-worker").mkdir()
+    packed = models.packed(name, None, NO_HINTS)
+    assert packed.opened(str(tmp_path / "at-the-worker")).card.spec == "resnet8"
+    assert not models.packed("resnet8", "digits", NO_HINTS).files
 
 
 @pytest.mark.parametrize(
@@ -221,7 +291,8 @@ def test_names_in_a_listing_stay_inside(monkeypatch):
         (["predict", "--model", "m.keras", "x.jpg", "-o", "a.csv", "--ray", "local"], "toolkit[ray]"),
         (["prepare", "--data", "s3://b/x", "-o", "d", "--ray", "auto"], "toolkit[ray]"),
         (["prepare", "--data", "s3://b/x", "-o", "d"], "--ray"),
-        (["predict", "--model", "resnet8", "--weights", "digits", "s3://b/x.jpg"], "through Ray (--ray local)"),
+        (["predict", "--model", "m.keras", "x.jpg", "-o", "a.csv", "--ray", ""], "expected HOST:PORT"),
+        (["predict", "--model", "resnet8", "--weights", "digits", "s3://b/x.jpg"], "read it through Ray, --ray local"),
     ],
 )
 def test_what_is_missing_is_said_in_a_line(command, said, tmp_path, monkeypatch, capsys):

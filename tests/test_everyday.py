@@ -244,7 +244,7 @@ def test_minutes_become_epochs_and_the_rest_follows(monkeypatch, image_folder):
     assert (recipe.augmentation, recipe.stop_patience) == ("photo", recipe.epochs // 2)
     assert any(f"epochs: {recipe.epochs} (1 minutes, and an epoch takes 2.0 s here)" in line for line in lines)
     assert sum(line.startswith("image size: ") for line in lines) == 1
-    with pytest.raises(InputError, match="--minutes 0.05: an epoch takes 0.0 minutes here.* at least"):
+    with pytest.raises(InputError, match="--minutes 0.05: an epoch takes 2.0 s here.* at least"):
         decide(0.05)
     with pytest.raises(InputError, match="minutes and epochs both set the length"):
         decide(1.0, ["epochs=3"])

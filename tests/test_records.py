@@ -1,6 +1,7 @@
 """TFRecord files: read as others write them, and written by `prepare`."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -279,3 +280,30 @@ def test_an_index_whose_records_lie_outside_of_their_files_is_refused(folder):
         index.write_bytes(content)
         with pytest.raises(InputError, match="delete it, it will be made anew"):
             records.load(folder, (8, 6, 3))
+
+
+def test_class_names_keep_other_separators_than_line_ends(tmp_path):
+    from PIL import Image
+
+    names = ("gr\u2028een", "r\u0085ed")
+    for name in names:
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(8):
+            picture = Image.fromarray(np.full((8, 8, 3), 20 * number, np.uint8))
+            picture.save(tmp_path / "photos" / name / f"{number}.png")
+    prepare(load_dataset(tmp_path / "photos"), tmp_path / "records", shards=1)
+    assert load_dataset(tmp_path / "records", image_shape=(8, 8, 3)).classes == names
+    (tmp_path / "photos" / names[0]).rename(tmp_path / "photos" / "a\nb")
+    with pytest.raises(InputError, match="without line ends"):
+        prepare(load_dataset(tmp_path / "photos"), tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_class_folder_in_another_encoding_is_refused_in_one_line(tmp_path):
+    for name in (b"ok", b"r\xffd"):
+        folder = os.fsencode(tmp_path) + b"/" + name
+        os.mkdir(folder)
+        with open(folder + b"/0.png", "wb") as file:
+            file.write(b"x")
+    with pytest.raises(InputError, match=r"class folder .* is not UTF-8: rename it"):
+        load_dataset(tmp_path)

@@ -26,7 +26,7 @@ def require_labels(request: Request) -> None:
 
 def write(bundle: Bundle) -> list[Check]:
     """Writes `classify.py`, and runs the task where MediaPipe is."""
-    bundle.add("classify.py", _CODE.substitute(file=bundle.file.name, **_SHOWN[bundle.task]))
+    bundle.add("classify.py", _CODE.substitute(file=repr(bundle.file.name), **_SHOWN[bundle.task]))
     environment = OUTSIDE["mediapipe"]
     if environment.find() is None:
         return [not_run(_TASK, environment.missing)]
@@ -58,7 +58,7 @@ from pathlib import Path
 import mediapipe as mp
 from mediapipe.tasks.python import BaseOptions, vision
 
-model = Path(__file__).with_name("$file")
+model = Path(__file__).with_name($file)
 options = vision.ImageClassifierOptions(base_options=BaseOptions(model_asset_path=str(model)), max_results=$most)
 $limits
 with vision.ImageClassifier.create_from_options(options) as classifier:

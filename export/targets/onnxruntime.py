@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from string import Template
@@ -33,20 +34,15 @@ def write(bundle: Bundle) -> list[Check]:
     from PIL import Image
 
     bundle.add("classify.py", _CODE.substitute(model=MODEL, answers=_ANSWERS[bundle.task]))
-    images = bundle.folder / "images"
-    images.mkdir()
-    files = [str(images / f"{number}.png") for number in range(_COUNT)]
-    for file, pixels in zip(files, bundle.evidence.pixels, strict=False):
-        Image.fromarray(pixels).save(file)
-    files = [file for file in files if Path(file).exists()]
-    command: list[str | Path] = [sys.executable, "-I", bundle.folder / "classify.py", "--json", *files]
-    try:
-        child = processes.run(command, seconds=_SECONDS)
-    except TimeoutError as error:
-        return [Check(name="classify.py", wanted="answers", found=str(error), passed=False)]
-    for file in files:
-        Path(file).unlink()
-    images.rmdir()
+    with tempfile.TemporaryDirectory() as images:
+        files = [str(Path(images, f"{number}.png")) for number in range(min(_COUNT, len(bundle.evidence.pixels)))]
+        for file, pixels in zip(files, bundle.evidence.pixels, strict=False):
+            Image.fromarray(pixels).save(file)
+        command: list[str | Path] = [sys.executable, "-I", bundle.folder / "classify.py", "--json", *files]
+        try:
+            child = processes.run(command, seconds=_SECONDS)
+        except TimeoutError as error:
+            return [Check(name="classify.py", wanted="answers", found=str(error), passed=False)]
     if child.status:
         return [Check(name="classify.py", wanted="answers", found=child.last_words(), passed=False)]
     return [_compared(bundle, json.loads(child.out), bundle.probabilities[: len(files)])]

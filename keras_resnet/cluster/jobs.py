@@ -16,6 +16,7 @@ Row = dict[str, Any]
 _ROUNDS = 3  # in which what a lost worker has taken along is done again
 _RETRIES = 2  # by Ray, within a round
 _MOST_CPUS = 4  # of one worker
+_READING = 2  # shards that are read at once, for each worker
 
 
 class Worker:
@@ -114,10 +115,11 @@ def finished(job: Job, rows: Sequence[Row]) -> Iterator[tuple[int, bytes]]:
 
 def _said(todo: Mapping[int, Row], why: Mapping[int, str]) -> str:
     number, row = next(iter(todo.items()))
-    names = [places.public(each) for each in row["addresses"]]
+    first, *_ = names = [path or places.public(uri) for uri, path in row["addresses"]]
+    said = why.get(number, "no worker gave an answer: each was lost, or the cluster has no place for one")
     return (
-        f"{len(todo):,} shards were not done in {_ROUNDS} rounds; number {number}, {names[0]} to {names[-1]}: "
-        f"{why.get(number, 'its worker was lost each time')}. The others are kept: the same command goes on from them"
+        f"{len(todo):,} shards were not done in {_ROUNDS} rounds; number {number}, {first} to {names[-1]}: {said}. The "
+        "others are kept: the same command goes on from them"
     )
 
 
@@ -130,7 +132,9 @@ def _streamed(job: Job, rows: Sequence[Row]) -> Iterator[Row]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of options of Ray's core, until 2.64: setup.py
         data = ray.data.from_items(items, override_num_blocks=len(items))
-        data = data.map(_with_contents, num_cpus=0.5, **({"scheduling_strategy": _here(ray)} if job.here else {}))
+        # Reading waits for disks and networks: it takes no processor, of which this machine may offer none.
+        where = {"scheduling_strategy": _here(ray)} if job.here else {}
+        data = data.map(_with_contents, num_cpus=0, concurrency=_READING * workers, **where)
         data = data.map(
             job.worker,
             fn_constructor_args=(__version__, ray.put(job.what)),
@@ -147,7 +151,7 @@ def _streamed(job: Job, rows: Sequence[Row]) -> Iterator[Row]:
 
 
 def _shares(ray: Any) -> tuple[int, int, int]:
-    """CPUs of a worker, number of workers, and GPUs of a worker: half a CPU is left to reading."""
+    """CPUs of a worker, number of workers, and GPUs of a worker; something is left to reading."""
     all_cpus = [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]]
     total, gpus = sum(all_cpus), int(ray.cluster_resources().get("GPU", 0))
     cpus = max(1, min(_MOST_CPUS, int(min(filter(None, all_cpus), default=1)) - 1))
@@ -161,7 +165,7 @@ def _here(ray: Any) -> Any:
 
 def _with_contents(row: Row) -> Row:
     """A row with the contents of its files end to end, and of each its length, or why it cannot be read."""
-    found = list(places.read_all(json.loads(row["row"])["addresses"]))
+    found = list(places.read_all([places.Address(*each) for each in json.loads(row["row"])["addresses"]]))
     read = [len(each) if isinstance(each, bytes) else str(each) for each in found]
     contents = b"".join(each for each in found if isinstance(each, bytes))
     return {**row, "contents": contents, "read": json.dumps(read)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -66,8 +67,14 @@ def packed(model: str, weights: str | None, hints: Hints) -> Packed:
         hints: see `open_named`.
     """
     model = model_path(model)
-    named = [Path(each) for each in (model, weights, *hints.modules) if each is not None and Path(each).exists()]
-    return Packed(model, weights, hints, {str(root): _contents(root) for root in named})
+    named = [each for each in (model, weights) if each is not None and _is_path(each)]
+    named += map(str, hints.modules)
+    return Packed(model, weights, hints, {root: _contents(Path(root)) for root in named})
+
+
+def _is_path(text: str) -> bool:
+    """Whether a name is that of a file, as for `saving.load_named`: a folder may have the name of a row."""
+    return bool(Path(text).suffix or os.sep in text) and Path(text).exists()
 
 
 def _contents(root: Path) -> dict[str, bytes]:

@@ -7,6 +7,7 @@ instance, where all machines see the same disk.
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,17 +15,31 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 
 from keras_resnet import extras
 from keras_resnet.errors import InputError
+from keras_resnet.untrusted import visible
 
+MISSING = os.strerror(errno.ENOENT)
 _READERS = 16  # files of a shard that are asked for at once
 _TRIES, _PAUSE = 3, 0.5  # of a file elsewhere; seconds before the second one, twice that before the third
-MISSING = os.strerror(errno.ENOENT)
+_LARGEST = 500_000_000  # bytes of a file
+_SHARD_FILES, _SHARD_BYTES = 256, 64_000_000  # of a shard: seconds of work; it is in memory as a whole
 _HIDDEN = (".", "__MACOSX")  # `..` too: a listing may hold any name
+
+
+class Address(NamedTuple):
+    """What is opened.
+
+    Attributes:
+        uri: address as it was given, of the file or of a folder above it; empty for a file of this machine.
+        path: path in the file system of the address, empty for that of the address itself; or absolute path here.
+    """
+
+    uri: str
+    path: str = ""
 
 
 class Place(NamedTuple):
@@ -33,12 +48,22 @@ class Place(NamedTuple):
     Attributes:
         name: what people see: a path, or an address without who may open it.
         address: what is opened.
-        mark: size and time of a file that is listed; a changed one has another.
+        mark: size and time as they are listed; a changed file has others.
     """
 
     name: str
-    address: str
+    address: Address
     mark: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes; 0 where they are not known."""
+        return int(self.mark.partition(":")[0] or 0)
+
+    def facts(self) -> tuple[str, ...]:
+        """What tells the file, as it is now, from every other: texts without a password."""
+        base, _, query = self.address.uri.partition("?")
+        return self.name, public(base), query, self.mark
 
 
 def is_address(text: str) -> bool:
@@ -48,10 +73,24 @@ def is_address(text: str) -> bool:
 
 def public(address: str) -> str:
     """An address without user, password and query."""
-    if not is_address(address):
+    scheme, mark, rest = address.partition("://")
+    if not mark:
         return address
-    parts = urlsplit(address)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    host, slash, path = rest.partition("?")[0].partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+
+
+def here(path: Path) -> Place:
+    """A file of this machine.
+
+    Args:
+        path: path, which need not exist: then it is a bad file among the others.
+    """
+    try:
+        mark = _mark(path.stat().st_size, path.stat().st_mtime_ns)
+    except OSError:
+        mark = ""
+    return Place(str(path), Address("", os.path.abspath(path)), mark)
 
 
 def listed(address: str) -> list[Place]:
@@ -61,32 +100,38 @@ def listed(address: str) -> list[Place]:
         address: address of a folder or a file.
 
     Raises:
-        InputError: there is no such thing, or it cannot be asked for.
+        InputError: there is no such thing, it cannot be asked for, or a name in it has control characters.
     """
     fs: Any = extras.imported("pyarrow.fs")
     system, root = _opened(address)
     try:
         info = system.get_file_info(root)
         if info.type == fs.FileType.File:
-            return [Place(public(address), address, _mark(info))]
+            return [Place(public(address), Address(address), _mark(info.size, info.mtime_ns))]
         found = system.get_file_info(fs.FileSelector(root, recursive=True))
+        paths = [(each, PurePosixPath(each.path.removeprefix(root).lstrip("/"))) for each in found]
+    except UnicodeDecodeError as error:
+        raise InputError(f"{public(address)} holds names that are not UTF-8: rename them") from error
+    except FileNotFoundError as error:
+        raise InputError(f"{public(address)} cannot be read: {MISSING}") from error
     except (OSError, ValueError) as error:
         raise _unreachable(address, error) from error
-    base, _, query = address.partition("?")
     places = []
-    for each in found:
-        inside = PurePosixPath(each.path.removeprefix(root).lstrip("/"))
+    for each, inside in paths:
         if each.type != fs.FileType.File or any(part.startswith(_HIDDEN) for part in inside.parts):
             continue
-        full = f"{base.rstrip('/')}/{inside}"
-        places.append(Place(public(full), f"{full}?{query}" if query else full, _mark(each)))
+        if not str(inside).isprintable():
+            raise InputError(f"{public(address)} holds a file whose name has control characters: {visible(inside)}")
+        name = f"{public(address).rstrip('/')}/{inside}"
+        places.append(Place(name, Address(address, each.path), _mark(each.size, each.mtime_ns)))
     return sorted(places)
 
 
-def _mark(info: Any) -> str:
-    return f"{info.size}:{info.mtime_ns}"
+def _mark(size: int | None, nanoseconds: int | None) -> str:
+    return f"{size or 0}:{nanoseconds or 0}"
 
 
+@functools.lru_cache(maxsize=256)
 def _opened(address: str) -> tuple[Any, str]:
     """A file system of pyarrow's, or of fsspec's, and the path in it."""
     fs: Any = extras.imported("pyarrow.fs")
@@ -94,13 +139,15 @@ def _opened(address: str) -> tuple[Any, str]:
         return fs.FileSystem.from_uri(address)
     except (OSError, ValueError) as error:
         first = error
+    if "Unrecognized filesystem type" not in str(first):
+        raise _unreachable(address, first) from first
     try:
         import fsspec
 
         system, path = fsspec.core.url_to_fs(address)
         return fs.PyFileSystem(fs.FSSpecHandler(system)), path
     except (ImportError, OSError, ValueError) as error:
-        raise _unreachable(address, first if isinstance(error, ValueError) else error) from error
+        raise _unreachable(address, error) from error
 
 
 def _unreachable(address: str, error: Exception) -> InputError:
@@ -108,49 +155,78 @@ def _unreachable(address: str, error: Exception) -> InputError:
     return InputError(f"{public(address)} cannot be read: {said or type(error).__name__}")
 
 
-def read(address: str) -> bytes:
+def read(address: Address) -> bytes:
     """The bytes of a file; one elsewhere is asked for three times.
 
     Args:
-        address: path or address.
+        address: what is opened.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: it cannot be read, or is larger than any picture.
     """
-    if not is_address(address):
-        try:
-            return Path(address).read_bytes()
-        except OSError as error:
-            raise InputError(f"{address} cannot be read: {error.strerror}") from error
+    if not address.uri:
+        return _read_here(Path(address.path))
     for number in range(1, _TRIES + 1):
         try:
-            system, path = _opened(address)
-            with system.open_input_stream(path) as stream:
-                return stream.read()
+            system, path = _opened(address.uri)
+            with system.open_input_stream(address.path or path) as stream:
+                return _limited(stream, address)
         except FileNotFoundError as error:
-            raise InputError(f"{public(address)} cannot be read: {MISSING}") from error
+            raise InputError(f"{public(address.uri)} cannot be read: {MISSING}") from error
         except OSError as error:
             if number == _TRIES:
-                raise _unreachable(address, error) from error
+                raise _unreachable(address.uri, error) from error
             time.sleep(_PAUSE * number)
     raise AssertionError("unreachable")
 
 
-def read_all(addresses: Sequence[str]) -> Iterator[bytes | InputError]:
+def _read_here(path: Path) -> bytes:
+    if not path.is_file():  # a pipe would be waited for
+        raise InputError(f"{path} cannot be read: {MISSING}")
+    try:
+        with path.open("rb") as stream:
+            return _limited(stream, Address("", str(path)))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _limited(stream: Any, address: Address) -> bytes:
+    contents = stream.read(_LARGEST + 1)
+    if len(contents) > _LARGEST:
+        raise InputError(f"{address.path or public(address.uri)} is larger than {_LARGEST / 1e6:,.0f} MB")
+    return bytes(contents)
+
+
+def read_all(addresses: Sequence[Address]) -> Iterator[bytes | InputError]:
     """Reads files, many at once, in their order; an error in place of one that cannot be read.
 
     Args:
-        addresses: paths or addresses.
+        addresses: what is opened.
     """
     with ThreadPoolExecutor(_READERS) as pool:
         yield from pool.map(_read_or_error, addresses)
 
 
-def _read_or_error(address: str) -> bytes | InputError:
+def _read_or_error(address: Address) -> bytes | InputError:
     try:
         return read(address)
     except InputError as error:
         return error
+
+
+def cut(places: Sequence[Place]) -> list[slice]:
+    """Files as shards: at most 256 of them, and 64 MB where there is more than one.
+
+    Args:
+        places: files in their order.
+    """
+    shards, start, size = [], 0, 0
+    for number, each in enumerate(places):
+        if number > start and (number - start == _SHARD_FILES or size + each.size > _SHARD_BYTES):
+            shards.append(slice(start, number))
+            start, size = number, 0
+        size += each.size
+    return [*shards, slice(start, len(places))] if places else []
 
 
 def _good(contents: bytes | InputError) -> bytes:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from keras_resnet.errors import InputError
 from keras_resnet.evaluation import bulk
 from keras_resnet.evaluation.bulk import Unreadable
 
-_FILES = 256  # of a shard: seconds of work, tens of megabytes
+_ASKING = 16  # addresses that are looked up at once
 _SUFFIX = ".shards"  # of the folder beside the table
 
 
@@ -103,38 +103,35 @@ def expanded(texts: Sequence[str], suffixes: Sequence[str]) -> list[Place]:
     Raises:
         InputError: a folder without such files, a pattern that nothing matches, nothing at all.
     """
-    found: list[Place] = []
-    for text in texts:
-        lines = bulk.lines() if text == bulk.LIST else [text]
-        for line in lines:
-            if places.is_address(line):
-                found += _elsewhere(line, suffixes)
-            else:
-                found += [_here(path) for path in bulk.members(line, suffixes, patterns=text != bulk.LIST)]
+    todo = [(line, text != bulk.LIST) for text in texts for line in (bulk.lines() if text == bulk.LIST else [text])]
+
+    def places_of(pair: tuple[str, bool]) -> list[Place]:
+        line, patterns = pair
+        if places.is_address(line):
+            return _elsewhere(line, suffixes)
+        return [places.here(path) for path in bulk.members(line, suffixes, patterns=patterns)]
+
+    with ThreadPoolExecutor(_ASKING) as pool:
+        found = [each for several in pool.map(places_of, todo) for each in several]
     if not found:
         raise InputError("standard input: expected names of files, one a line; received none")
     return found
 
 
-def _here(path: Path) -> Place:
-    try:
-        stat = path.stat()
-        mark = f"{stat.st_size}:{stat.st_mtime_ns}"
-    except OSError:  # it will be named as a bad file
-        mark = ""
-    return Place(str(path), os.path.abspath(path), mark)
-
-
 def _elsewhere(address: str, suffixes: Sequence[str]) -> list[Place]:
     """Pictures below an address, or the file itself, which need not have such an ending."""
-    if Path(places.public(address)).suffix.lower() in suffixes:
-        return [Place(places.public(address), address)]
-    found = places.listed(address)
-    if len(found) == 1 and found[0].address == address:
+    name = places.public(address)
+    try:
+        found = places.listed(address)
+    except InputError as error:
+        if Path(name).suffix.lower() in suffixes and str(error).endswith(places.MISSING):
+            return [Place(name, places.Address(address))]  # a bad file among the others
+        raise
+    if [each.name for each in found] == [name]:
         return found
     pictures = [each for each in found if Path(each.name).suffix.lower() in suffixes]
     if not pictures:
-        raise InputError(f"{places.public(address)} holds no {', '.join(suffixes)} files")
+        raise InputError(f"{name} holds no {', '.join(suffixes)} files")
     return pictures
 
 
@@ -164,28 +161,28 @@ def answers(
         "model": model.digest(),
         "class names": list(labels or ()),
         "top": top,
-        "list of files": digest(part for each in files for part in (each.name, each.mark)),
+        "list of files": digest(part for each in files for part in each.facts()),
     }
     shards = Shards(_folder(output), of)
-    starts = range(0, len(files), _FILES)
+    parts = places.cut(files)
     rows = [
         {
             "shard": number,
-            "addresses": [each.address for each in files[start : start + _FILES]],
-            "names": [each.name for each in files[start : start + _FILES]],
+            "addresses": [each.address for each in files[part]],
+            "names": [each.name for each in files[part]],
         }
-        for number, start in enumerate(starts)
+        for number, part in enumerate(parts)
         if not shards.has(_name(number))
     ]
-    if len(rows) < len(starts):
-        print(f"{len(starts) - len(rows):,} of {len(starts):,} shards are there from an earlier call", file=sys.stderr)
+    if len(rows) < len(parts):
+        print(f"{len(parts) - len(rows):,} of {len(parts):,} shards are there from an earlier call", file=sys.stderr)
     if rows:
-        here = any(not places.is_address(each.address) for each in files)
+        here = any(not each.address.uri for each in files)
         job = jobs.Job(worker=_Predicting, what=_What(model, labels, top), here=here, title="predicting")
         with session.connected(address):
             for number, lines in jobs.finished(job, rows):
                 shards.put(_name(number), lines)
-    for number in range(len(starts)):
+    for number in range(len(parts)):
         with (shards.folder / _name(number)).open(encoding="ascii") as kept:
             yield from map(_read, kept)
 

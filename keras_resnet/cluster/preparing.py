@@ -24,7 +24,6 @@ from keras_resnet.data.folder import checked_by
 from keras_resnet.errors import InputError
 from keras_resnet.signals.table import get_signal
 
-_FILES = 256  # of a shard that is checked
 _LARGEST = 1_000_000_000  # bytes of a TFRecord file, which is in memory as a whole here
 _SUFFIX = ".shards"  # of the folder beside the result
 
@@ -54,36 +53,42 @@ def source(data: str | os.PathLike) -> Iterator[Source]:
     """
     text = os.fspath(data)
     if not places.is_address(text):
-        yield Source(Path(text), lambda path: Place(str(path), os.path.abspath(path), _mark(path)))
+        yield Source(Path(text), places.here)
         return
     found = places.listed(text)
-    alone = len(found) == 1 and found[0].address == text
+    alone = [each.name for each in found] == [places.public(text)]
     if alone:  # of a table, which names files around it
-        found += [each for each in places.listed(_parent(text)) if each.address != text]
+        found = places.listed(_parent(text))
     root = places.public(_parent(text) if alone else text).rstrip("/")
-    with tempfile.TemporaryDirectory(prefix="keras-resnet-listing-") as folder:
-        stand_in = Path(folder, root.rpartition("/")[2] or "data")
-        stand_in.mkdir()
+    with tempfile.TemporaryDirectory(prefix="keras-resnet-listing-") as folder, _called(f"{folder}/files", root):
+        stand_in = Path(folder, "files")
         by_path = {stand_in / each.name.removeprefix(root).lstrip("/"): each for each in found}
         for path, place in by_path.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            is_table = path.suffix.lower() in tables.SUFFIXES
-            path.write_bytes(places.read(place.address) if is_table else b"")
+            _stand_in(path, place)
         if records.find(stand_in):
             raise InputError(f"{root} holds TFRecord files: expected pictures")
-        with _called(str(stand_in), root):
-            path = stand_in / places.public(text).rpartition("/")[2] if alone else stand_in
-            yield Source(path, lambda path: by_path[path])
+
+        def place_of(path: Path) -> Place:
+            place = by_path.get(Path(os.path.normpath(path)))
+            if place is None:
+                raise InputError(f"{path} is no file below {root}")
+            return place
+
+        yield Source(stand_in / places.public(text).rpartition("/")[2] if alone else stand_in, place_of)
+
+
+def _stand_in(path: Path, place: Place) -> None:
+    """Makes an empty file in the place of one elsewhere; of a table, one with its contents."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(places.read(place.address) if path.suffix.lower() in tables.SUFFIXES else b"")
+    except OSError as error:
+        raise InputError(f"{place.name}: no file here can have that name: {error.strerror}") from error
 
 
 def _parent(address: str) -> str:
     base, mark, query = address.partition("?")
     return base.rpartition("/")[0] + mark + query
-
-
-def _mark(path: Path) -> str:
-    stat = path.stat()
-    return f"{stat.st_size}:{stat.st_mtime_ns}"
 
 
 @contextlib.contextmanager
@@ -201,9 +206,8 @@ def _of(dataset: Dataset, plan: Sequence[preparation.Shard], shorter_side: int) 
     return {"data": digest([*dataset.classes, *lines]), "shorter side": shorter_side}
 
 
-def _facts(split: Any, index: int) -> tuple[str, str, str]:
-    place = split.contents.places[index]
-    return place.name, place.mark, str(split.truth["label"][index])
+def _facts(split: Any, index: int) -> tuple[str, ...]:
+    return *split.contents.places[index].facts(), str(split.truth["label"][index])
 
 
 def _split(dataset: Dataset, shard: preparation.Shard) -> Any:
@@ -217,7 +221,7 @@ def _write(kept: Shards, dataset: Dataset, plan: Sequence[preparation.Shard], sh
             continue
         split = _split(dataset, shard)
         addresses = [split.contents.places[index].address for index in shard.indices]
-        here |= any(not places.is_address(each) for each in addresses)
+        here |= any(not each.uri for each in addresses)
         names[number] = shard.name
         rows.append({"shard": number, "addresses": addresses, "labels": split.truth["label"][shard.indices].tolist()})
         _check_size(split, shard, len(plan))
@@ -229,7 +233,7 @@ def _write(kept: Shards, dataset: Dataset, plan: Sequence[preparation.Shard], sh
 
 
 def _check_size(split: Any, shard: preparation.Shard, count: int) -> None:
-    size = sum(int(split.contents.places[index].mark.partition(":")[0] or 0) for index in shard.indices)
+    size = sum(split.contents.places[index].size for index in shard.indices)
     if size > _LARGEST:
         raise InputError(
             f"{shard.name} would have {size / 1e6:,.0f} MB: expected at most {_LARGEST / 1e6:,.0f} MB with --ray; ask "
@@ -239,13 +243,14 @@ def _check_size(split: Any, shard: preparation.Shard, count: int) -> None:
 
 def _unreadable(given: Source, paths: Sequence[Path], channels: int) -> list[Path]:
     """The files that cannot be decoded, found by the cluster."""
-    addresses = [given.place_of(path).address for path in paths]
+    found = [given.place_of(path) for path in paths]
+    parts = places.cut(found)
     rows: list[jobs.Row] = [
-        {"shard": start, "addresses": addresses[start : start + _FILES]} for start in range(0, len(paths), _FILES)
+        {"shard": number, "addresses": [each.address for each in found[part]]} for number, part in enumerate(parts)
     ]
-    here = any(not places.is_address(each) for each in addresses)
+    here = any(not each.address.uri for each in found)
     job = jobs.Job(worker=_Checking, what=channels, here=here, title="checking images")
     good = np.ones(len(paths), bool)
-    for start, verdicts in jobs.finished(job, rows) if rows else ():
-        good[start : start + len(verdicts)] = np.frombuffer(verdicts, np.uint8)
+    for number, verdicts in jobs.finished(job, rows) if rows else ():
+        good[parts[number]] = np.frombuffer(verdicts, np.uint8)
     return [path for path, each in zip(paths, good, strict=True) if not each]

@@ -8,7 +8,9 @@ import os
 import signal
 import tempfile
 import threading
+import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from keras_resnet import console, extras
@@ -39,9 +41,9 @@ def check(address: str) -> None:
     Raises:
         InputError: Ray is not installed, or an address of Ray's client, through which Ray Data does not run.
     """
-    if address.startswith("ray://"):
+    if not address or address.startswith("ray://"):
         raise InputError(
-            f"--ray {address}: expected HOST:PORT, auto or local; Ray Data runs from a machine of the cluster: start "
+            f"--ray '{address}': expected HOST:PORT, auto or local; Ray Data runs from a machine of the cluster: start "
             "this command there, by ray job submit for instance, with --ray auto"
         )
     extras.require("ray", for_what="--ray")
@@ -59,6 +61,8 @@ def connected(address: str) -> Iterator[None]:
     """
     check(address)
     os.environ.setdefault(_USAGE, "0")
+    if address != LOCAL and _has_token():  # clusters of Ray 2.60 ask for it, and programs do not send it by themselves
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     ray: Any = extras.imported("ray")
     folder = tempfile.TemporaryDirectory(prefix="kr-", dir=_short(), ignore_cleanup_errors=True)
     with folder as empty, console.without_chatter():  # Ray's core writes its log to stderr
@@ -85,8 +89,16 @@ def _start(ray: Any, address: str, empty: str) -> None:
     context.enable_progress_bars = False  # progress is ours, and errors come as exceptions
     context.print_on_execution_start = False
     context.max_errored_blocks = -1  # what failed is done again by `jobs`, which also says so
+    warnings.filterwarnings("ignore", module=r"ray\.")
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _has_token() -> bool:
+    """Whether a token for clusters is here, where Ray looks for one."""
+    if os.environ.get("RAY_AUTH_TOKEN"):
+        return True
+    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or "~/.ray/auth_token").expanduser().is_file()
 
 
 def _short() -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -73,11 +74,11 @@ class Shards:
             contents: bytes of the file.
         """
         if not self.folder.exists():
-            self.folder.mkdir(parents=True)
-            self._write(_MANIFEST, json.dumps(self._manifest, indent=1).encode())
-        self._write(name, contents)
-
-    def _write(self, name: str, contents: bytes) -> None:
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self.folder.parent, prefix=".", ignore_cleanup_errors=True) as new:
+                (made := Path(new, self.folder.name)).mkdir()
+                (made / _MANIFEST).write_text(json.dumps(self._manifest, indent=1), encoding="utf-8")
+                os.replace(made, self.folder)
         partial = self.folder / f".{name}.partial"
         partial.write_bytes(contents)
         os.replace(partial, self.folder / name)

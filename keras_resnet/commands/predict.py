@@ -73,7 +73,7 @@ def work(args: argparse.Namespace) -> int:
 
     if args.output:
         written.check(args.output, args.overwrite)
-    if args.ray:
+    if args.ray is not None:
         session.check(args.ray)
         if not args.output:
             raise InputError("--ray: expected -o FILE too, beside which finished shards are kept")
@@ -92,7 +92,10 @@ def work(args: argparse.Namespace) -> int:
     with written.writing(args.output, overwrite=args.overwrite) as add_row, console.without_chatter():
         for each in found:
             if isinstance(each, bulk.Unreadable):
-                _note_bad(seen, each.reason, alone=count == 1)
+                if count == 1:
+                    _forget(args)
+                    raise InputError(each.reason)
+                _note_bad(seen, each.reason)
                 continue
             seen.count += 1
             seen.first += [each] if len(seen.first) < _LINES else []
@@ -137,9 +140,7 @@ def _on_ray(args: argparse.Namespace, runner: Runner, card: ModelCard) -> tuple[
     return len(files), predicting.answers(args.ray, files, model, labels, args.top, args.output)
 
 
-def _note_bad(seen: _Seen, reason: str, *, alone: bool) -> None:
-    if alone:
-        raise InputError(reason)
+def _note_bad(seen: _Seen, reason: str) -> None:
     seen.bad += 1
     seen.reasons += [reason] if len(seen.reasons) < _LINES else []
 

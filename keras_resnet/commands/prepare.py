@@ -43,7 +43,7 @@ def work(args: argparse.Namespace) -> int:
     if args.data is None or args.output is None:
         raise InputError("expected --data DATA and -o DIR")
     files.check_folder(args.output)
-    if args.ray:
+    if args.ray is not None:
         session.check(args.ray)
     extras.require_for(args.data)
     console.import_tensorflow("jax")

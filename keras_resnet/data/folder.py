@@ -19,6 +19,7 @@ from keras_resnet.data.dataset import Dataset, EncodedSplit, Files, Split
 from keras_resnet.data.parts import complete, part_name
 from keras_resnet.errors import InputError
 from keras_resnet.signals.table import get_signal
+from keras_resnet.untrusted import visible
 
 MAX_UNREADABLE = 0.01
 _log = logging.getLogger("keras_resnet")
@@ -138,11 +139,22 @@ def _classes(root: Path, folder: Path) -> tuple[str, ...]:
     if not names:
         suffixes, empty = get_signal("image").suffixes, ", ".join(p.name for p in folders[:5])
         raise InputError(f"{root}: no {', '.join(suffixes)} files below {empty}, ...")
+    for name in names:
+        if not _is_text(name):
+            raise InputError(f"{folder}: the name of the class folder {visible(name)} is not UTF-8: rename it")
     if len(names) == 1:
         raise InputError(
             f"{folder} has one class, {names[0]}: expected the pictures of two or more, each in a folder of its own"
         )
     return names
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # bytes of another encoding
+        return False
+    return True
 
 
 def _members(folder: Path) -> tuple[list[Path], list[Path]]:

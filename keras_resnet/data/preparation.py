@@ -19,6 +19,7 @@ from keras_resnet.data import records
 from keras_resnet.data.dataset import Dataset, EncodedSplit, Split
 from keras_resnet.errors import InputError
 from keras_resnet.signals import image as images
+from keras_resnet.untrusted import visible
 
 PARTS = ("train", "validation", "test")
 _SEED = 2015
@@ -144,6 +145,9 @@ def write_labels(dataset: Dataset, folder: Path) -> None:
         dataset: data source.
         folder: folder for them.
     """
+    for name in dataset.classes:
+        if "\n" in name or "\r" in name:
+            raise InputError(f"class {visible(name)}: expected a name without line ends, as labels.txt has a line each")
     (folder / records.LABELS).write_text("\n".join(dataset.classes) + "\n", encoding="utf-8")
 
 

@@ -145,7 +145,7 @@ def _labelled(
     """Labels from 0 of all records, and the classes' names; `train` says which records are for training."""
     if classes is None and (root / LABELS).is_file():
         try:
-            classes = untrusted.content(root / LABELS).decode("utf-8-sig").splitlines()
+            classes = _lines(untrusted.content(root / LABELS).decode("utf-8-sig"))
         except UnicodeDecodeError as error:
             raise InputError(f"{root / LABELS}: expected a name per line in UTF-8 ({error})") from error
     first = _first_label(table["label"][train], classes)
@@ -158,6 +158,11 @@ def _labelled(
             f"there are {len(classes)} classes"
         )
     return labels, classes
+
+
+def _lines(text: str) -> list[str]:
+    """Lines of a file of names, in which other separators than line ends are characters."""
+    return text.replace("\r\n", "\n").removesuffix("\n").split("\n")
 
 
 def _first_label(labels: np.ndarray, classes: Sequence[str] | None) -> int:

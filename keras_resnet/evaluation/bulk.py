@@ -51,10 +51,8 @@ def listed(texts: Sequence[str], suffixes: Sequence[str]) -> list[Path]:
         if text == LIST:
             found += [path for line in lines() for path in members(line, suffixes, patterns=False)]
         elif "://" in text and not Path(text).exists():
-            raise InputError(
-                f"{text}: expected a file, received an address: fetch it first, curl -O {text}, or read it through Ray "
-                "(--ray local)"
-            )
+            fetch = f"fetch it first, curl -O {text}, or " if text.startswith(("http:", "https:", "ftp:")) else ""
+            raise InputError(f"{text}: expected a file, received an address: {fetch}read it through Ray, --ray local")
         else:
             found += members(text, suffixes)
     if not found:

@@ -3,6 +3,7 @@
 The engines of the places are in `test_at_target.py`.
 """
 
+import ast
 import base64
 import dataclasses
 import errno
@@ -536,3 +537,13 @@ def test_the_command_makes_a_folder(name, tmp_path, capsys):
         assert json.loads((Path("b") / "model.json").read_text())["input"]["shape"] == [1, 224, 224, 3]
     assert program.alone("export", arguments) == 2
     assert "b exists" in capsys.readouterr().err
+
+
+def test_a_files_name_is_text_in_code(trained_names=("a\"+print('x')+\".tflite", "we'ird\\.tflite")):
+    """What a person calls a model is nothing that runs."""
+    from export.targets import mediapipe
+
+    for name in trained_names:
+        code = mediapipe._CODE.substitute(file=repr(name), **mediapipe._SHOWN["classification"])
+        texts = [node.value for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Constant)]
+        assert name in texts

@@ -46,7 +46,7 @@ def within(recipe: Recipe, minutes: float, data_dir: Path | None, devices: Devic
     if epochs < 1:
         need = (epoch + minutes * 60 - left) / 60
         raise InputError(
-            f"--minutes {minutes:g}: an epoch takes {epoch / 60:.1f} minutes here, and the start some more: expected "
+            f"--minutes {minutes:g}: an epoch takes {epoch:.1f} s here, and the start some more: expected "
             f"at least {need / _MARGIN:.1f}; or use a smaller --image-size, --model, or --set subset=N"
         )
     reason = f"{minutes:g} minutes, and an epoch takes {epoch:.1f} s here"
