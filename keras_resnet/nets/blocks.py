@@ -256,6 +256,7 @@ def pooled_shortcut(p: Primitives, x, spec: ResNetSpec, block: BlockSpec):
 STEM_PARTS = {
     "imagenet": imagenet_stem,
     "deep": deep_stem,
+    "deep64": deep_stem,
     "tiered": deep_stem,
     "rs": rs_stem,
     "cifar": cifar_stem,

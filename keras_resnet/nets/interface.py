@@ -30,6 +30,7 @@ class StemSpec:
 STEMS: dict[str, StemSpec] = {
     "imagenet": StemSpec(stride=4, default_size=224),  # 7x7/2 convolution, 3x3/2 max pool
     "deep": StemSpec(stride=4, default_size=224, widths=(32, 32)),  # three 3x3 convolutions in place of the 7x7
+    "deep64": StemSpec(stride=4, default_size=224, widths=(64, 64)),  # timm's "s"
     "tiered": StemSpec(stride=4, default_size=224, widths=(24, 32)),  # timm's "t"
     "rs": StemSpec(stride=4, default_size=224, widths=(32, 32)),  # deep; a strided convolution in place of the max pool
     "cifar": StemSpec(stride=1, default_size=32),  # 3x3 convolution

@@ -40,7 +40,10 @@ def _imagenet_rows() -> list[ResNetSpec]:
         replace(torch, name="resnet101_v1_5", depths=_101),
         replace(torch, name="resnet152_v1_5", depths=_152),
         replace(resnext, name="resnext50_32x4d", cardinality=32, group_width=4),
-        replace(resnext, name="resnext101_32x8d", cardinality=32, group_width=8, depths=_101),
+        *(
+            replace(resnext, name=f"resnext101_32x{width}d", cardinality=32, group_width=width, depths=_101)
+            for width in (4, 8, 16, 32)
+        ),
         replace(resnext, name="resnext101_64x4d", cardinality=64, group_width=4, depths=_101),
         replace(wide, name="wide_resnet50_2"),
         replace(wide, name="wide_resnet101_2", depths=_101),
@@ -80,27 +83,62 @@ def _preactivation_rows() -> list[ResNetSpec]:
 def _timm_rows() -> list[ResNetSpec]:
     """Deep stems, average-pool shortcuts, squeeze and excitation; as in timm, so that its weight files fit."""
     bottleneck = ResNetSpec(name="bottleneck", block="bottleneck", depths=(3, 4, 6, 3))
-    d = replace(bottleneck, stem="deep", shortcut="D", paper=BAG_OF_TRICKS)
+    c = replace(bottleneck, stem="deep", paper=BAG_OF_TRICKS)
+    s = replace(c, stem="deep64", stem_width=128, paper=TIMM)
+    d = replace(c, shortcut="D")
     d_basic = replace(d, block="basic")
-    t = replace(d, stem="tiered")
+    t = replace(d, stem="tiered", paper=TIMM)
+    se = replace(bottleneck, se_ratio=1 / 16, paper=SE)
+    se_basic = replace(se, block="basic")
+    se_d = replace(d, se_ratio=1 / 16, paper=SE)
     rs = replace(d, stem="rs", se_ratio=0.25, paper=RESNET_RS)
     return [
         replace(d_basic, name="resnet18d", depths=(2, 2, 2, 2)),
         replace(d_basic, name="resnet34d", depths=_34),
-        replace(d, name="resnet50d"),
-        replace(d, name="resnet101d", depths=_101),
-        replace(d, name="resnet152d", depths=_152),
-        replace(d, name="resnet200d", depths=_200),
-        replace(bottleneck, name="seresnet50", se_ratio=1 / 16, paper=SE),
-        replace(d, name="seresnet152d", depths=_152, se_ratio=1 / 16, paper=SE),
+        replace(d, name="resnet26d", depths=(2, 2, 2, 2)),
+        *(replace(d, name=f"resnet{layers}d", depths=depths) for layers, depths in _DEEP.items()),
+        *(replace(c, name=f"resnet{layers}c", depths=depths) for layers, depths in _DEEP.items() if layers < 200),
+        *(replace(s, name=f"resnet{layers}s", depths=depths) for layers, depths in _DEEP.items() if layers < 200),
+        replace(bottleneck, name="resnet200", depths=_200),
+        replace(se_basic, name="seresnet18", depths=(2, 2, 2, 2)),
+        replace(se_basic, name="seresnet34", depths=_34),
+        *(replace(se, name=f"seresnet{layers}", depths=depths) for layers, depths in _DEEP.items() if layers < 200),
+        replace(se_d, name="seresnet152d", depths=_152),
+        replace(se_d, name="seresnet200d", depths=_200),
+        replace(se_d, name="seresnet269d", depths=(3, 30, 48, 8)),
         replace(rs, name="resnetrs50"),
         replace(rs, name="resnetrs101", depths=_101),
         replace(rs, name="resnetrs152", depths=_152),
         replace(rs, name="resnetrs200", depths=_200),
+        replace(rs, name="resnetrs270", depths=(4, 29, 53, 4)),
+        replace(rs, name="resnetrs350", depths=(4, 36, 72, 4)),
+        replace(rs, name="resnetrs420", depths=(4, 44, 87, 4)),
         replace(t, name="resnet10t", block="basic", depths=(1, 1, 1, 1)),
         replace(t, name="resnet14t", depths=(1, 1, 1, 1)),
         replace(bottleneck, name="resnet26", depths=(2, 2, 2, 2)),
         replace(t, name="resnet26t", depths=(2, 2, 2, 2)),
+        replace(t, name="resnet50t"),
+        replace(t, name="seresnet50t", se_ratio=1 / 16),
+    ]
+
+
+def _grouped_rows() -> list[ResNetSpec]:
+    """ResNeXt with deep stems, and with squeeze and excitation; as in timm."""
+    resnext = ResNetSpec(
+        name="resnext", block="bottleneck", depths=(3, 4, 6, 3), cardinality=32, group_width=4, paper=RESNEXT
+    )
+    d = replace(resnext, stem="deep", shortcut="D", paper=TIMM)
+    se = replace(resnext, se_ratio=1 / 16, paper=SE)
+    se_d = replace(d, se_ratio=1 / 16)
+    return [
+        replace(d, name="resnext50d_32x4d"),
+        replace(se_d, name="seresnext26d_32x4d", depths=(2, 2, 2, 2)),
+        replace(se_d, name="seresnext26t_32x4d", depths=(2, 2, 2, 2), stem="tiered"),
+        replace(se, name="seresnext50_32x4d"),
+        replace(se, name="seresnext101_32x4d", depths=_101),
+        replace(se, name="seresnext101_32x8d", depths=_101, group_width=8),
+        replace(se, name="seresnext101_64x4d", depths=_101, cardinality=64),
+        replace(se_d, name="seresnext101d_32x8d", depths=_101, group_width=8),
     ]
 
 
@@ -122,6 +160,15 @@ def _antialiased_rows() -> list[ResNetSpec]:
         replace(mean_d, name="resnetaa101d", depths=_101),
         replace(se, name="seresnetaa50d"),
         replace(se, name="seresnextaa101d_32x8d", depths=_101, cardinality=32, group_width=8),
+        replace(
+            se,
+            name="seresnextaa201d_32x8d",
+            depths=(3, 24, 36, 4),
+            stem="deep64",
+            stem_width=128,
+            cardinality=32,
+            group_width=8,
+        ),
     ]
 
 
@@ -146,7 +193,8 @@ _34 = (3, 4, 6, 3)
 _101 = (3, 4, 23, 3)
 _152 = (3, 8, 36, 3)
 _200 = (3, 24, 36, 3)
-_FAMILIES = (_imagenet_rows, _preactivation_rows, _timm_rows, _antialiased_rows, _cifar_rows)
+_DEEP = {50: (3, 4, 6, 3), 101: _101, 152: _152, 200: _200}
+_FAMILIES = (_imagenet_rows, _preactivation_rows, _timm_rows, _grouped_rows, _antialiased_rows, _cifar_rows)
 SPECS: dict[str, ResNetSpec] = {row.name: row for rows in _FAMILIES for row in rows()}
 
 
