@@ -95,8 +95,8 @@ def _timm_rows() -> list[ResNetSpec]:
     return [
         replace(d_basic, name="resnet18d", depths=(2, 2, 2, 2)),
         replace(d_basic, name="resnet34d", depths=_34),
-        replace(d, name="resnet26d", depths=(2, 2, 2, 2)),
         *(replace(d, name=f"resnet{layers}d", depths=depths) for layers, depths in _DEEP.items()),
+        replace(d, name="resnet26d", depths=(2, 2, 2, 2)),
         *(replace(c, name=f"resnet{layers}c", depths=depths) for layers, depths in _DEEP.items() if layers < 200),
         *(replace(s, name=f"resnet{layers}s", depths=depths) for layers, depths in _DEEP.items() if layers < 200),
         replace(bottleneck, name="resnet200", depths=_200),
