@@ -115,10 +115,11 @@ def finished(job: Job, rows: Sequence[Row]) -> Iterator[tuple[int, bytes]]:
 
 def _said(todo: Mapping[int, Row], why: Mapping[int, str]) -> str:
     number, row = next(iter(todo.items()))
-    first, *_ = names = [path or places.public(uri) for uri, path in row["addresses"]]
+    names = [path or places.public(uri) for uri, path in row["addresses"]]
+    between = " to ".join(names[:1] + names[-1:])
     said = why.get(number, "no worker gave an answer: each was lost, or the cluster has no place for one")
     return (
-        f"{len(todo):,} shards were not done in {_ROUNDS} rounds; number {number}, {first} to {names[-1]}: {said}. The "
+        f"{len(todo):,} shards were not done in {_ROUNDS} rounds; number {number}, {between}: {said}. The "
         "others are kept: the same command goes on from them"
     )
 

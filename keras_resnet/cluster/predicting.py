@@ -15,13 +15,12 @@ from typing import Any
 
 from keras_resnet.cluster import jobs, models, places, session
 from keras_resnet.cluster.places import Place
-from keras_resnet.cluster.shards import Shards, digest
+from keras_resnet.cluster.shards import Shards, beside, digest
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation import bulk
 from keras_resnet.evaluation.bulk import Unreadable
 
 _ASKING = 16  # addresses that are looked up at once
-_SUFFIX = ".shards"  # of the folder beside the table
 
 
 @dataclass(frozen=True)
@@ -163,7 +162,7 @@ def answers(
         "top": top,
         "list of files": digest(part for each in files for part in each.facts()),
     }
-    shards = Shards(_folder(output), of)
+    shards = Shards(beside(output), of)
     parts = places.cut(files)
     rows = [
         {
@@ -193,11 +192,7 @@ def forget(output: Path) -> None:
     Args:
         output: the table.
     """
-    shutil.rmtree(_folder(output), ignore_errors=True)
-
-
-def _folder(output: Path) -> Path:
-    return output.with_name(output.name + _SUFFIX)
+    shutil.rmtree(beside(output), ignore_errors=True)
 
 
 def _name(number: int) -> str:

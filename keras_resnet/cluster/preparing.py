@@ -16,7 +16,7 @@ import numpy as np
 from keras_resnet import files
 from keras_resnet.cluster import jobs, places, session
 from keras_resnet.cluster.places import Place
-from keras_resnet.cluster.shards import Shards, digest
+from keras_resnet.cluster.shards import Shards, beside, digest
 from keras_resnet.console import without_chatter
 from keras_resnet.data import preparation, records, tables
 from keras_resnet.data.dataset import Dataset, Files
@@ -25,7 +25,6 @@ from keras_resnet.errors import InputError
 from keras_resnet.signals.table import get_signal
 
 _LARGEST = 1_000_000_000  # bytes of a TFRecord file, which is in memory as a whole here
-_SUFFIX = ".shards"  # of the folder beside the result
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,8 @@ class _Preparing(jobs.Worker):
 
     def prepare(self, what: dict[str, Any]) -> None:
         """Takes the names of the classes, and what is done with a picture."""
-        self._classes, self._how = what.pop("classes"), what
+        self._classes = what["classes"]
+        self._how = {name: value for name, value in what.items() if name != "classes"}
 
     def work(self, row: jobs.Row, contents: Iterable[bytes | str]) -> bytes:
         """The bytes of a TFRecord file."""
@@ -179,7 +179,7 @@ def prepare(
         preparation.check(dataset, folder, shards, shorter_side)
         plan = preparation.planned(dataset, shards, shorter_side)
         with files.told_if_full(folder):
-            kept = Shards(folder.with_name(folder.name + _SUFFIX), _of(dataset, plan, shorter_side))
+            kept = Shards(beside(folder), _of(dataset, plan, shorter_side))
             _write(kept, dataset, plan, shorter_side)
             preparation.write_labels(dataset, kept.folder)
             kept.become(folder)

@@ -29,6 +29,15 @@ def digest(parts: Iterable[str | bytes]) -> str:
     return sha.hexdigest()
 
 
+def beside(result: Path) -> Path:
+    """The folder of a result's shards.
+
+    Args:
+        result: file or folder that will be made of them.
+    """
+    return result.with_name(f"{result.name}.shards")
+
+
 class Shards:
     """Files of finished shards, each written beside its name and renamed, and a manifest that says of what they are."""
 
