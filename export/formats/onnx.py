@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from keras_resnet import extras
 from keras_resnet.card import KEY, ModelCard
 
 OPSET = 18  # the newest that tf2onnx 1.17 writes
+_WEIGHTS = "weights"  # file of kernels
 
 
 def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -> None:
@@ -29,55 +31,110 @@ def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -
         samples: float32 `(n, ..., channels)` as the network takes them, for `int8`.
         path: file to write.
     """
+    if samples is not None and artifact.layout == "nchw":
+        samples = np.moveaxis(samples, -1, 1)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        proto = _traced(model, artifact.layout, folder / _WEIGHTS)
+        for value in (*proto.graph.input, *proto.graph.output):
+            value.type.tensor_type.shape.dim[0].dim_param = "batch"
+        proto = _folded(proto, folder)
+        _put_in_order(proto)  # the quantizers name what they add by it
+        _WRITERS[artifact.precision](proto, samples, path, folder)
+
+
+def _traced(model, layout: str, weights: Path):
+    """What tf2onnx makes of a model whose kernels it never sees: it would keep a dozen copies of them.
+
+    Args:
+        model: result of `graph.prepare`.
+        layout: layout of the input.
+        weights: file to write, with the values of all kernels.
+
+    Returns:
+        `ModelProto` that refers to the file.
+    """
+    import keras
     import tensorflow as tf
 
     extras.silence()
     import tf2onnx
-    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    kernels = [variable for variable in model.variables if len(variable.shape) > 1]
+
+    def network(x, *values):
+        with keras.StatelessScope(state_mapping=list(zip(kernels, values, strict=True))):
+            return dict(model(x, training=False))
 
     name = model.inputs[0].name
-    signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=name)
-    first = {"inputs_as_nchw": [name]} if artifact.layout == "nchw" else {}
+    signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=name)]
+    signature += [tf.TensorSpec(each.shape, each.dtype, f"kernel_{i}") for i, each in enumerate(kernels)]
+    first = {"inputs_as_nchw": [name]} if layout == "nchw" else {}
     # Keras has grouped convolutions in functions that XLA compiles, which are not inlined (tf2onnx#2099). Run eagerly
     # while the model is traced, they leave their operations in its graph.
     tf.config.run_functions_eagerly(True)
     try:
-        function = tf.function(lambda x: dict(model(x, training=False)), input_signature=[signature])
+        function = tf.function(network, input_signature=signature)
         traced = function.get_concrete_function()
         proto, _ = tf2onnx.convert.from_function(
-            function, input_signature=[signature], opset=OPSET, custom_op_handlers=_HANDLERS, **first
+            function, input_signature=signature, opset=OPSET, custom_op_handlers=_HANDLERS, **first
         )
     finally:
         tf.config.run_functions_eagerly(False)
-    _keep_constants(proto.graph, traced)
-    for value in (*proto.graph.input, *proto.graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    if samples is not None and artifact.layout == "nchw":
-        samples = np.moveaxis(samples, -1, 1)
-    with tempfile.TemporaryDirectory() as folder:
-        raw, folded = Path(folder, "raw.onnx"), Path(folder, "folded.onnx")
-        raw.write_bytes(proto.SerializeToString())
-        # Folds batch normalisation into the kernels, which tf2onnx does for convolutions without bias only.
-        quant_pre_process(str(raw), str(folded), skip_symbolic_shape=True)  # symbolic shapes would need sympy
-        _put_in_order(folded)  # the quantizers name what they add by it
-        _WRITERS[artifact.precision](folded, samples, path)
-    _put_in_order(path)
+    # tf2onnx takes tensors from outside of the traced function for inputs as well; the other captures are variables.
+    outside = [value for value in traced.captured_inputs if value.dtype != tf.resource]
+    _keep_constants(proto.graph, [*(kernel.value for kernel in kernels), *outside], weights)
+    return proto
 
 
-def _keep_constants(graph, traced) -> None:
-    """Turns what tf2onnx takes for further inputs, tensors from outside of the traced function, into constants.
+def _keep_constants(graph, values: Sequence, weights: Path) -> None:
+    """Turns the inputs behind the first one into constants, whose values are in a file.
 
     Args:
-        graph: graph of the file, whose inputs are the function's arguments and then these.
-        traced: TensorFlow's concrete function.
+        graph: graph of the model.
+        values: tensor of each of these inputs.
+        weights: file to write, in the folder where the model will be.
     """
     import onnx
-    import tensorflow as tf
 
-    values = [value for value in traced.captured_inputs if value.dtype != tf.resource]  # the others are variables
-    for entry, value in zip(list(graph.input)[1:], values, strict=True):
-        graph.initializer.append(onnx.numpy_helper.from_array(value.numpy(), entry.name))
-        graph.input.remove(entry)
+    with weights.open("wb") as file:
+        for entry, value in zip(list(graph.input)[1:], values, strict=True):
+            array = value.numpy()
+            kind = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
+            constant = onnx.TensorProto(name=entry.name, data_type=kind, dims=array.shape)
+            constant.data_location = onnx.TensorProto.EXTERNAL
+            for key, said in (("location", weights.name), ("offset", file.tell()), ("length", array.nbytes)):
+                constant.external_data.add(key=key, value=str(said))
+            array.tofile(file)
+            graph.initializer.append(constant)
+            graph.input.remove(entry)
+
+
+def _folded(proto, folder: Path):
+    """Computes what depends on constants alone, and folds batch normalisation into the kernels.
+
+    Args:
+        proto: `ModelProto` with constants in a file of the folder.
+        folder: folder for more of them.
+
+    Returns:
+        `ModelProto` with its shapes, and with its constants in a file of the folder.
+    """
+    import onnx
+    import onnxruntime
+    from onnxruntime.quantization.quant_utils import add_pre_process_metadata
+
+    raw, folded = folder / "raw.onnx", folder / "folded.onnx"
+    raw.write_bytes(proto.SerializeToString())
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(folded)
+    options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "folded.weights")
+    options.log_severity_level = 3  # a file with optimizations for one processor is no news: these are for any
+    onnxruntime.InferenceSession(str(raw), options, providers=["CPUExecutionProvider"])
+    proto = onnx.shape_inference.infer_shapes(onnx.load(str(folded), load_external_data=False))
+    add_pre_process_metadata(proto)  # quantizers ask for it
+    return proto
 
 
 def _less_one(kind: str, one_first: bool):
@@ -98,32 +155,39 @@ def _less_one(kind: str, one_first: bool):
 _HANDLERS = {"Erfc": _less_one("Erf", one_first=True), "Expm1": _less_one("Exp", one_first=False)}
 
 
-def _as_it_is(folded: Path, samples: np.ndarray | None, path: Path) -> None:
-    path.write_bytes(folded.read_bytes())
+def _as_it_is(proto, samples: np.ndarray | None, path: Path, folder: Path) -> None:
+    import onnx
+
+    onnx.load_external_data_for_model(proto, str(folder))
+    path.write_bytes(proto.SerializeToString(deterministic=True))
 
 
-def _in_half(folded: Path, samples: np.ndarray | None, path: Path) -> None:
+def _in_half(proto, samples: np.ndarray | None, path: Path, folder: Path) -> None:
     import onnx
     from onnxruntime.transformers.float16 import convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel
 
-    half = OnnxModel(convert_float_to_float16(onnx.load(str(folded)), keep_io_types=True))
+    onnx.load_external_data_for_model(proto, str(folder))
+    half = OnnxModel(convert_float_to_float16(proto, keep_io_types=True))
     half.topological_sort()  # the casts of input and output were put at the end
-    onnx.save(half.model, str(path))
+    _put_in_order(half.model)
+    path.write_bytes(half.model.SerializeToString(deterministic=True))
 
 
-def _with_dynamic_ranges(folded: Path, samples: np.ndarray | None, path: Path) -> None:
+def _with_dynamic_ranges(proto, samples: np.ndarray | None, path: Path, folder: Path) -> None:
     from onnxruntime import quantization
 
+    _as_it_is(proto, None, folded := folder / "whole.onnx", folder)
     # ONNX Runtime's ConvInteger takes unsigned weights only.
     quantization.quantize_dynamic(str(folded), str(path), weight_type=quantization.QuantType.QUInt8, reduce_range=True)
+    _put_file_in_order(path)
 
 
-def _quantize(folded: Path, samples: np.ndarray, path: Path) -> None:
-    import onnx
+def _quantize(proto, samples: np.ndarray, path: Path, folder: Path) -> None:
     from onnxruntime import quantization
 
-    (entry,) = onnx.load(str(folded)).graph.input
+    (entry,) = proto.graph.input
+    _as_it_is(proto, None, folded := folder / "whole.onnx", folder)
 
     class Reader(quantization.CalibrationDataReader):
         def __init__(self):
@@ -145,16 +209,22 @@ def _quantize(folded: Path, samples: np.ndarray, path: Path) -> None:
         # file would be right on one server and wrong on the next. Seven bits are right everywhere.
         reduce_range=True,
     )
+    _put_file_in_order(path)
 
 
 _WRITERS = {"float32": _as_it_is, "float16": _in_half, "dynamic_int8": _with_dynamic_ranges, "int8": _quantize}
 
 
-def _put_in_order(path: Path) -> None:
-    """Writes a file again in the order of its graph: tf2onnx and ONNX Runtime go through sets, in any order."""
+def _put_file_in_order(path: Path) -> None:
     import onnx
 
     proto = onnx.load(str(path))
+    _put_in_order(proto)
+    path.write_bytes(proto.SerializeToString(deterministic=True))
+
+
+def _put_in_order(proto) -> None:
+    """Puts nodes, constants and shapes in the graph's order: tf2onnx and ONNX Runtime go through sets, in any order."""
     graph = proto.graph
     if any(attribute.HasField("g") or attribute.graphs for node in graph.node for attribute in node.attribute):
         return  # graphs within nodes use tensors that no input names
@@ -176,7 +246,6 @@ def _put_in_order(path: Path) -> None:
         kept = [type(each).FromString(each.SerializeToString()) for each in ordered]
         graph.ClearField(field)
         getattr(graph, field).extend(kept)
-    path.write_bytes(proto.SerializeToString(deterministic=True))
 
 
 def add_card(path: Path, card: ModelCard) -> None:
