@@ -60,7 +60,7 @@ def _traced(model, layout: str, weights: Path):
     extras.silence()
     import tf2onnx
 
-    kernels = [variable for variable in model.variables if len(variable.shape) > 1]
+    kernels = [variable for variable in model.weights if len(variable.shape) > 1]
 
     def network(x, *values):
         with keras.StatelessScope(state_mapping=list(zip(kernels, values, strict=True))):

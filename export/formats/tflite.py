@@ -42,7 +42,7 @@ def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -
     function = _function(model, artifact)
     # Not by way of a SavedModel, which takes as long as the conversion; and without `model` as second argument, which
     # would leave the weights out of the file.
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+    converter = _without_freezing(tf.lite.TFLiteConverter).from_concrete_functions([function])
     if artifact.quantizer == "tensorflow":
         _set_precision(converter, artifact, samples)
     content = _with_plain_names(converter.convert(), model, sorted(function.structured_outputs))
@@ -54,20 +54,44 @@ def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -
 
 
 def _function(model, artifact: Artifact):
-    """The network as TensorFlow's converter takes it."""
+    """The network as TensorFlow's converter takes it, its weights as constants."""
+    import keras
     import tensorflow as tf
 
     in_integers = artifact.quantizer == "tensorflow" and artifact.precision == "int8"
     limits = artifact.known_range if in_integers else None
 
+    def constant(weight):
+        with tf.init_scope():
+            value = weight.value.numpy()
+        return tf.constant(value)
+
     def serve(x):
         if limits:  # pixels are 0..255 whatever the samples hold: a scale of 1
             x = tf.quantization.fake_quant_with_min_max_args(x, *limits)
-        return dict(model(x, training=False))
+        with keras.StatelessScope(state_mapping=[(weight, constant(weight)) for weight in model.weights]):
+            return dict(model(x, training=False))
 
     # A static batch: from_keras_model leaves it open, and Flatten or Reshape become run-time shape arithmetic.
     example = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name=model.inputs[0].name)
     return tf.function(serve).get_concrete_function(example)
+
+
+def _without_freezing(converter_class):
+    """A converter that takes a function without variables as it is.
+
+    TensorFlow's own would still look for variables to freeze: half of the time of a conversion, and five copies of the
+    weights. (Should a release of TensorFlow not ask this method any more, it freezes again.)
+    """
+
+    class Converter(converter_class):
+        def _freeze_concrete_function(self):
+            (function,) = self._funcs
+            if function.captured_inputs:  # a layer keeps weights where Keras does not know them
+                return super()._freeze_concrete_function()
+            return function.graph.as_graph_def(), function.inputs, function.outputs, function
+
+    return Converter
 
 
 def _set_precision(converter, artifact: Artifact, samples: np.ndarray | None) -> None:
