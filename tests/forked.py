@@ -143,8 +143,8 @@ def _become(request: Mapping[str, object], streams: Sequence[int]) -> int:
     sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
     code = _exit_code(request)
     atexit._run_exitfuncs()
-    if "export.making.worker" in sys.modules:  # registered at its import, before the fork
-        sys.modules["export.making.worker"]._SERVER.stop()
+    if "export.making.server" in sys.modules:  # registered at its import, before the fork
+        sys.modules["export.making.server"].SERVER.stop()
     sys.stdout.flush()
     sys.stderr.flush()
     return code

@@ -20,6 +20,7 @@ from export.commands.options import (
 from export.formats.artifacts import Artifact, all_artifacts, artifact
 from export.formats.precisions import PRECISIONS, QUANTIZERS
 from export.formats.table import FORMATS
+from export.making.server import SERVER
 from export.targets.table import TARGETS
 from keras_resnet import console, extras, files, flags
 from keras_resnet.errors import InputError
@@ -124,6 +125,7 @@ def work_all(args: argparse.Namespace) -> int:
     for made in chosen:
         extras.require(*made.packages, for_what=made.name)
     files.check_folder(args.output or FOLDER)
+    SERVER.start()
     source = open_source(args)
     if not args.artifact:
         chosen = _possible(chosen, source)

@@ -18,6 +18,7 @@ from export.commands.options import (
 from export.formats.artifacts import artifact
 from export.formats.precisions import PRECISIONS, QUANTIZERS
 from export.formats.table import FORMATS
+from export.making.server import SERVER
 from keras_resnet import extras, files, flags
 from keras_resnet.parsing import Parser
 
@@ -60,6 +61,7 @@ def work(name: str, args: argparse.Namespace) -> int:
     made = artifact(f"{name}:{args.precision}", quantizer=args.quantizer, **choices(args))
     extras.require(*made.packages, for_what=made.name)
     files.check_folder(args.output.parent if args.output else FOLDER, args.output)
+    SERVER.start()
     source = open_source(args)
     usual = made.file(FOLDER, source.name)
     path = args.output or (usual if args.overwrite else flags.unused(usual))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from export.commands.options import add_verifying, finish, open_source, predict_command
 from export.formats.table import format_of
+from export.making.server import SERVER
 from keras_resnet import extras, files
 from keras_resnet.parsing import Parser
 
@@ -24,6 +25,7 @@ def work(args: argparse.Namespace) -> int:
     if not (format_of(args.file).suffix == ".savedmodel" and args.file.is_dir()):
         files.existing_file(args.file)
     extras.require(*format_of(args.file).packages, for_what=str(args.file))
+    SERVER.start()
     source = open_source(args)
     from export.making.pipeline import verify
 

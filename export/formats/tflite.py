@@ -42,7 +42,8 @@ def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -
     function = _function(model, artifact)
     # Not by way of a SavedModel, which takes as long as the conversion; and without `model` as second argument, which
     # would leave the weights out of the file.
-    converter = _without_freezing(tf.lite.TFLiteConverter).from_concrete_functions([function])
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+    _leave_out_freezing(converter, function)
     if artifact.quantizer == "tensorflow":
         _set_precision(converter, artifact, samples)
     content = _with_plain_names(converter.convert(), model, sorted(function.structured_outputs))
@@ -77,21 +78,15 @@ def _function(model, artifact: Artifact):
     return tf.function(serve).get_concrete_function(example)
 
 
-def _without_freezing(converter_class):
-    """A converter that takes a function without variables as it is.
+def _leave_out_freezing(converter, function) -> None:
+    """Has a converter take a function without variables as it is.
 
-    TensorFlow's own would still look for variables to freeze: half of the time of a conversion, and five copies of the
-    weights. (Should a release of TensorFlow not ask this method any more, it freezes again.)
+    TensorFlow would look for variables to freeze all the same: half of the time of a conversion, and five copies of the
+    weights. (Should a release not ask this method any more, it freezes again, and the file is no other.)
     """
-
-    class Converter(converter_class):
-        def _freeze_concrete_function(self):
-            (function,) = self._funcs
-            if function.captured_inputs:  # a layer keeps weights where Keras does not know them
-                return super()._freeze_concrete_function()
-            return function.graph.as_graph_def(), function.inputs, function.outputs, function
-
-    return Converter
+    if not function.captured_inputs:  # else a layer keeps weights where Keras does not know them
+        parts = function.inputs, function.outputs, function
+        converter._freeze_concrete_function = lambda: (function.graph.as_graph_def(), *parts)
 
 
 def _set_precision(converter, artifact: Artifact, samples: np.ndarray | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import os
 import tempfile
@@ -84,7 +85,7 @@ def export(
         activations.refuse(source.model, made)
     _check_proof([made.precision for made, _ in targets], source, gates or {}, engine)
     say(f"model: {source.origin}")
-    proof = Proof(source, source.evidence(limit), gates or {}, engine)
+    proof = Proof(source, source.evidence(limit), gates or {}, engine, latency=worker.latency_ms)
     drawn = _samples(source, targets, samples, calibrate_with, proof.evidence)
     with tempfile.TemporaryDirectory() as folder:
         making = _Making(proof, drawn, Path(folder), overwrite)
@@ -117,7 +118,8 @@ class _Making:
     def converted(self, made: Artifact) -> tuple[Path, ModelCard]:
         """Makes a file with its card."""
         file = self.folder / f"made{made.format.suffix}"
-        return file, _convert(self.proof.source, made, self.drawn, self.folder, file)
+        wanted = functools.partial(self.proof.references.get, made)  # Keras answers on the core that is free
+        return file, _convert(self.proof.source, made, self.drawn, self.folder, file, wanted)
 
     def placed(self, file: Path, card: ModelCard, made: Artifact, path: Path) -> Row:
         """Verifies a file and gives it its name, with manifest and golden vectors beside."""
@@ -185,8 +187,15 @@ def _samples(source: Source, targets, count: int, folder: Path | None, evidence:
     return representative.draw(source.dataset.train, evidence.digests(), count, source.noun)
 
 
-def _convert(source: Source, made: Artifact, drawn: Samples | None, folder: Path, file: Path) -> ModelCard:
-    """Makes the file with its card."""
+def _convert(
+    source: Source,
+    made: Artifact,
+    drawn: Samples | None,
+    folder: Path,
+    file: Path,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> ModelCard:
+    """Makes the file with its card; `meanwhile` is called while the child converts."""
     network = folder / "network.keras"
     prepared = graph.prepare(source.model, source.card, made)
     save_model(prepared, network, overwrite=True)
@@ -195,7 +204,7 @@ def _convert(source: Source, made: Artifact, drawn: Samples | None, folder: Path
     if made.calibrated and drawn is not None:
         samples = folder / "samples.npy"
         np.save(samples, preprocess(source.signal.code.resized(drawn.pixels, made.shape_of(source.shape))))
-    worker.convert_in_child(network, made, samples, file)
+    worker.convert_in_child(network, made, samples, file, meanwhile)
     module = made.format.module
     if made.plan_arena:
         memory.write_plan(file)
@@ -254,7 +263,7 @@ def verify(
         files.existing_file(path)
     extras.require(*form.packages, for_what=str(path))
     _check_proof([], source, gates or {}, engine)
-    proof = Proof(source, source.evidence(limit), gates or {}, engine, trust)
+    proof = Proof(source, source.evidence(limit), gates or {}, engine, trust, worker.latency_ms)
     row, _ = proof.verified(path, path, None)
     notes = (*row.notes, *manifest.remark(path, row, proof.evidence.origin))
     return Report((dataclasses.replace(row, notes=notes),), source.origin, proof.evidence.origin)

@@ -1,99 +1,71 @@
 """Conversions in processes of their own: the TFLite converter leaks memory, floods stdout and may crash.
 
-This is the parent's side, `worker_child.py` the other. The child stays for the next conversion: importing TensorFlow
-takes three times as long as converting a small net.
+This is the parent's side, `worker_child.py` the other, with `server.py` in between. The child stays for the next
+conversion: importing TensorFlow takes three times as long as converting a small net.
 """
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import dataclasses
 import json
-import os
 import re
-import signal
-import subprocess
 import tempfile
-import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from export.formats.artifacts import Artifact
-from keras_resnet import files, processes
+from export.making.server import SERVER
+from export.proof import timing
+from keras_resnet import files
 from keras_resnet.errors import InputError
-from keras_resnet.runtime import foreign
+from keras_resnet.runtime import foreign, opening
+from keras_resnet.runtime.interface import unusable
 
 
-class _Server:
-    """The child, started when the first conversion needs it."""
+def latency_ms(path: Path, prepared: np.ndarray, engine: str | None) -> float | None:
+    """Median time of one example on one thread, in a process where nothing else runs; the file is tried first.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._child: subprocess.Popen | None = None
+    Args:
+        path: file of any format; of one that an engine in C++ runs, a damaged one ends that process only.
+        prepared: example, float32 `(1, ..., channels)`.
+        engine: row of `ENGINES`, for a TFLite file.
 
-    def run(self, job: dict[str, Any]) -> int:
-        """Has a job done; gives its exit status, negative for a signal.
+    Returns:
+        Milliseconds; None where the file takes examples of another shape.
 
-        Raises:
-            KeyboardInterrupt: Ctrl-C; the child and its job are stopped.
-        """
-        with self._lock:
-            try:
-                status = None
-                while status is None:
-                    status = self._asked(json.dumps(job), job["log"])
-                return status
-            except BaseException:
-                self.stop()
-                raise
-
-    def _asked(self, line: str, log: str) -> int | None:
-        """None where the child, long idle, was just leaving."""
-        child = self._child
-        if child is None or child.poll() is not None:
-            child = self._start(log)
-        assert child.stdin and child.stdout  # are pipes
-        answer = ""
-        with contextlib.suppress(BrokenPipeError):
-            print(line, file=child.stdin, flush=True)
-            answer = child.stdout.readline()
-        if answer:
-            return int(answer)
-        status = child.wait()
-        return None if os.name == "posix" and status == -signal.SIGALRM else status
-
-    def _start(self, log: str) -> subprocess.Popen:
-        self.stop()
-        with Path(log).open("ab") as errors:  # of the import, if it fails
-            self._child = subprocess.Popen(
-                processes.python("export.making.worker_child"),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                # tf2onnx goes through sets of names: with a seed of their hashes the same model gives the same file.
-                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONHASHSEED": "0"},
-                start_new_session=True,  # Ctrl-C is for the parent to act on
-            )
-        return self._child
-
-    def stop(self) -> None:
-        """Ends the child and the job that it may be at."""
-        child, self._child = self._child, None
-        if child is None:
-            return
-        processes.stop(child)
-        for pipe in (child.stdout, child.stdin):
-            with contextlib.suppress(BrokenPipeError):
-                assert pipe
-                pipe.close()
+    Raises:
+        InputError: the engine refuses the file, or dies of it.
+    """
+    seconds = opening.seconds_of_trial()
+    with tempfile.TemporaryDirectory() as folder:
+        example, found, log = (Path(folder, name) for name in ("example.npy", "found.json", "log"))
+        np.save(example, prepared)
+        log.write_bytes(b"")
+        job: dict[str, Any] = {
+            "time": str(path.absolute()),
+            "engine": engine,
+            "example": str(example),
+            "found": str(found),
+        }
+        job |= {"seconds": seconds, "effort": timing.effort(), "modules": _modules(), "log": str(log)}
+        status = SERVER.run(job)
+        if status < 0:
+            raise opening.ended_by_signal(path, -status, seconds)
+        if status:
+            lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+            raise unusable(path, path.suffix[1:], RuntimeError(next(filter(None, reversed(lines)), "no message")))
+        value = json.loads(found.read_text(encoding="utf-8"))
+    if "refused" in value:
+        raise InputError(value["refused"])
+    return value["ms"]
 
 
-_SERVER = _Server()
-atexit.register(_SERVER.stop)
+def _modules() -> list[str]:
+    """Files with layers of a person's own."""
+    return [str(each) for each in dict.fromkeys(foreign.imported)]
 
 
 def answers(path: Path, prepared: np.ndarray, engine: str) -> dict[str, np.ndarray] | None:
@@ -112,13 +84,19 @@ def answers(path: Path, prepared: np.ndarray, engine: str) -> dict[str, np.ndarr
         np.save(given, prepared)
         log.write_bytes(b"")
         job = {"run": str(path.absolute()), "engine": engine, "examples": str(given), "answers": str(found)}
-        if _SERVER.run({**job, "log": str(log)}):
+        if SERVER.run({**job, "log": str(log)}):
             return None
         with np.load(found, allow_pickle=False) as arrays:
             return dict(arrays)
 
 
-def convert_in_child(model: Path, artifact: Artifact, samples: Path | None, path: Path) -> None:
+def convert_in_child(
+    model: Path,
+    artifact: Artifact,
+    samples: Path | None,
+    path: Path,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> None:
     """Converts a saved model.
 
     Args:
@@ -126,6 +104,7 @@ def convert_in_child(model: Path, artifact: Artifact, samples: Path | None, path
         artifact: what to make.
         samples: `.npy` file of float32 `(n, ..., channels)`, for precisions that are calibrated.
         path: file to write, in a folder of this conversion, where the log will be too.
+        meanwhile: called while the child converts; what it raises ends the conversion.
 
     Raises:
         InputError: the converter refused the model; its last words are in the message.
@@ -133,15 +112,16 @@ def convert_in_child(model: Path, artifact: Artifact, samples: Path | None, path
     """
     log = path.absolute().with_name("conversion.log")
     log.write_bytes(b"")
-    status = _SERVER.run(
+    status = SERVER.run(
         {
             "model": str(model.absolute()),
             "artifact": {**dataclasses.asdict(artifact), "format": artifact.format.name},
             "samples": str(samples.absolute()) if samples else None,
             "path": str(path.absolute()),
             "log": str(log),
-            "modules": [str(each) for each in dict.fromkeys(foreign.imported)],
-        }
+            "modules": _modules(),
+        },
+        meanwhile,
     )
     said = log.read_text(encoding="utf-8", errors="replace")
     log.unlink()

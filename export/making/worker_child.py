@@ -22,6 +22,7 @@ from export.formats.table import FORMATS
 from keras_resnet import console
 
 IDLE_SECONDS = 120  # after which it leaves: half a gigabyte is much to keep for an export that may never come
+_RUNS = 50  # of the time that the trial of a file has, for taking its time
 FORKS = sys.platform == "linux"  # macOS' own libraries break in a fork, Windows has none
 
 
@@ -57,6 +58,49 @@ def run(job: dict[str, Any]) -> None:
     np.savez(job["answers"], **runner.run(np.load(job["examples"], allow_pickle=False)))  # type: ignore[arg-type]
 
 
+def take_time(job: dict[str, Any]) -> None:
+    """Tries a file, and takes the time of one example where nothing else runs.
+
+    In the process that converts, threads of TensorFlow and what verification has in the caches make a float file a
+    third slower.
+
+    Args:
+        job: `time`, the file; `engine`, `example`, `seconds`, `effort` and `found` of `worker.latency_ms`.
+    """
+    from export.proof.timing import median_ms
+    from keras_resnet.errors import InputError
+    from keras_resnet.runtime import foreign
+    from keras_resnet.runtime.opening import FOREIGN, limit, open_runner, tried
+
+    for module in job["modules"]:
+        foreign.import_file(Path(module))
+    path, found = Path(job["time"]), Path(job["found"])
+    example = np.load(job["example"], allow_pickle=False)
+    try:
+        if path.suffix in FOREIGN:
+            runner = tried(path, job["engine"], job["seconds"], alarm=FORKS)
+            limit(path, _RUNS * job["seconds"])
+        else:
+            _keep_to_one_thread()
+            runner = open_runner(path, trusted=True)
+    except InputError as error:
+        found.write_text(json.dumps({"refused": str(error)}), encoding="utf-8")
+        return
+    fits = all(size in (None, given) for size, given in zip(runner.example_shape, example.shape[1:], strict=False))
+    value = median_ms(runner, example, *job["effort"]) if fits else None
+    found.write_text(json.dumps({"ms": value}), encoding="utf-8")
+
+
+_JOBS = {"run": run, "time": take_time}  # by the field that the others have not; the rest are conversions
+
+
+def _keep_to_one_thread() -> None:
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
 def _logged(job: dict[str, Any]) -> int:
     """Does a job with everything that is said going to its log, by libraries in C as well; gives an exit status."""
     log = os.open(job["log"], os.O_WRONLY | os.O_APPEND)
@@ -65,7 +109,7 @@ def _logged(job: dict[str, Any]) -> int:
     for stream in (1, 2):
         os.dup2(log, stream)
     try:
-        (run if "run" in job else convert)(job)
+        next((work for key, work in _JOBS.items() if key in job), convert)(job)
     except Exception:
         traceback.print_exc()
         return 1

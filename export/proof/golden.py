@@ -49,12 +49,11 @@ def vectors(runner: Runner, preprocess: Preprocess, examples: np.ndarray) -> dic
         `NAME_raw`.
     """
     prepared = preprocess(examples)
-    found = {_name(runner): examples, "input": prepared, **runner.run(prepared)}
-    if isinstance(runner, TFLiteRunner):
-        values, raw = runner.run_raw(prepared)
-        found["input"] = values
-        found |= {f"{name}_raw": array for name, array in raw.items() if array.dtype != np.float32}
-    return found
+    if not isinstance(runner, TFLiteRunner):
+        return {_name(runner): examples, "input": prepared, **runner.run(prepared)}
+    values, raw = runner.run_raw(prepared)
+    as_they_are = {f"{name}_raw": array for name, array in raw.items() if array.dtype != np.float32}
+    return {_name(runner): examples, "input": values, **runner.floats(raw), **as_they_are}
 
 
 def _name(runner: Runner) -> str:

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,10 @@ from export.formats.table import ENGINES, OUTSIDE, Contents, format_of
 from export.model import graph, outputs
 from export.model.evidence import Evidence
 from export.model.source import Source
-from export.proof import golden
+from export.proof import golden, timing
 from export.proof.comparison import Comparer, Comparison
 from export.proof.gates import Gate, check, identity_gates, interface_errors
 from export.proof.report import Row
-from export.proof.timing import latency_ms
 from keras_resnet import machine
 from keras_resnet.card import ModelCard
 from keras_resnet.nets import fusion
@@ -95,6 +94,8 @@ class Proof:
         limits: limits that replace others, by the names in `gates.LIMITS`.
         engine: runtime of TFLite files, one of `ENGINES` and `OUTSIDE`; None for the first.
         trust: whether a SavedModel that this process has not made is from somebody whose code may run here.
+        latency: function of a file, one prepared example and an engine, which gives milliseconds; it tries the file in
+            a process of its own first, or only gets files that have been tried.
     """
 
     source: Source
@@ -102,6 +103,7 @@ class Proof:
     limits: Mapping[str, float]
     engine: str | None
     trust: bool = False
+    latency: Callable[[Path, np.ndarray, str | None], float | None] = timing.latency_ms
     references: References = field(init=False)
 
     def __post_init__(self) -> None:
@@ -156,13 +158,19 @@ class Proof:
             What was found out, and what is in the file.
         """
         form = format_of(file)
-        trusted = form.name == "saved_model" and (self.trust or made is not None)  # other files are tried all the same
+        latency = None
+        if made is not None:  # before anything of it is opened here: the file is tried as well
+            shape, convention = made.shape_of(self.source.shape), made.convention(self.source.card.preprocess)
+            latency = self._latency(file, shape, convention)
+        trusted = made is not None or (form.name == "saved_model" and self.trust)
         runner = open_runner(file, engine=self.engine, trusted=trusted)
         contents = form.module.describe(file)
         if fusion.scales_otherwise(self.source.model):
             contents = dataclasses.replace(contents, unfolded=None)
         wanted = made or _inferred(runner, contents, file, self.source.shape)
         comparison = self.compare(runner, wanted)
+        if made is None and not comparison.interface:
+            latency = self._latency(file, runner.example_shape, self.preprocess(runner))
         unfoldable = fusion.unfolded_norms(self.source.model, form.name) if contents.unfolded is not None else []
         gates = check(comparison, contents, self.limits, unfoldable)
         identity = identity_gates(runner.card, self.source.card, form.module.fingerprint(file))
@@ -182,18 +190,16 @@ class Proof:
             operators=dict(contents.operators.most_common()),
             unfolded=contents.unfolded,
             notes=tuple([*_notes(wanted, contents, unfoldable, self), *_near_chance(comparison, self)]),
-            latency_ms=None if comparison.interface else self._latency(file, runner),
+            latency_ms=None if comparison.interface or self.engine in OUTSIDE else latency,
             gates=tuple(gates),
             **row_figures(comparison),
         )
         return row, contents
 
-    def _latency(self, file: Path, runner: Runner) -> float | None:
-        if self.engine in OUTSIDE:
-            return None
+    def _latency(self, file: Path, shape: tuple[int | None, ...], convention: Preprocess) -> float | None:
         examples, _ = self.evidence.fetch(0, 1)
-        one = self.source.signal.code.resized(examples, runner.example_shape)
-        return latency_ms(file, self.preprocess(runner)(one), self.engine)
+        one = self.source.signal.code.resized(examples, shape)
+        return self.latency(file, convention(one), None if self.engine in OUTSIDE else self.engine)
 
 
 def row_figures(comparison: Comparison) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
-from keras_resnet.runtime.interface import Runner, Tensor, chunks, ordered
+from keras_resnet.runtime.interface import Runner, Tensor, at_once, chunks, ordered
 
 
 class KerasRunner(Runner):
@@ -42,8 +42,9 @@ class KerasRunner(Runner):
         """Runs the network; see `Runner`. Raises InputError where one of its layers cannot be run."""
         import keras
 
+        size = self._BATCH if self.bulk == self._BATCH else at_once(examples, self._BATCH)
         try:
-            parts = [keras.tree.flatten(self._function(part)) for part in chunks(examples, self._BATCH)]
+            parts = [keras.tree.flatten(self._function(part)) for part in chunks(examples, size)]
         except Exception as error:  # the layers of a foreign file, and their settings, are anybody's
             raise InputError(f"the model cannot be run (damaged, or a layer of it fails): {_said(error)}") from error
         joined = (np.concatenate([np.asarray(part[i]) for part in parts]) for i in range(len(self._names)))

@@ -11,7 +11,7 @@ from keras_resnet import extras
 from keras_resnet.card import UNKNOWN, ModelCard
 from keras_resnet.errors import InputError
 from keras_resnet.extras import imported
-from keras_resnet.runtime.interface import Runner, Tensor, chunks, ordered, unusable
+from keras_resnet.runtime.interface import Runner, Tensor, at_once, chunks, ordered, unusable
 
 _UNCHANGING = ("QuantizeLinear", "DequantizeLinear", "Reshape", "Cast", "Identity")
 
@@ -62,7 +62,7 @@ class OnnxRunner(Runner):
         if self.layout == "nchw":
             examples = np.moveaxis(examples, -1, 1)
         names = [tensor.name for tensor in self.outputs]
-        batches = chunks(examples, self.input.shape[0] or self._BATCH)
+        batches = chunks(examples, self.input.shape[0] or at_once(examples, self._BATCH))
         parts = [self._session.run(names, {self.input.name: np.ascontiguousarray(part)}) for part in batches]
         joined = (np.concatenate([part[i] for part in parts]) for i in range(len(names)))
         return {name: values.astype(np.float32, copy=False) for name, values in zip(names, joined, strict=True)}

@@ -35,7 +35,7 @@ _OPENERS: dict[str, Callable[..., Runner]] = {
     ".onnx": OnnxRunner,
     ".savedmodel": SavedModelRunner,
 }
-_FOREIGN = (".tflite", ".onnx", ".savedmodel")  # engines in C++ may crash on a damaged file and take the process along
+FOREIGN = (".tflite", ".onnx", ".savedmodel")  # engines in C++ may crash on a damaged file and take the process along
 
 
 def open_runner(
@@ -75,7 +75,7 @@ def open_runner(
             "trust, say --trust (in Python: open_runner(path, trusted=True)); else ask for a .keras, .tflite or .onnx "
             "file"
         )
-    if path.suffix in _FOREIGN and not trusted:
+    if path.suffix in FOREIGN and not trusted:
         _try_in_child(path, "" if engine in OUTSIDE else engine or "")
     if engine in OUTSIDE:
         if path.suffix != ".tflite":
@@ -103,7 +103,7 @@ def open_named(model: str | os.PathLike, weights: str | None = None, hints: fore
         InputError: see `open_runner` and `foreign.load`.
     """
     model = model_path(model)
-    if Path(model).suffix in _FOREIGN and weights is None:
+    if Path(model).suffix in FOREIGN and weights is None:
         runner = open_runner(model, trusted=hints.trust and Path(model).suffix == ".savedmodel")
         foreign.refuse_sigmoids_of(runner, hints, model)
         runner.card = foreign.hinted(runner.card, hints, model)
@@ -117,7 +117,7 @@ _WAITING = 4  # the clock may go that much longer: other processes want the proc
 _MEMORY, _PER_BYTE = 3_000_000_000, 8  # bytes of the trial, and for every byte of the file: ResNet-152 takes three
 
 
-def _seconds() -> int:
+def seconds_of_trial() -> int:
     """Processor time that a foreign file has for its first answer."""
     text = os.environ.get(SECONDS) or str(_SECONDS)
     if not text.isdecimal() or not int(text):
@@ -127,32 +127,82 @@ def _seconds() -> int:
 
 def _try_in_child(path: Path, engine: str) -> None:
     """Opens the file and runs one image in a process of its own, by an engine of this environment."""
-    seconds = _seconds()
-    late = InputError(f"{path} did not answer within {seconds} s; it is damaged, or needs {SECONDS}={10 * seconds}")
+    seconds = seconds_of_trial()
     try:
         child = processes.run_python("keras_resnet.runtime.opening", path, engine, seconds=_WAITING * seconds)
     except TimeoutError as error:
-        raise late from error
-    if child.status == -getattr(signal, "SIGXCPU", 0):
-        raise late
+        raise _late(path, seconds) from error
     if child.status < 0:
-        raise InputError(f"{path} crashes its engine{child.signal_text}; it is damaged: export it again")
+        raise ended_by_signal(path, -child.status, seconds)
     if child.status:
         raise InputError((child.lines or [f"exit status {child.status}"])[-1].removeprefix("error: "))
 
 
-def _main(path: Path, engine: str) -> int:
-    """Runs one grey image through a file: the child's part of `open_runner`."""
-    processes.limit(seconds=_seconds(), data=_MEMORY + _PER_BYTE * path.stat().st_size)
+def _late(path: Path, seconds: int) -> InputError:
+    return InputError(f"{path} did not answer within {seconds} s; it is damaged, or needs {SECONDS}={10 * seconds}")
+
+
+def ended_by_signal(path: Path, number: int, seconds: int) -> InputError:
+    """What is said of a file whose trial a signal ended.
+
+    Args:
+        path: file.
+        number: number of the signal.
+        seconds: processor time that the trial had.
+    """
+    if number in (getattr(signal, name, 0) for name in ("SIGXCPU", "SIGALRM")):
+        return _late(path, seconds)
+    return InputError(f"{path} crashes its engine (signal {number}); it is damaged: export it again")
+
+
+def limit(path: Path, seconds: int) -> None:
+    """Limits what this process may still use for a file.
+
+    Args:
+        path: file.
+        seconds: processor time; a signal ends the process beyond it.
+    """
+    processes.limit(seconds=seconds, data=_MEMORY + _PER_BYTE * path.stat().st_size)
+
+
+def tried(path: Path, engine: str | None, seconds: int, alarm: bool = False) -> Runner:
+    """Opens a file and runs one grey example, within limits of time and memory: to be called in a process of its own.
+
+    Args:
+        path: file of an engine of this environment.
+        engine: runtime of a TFLite file.
+        seconds: processor time; a signal ends the process beyond it.
+        alarm: whether a signal ends it as well where an engine waits for ever.
+
+    Returns:
+        The runner, of one thread.
+
+    Raises:
+        InputError: the engine refuses the file.
+    """
+    limit(path, seconds)
+    if alarm:
+        signal.alarm(_WAITING * seconds)
     try:
-        runner = _OPENERS[path.suffix](path, threads=1, engine=engine or None)
+        runner = _OPENERS[path.suffix](path, threads=1, engine=engine)
         untrusted.check_input(runner.image_shape)
         runner(np.zeros([1, *(size or 1 for size in runner.image_shape)], np.float32))
+    except InputError:
+        raise
+    except Exception as error:  # whatever the engine raises while running is the file's fault
+        raise unusable(path, path.suffix[1:], error) from error
+    finally:
+        if alarm:
+            signal.alarm(0)
+    return runner
+
+
+def _main(path: Path, engine: str) -> int:
+    """Tries a file: the child's part of `open_runner`."""
+    try:
+        tried(path, engine or None, seconds_of_trial())
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
-    except Exception as error:  # whatever the engine raises while running is the file's fault
-        print(f"error: {unusable(path, path.suffix[1:], error)}", file=sys.stderr)
         return 2
     return 0
 

@@ -9,7 +9,7 @@ import numpy as np
 from keras_resnet import card as card_lib
 from keras_resnet import untrusted
 from keras_resnet.card import UNKNOWN, ModelCard
-from keras_resnet.runtime.interface import Runner, Tensor, chunks, ordered, unusable
+from keras_resnet.runtime.interface import Runner, Tensor, at_once, chunks, ordered, unusable
 
 CARD_FOLDER = "assets.extra"  # of a SavedModel: TensorFlow leaves it alone
 
@@ -40,6 +40,7 @@ class SavedModelRunner(Runner):
         """Runs the network; see `Runner`."""
         import tensorflow as tf
 
-        parts = [self._function(**{self.input.name: tf.constant(part)}) for part in chunks(examples, self._BATCH)]
+        batches = chunks(examples, at_once(examples, self._BATCH))
+        parts = [self._function(**{self.input.name: tf.constant(part)}) for part in batches]
         joined = {t.name: np.concatenate([part[t.name].numpy() for part in parts]) for t in self.outputs}
         return {name: values.astype(np.float32, copy=False) for name, values in joined.items()}

@@ -142,7 +142,7 @@ class TFLiteRunner(Runner):
 
     def run(self, examples: np.ndarray) -> dict[str, np.ndarray]:
         """Runs the network image by image; see `Runner`."""
-        return self._floats(self._shared_out(examples, lambda part: quantize(part, self._input)))
+        return self.floats(self._shared_out(examples, lambda part: quantize(part, self._input)))
 
     def run_unprepared(self, examples: np.ndarray, convention: Preprocess) -> dict[str, np.ndarray]:
         """Runs the network; see `Runner`. A quantized input's values are looked up by pixel."""
@@ -151,9 +151,14 @@ class TFLiteRunner(Runner):
         every = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], examples.shape[-1], axis=-1)
         tables = quantize(convention(every), self._input)[0]  # (256, channels)
         order = convention.order(examples.shape[-1])
-        return self._floats(self._shared_out(examples, lambda part: looked_up(part, tables, order)))
+        return self.floats(self._shared_out(examples, lambda part: looked_up(part, tables, order)))
 
-    def _floats(self, raw: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def floats(self, raw: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Outputs in float32.
+
+        Args:
+            raw: outputs of `run_raw`.
+        """
         return {name: dequantize(values, self._outputs[name]) for name, values in raw.items()}
 
 

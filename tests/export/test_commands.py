@@ -88,8 +88,8 @@ def test_a_file_of_another_precision_than_asked_for_fails(source, tmp_path, monk
 
     original = worker.convert_in_child
 
-    def other(network, made, samples, path):
-        original(network, artifact("tflite:float32"), samples, path)
+    def other(network, made, samples, path, meanwhile):
+        original(network, artifact("tflite:float32"), samples, path, meanwhile)
 
     monkeypatch.setattr(worker, "convert_in_child", other)
     report = pipeline.export(source, [(artifact("tflite:float16"), tmp_path / "m.tflite")], limit=60)

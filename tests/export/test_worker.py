@@ -11,7 +11,7 @@ import pytest
 
 from export import artifact, export
 from export.formats.table import FORMATS
-from export.making import worker, worker_child
+from export.making import server, worker, worker_child
 from keras_resnet.runtime.opening import open_runner
 
 pytestmark = pytest.mark.skipif(not worker_child.FORKS, reason="processes are not forked here: one does one job")
@@ -26,30 +26,30 @@ def _network(source, folder, name="tflite:float32"):
 @pytest.mark.proof
 def test_conversions_share_a_process_until_it_leaves(source, tmp_path, monkeypatch):
     first = _network(source, tmp_path)
-    child = worker._SERVER._child
+    child = server.SERVER._child
     assert _network(source, tmp_path) == first
-    assert worker._SERVER._child is child
+    assert server.SERVER._child is child
     child.send_signal(signal.SIGALRM)  # it has been idle for long, and leaves at the moment when it is asked
     child.wait()
     alive = iter([None])
     monkeypatch.setattr(child, "poll", lambda: next(alive, child.returncode))
     assert _network(source, tmp_path) == first
-    assert worker._SERVER._child is not child
+    assert server.SERVER._child is not child
 
 
 @pytest.mark.slow
 def test_ctrl_c_ends_it(source, tmp_path, monkeypatch):
     started = []
 
-    def interrupted(line, log):
-        worker._SERVER._start(log)
-        started.append(worker._SERVER._child.pid)
+    def interrupted(line, log, meanwhile):
+        server.SERVER._start(log)
+        started.append(server.SERVER._child.pid)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(worker._SERVER, "_asked", interrupted)
+    monkeypatch.setattr(server.SERVER, "_asked", interrupted)
     with pytest.raises(KeyboardInterrupt):
         _network(source, tmp_path)
-    assert worker._SERVER._child is None
+    assert server.SERVER._child is None
     with pytest.raises(ProcessLookupError):
         os.kill(started[0], 0)
     assert not list(tmp_path.iterdir())
