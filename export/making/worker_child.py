@@ -6,6 +6,8 @@ or breaks ends with the job; elsewhere it does one job and leaves.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -23,6 +25,7 @@ from keras_resnet import console
 
 IDLE_SECONDS = 120  # after which it leaves: half a gigabyte is much to keep for an export that may never come
 _RUNS = 50  # of the time that the trial of a file has, for taking its time
+_M_MMAP_THRESHOLD, _LARGE = -3, 1 << 18  # of glibc's malloc.h; bytes
 FORKS = sys.platform == "linux"  # macOS' own libraries break in a fork, Windows has none
 
 
@@ -35,6 +38,7 @@ def convert(job: dict[str, Any]) -> None:
     from keras_resnet.runtime import foreign
     from keras_resnet.saving import load_model
 
+    _give_memory_back()
     for module in job["modules"]:
         foreign.import_file(Path(module))
     model, _ = load_model(job["model"])
@@ -44,6 +48,16 @@ def convert(job: dict[str, Any]) -> None:
     limits = choices["input_range"]
     artifact = Artifact(**{**choices, **known, "input_range": tuple(limits) if limits else None})
     artifact.format.module.convert(model, artifact, samples, Path(job["path"]))
+
+
+def _give_memory_back() -> None:
+    """Has large buffers of this process go back to the system when they are freed.
+
+    glibc keeps what it has once given out by the size of what was freed before; converters make and free copies of all
+    weights, one after the other.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # not every system has glibc
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE)
 
 
 def run(job: dict[str, Any]) -> None:
