@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import types
 import zipfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from keras_resnet.card import ModelCard, append
 
 # Operators that compute shapes at run time: the file would need a resizing runtime.
 _DYNAMIC = {"SHAPE", "PACK", "STRIDED_SLICE", "FILL", "BROADCAST_TO", "BROADCAST_ARGS", "WHERE", "WHILE", "IF"}
+_CONCRETE_FUNCTION = 3  # in the metadata: what a file was made from
 
 
 def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -> None:
@@ -39,14 +41,16 @@ def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -
     import tensorflow as tf
 
     activations.rewrite(model)
-    function = _function(model, artifact)
+    serve, example, names = _served(model, artifact)
     # Not by way of a SavedModel, which takes as long as the conversion; and without `model` as second argument, which
     # would leave the weights out of the file.
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
-    _leave_out_freezing(converter, function)
+    converter = _of_constants(serve, example)
+    if converter is None:  # a layer keeps weights where Keras does not know them: TensorFlow freezes them
+        function = tf.function(serve).get_concrete_function(example)
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
     if artifact.quantizer == "tensorflow":
         _set_precision(converter, artifact, samples)
-    content = _with_plain_names(converter.convert(), model, sorted(function.structured_outputs))
+    content = _with_plain_names(converter.convert(), model, names)
     if artifact.quantizer == "litert":
         content = litert.quantized(content, artifact, samples)
     if artifact.precision == "int8" and samples is None:
@@ -54,8 +58,8 @@ def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -
     path.write_bytes(content)
 
 
-def _function(model, artifact: Artifact):
-    """The network as TensorFlow's converter takes it, its weights as constants."""
+def _served(model, artifact: Artifact):
+    """The network as a function of TensorFlow, its weights as constants; what it takes; the names of what it gives."""
     import keras
     import tensorflow as tf
 
@@ -75,18 +79,35 @@ def _function(model, artifact: Artifact):
 
     # A static batch: from_keras_model leaves it open, and Flatten or Reshape become run-time shape arithmetic.
     example = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name=model.inputs[0].name)
-    return tf.function(serve).get_concrete_function(example)
+    return serve, example, sorted(model.output)
 
 
-def _leave_out_freezing(converter, function) -> None:
-    """Has a converter take a function without variables as it is.
+def _of_constants(serve, example):
+    """A converter that takes a function as it is; None for one that has variables.
 
-    TensorFlow would look for variables to freeze all the same: half of the time of a conversion, and five copies of the
-    weights. (Should a release not ask this method any more, it freezes again, and the file is no other.)
+    TensorFlow's own way makes a function of the graph and looks for variables to freeze all the same: half of the time
+    of a conversion, and seven copies of the weights. (Should a release not ask the method that is replaced here, it
+    fails at the first test.)
+
+    Args:
+        serve: function of a tensor, which gives a dict of tensors.
+        example: what it takes.
     """
-    if not function.captured_inputs:  # else a layer keeps weights where Keras does not know them
-        parts = function.inputs, function.outputs, function
-        converter._freeze_concrete_function = lambda: (function.graph.as_graph_def(), *parts)
+    import tensorflow as tf
+
+    graph = tf.__internal__.FuncGraph("serve")
+    with graph.as_default():
+        start = tf.compat.v1.placeholder(example.dtype, example.shape, example.name)
+        convert = tf.__internal__.autograph  # layers of a person's own may have an `if` of a tensor
+        outputs = convert.tf_convert(serve, convert.control_status_ctx(), user_requested=True)(start)
+        ends = [tf.identity(outputs[name]) for name in sorted(outputs)]
+    if graph.captures:
+        return None
+    traced = types.SimpleNamespace(graph=graph)
+    converter = tf.lite.TFLiteConverter([traced])
+    converter._metadata.environment.modelType = _CONCRETE_FUNCTION
+    converter._freeze_concrete_function = lambda: (graph.as_graph_def(), [start], ends, traced)
+    return converter
 
 
 def _set_precision(converter, artifact: Artifact, samples: np.ndarray | None) -> None:
