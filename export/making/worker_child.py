@@ -75,8 +75,7 @@ def run(job: dict[str, Any]) -> None:
 def take_time(job: dict[str, Any]) -> None:
     """Tries a file, and takes the time of one example where nothing else runs.
 
-    In the process that converts, threads of TensorFlow and what verification has in the caches make a float file a
-    third slower.
+    The process that exports has engines of its own open, the threads of TensorFlow, and Keras' answers in its caches.
 
     Args:
         job: `time`, the file; `engine`, `example`, `seconds`, `effort` and `found` of `worker.latency_ms`.
