@@ -16,6 +16,8 @@ from keras_resnet.flags import positive
 from keras_resnet.parsing import Parser
 from keras_resnet.training.recipes import get_recipe, override
 
+PARTS = ("test", "validation")
+
 _EPILOG = (
     "OUT gets model.keras, TFLite files, compression.json and the run directory of the training. Exit status: 0 when "
     "all gates hold, 1 when the compressed model is worse than allowed (it is kept as model.failed.keras), 2 for wrong "
@@ -52,6 +54,22 @@ def add(parser: Parser) -> None:
     )
     parser.add_argument("--recipe", help="of the training (default: prune for that method, else compress)")
     flags.add_settings(parser, image_size=False)
+    _add_teacher(parser)
+    add_devices(parser)
+    parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="a new folder; default exports/NAME-METHOD")
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted compression in OUT")
+    parser.add_argument("--limit", type=positive, metavar="N", help="measure on N images (default: all)")
+    parser.add_argument(
+        "--part",
+        choices=PARTS,
+        default=PARTS[0],
+        help="images to measure on; validation keeps these out of the training, to choose settings by (default: test)",
+    )
+    add_gate(parser, "another limit: drop=POINTS that the accuracy may fall")
+    console.add_json(parser, "the figures")
+
+
+def _add_teacher(parser: Parser) -> None:
     parser.add_argument(
         "--teacher",
         metavar="MODEL",
@@ -65,12 +83,6 @@ def add(parser: Parser) -> None:
         metavar="DIR",
         help="keep what the teacher says there: other compressions by the same recipe need not ask it again",
     )
-    add_devices(parser)
-    parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="a new folder; default exports/NAME-METHOD")
-    parser.add_argument("--resume", action="store_true", help="go on with an interrupted compression in OUT")
-    parser.add_argument("--limit", type=positive, metavar="N", help="measure on N test images (default: all)")
-    add_gate(parser, "another limit: drop=POINTS that the accuracy may fall")
-    console.add_json(parser, "the figures")
 
 
 def _settings(args: argparse.Namespace) -> Settings:
@@ -110,8 +122,9 @@ def work(args: argparse.Namespace) -> int:
     files.check_folder(args.output or Path("exports"))
     console.import_tensorflow()
     devices = devices_of(args)
-    source = open_source(args)
-    teacher = _teacher(args)
+    source, teacher = open_source(args), _teacher(args)
+    if args.part == "validation":
+        source, recipe = source.on_validation(), override(recipe, ["hold_out=true"])
     usual = Path("exports", f"{source.name}-{chosen.name}")
     output = args.output or (usual if args.resume else flags.unused(usual))
     dataset, data_dir = usual_data(args)

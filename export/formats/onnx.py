@@ -121,6 +121,8 @@ def _folded(proto, folder: Path):
         `ModelProto` with its shapes, and with its constants in a file of the folder.
     """
     import onnx
+
+    # `_traced` has silenced it (ORT_DISABLE_TELEMETRY, by `extras.silence`).
     import onnxruntime
     from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 

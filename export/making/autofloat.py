@@ -60,7 +60,7 @@ def auto_float(
     if is_quantized(source.model):
         raise InputError("the model was trained for int8 in all layers: --auto-float is for models that were not")
     base = artifact("tflite:int8", quantizer="litert", io=io)
-    choosing = _without_test_images(source)
+    choosing = source.on_validation()  # a choice must not be made on test images
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
 
@@ -79,14 +79,6 @@ def auto_float(
     made = dataclasses.replace(base, keep_float=kept)
     report = pipeline.export(source, [(made, path)], overwrite=overwrite, limit=limit, gates=gates)
     return report, kept
-
-
-def _without_test_images(source: Source) -> Source:
-    """The source with its validation images in the test images' place: a choice must not be made on these."""
-    data = source.dataset
-    if data is None:
-        return source
-    return dataclasses.replace(source, dataset=dataclasses.replace(data, test=data.validation), part="validation")
 
 
 def _shortest(ranking: list[str], attempt: Callable[[tuple[str, ...]], bool]) -> tuple[str, ...]:

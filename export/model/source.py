@@ -72,6 +72,12 @@ class Source:
         """What examples are called in messages."""
         return "images" if self.card.signal == "image" else "examples"
 
+    def on_validation(self) -> Source:
+        """The source with its validation examples in the test examples' place: for what is chosen by its result."""
+        if self.dataset is None:
+            return self
+        return replace(self, dataset=replace(self.dataset, test=self.dataset.validation), part="validation")
+
     def evidence(self, limit: int | None = None) -> Evidence:
         """Test examples, or noise where there is no dataset.
 

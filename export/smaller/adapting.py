@@ -94,6 +94,29 @@ def check_teacher(teacher: Source, source: Source, recipe: Recipe) -> None:
             raise InputError(f"{teacher.origin} cannot teach {source.origin}: {facts}")
 
 
+def check_part(source: Source, teacher: Source, recipe: Recipe) -> None:
+    """Refuses to measure on validation images that somebody has learnt from.
+
+    Args:
+        source: model that is compressed, with the part of the data that it is measured on.
+        teacher: model that is asked.
+        recipe: recipe of the training.
+
+    Raises:
+        InputError: the recipe holds nothing out, or a model was trained on these images.
+    """
+    if source.part != "validation":
+        return
+    if not recipe.hold_out:
+        raise InputError(f"recipe {recipe.name} has hold_out=false and trains on the images that it is measured on")
+    for model in (source, teacher):
+        if model.card.held_out is False:
+            raise InputError(
+                f"{model.origin} was trained on the validation images: expected a model of a training with "
+                "hold_out=true, to choose settings with"
+            )
+
+
 def check_probabilities(model: Source, source: Source) -> None:
     """Refuses a model that gives no probabilities, which the loss and the teacher's share of the targets are made for.
 

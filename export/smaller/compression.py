@@ -16,7 +16,7 @@ from export.formats.artifacts import artifact
 from export.making import pipeline, placement
 from export.model.source import Source
 from export.proof.report import Report, Row
-from export.smaller.adapting import adapted, check_probabilities, check_teacher
+from export.smaller.adapting import adapted, check_part, check_probabilities, check_teacher
 from export.smaller.gates import check, limits
 from export.smaller.outcome import Entry, Outcome
 from export.smaller.trainers import get_trainer
@@ -54,7 +54,8 @@ def compress(
     """Makes a smaller model out of a trained one, and measures what that cost.
 
     Args:
-        source: the model and its data.
+        source: the model and its data; `source.on_validation()` is measured on the validation images, which a recipe
+            with `hold_out` keeps out of the training: to choose settings by.
         settings: what shall be done to the model (`keras_resnet.compression.settings.settings`).
         recipe: recipe of the training; model, data and input convention are the source's.
         folder: new or empty folder. It gets `model.keras`, TFLite files with manifests and golden vectors,
@@ -66,7 +67,7 @@ def compress(
             asked anew by each.
         data_dir: folder of CIFAR's official binary files; by default Keras' cache.
         dataset: name of the data, where it is not what the model was trained on.
-        limit: number of test images to measure with at most; all by default.
+        limit: number of images to measure with at most; all by default.
         gates: limits that replace those of `limits`, by name.
         resume: whether to go on where an interrupted call with the same settings stopped.
         strategy: `"mirrored"` for all devices of this machine, or what `keras_resnet.training.strategy.make` made
@@ -95,6 +96,7 @@ def compress(
         raise InputError(f"gate {unknown[0]}: expected {' or '.join(limits(settings))}")
     recipe = adapted(recipe, source, settings, dataset)
     check_probabilities(source, source)
+    check_part(source, teacher or source, recipe)
     if teacher is not None:
         check_teacher(teacher, source, recipe)
         check_probabilities(teacher, source)

@@ -206,6 +206,39 @@ def test_a_net_that_became_worse_is_kept_under_a_name_that_says_so(tmp_path, cap
     assert not gates["drop"]
 
 
+@pytest.mark.slow
+def test_settings_are_chosen_on_images_that_stay_out_of_the_training(tmp_path, monkeypatch):
+    given = {}
+
+    def trained(source, settings, recipe, folder, **how):
+        given.update(source=source, recipe=recipe)
+        return _pruned_without_training(source, settings, recipe, folder, **how)
+
+    monkeypatch.setitem(TRAINERS, "native", dataclasses.replace(TRAINERS["native"], train=trained))
+    options = [*SHIPPED, "--method", "prune", "--gate", "drop=100", "--part", "validation", "-o", "small"]
+    assert program.alone("compress", options) == 0
+    assert given["recipe"].hold_out
+    found = json.loads((tmp_path / "small" / "compression.json").read_text())
+    assert found["images"] == "180 validation images of digits"
+    split = load_source("resnet8", weights="digits").dataset.validation
+    pruned = load_model(tmp_path / "small" / "model.keras")[0]
+    images = given["source"].card.preprocess(split.fetch(np.arange(180))["image"])
+    right = np.asarray(pruned(images)).argmax(1) == split.fetch(np.arange(180))["label"]
+    assert found["entries"][2]["top1"] == pytest.approx(right.mean(), abs=0.006)  # one image
+
+
+def test_models_that_have_seen_the_validation_images_choose_nothing(source, tmp_path):
+    chosen = override(RECIPES["prune"], ["hold_out=true"])
+    seen = dataclasses.replace(source, card=dataclasses.replace(source.card, held_out=False))
+    work = settings("prune"), chosen, tmp_path / "small"
+    for model, teacher in ((seen, None), (source, seen)):
+        with pytest.raises(InputError, match="was trained on the validation images"):
+            compress_model(model.on_validation(), *work, teacher=teacher)
+    with pytest.raises(InputError, match="hold_out=false and trains on the images"):
+        compress_model(source.on_validation(), settings("prune"), RECIPES["prune"], tmp_path / "small")
+    assert not (tmp_path / "small").exists()
+
+
 @pytest.mark.parametrize("share", [0.5, 0.48])
 def test_the_limit_that_is_shown_is_the_one_that_holds(share):
     """`0.4972, limit 0.5: passed` was said of a net that had missed it."""
