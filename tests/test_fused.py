@@ -1,8 +1,11 @@
 """The fused normalisation: Keras' values, Keras' files."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_resnet import build
 from keras_resnet.nets.fused import fuse
@@ -120,3 +123,26 @@ def test_fifty_steps_have_the_losses_of_stock_keras():
     half = _train(True, 20, "mixed_bfloat16")  # fewer: processors without bfloat16 emulate it
     assert np.abs(half - stock[:20]).max() <= 0.2
     assert np.ptp(stock) > 0.1
+
+
+@pytest.mark.parametrize("nesterov", [True, False])
+def test_the_step_of_coupled_sgd_is_keras_own_bit_for_bit(nesterov, monkeypatch):
+    moved = {}
+    for fused in (True, False):
+        if not fused:
+            monkeypatch.setattr(CoupledSGD, "_move", keras.optimizers.SGD.update_step)
+        rng = np.random.default_rng(0)
+        kernels = [keras.Variable(rng.normal(size=(3, 3, 8, 16)).astype("f"), name="kernel") for _ in range(2)]
+        optimizer = CoupledSGD(0.1, decay=1e-3, momentum=0.9, nesterov=nesterov, global_clipnorm=1.0)
+        gradients = [tf.constant(rng.normal(size=(3, 3, 8, 16)).astype("f")) for _ in range(2)]
+        optimizer.build(kernels)
+        step = tf.function(functools.partial(optimizer.apply, gradients, kernels))
+        for _ in range(3):
+            step()
+        moved[fused] = [keras.ops.convert_to_numpy(value) for value in (*kernels, *optimizer.momentums)]
+        definition = step.get_concrete_function().graph.as_graph_def()
+        inside = [node.op for function in definition.library.function for node in function.node_def]
+        operations = {*(node.op for node in definition.node), *inside}
+        assert ("ResourceApplyKerasMomentum" in operations) is fused
+    for mine, theirs in zip(moved[True], moved[False], strict=True):
+        np.testing.assert_array_equal(mine, theirs)

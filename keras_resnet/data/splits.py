@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 _SEED = 2015  # fixed for good: published accuracies refer to these parts
 
@@ -22,6 +21,8 @@ def divided(count: int, strata: np.ndarray | None, *parts: int) -> list[np.ndarr
     Returns:
         Sorted index arrays: the rest, then the parts in the order given.
     """
+    from sklearn.model_selection import train_test_split  # a second, which who divides nothing need not wait for
+
     rest = np.arange(count)
     taken = []
     for size in parts:
@@ -43,6 +44,8 @@ def grouped(groups: np.ndarray, strata: np.ndarray | None, *parts: int) -> list[
     Returns:
         Sorted index arrays: the rest, then the parts in the order given.
     """
+    from sklearn.model_selection import StratifiedGroupKFold
+
     rest, taken = np.arange(len(groups)), []
     for size in parts:
         own = np.zeros(len(rest), int) if strata is None else strata[rest]
