@@ -8,7 +8,7 @@ CHECKS := mediapipe tflm timm loggers ray arm64 android web
 # Two processes, one TensorFlow thread each; who is done takes tests from the other.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: demo test fast proof proof-sample proof-fuzz dist coverage mutation format lint help docs pictures notebooks check-pythons check-wheel $(addprefix check-,$(CHECKS))
+.PHONY: demo test fast proof proof-sample proof-fuzz dist coverage mutation format lint help docs figures pictures notebooks check-pythons check-wheel $(addprefix check-,$(CHECKS))
 .DEFAULT_GOAL := help
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo "make notebooks  run the notebooks of examples/ and keep their outputs (ten minutes)"
 	@echo "make docs    the site in build/docs, which opens from the disk; every warning is an error"
 	@echo "make pictures  the pictures of README and site, from a real run (needs chromium)"
+	@echo "make figures  measure what is missing or older than the code, write the tables (idle machine; FIGURES=training, ANEW=1)"
 	@echo "make format  let ruff rewrite the sources"
 	@echo "make check-NAME  NAME of $(CHECKS): fetch a target's engine or a peer (once) and run the checks on it"
 	@echo "make check-pythons  the quick tests on other versions of Python that are here"
@@ -98,6 +99,10 @@ docs: .venv/installed
 	.venv-docs/bin/python -m sphinx -q -W --keep-going -b html docs build/docs
 	KERAS_RESNET_CHECK=site $(BIN)/python -m pytest -q -m '' tests/test_site.py
 	@echo "open build/docs/index.html"
+
+# On an idle machine; CIFAR10_DIR, MLPERF_DIR and DATA_DIR name folders. Trainings go on where they were stopped.
+figures: .venv/installed
+	$(BIN)/python tools/figures.py $(FIGURES) $(if $(ANEW),--anew)
 
 pictures: .venv/installed
 	$(BIN)/python tools/pictures.py

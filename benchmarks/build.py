@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """CPU time to build a net: beside keras.applications, as a whole and per layer; one more block from CIFAR-20 to 1202.
 
+A net without values (`without_values`) is what a command builds that needs shapes alone. Layers and blocks are compared
+so as well: random values of a wide layer take longer than the layer.
+
 Run it: python benchmarks/build.py        (about four minutes)
 """
 
@@ -8,8 +11,9 @@ import functools
 import gc
 import sys
 import time
+from collections.abc import Mapping, Sequence
 
-from _measure import interleaved, print_ratio
+from _measure import Figures, interleaved, parser
 
 from keras_resnet import console
 
@@ -20,6 +24,18 @@ import keras  # noqa: E402
 import keras_resnet  # noqa: E402
 from keras_resnet.nets.graph import without_values  # noqa: E402
 
+# A row and a deeper or wider one of its kind: what one more layer costs, whatever stem, head and the model itself cost.
+KINDS = (
+    ("resnet18", "resnet34"),
+    ("resnet50_v1_5", "resnet101_v1_5"),
+    ("resnetv2_50", "resnetv2_101"),
+    ("resnet50d", "resnet101d"),
+    ("seresnet50", "seresnet101"),
+    ("resnetrs50", "resnetrs101"),
+    ("resnext50_32x4d", "resnext101_32x4d"),
+)
+DEPTHS = (20, 56, 110, 1202)
+
 
 def fresh() -> None:
     """A clean Keras session, so that earlier models cost nothing."""
@@ -27,53 +43,55 @@ def fresh() -> None:
     gc.collect()
 
 
+def net(name: str) -> keras.Model:
+    """A net of ours, or of keras.applications where the name begins with a capital."""
+    return keras_resnet.build(name) if name.islower() else getattr(keras.applications, name)(weights=None)
+
+
 def sketch(name: str) -> keras.Model:
     """A net with shapes and no values."""
     with without_values():
-        return keras_resnet.build(name)
+        return net(name)
+
+
+def seconds(names: Sequence[str], rounds: int) -> dict[str, float]:
+    """Median CPU seconds of nets without values, by name."""
+    return interleaved({name: functools.partial(sketch, name) for name in names}, rounds, fresh, time.process_time)
+
+
+def per_layer(found: Mapping[str, float], less: str, more: str) -> float:
+    """CPU seconds of one more layer between two nets of a kind."""
+    layers = {name: len(sketch(name).layers) for name in (less, more)}
+    return (found[more] - found[less]) / (layers[more] - layers[less])
 
 
 def main() -> int:
-    """Prints the ratios; returns 0 if all are within their limits."""
-    held = []
-    for name in ("ResNet50", "ResNet101", "ResNet152"):
-        candidates = {
+    """Measures."""
+    args = parser(__doc__).parse_args()
+    figures = Figures("build", args)
+    for name in ("ResNet50",) if args.smallest else ("ResNet50", "ResNet101", "ResNet152"):
+        both = {
             "ours": functools.partial(getattr(keras_resnet, name), weights=None),
             "theirs": functools.partial(getattr(keras.applications, name), weights=None),
         }
-        medians = interleaved(candidates, 9, fresh, time.process_time)
-        held.append(print_ratio(f"build {name}", medians["ours"], medians["theirs"], "keras.applications", 1.05))
-    candidates = {
+        medians = interleaved(both, 1 if args.smallest else 9, fresh, time.process_time)
+        figures.ratio(f"build {name}", medians["ours"], medians["theirs"], "keras.applications", 1.05)
+    both = {
         "sketch": functools.partial(sketch, "resnet50"),
         "net": functools.partial(keras_resnet.build, "resnet50"),
     }
-    medians = interleaved(candidates, 9, fresh, time.process_time)
-    held.append(print_ratio("resnet50 without values", medians["sketch"], medians["net"], "with random ones", 0.3))
-    # Other rows have other layers: the price of one of them.
-    rows = (
-        "resnet18",
-        "resnet34",
-        "resnet50_v1_5",
-        "resnetv2_50",
-        "resnet50d",
-        "seresnet50",
-        "resnetrs50",
-        "resnext50_32x4d",
-    )
-    candidates = {name: functools.partial(keras_resnet.build, name) for name in rows}
-    candidates["theirs"] = functools.partial(keras.applications.ResNet50, weights=None)
-    layers = {name: len(candidate().layers) for name, candidate in candidates.items()}
-    medians = interleaved(candidates, 5, fresh, time.process_time)
-    for name in rows:
-        theirs = medians["theirs"] / layers["theirs"]
-        held.append(
-            print_ratio(f"a layer of {name}", medians[name] / layers[name], theirs, "a layer of ResNet50", 1.05)
-        )
-    blocks = {f"resnet{6 * n + 2}_cifar": 3 * n for n in (3, 9, 18, 200)}
-    medians = interleaved(
-        {name: functools.partial(keras_resnet.build, name) for name in blocks}, 3, fresh, time.process_time
-    )
-    # The price of one more block: stem, head and the model itself cost the same at every depth.
+    medians = interleaved(both, 1 if args.smallest else 9, fresh, time.process_time)
+    figures.ratio("resnet50 without values", medians["sketch"], medians["net"], "with random ones", 0.3)
+    kinds = KINDS[:1] if args.smallest else KINDS
+    nets = [*(name for pair in kinds for name in pair), "ResNet50", "ResNet101"]
+    medians = seconds(nets, 1 if args.smallest else 5)
+    theirs = per_layer(medians, "ResNet50", "ResNet101")
+    for less, more in kinds:
+        what = f"one more layer, {less} to {more}"
+        figures.ratio(what, per_layer(medians, less, more), theirs, "ResNet50 to ResNet101", 1.05)
+    depths = DEPTHS[:3] if args.smallest else DEPTHS
+    blocks = {f"resnet{depth}_cifar": (depth - 2) // 2 for depth in depths}
+    medians = seconds(list(blocks), 1 if args.smallest else 3)
     names = list(blocks)
     marginal = {
         f"{shorter} to {deeper}": (medians[deeper] - medians[shorter]) / (blocks[deeper] - blocks[shorter])
@@ -81,8 +99,8 @@ def main() -> int:
     }
     first, *others = marginal
     for name in others:
-        held.append(print_ratio(f"a block, {name}", marginal[name], marginal[first], first, 1.2))
-    return 0 if all(held) else 1
+        figures.ratio(f"one more block, {name}", marginal[name], marginal[first], first, 1.2)
+    return figures.finish()
 
 
 if __name__ == "__main__":

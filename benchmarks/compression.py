@@ -1,26 +1,24 @@
 #!/usr/bin/env python3
-"""Compresses the shipped CIFAR-10 nets by every method and both engines, and checks the figures.
+"""Compresses the CIFAR-10 nets by every method: settings are chosen on held-out images, figures are those of the test.
 
-All rows of a table have the same epochs: there is one table for every net, and one for narrower nets, whose channels
-are gone at once and need more.
+1. Nets that were trained on 45,000 images (benchmarks/trained) are compressed and measured on the 5,000 others: every
+   case with each setting of `TRIED`, on one net by one engine. The best one is carried to all nets and engines.
+2. The shipped nets, trained on all 50,000, are compressed with it and measured on the 10,000 test images, once; the
+   cases that decide a recommendation with three seeds. Nothing is chosen by these figures.
 
-Every row is one call of `keras-resnet compress`, resumable: run the same command again after an interruption, and
-finished rows are only read. The table goes to RUNS/results.json and, with --write, to benchmarks/compression.json,
-from which tools/tables.py makes tables of docs/benchmarks.md; rows there that were not made here, on other machines
-say, stay.
+Every run is one call of `keras-resnet compress`, resumable: run the same command again after an interruption, and
+finished runs are only read. With --jobs 2 two runs are made at a time, each with half of the cores: small nets use
+threads badly.
 
-Run it: python benchmarks/compression.py --data-dir CIFAR --runs RUNS [--net NAME ...] [--engine NAME ...]
-    [--case WHAT ...] [--epochs N] [--jobs N] [--finished] [--latency] [--write]
-(about 5 hours on two Zen 4 cores with --jobs 2, twice that without bfloat16; estimated)
-
-With --jobs 2 two rows are made at a time, each with half of the cores: on two Zen 4 cores that takes 0.8 of the time,
-as small nets use threads badly. The times of the table are then those of fewer cores. They are the fastest epoch's for
-all epochs, without a teacher's answers, files and evaluation.
+Run it: python benchmarks/compression.py --data CIFAR --runs RUNS [--jobs 2] [--case KEY ...] [--finished]
+(estimated: 12 hours on two cores)
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import dataclasses
 import itertools
 import json
 import os
@@ -30,277 +28,290 @@ import signal
 import statistics
 import subprocess
 import sys
-import time
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.pop(0)  # this folder, in which export.py would be found as `export`
+import numpy as np
+from _measure import Figures, cifar_option, parser
+from table import ROOT
 
-import numpy as np  # noqa: E402
+from keras_resnet import console
 
-from keras_resnet import console  # noqa: E402
-
-_ROUNDS = 7
-_children: list[subprocess.Popen] = []
-HERE = Path(__file__).resolve().parent
-EPOCHS = {"resnet8": 20, "resnet20_cifar": 10, "resnetv2_20_cifar": 10}  # the smallest net has the least to spare
-NETS = tuple(EPOCHS)
-TEACHERS = {"resnet8": "resnet20_cifar"}
-ORIGINAL, AFTER_TRAINING = "original", "quantized after training"
-_NAMES = {"resnet8": "ResNet-8", "resnet20_cifar": "ResNet-20", "resnetv2_20_cifar": "ResNet-20 v2"}
+TRAINED = ROOT / "benchmarks" / "trained"
+# What the nets on 45,000 images take: (pixels - mean) / std with these, where the package's row has others.
+STD = np.array([51.5865, 50.847, 51.255])
+NETS = {"resnet8": "ResNet-8", "resnet20_cifar": "ResNet-20", "resnetv2_20_cifar": "ResNet-20 v2"}
+CHOSEN_ON, TEACHER = ("resnet8", "native"), "resnet20_cifar"
+TRIED = ((10, ""), (10, TEACHER))  # epochs, and who teaches besides the net itself
 
 
 @dataclass(frozen=True)
 class Case:
-    """A row.
+    """A method.
 
     Attributes:
-        what: for people.
-        arguments: of the command.
+        key: short name.
+        what: name for people.
+        arguments: arguments of the command.
         drop: points that it may lose.
-        gzip: largest ratio to the original's size in float32, both packed; None where nothing was promised.
-        latency: likewise of the latency.
-        engines: that have the method.
-        nets: that the figures are promised for.
-        epochs: where they are not the net's.
+        seeds: number of runs on the test images.
+        engines: engines that have the method.
+        nets: nets that it is measured on.
     """
 
+    key: str
     what: str
     arguments: tuple[str, ...]
     drop: float
-    gzip: float | None = None
-    latency: float | None = None
+    seeds: int = 1
     engines: tuple[str, ...] = ("native", "tfmot")
     nets: tuple[str, ...] = ("resnet8", "resnet20_cifar")
-    epochs: int | None = None
 
 
-CASES = (
-    Case("QAT int8", ("--method", "qat"), 0.1, nets=NETS),
-    Case("QAT int4 weights", ("--method", "qat", "--weight-bits", "4"), 1.5, engines=("native",)),
-    Case("pruned 50 %", ("--method", "prune", "--sparsity", "0.5"), 0.3, 0.62),
-    Case("pruned 2:4", ("--method", "prune", "--sparsity", "2:4"), 0.5, 0.62),
-    Case("pruned 75 %", ("--method", "prune", "--sparsity", "0.75"), 1.0, 0.40),
-    Case("16 clusters", ("--method", "cluster", "--clusters", "16"), 0.5, 0.30),
-    Case(
-        "half the multiply-adds", ("--method", "prune", "--channels", "0.5"), 1.5, None, 0.65,
-        engines=("native",), nets=("resnet20_cifar",), epochs=40,
-    ),
-)  # fmt: skip
+CASES = {
+    case.key: case
+    for case in (
+        Case("qat", "QAT int8", ("--method", "qat"), 0.1, seeds=3, nets=tuple(NETS)),
+        Case("2of4", "pruned 2:4", ("--method", "prune", "--sparsity", "2:4"), 0.5, seeds=3),
+        Case("qat4", "QAT int4 weights", ("--method", "qat", "--weight-bits", "4"), 1.5, engines=("native",)),
+        Case("50", "pruned 50 %", ("--method", "prune", "--sparsity", "0.5"), 0.3),
+        Case("75", "pruned 75 %", ("--method", "prune", "--sparsity", "0.75"), 1.0),
+        Case("16", "16 clusters", ("--method", "cluster", "--clusters", "16"), 0.5),
+        Case("half", "half the multiply-adds", ("--method", "prune", "--channels", "0.5"), 1.5, engines=("native",)),
+    )
+}
 
 
-def rows(nets: list[str], engines: list[str], cases: list[Case]) -> list[tuple[str, str, Case]]:
-    """Net, engine and case of every row; tfmot has no pre-activation nets."""
-    return [
-        (net, engine, case)
-        for net, engine, case in itertools.product(nets, engines, cases)
-        if net in case.nets and engine in case.engines and not (engine == "tfmot" and "v2" in net)
-    ]
+@dataclass(frozen=True)
+class Run:
+    """A call of the command.
 
-
-def run(net: str, engine: str, case: Case, args: argparse.Namespace) -> list[dict]:
-    """The figures of the two originals and of the row's files; none where the command failed for other than a gate."""
-    epochs = args.epochs or case.epochs or EPOCHS[net]
-    folder = args.runs / f"{net}-{engine}-{case.what.replace(' ', '-').replace('%', 'percent').replace(':', 'of')}"
-    result = folder / "compression.json"
-    if not result.is_file() and args.finished:
-        return []
-    if not result.is_file():
-        command = [sys.executable, "-m", "export.compress", "--model", net, "--weights", "cifar10", *case.arguments]
-        command += ["--engine", engine, "--data-dir", str(args.data_dir), "--set", f"epochs={epochs}"]
-        command += ["--teacher", TEACHERS[net], "--teacher-weights", "cifar10"] if net in TEACHERS else []
-        command += ["--answers", str(args.runs / "answers"), "-o", str(folder), "--resume"]
-        print("$", " ".join(command[1:]), flush=True)
-        with (
-            (args.runs / f"{folder.name}.log").open("a", encoding="utf-8") as log,
-            subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT) as child,
-        ):
-            _children.append(child)
-            status = child.wait()
-        if status not in (0, 1) or not result.is_file():
-            print(f"{net} {engine} {case.what}: exit status {status}, see {folder}.log", file=sys.stderr)
-            return []
-    found = json.loads(result.read_text(encoding="utf-8"))
-    original, after_training, *made = found["entries"]
-    table = {"net": _NAMES[net], "epochs": found["recipe"]["epochs"], "teacher": _NAMES.get(found.get("teacher"), "")}
-    table |= {"processor": processor(), "date": time.strftime("%Y-%m-%d", time.localtime(result.stat().st_mtime))}
-    seconds = undisturbed(args.runs / f"{folder.name}.log", table["epochs"]) or round(found["seconds"])
-    facts = {"what": case.what, "engine": engine, "seconds": seconds}
-    none = {"engine": "", "seconds": 0}
-    own = [
-        (original, {"what": ORIGINAL, **none, "precision": "float32"}),
-        (after_training, {"what": AFTER_TRAINING, **none, "precision": "int8"}),
-        *((entry, {**facts, "precision": entry["what"].rpartition(", ")[2]}) for entry in made),
-    ]
-    return [
-        {
-            **table,
-            **fields,
-            "file": entry["file"],
-            "top1": entry["top1"],
-            "drop": round(entry["drop"], 3),
-            "bytes": entry["size_bytes"],
-            "gzip_bytes": entry["gzip_bytes"],
-            "gzip_ratio": round(entry["gzip_bytes"] / original["gzip_bytes"], 3),
-            "latency_ratio": round(entry["latency_ms"] / original["latency_ms"], 3),
-        }
-        for entry, fields in own
-    ]
-
-
-def undisturbed(log: Path, epochs: int) -> int:
-    """Seconds that the training takes where nothing else runs: its fastest epoch's, for all epochs; 0 without a log.
-
-    Trainings take hours, beside other work at times, which made some of them thrice as long.
+    Attributes:
+        part: "validation" or "test".
+        net: row of `NETS`.
+        engine: row of the command.
+        case: method.
+        epochs: passes over the images.
+        teacher: another net that teaches; empty for the net itself.
+        seed: of order and augmentation.
     """
-    said = re.findall(r"^Epoch \d+/\d+  (\d+) s ", log.read_text("utf-8", "replace") if log.is_file() else "", re.M)
-    return epochs * min(map(int, said), default=0)
+
+    part: str
+    net: str
+    engine: str
+    case: Case
+    epochs: int
+    teacher: str
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        teacher = self.teacher.removesuffix("_cifar") or "self"
+        return "-".join(map(str, (self.part, self.net, self.engine, self.case.key, self.epochs, teacher, self.seed)))
+
+    def command(self, args: argparse.Namespace) -> list[str]:
+        """The command line."""
+        made = [sys.executable, "-m", "export.compress", "--data", f"cifar10:{args.data}", *self.case.arguments]
+        made += ["--part", self.part, "--engine", self.engine, "--epochs", str(self.epochs), "--seed", str(self.seed)]
+        for option, net in (("model", self.net), ("teacher", self.teacher)):
+            if not net:
+                continue
+            if self.part == "validation":
+                made += [f"--{option}", str(start(net, args.runs))]
+            else:
+                weights = "--weights" if option == "model" else "--teacher-weights"
+                made += [f"--{option}", net, weights, "cifar10"]
+        made += ["--answers", str(args.runs / "answers"), "-o", str(args.runs / self.name), "--resume"]
+        return [*made, *(["--set", "subset=256", "--limit", "64"] if args.smallest else [])]
 
 
-def run_all(wanted: list[tuple[str, str, Case]], args: argparse.Namespace) -> list[list[dict]]:
-    """Every row's figures, in order, made by `--jobs` at a time with their own cores."""
+def start(net: str, runs: Path) -> Path:
+    """The file of a net that was trained on 45,000 images, in the package's input convention."""
+    path = runs / "start" / f"{net}.keras"
+    if path.is_file():
+        return path
+    from export import load_source
+    from keras_resnet import PREPROCESS, build, save_model
+
+    model = build(net, weights=str(TRAINED / f"{net}-cifar10-45k.safetensors"))
+    (kernel,) = (weight for weight in model.weights if weight.path == "conv1_conv/kernel")
+    row = PREPROCESS["cifar10"]  # its means differ by a hundredth of a grey level, which is left out
+    kernel.assign(np.asarray(kernel) * (np.array(row.std) / STD).astype(np.float32)[:, None])
+    card = dataclasses.replace(load_source(net, weights="cifar10").card, held_out=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_model(model, path, card)
+    return path
+
+
+def finished(run: Run, args: argparse.Namespace) -> dict | None:
+    """What a run has found; None where it was not made."""
+    path = args.runs / run.name / "compression.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+_children: list[subprocess.Popen] = []
+
+
+def made(run: Run, args: argparse.Namespace) -> dict:
+    """What a run finds, made if need be.
+
+    Raises:
+        RuntimeError: the command failed for other than a gate.
+    """
+    if (found := finished(run, args)) is not None:
+        return found
+    command = run.command(args)
+    print("$", *command[1:], flush=True)
+    log = args.runs / f"{run.name}.log"
+    with log.open("a", encoding="utf-8") as file, subprocess.Popen(command, stdout=file, stderr=file) as child:
+        _children.append(child)
+        status = child.wait()
+    found = finished(run, args)
+    if status not in (0, 1) or found is None:
+        raise RuntimeError(f"{run.name}: exit status {status}, see {log}")
+    return found
+
+
+def make_all(runs: Iterable[Run], args: argparse.Namespace) -> dict[Run, dict]:
+    """The runs, `--jobs` at a time with their own cores; with --finished those that are there."""
+    if args.finished:
+        return {run: found for run in runs if (found := finished(run, args)) is not None}
     cores = sorted(os.sched_getaffinity(0))
     free: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
     for job in range(args.jobs):
         free.put(cores[job :: args.jobs] or cores)
 
-    def one(row: tuple[str, str, Case]) -> list[dict]:
+    def one(run: Run) -> dict:
         own = free.get()
         os.sched_setaffinity(0, own)  # this thread's; a child begins with it, and TensorFlow counts its cores by it
         try:
-            return run(*row, args)
+            return made(run, args)
         finally:
             free.put(own)
 
+    runs = list(runs)
     with ThreadPoolExecutor(args.jobs) as pool:
-        return list(pool.map(one, wanted))
+        return dict(zip(runs, pool.map(one, runs), strict=True))
 
 
 def stop(number: int, _: object) -> None:
     """SIGTERM reaches this process only: the trainings write their checkpoints when they are told as well."""
     for child in _children:
         child.send_signal(number)  # does nothing to one that has ended
-    raise SystemExit(128 + number)  # rows that wait are not begun: `map` cancels them
+    raise SystemExit(128 + number)  # runs that wait are not begun: `map` cancels them
 
 
-def processor() -> str:
-    """What of this machine's processor speed and rounding depend on."""
-    flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
-    return "VNNI" if {"avx512_vnni", "avx_vnni"} & set(flags) else "AVX2"
+def choice(case: Case, found: Mapping[Run, dict]) -> tuple[int, str] | None:
+    """The setting with the best compressed net on the held-out images; None where not all were tried."""
+    net, engine = CHOSEN_ON
+    tried = {run: entry_of(value)["top1"] for run, value in found.items() if run.case == case}
+    if len(tried) < len(TRIED):
+        return None
+    best = max(tried, key=lambda run: tried[run])
+    return best.epochs, best.teacher
 
 
-def in_order(found: list[dict]) -> list[dict]:
-    """Every row once, the last one where there are several: table by table, case by case, processor by processor."""
-    cases = [ORIGINAL, AFTER_TRAINING, *(case.what for case in CASES)]
-    names = list(_NAMES.values())
-
-    def place(row: dict) -> tuple:
-        return names.index(row["net"]), row["epochs"], cases.index(row["what"]), row["engine"], row["processor"]
-
-    once = {(*place(row), row["precision"]): row for row in found}
-    return sorted(once.values(), key=place)
+def entry_of(found: dict) -> dict:
+    """The first compressed file: what `original` and `after training` come before."""
+    return found["entries"][2]
 
 
-def measure_again(found: list[dict], args: argparse.Namespace) -> None:
-    """Latencies of all files, interleaved with those of the originals, while nothing else runs; changes the rows."""
-    from export import artifact, export, load_source
-    from export.proof.gates import latency_ms
+def row_of(run: Run, validation: dict | None, test: list[dict], args: argparse.Namespace) -> dict:
+    """A row of the table, with all files of the method."""
+    files = []
+    for place in range(2, len(test[0]["entries"])):
+        several = [each["entries"][place] for each in test]
+        drops, original = [each["drop"] for each in several], test[0]["entries"][0]
+        on_validation = validation["entries"][place] if validation else {}
+        files.append(
+            {
+                "precision": several[0]["what"].rpartition(", ")[2],
+                "validation": on_validation.get("top1"),
+                "validation_drop": on_validation.get("drop"),
+                "top1": statistics.mean(each["top1"] for each in several),
+                "drop": statistics.mean(drops),
+                "deviation": statistics.stdev(drops) if len(drops) > 1 else None,
+                "bytes": several[0]["size_bytes"],
+                "gzip_ratio": round(several[0]["gzip_bytes"] / original["gzip_bytes"], 3),
+                "latency_ratio": round(several[0]["latency_ms"] / original["latency_ms"], 3),
+            }
+        )
+    return {
+        "net": NETS[run.net],
+        "what": run.case.what,
+        "engine": run.engine,
+        "epochs": run.epochs,
+        "teacher": NETS.get(run.teacher, ""),
+        "seeds": len(test),
+        "files": files,
+        "seconds": round(statistics.median(undisturbed(args.runs / f"{run.name}.log", run.epochs, test))),
+    }
 
-    nets = {_NAMES[net]: net for net in NETS}
-    for row in found:
-        if row["what"] in (ORIGINAL, AFTER_TRAINING):
-            net, precision = nets[row["net"]], row["precision"]
-            row["file"] = str(args.runs / f"{net}-{precision}.tflite")
-            if not Path(row["file"]).is_file():
-                source = load_source(net, weights="cifar10", data_dir=args.data_dir)
-                export(source, [(artifact(f"tflite:{precision}"), Path(row["file"]))], limit=500)
-    image = np.zeros((1, 32, 32, 3), np.float32)
-    times: dict[str, list[float]] = {row["file"]: [] for row in found}
-    for _ in range(_ROUNDS):
-        for file, measured in times.items():
-            measured.append(latency_ms(Path(file), image))
-    originals = {row["net"]: times[row["file"]] for row in found if row["what"] == ORIGINAL}
-    for row in found:
-        pairs = zip(times[row["file"]], originals[row["net"]], strict=True)
-        row["latency_ratio"] = round(statistics.median(own / original for own, original in pairs), 3)
+
+def undisturbed(log: Path, epochs: int, test: list[dict]) -> list[float]:
+    """Seconds that the training takes where nothing else runs: its fastest epoch's, for all epochs."""
+    said = re.findall(r"^Epoch \d+/\d+  (\d+) s ", log.read_text("utf-8", "replace") if log.is_file() else "", re.M)
+    return [epochs * min(map(int, said))] if said else [each["seconds"] for each in test]
 
 
-def failures(row: dict, case: Case, original: float, after_training: float) -> list[str]:
-    """The promises that a row's first file does not keep, given the accuracies of the originals."""
-    found = []
-    limit = case.drop
-    if "v2" in row["net"]:  # half of what int8 after training lost shall be won back
-        least = (after_training + original) / 2
-        if row["top1"] < least:
-            found.append(f"top-1 {row['top1']:.4f}, expected {least:.4f}")
-    elif case.what == "QAT int8" and row["top1"] < after_training:
-        found.append(f"top-1 {row['top1']:.4f}, after training {after_training:.4f}")
-    if row["drop"] > limit + 1e-9:
-        found.append(f"drop {row['drop']:.2f}, limit {limit}")
-    for name, most in (("gzip_ratio", case.gzip), ("latency_ratio", case.latency)):
-        if most is not None and row[name] > most:
-            found.append(f"{name} {row[name]:.2f}, limit {most}")
-    return found
+def originals(found: Mapping[Run, dict]) -> list[dict]:
+    """The nets as they are and in int8 after training, on both parts."""
+    rows = {}
+    for run, value in found.items():
+        row = rows.setdefault(run.net, {"net": NETS[run.net]})
+        row |= {
+            f"{run.part} {what}": entry["top1"]
+            for what, entry in zip(("float32", "int8"), value["entries"], strict=False)
+        }
+    return list(rows.values())
 
 
 def main() -> int:
-    """Runs what is missing and prints all."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, required=True)
-    parser.add_argument("--runs", type=Path, required=True)
-    parser.add_argument("--net", action="append", choices=NETS)
-    parser.add_argument("--engine", action="append", choices=("native", "tfmot"))
-    parser.add_argument("--case", action="append", choices=[case.what for case in CASES])
-    parser.add_argument("--epochs", type=int, help="of all rows (default: each table's own)")
-    parser.add_argument("--jobs", type=int, default=1, help="rows at a time")
-    parser.add_argument("--finished", action="store_true", help="only read what is there")
-    parser.add_argument("--latency", action="store_true", help="measure it again, on an idle machine")
-    parser.add_argument("--write", action="store_true", help="benchmarks/compression.json, for the README")
-    args = parser.parse_args()
+    """Runs what is missing and collects all."""
+    options = parser(__doc__)
+    cifar_option(options)
+    options.add_argument("--runs", type=Path, required=True, help="folder of the trainings")
+    options.add_argument("--case", action="append", choices=CASES, help="only this one; repeatable")
+    options.add_argument("--jobs", type=int, default=1, help="runs at a time")
+    options.add_argument("--finished", action="store_true", help="only read what is there")
+    args = options.parse_args()
     args.runs.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, stop)
-    chosen = [case for case in CASES if not args.case or case.what in args.case]
-    wanted = rows(args.net or list(NETS), args.engine or ["native", "tfmot"], chosen)
-    files = run_all(wanted, args)
-    limits = {}
-    for rows_of_case, (_, _, case) in zip(files, wanted, strict=True):
-        if rows_of_case:
-            original, after_training, first, *_ = rows_of_case
-            limits[first["file"]] = (case, original["top1"], after_training["top1"])
-    found = in_order([row for rows_of_case in files for row in rows_of_case])
-    if args.latency:
-        measure_again(found, args)
-    for row in found:
-        file = row.pop("file")
-        row["failed"] = failures(row, *limits[file]) if file in limits else []
-    columns = (
-        "net",
-        "what",
-        "engine",
-        "epochs",
-        "processor",
-        "precision",
-        "top1",
-        "drop",
-        "bytes",
-        "gzip_bytes",
-        "gzip_ratio",
-        "latency_ratio",
-        "seconds",
-    )
-    console.print_table(
-        "Compression", (*columns, "failed"), [[*(r[c] for c in columns), "; ".join(r["failed"])] for r in found]
-    )
-    value = {"command": "python benchmarks/compression.py --data-dir CIFAR --runs RUNS", "cores": os.cpu_count()}
-    console.write_json(args.runs / "results.json", {**value, "rows": found})
-    if args.write:
-        target = HERE / "compression.json"
-        known = json.loads(target.read_text(encoding="utf-8"))["rows"]
-        console.write_json(target, {**value, "rows": in_order([*known, *found])})
-    complete = all(files)
-    return 0 if complete and not any(row["failed"] for row in found) else 1
+    figures = Figures("compression", args)
+    console.import_tensorflow()
+    cases, tried = [CASES[key] for key in args.case or CASES], TRIED
+    if args.smallest:
+        cases, tried = [dataclasses.replace(CASES["qat"], seeds=1, engines=("native",), nets=("resnet8",))], ((1, ""),)
+    search = make_all((Run("validation", *CHOSEN_ON, case, *how) for case in cases for how in tried), args)
+    chosen = {case: (1, "") if args.smallest else choice(case, search) for case in cases}
+    figures["tried"] = [
+        {"what": run.case.what, "epochs": run.epochs, "teacher": NETS.get(run.teacher, ""),
+         "net": NETS[run.net], "engine": run.engine, "top1": entry_of(value)["top1"], "drop": entry_of(value)["drop"]}
+        for run, value in search.items()
+    ]  # fmt: skip
+    wanted = []
+    for case in cases:
+        for net, engine in itertools.product(case.nets, case.engines):
+            if chosen[case] and not (engine == "tfmot" and "v2" in net):  # tfmot has no pre-activation nets
+                epochs, teacher = chosen[case]
+                run = Run("validation", net, engine, case, epochs, "" if teacher == net else teacher)
+                wanted += [run, *(dataclasses.replace(run, part="test", seed=seed) for seed in range(case.seeds))]
+    found = make_all(wanted, args)
+    rows = []
+    for run in wanted:
+        test = [value for each, value in found.items() if dataclasses.replace(each, part="validation", seed=0) == run
+                and each.part == "test"]  # fmt: skip
+        if run.part == "validation" and test:
+            rows.append(row_of(dataclasses.replace(run, part="test"), found.get(run), test, args))
+            first = rows[-1]["files"][0]
+            figures.limit(f"{run.name}, points lost", max(first["drop"], 0.0), run.case.drop)
+    figures["rows"], figures["originals"] = rows, originals({**search, **found})
+    return figures.finish()
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    with contextlib.suppress(BrokenPipeError):
+        raise SystemExit(main())

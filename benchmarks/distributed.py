@@ -19,6 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from _measure import Figures, parser
+
 from keras_resnet import console
 
 NET, BATCH, STEPS, WARM, ROUNDS, LIMIT = "resnet20_cifar", 128, 12, 4, 3, 0.8
@@ -29,7 +31,7 @@ CASES = {
 }
 
 
-def work(workers: str, index: int, norm: str) -> dict[str, float]:
+def work(workers: str, index: int, norm: str, steps: int) -> dict[str, float]:
     """Trains; one of the processes."""
     console.import_tensorflow()
     import keras
@@ -59,16 +61,16 @@ def work(workers: str, index: int, norm: str) -> dict[str, float]:
         return tf.data.Dataset.from_tensors((images, targets)).repeat()
 
     with devices.fitting(model, (tf.TensorSpec(images.shape), tf.TensorSpec(targets.shape))):
-        model.fit(devices.distribute(batches), steps_per_epoch=WARM + STEPS, verbose=0, callbacks=[Clock()])
+        model.fit(devices.distribute(batches), steps_per_epoch=WARM + steps, verbose=0, callbacks=[Clock()])
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         path = checkpoints.write(Path(folder), model, 0, 1, {})
         size = path.stat().st_size
     seconds = time.perf_counter() - start
-    return {"rate": BATCH * STEPS / (times[-1] - times[WARM - 1]), "checkpoint": seconds, "bytes": size}
+    return {"rate": BATCH * steps / (times[-1] - times[WARM - 1]), "checkpoint": seconds, "bytes": size}
 
 
-def run(workers: int, norm: str) -> dict[str, float]:
+def run(workers: int, norm: str, steps: int) -> dict[str, float]:
     """Starts the processes of one candidate; the slowest rate counts."""
     names = ""
     if workers > 1:
@@ -82,37 +84,46 @@ def run(workers: int, norm: str) -> dict[str, float]:
     environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": threads, "TF_NUM_INTEROP_THREADS": threads}
     children = [
         subprocess.Popen(
-            [sys.executable, __file__, "--worker", names, str(index), norm],
+            [sys.executable, __file__, "--worker", names, str(index), norm, str(steps)],
             stdout=subprocess.PIPE,
             text=True,
             env=environment,
         )
         for index in range(workers)
     ]
-    results = [json.loads(child.communicate()[0].splitlines()[-1]) for child in children]
+    said = [child.communicate()[0] for child in children]
+    if any(child.returncode for child in children):
+        raise RuntimeError(f"a worker ended with status {[child.returncode for child in children]}")
+    results = [json.loads(text.splitlines()[-1]) for text in said]
     return min(results, key=lambda result: result["rate"])
 
 
 def main() -> int:
-    """Prints a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--worker", nargs=3, metavar=("WORKERS", "INDEX", "NORM"), help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    """Measures."""
+    made = parser(__doc__)
+    made.add_argument("--worker", nargs=4, metavar=("WORKERS", "INDEX", "NORM", "STEPS"), help=argparse.SUPPRESS)
+    args = made.parse_args()
     if args.worker:
-        print(json.dumps(work(args.worker[0], int(args.worker[1]), args.worker[2])))
+        workers, index, norm, steps = args.worker
+        print(json.dumps(work(workers, int(index), norm, int(steps))))
         return 0
+    figures = Figures("distributed", args)
+    steps, rounds = (2, 1) if args.smallest else (STEPS, ROUNDS)
     results: dict[str, list[dict]] = {name: [] for name in CASES}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for name, case in CASES.items():
-            results[name].append(run(**case))
+            results[name].append(run(**case, steps=steps))
     rates = {name: statistics.median(r["rate"] for r in values) for name, values in results.items()}
-    first = next(iter(rates.values()))
-    rows = [(name, f"{rate:,.0f}", f"{rate / first:.2f}") for name, rate in rates.items()]
-    console.print_table(f"{NET}, batches of {BATCH}", ("", "images a second", "of one process"), rows)
-    one = results[next(iter(CASES))]
-    seconds = statistics.median(r["checkpoint"] for r in one)
-    print(f"a checkpoint ({one[0]['bytes'] / 1e6:.1f} MB) takes {seconds * 1000:.0f} ms")
-    return int(rates["two workers, norms of their own"] / first < LIMIT)
+    first, *others = rates
+    for name in others:
+        limit = 1 / LIMIT if name == "two workers, norms of their own" else None
+        figures.ratio(name, 1 / rates[name], 1 / rates[first], first, limit, "s an image")
+    figures["images a second"] = {name: round(rate, 1) for name, rate in rates.items()}
+    one = results[first]
+    figures["checkpoint"] = {"seconds": round(statistics.median(r["checkpoint"] for r in one), 4)} | {
+        "bytes": one[0]["bytes"]
+    }
+    return figures.finish()
 
 
 if __name__ == "__main__":

@@ -1,22 +1,25 @@
 #!/usr/bin/env python3
 """Images per second and core of the ImageNet input pipeline: ours, a plain tf.data one, PyTorch's loader with Pillow.
 
-Run it: python benchmarks/input_pipeline.py [--folder DIR]   (two minutes)
+Run it: python benchmarks/input_pipeline.py [--folder DIR] [--without pytorch]   (two minutes)
 
 Every candidate reads JPEG files, cuts out a random part (8 to 100 % of the area), resizes it to 224 x 224, mirrors half
 of them and normalises: float32 batches of 64. Without --folder the files are made here: 500 x 375 pixels with edges and
-texture, about 90 kB as in ImageNet. Candidates run in turn in this process; a figure is images divided by CPU seconds
-(of all threads and child processes), the median of the rounds. Exit status 1 if ours is not the fastest.
+texture, about 90 kB as in ImageNet. Candidates run in turn, PyTorch in a process of the environment that
+`python tools/environment.py timm` makes; a figure is images divided by CPU seconds (of all threads and child
+processes), the median of the rounds. Exit status 1 if ours is not the fastest.
 """
 
-import argparse
-import resource
+import contextlib
 import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from _measure import Figures, parser
+from _rates import rates
+from _waiting import Candidate
 
 from keras_resnet import console
 
@@ -31,6 +34,8 @@ from keras_resnet.data.folder import load as load_folder  # noqa: E402
 from keras_resnet.data.records import load as load_records  # noqa: E402
 from keras_resnet.signals.conventions import PREPROCESS  # noqa: E402
 
+HERE = Path(__file__).resolve().parent
+TORCH = HERE.parent / ".venv-timm" / "bin" / "python"
 SIZE, BATCH, BATCHES, BUFFERED, ROUNDS = 224, 64, 12, 4, 5
 MEAN, STD = (np.float32(value) for value in ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)))
 
@@ -43,7 +48,7 @@ def make_folder(root: Path, count: int = 256) -> Path:
         pixels = sum(tf.image.resize(noise, (375, 500)).numpy() * (1 + i) for i, noise in enumerate(scales)) + 128
         pixels[:, rng.integers(100, 400) :] += rng.integers(-60, 60)
         path = root / f"class{number % 4}" / f"{number}.jpg"
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(exist_ok=True, parents=True)
         image = tf.cast(tf.clip_by_value(pixels, 0, 255), tf.uint8)
         path.write_bytes(tf.io.encode_jpeg(image, quality=85).numpy())
     return root
@@ -76,87 +81,49 @@ def plain(paths: list[Path]) -> Iterator[object]:
     return iter(files.map(load, tf.data.AUTOTUNE).batch(BATCH).prefetch(2))
 
 
-def pytorch(paths: list[Path]) -> Iterator[object]:
-    """A DataLoader with two workers and Pillow, which decodes no more than the reduced scale needs (`draft`)."""
-    import torch
-    from PIL import Image
-
-    class Crops(torch.utils.data.Dataset):
-        def __len__(self):
-            return len(paths) * 1000
-
-        def __getitem__(self, index):
-            rng = np.random.default_rng(index)
-            with Image.open(paths[index % len(paths)]) as image:
-                area = rng.uniform(0.08, 1.0) * image.width * image.height
-                aspect = np.exp(rng.uniform(*np.log((3 / 4, 4 / 3))))
-                width = min(image.width, round((area * aspect) ** 0.5))
-                height = min(image.height, round((area / aspect) ** 0.5))
-                left, top = rng.integers(image.width - width + 1), rng.integers(image.height - height + 1)
-                box = (left, top, left + width, top + height)
-                pixels = np.asarray(image.convert("RGB").resize((SIZE, SIZE), Image.BILINEAR, box), np.float32)
-            if rng.random() < 0.5:
-                pixels = pixels[:, ::-1]
-            return torch.from_numpy(np.ascontiguousarray((pixels - MEAN) / STD).transpose(2, 0, 1))
-
-    return iter(torch.utils.data.DataLoader(Crops(), BATCH, shuffle=True, num_workers=2))
-
-
-def cpu_seconds() -> float:
-    """Of this process and of its children that live: Linux counts children only when they have ended."""
-    own = resource.getrusage(resource.RUSAGE_SELF)
-    total = own.ru_utime + own.ru_stime
-    for child in Path("/proc/self/task").glob("*/children"):
-        for pid in child.read_text().split():
-            user, system = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
-            total += (int(user) + int(system)) / 100
-    return total
-
-
 def main() -> int:
-    """Prints a table; 0 if ours is the fastest."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, help="class folders of JPEG files of your own")
-    args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = args.folder or make_folder(Path(scratch))
+    """Measures; 1 if ours is not the fastest."""
+    made = parser(__doc__)
+    made.add_argument("--folder", type=Path, help="class folders of JPEG files of your own")
+    made.add_argument("--without", choices=("pytorch",), help="leave out a peer that is not here")
+    args = made.parse_args()
+    figures = Figures("input_pipeline", args)
+    rounds = 1 if args.smallest else ROUNDS
+    sizes = {"batch": BATCH, "buffered": BUFFERED, "batches": 2 if args.smallest else BATCHES}
+    found: dict[str, list[dict[str, float]]] = {}
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
+        scratch = Path(name)
+        folder = args.folder or make_folder(scratch / "photos")
         dataset = load_folder(folder, (SIZE, SIZE, 3))
-        prepare(dataset, Path(scratch) / "records")
-        records = load_records(Path(scratch) / "records", (SIZE, SIZE, 3))
+        prepare(dataset, scratch / "records")
+        records = load_records(scratch / "records", (SIZE, SIZE, 3))
         paths = list(dataset.train.contents.paths)
-        candidates = {
-            "ours, files": lambda: ours(dataset.train),
-            "ours, TFRecords": lambda: ours(records.train),
-            "plain tf.data": lambda: plain(paths),
+        candidates: dict[str, Callable[[], dict[str, float]]] = {
+            "ours, files": lambda: rates(lambda: ours(dataset.train), **sizes),
+            "ours, TFRecords": lambda: rates(lambda: ours(records.train), **sizes),
+            "plain tf.data": lambda: rates(lambda: plain(paths), **sizes),
         }
-        try:
-            import torch  # noqa: F401
-        except ImportError:
-            print("PyTorch is not installed: left out")
-        else:
-            candidates["PyTorch DataLoader, Pillow"] = lambda: pytorch(paths)
-        rates: dict[str, list[float]] = {name: [] for name in candidates}
-        walls: dict[str, list[float]] = {name: [] for name in candidates}
-        for _ in range(ROUNDS):
-            for name, make in candidates.items():
-                source = make()
-                for _ in range(BUFFERED):  # work done ahead
-                    next(source)
-                start, cpu = time.perf_counter(), cpu_seconds()
-                for _ in range(BATCHES):
-                    next(source)
-                rates[name].append(BATCH * BATCHES / (cpu_seconds() - cpu))
-                walls[name].append(BATCH * BATCHES / (time.perf_counter() - start))
-                del source  # or its threads would work on during the others' turns
-    median = {name: statistics.median(values) for name, values in rates.items()}
-    best = max(value for name, value in median.items() if not name.startswith("ours"))
-    rows = [
-        (name, f"{value:,.0f}", f"{statistics.median(walls[name]):,.0f}", f"{value / best:.2f}")
-        for name, value in median.items()
-    ]
-    columns = ("pipeline", "images a CPU second", "images a second", "of the best other")
-    console.print_table(f"JPEG to {SIZE} x {SIZE}, batches of {BATCH}", columns, rows)
-    return int(min(median["ours, files"], median["ours, TFRecords"]) < best)
+        if args.without != "pytorch":
+            if not TORCH.exists():
+                raise FileNotFoundError(f"{TORCH} is not here: python tools/environment.py timm, or --without pytorch")
+            (scratch / "paths").write_text("\n".join(map(str, paths)), encoding="utf-8")
+            numbers = map(str, (SIZE, *sizes.values()))
+            child = Candidate([str(TORCH), str(HERE / "_pytorch_input.py"), str(scratch / "paths"), *numbers])
+            stack.callback(child.close)
+            figures.versions["torch"] = child.ready["version"]
+            candidates["PyTorch's DataLoader with Pillow"] = child.ask
+        for _ in range(rounds):
+            for title, work in candidates.items():
+                found.setdefault(title, []).append(work())
+    median = {name: {key: statistics.median(each[key] for each in values) for key in values[0]}
+              for name, values in found.items()}  # fmt: skip
+    figures["pipelines"] = {
+        name: {key: round(value, 1) for key, value in each.items()} for name, each in median.items()
+    }
+    best = max((name for name in median if not name.startswith("ours")), key=lambda name: median[name]["cpu"])
+    for name in ("ours, files", "ours, TFRecords"):
+        figures.ratio(name, 1 / median[name]["cpu"], 1 / median[best]["cpu"], best, 1.0, "CPU s an image")
+    return figures.finish()
 
 
 if __name__ == "__main__":

@@ -1,23 +1,24 @@
 #!/usr/bin/env python3
 """Bulk prediction against the bare net: photos a second of `predict` on files, and of the same runner fed from memory.
 
-Run it: python benchmarks/prediction.py --folder PHOTOS [--files 2000] [--model resnet50] [--least 0.85]   (ten minutes)
+Run it: python benchmarks/prediction.py [--folder PHOTOS] [--files 500] [--model resnet50]   (ten minutes)
 
 Without --folder the photos are made here (500 x 375 JPEG). Both run in turn in this process with the same threads, on
 an int8 TFLite file and on the Keras model in float32; a figure is the median of the rounds. The answers of both must be
-equal. --memory N answers for N files, and prints the highest resident memory; it fails above 1.2 GB. Exit status 1 if
-a part fails.
+equal. The memory that the command takes at most for N files (`--memory N`) stays below 1.2 GB. Exit status 1 if a part
+fails.
 """
 
-import argparse
 import contextlib
 import itertools
-import resource
 import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from _measure import Figures, parser
+from _processes import measured
 
 from keras_resnet import console
 
@@ -26,18 +27,17 @@ console.import_tensorflow()
 import numpy as np  # noqa: E402
 from input_pipeline import make_folder  # noqa: E402
 
-sys.path.pop(0)  # this folder, in which export.py would be found as `export`
-
 import keras_resnet  # noqa: E402
 from export import export  # noqa: E402
+from keras_resnet.card import ModelCard  # noqa: E402
 from keras_resnet.errors import GateError  # noqa: E402
 from keras_resnet.evaluation import bulk  # noqa: E402
 from keras_resnet.runtime.interface import Runner  # noqa: E402
-from keras_resnet.runtime.keras import KerasRunner  # noqa: E402
 
-LIMIT = 1.2e9  # bytes
+LIMIT = 1.2  # GB
 TOLERANCE = 1e-6
 KINDS = ("float32", "int8")
+NAMES = {"float32": "Keras float32", "int8": "TFLite int8"}
 
 
 def repeated(folder: Path, count: int) -> list[Path]:
@@ -80,72 +80,62 @@ def rates(runner: Runner, paths: list[Path], rounds: int) -> tuple[float, float,
     return rate, fed / statistics.median(seconds["memory"]), work, float(np.abs(expected - given).max())
 
 
-def memory(runner: Runner, paths: list[Path]) -> float:
-    """Bytes that were resident at most while files were answered for."""
-    for _ in bulk.answers(runner, paths, runner.card, 5):
-        pass
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def copies(folder: Path, count: int, target: Path) -> Path:
+    """A folder with many names of the same pictures."""
+    target.mkdir()
+    for number, path in enumerate(repeated(folder, count)):
+        (target / f"{number:05}.jpg").hardlink_to(path)
+    return target
 
 
-def runners(model: str, kinds: list[str], folder: Path, scratch: Path) -> dict[str, Runner]:
-    """An int8 file and the net itself; random weights, as speed does not depend on them."""
-    found: dict[str, Runner] = {}
+def files(model: str, kinds: list[str], folder: Path, scratch: Path) -> dict[str, Path]:
+    """The net and an int8 file; random weights, as speed does not depend on them."""
     net = keras_resnet.build(model, weights=None)
-    if "float32" in kinds:
-        found["Keras float32"] = KerasRunner(net)
+    found = {"float32": scratch / "net.keras"}
+    card = ModelCard(preprocess=keras_resnet.PREPROCESS["torch"], labels=tuple(map(str, range(1000))))
+    keras_resnet.save_model(net, found["float32"], card)
     if "int8" in kinds:
         signal = bulk.get_signal("image").code
         samples = np.stack([signal.load(path, net.input_shape[1:]) for path in repeated(folder, 16)])
         with contextlib.suppress(GateError):  # values without a meaning do not pass
-            export(net, scratch / "int8.tflite", precision="int8", samples=samples)
-        found["TFLite int8"] = keras_resnet.open_runner(next(scratch.glob("int8*.tflite")), trusted=True)
-    return found
+            export(found["float32"], scratch / "int8.tflite", precision="int8", samples=samples)
+        (found["int8"],) = scratch.glob("int8*.tflite")
+    return {kind: found[kind] for kind in kinds}
 
 
 def main() -> int:
-    """Prints a table; 0 if every part holds."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, help="JPEG files of your own, in any folders below")
-    parser.add_argument("--files", type=int, default=2000, help="photos of a round (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--model", default="resnet50")
-    parser.add_argument("--kinds", default=",".join(KINDS), help="rows of the table (%(default)s)")
-    parser.add_argument("--least", type=float, default=0.85, help="of the bare net's rate (%(default)s)")
-    parser.add_argument("--memory", type=int, default=0, metavar="N", help="files to measure memory with, no rates")
-    args = parser.parse_args()
+    """Measures; 1 if a part does not hold."""
+    made = parser(__doc__)
+    made.add_argument("--folder", type=Path, help="JPEG files of your own, in any folders below")
+    made.add_argument("--files", type=int, default=500, help="photos of a round (%(default)s)")
+    made.add_argument("--rounds", type=int, default=3)
+    made.add_argument("--model", default="resnet50")
+    made.add_argument("--kinds", default=",".join(KINDS), help="rows of the table (%(default)s)")
+    made.add_argument("--least", type=float, default=0.85, help="of the bare net's rate (%(default)s)")
+    made.add_argument(
+        "--memory", type=int, default=2000, metavar="N", help="files to measure memory with (%(default)s)"
+    )
+    args = made.parse_args()
     if unknown := set(args.kinds.split(",")) - set(KINDS):
-        parser.error(f"--kinds {args.kinds}: expected {' and '.join(KINDS)}, received {', '.join(sorted(unknown))}")
-    rows, failed = [], False
+        made.error(f"--kinds {args.kinds}: expected {' and '.join(KINDS)}, received {', '.join(sorted(unknown))}")
+    if args.smallest:
+        args.files, args.rounds, args.model, args.memory = 64, 1, "resnet10t", 64
+    kinds = args.kinds.split(",")
     with tempfile.TemporaryDirectory() as scratch:
-        folder = args.folder or make_folder(Path(scratch) / "photos")
-        for name, runner in runners(args.model, args.kinds.split(","), folder, Path(scratch)).items():
-            if args.memory:
-                before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-                peak = memory(runner, repeated(folder, args.memory))
-                held = peak < LIMIT
-                rows.append((name, f"{before / 1e6:,.0f}", f"{peak / 1e6:,.0f}", "held" if held else "NOT HELD"))
-                failed |= not held
-                continue
+        folder = args.folder or make_folder(Path(scratch) / "photos", 32 if args.smallest else 256)
+        figures = Figures("prediction", args)
+        scratch = Path(scratch)
+        many = copies(folder, args.memory, scratch / "many")
+        for kind, file in files(args.model, kinds, folder, scratch).items():
+            runner, name = keras_resnet.open_runner(file, trusted=True), NAMES[kind]
             ours, bare, work, apart = rates(runner, repeated(folder, args.files), args.rounds)
-            held = ours >= args.least * bare and apart <= TOLERANCE
-            failed |= not held
-            figures = (f"{ours:.1f}", f"{bare:.1f}", f"{ours / bare:.2f}", f"{work:.2f}", f"{apart:.1e}")
-            rows.append((name, *figures, "held" if held else "NOT HELD"))
-    if args.memory:
-        header = ("net", "MB before", "MB at most", "below 1,200 MB")
-        console.print_table(f"{args.model}, {args.memory:,} files", header, rows)
-    else:
-        header = (
-            "net",
-            "files/s",
-            "bare net/s",
-            "ratio",
-            "of CPU seconds",
-            "largest difference",
-            f"at least {args.least}",
-        )
-        console.print_table(f"{args.model}, rounds of {args.files:,} files", header, rows)
-    return int(failed)
+            figures[name] = {"files a second": round(ours, 1), "bare net": round(bare, 1), "CPU ratio": round(work, 3)}
+            figures.ratio(f"{name}, from files", 1 / ours, 1 / bare, "the bare net", 1 / args.least, "s a photo")
+            figures.limit(f"{name}, largest difference", apart, TOLERANCE)
+            command = [sys.executable, "-m", "keras_resnet", "predict", "--model", str(file), str(many)]
+            used = measured([*command, "-o", str(scratch / f"{kind}.csv")])["gigabytes"]
+            figures.limit(f"{name}, memory of the command with {args.memory:,} files", used, LIMIT, "GB")
+    return figures.finish()
 
 
 if __name__ == "__main__":

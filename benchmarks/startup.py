@@ -9,13 +9,19 @@ import os
 import subprocess
 import sys
 
-from _measure import interleaved, print_ratio
+from _measure import Figures, interleaved, parser
 
 HELP_LIMIT = 0.3  # seconds
 COMMANDS = [
     *(("-m", "keras_resnet", *sub, "--help") for sub in ((), ("train",), ("evaluate",), ("predict",), ("models",))),
     *(("-m", module, "--help") for module in ("export", "export.tflite", "export.onnx", "export.verify")),
 ]
+IMPORTS = {
+    "keras": "import keras",
+    "bare": "import keras_resnet",
+    "command": "from keras_resnet.console import import_tensorflow as f; f()",
+    "full": "import keras_resnet; keras_resnet.build",
+}
 
 
 def python(*arguments: str) -> None:
@@ -25,24 +31,19 @@ def python(*arguments: str) -> None:
 
 
 def main() -> int:
-    """Prints the times and ratios; returns 0 if all are within their limits."""
-    held = []
-    medians = interleaved({" ".join(c[1:]): functools.partial(python, *c) for c in COMMANDS}, 5)
+    """Measures."""
+    args = parser(__doc__).parse_args()
+    figures = Figures("startup", args)
+    commands = COMMANDS[:1] if args.smallest else COMMANDS
+    medians = interleaved({" ".join(c[1:]): functools.partial(python, *c) for c in commands}, 1 if args.smallest else 5)
     for name, seconds in medians.items():
-        held.append(print_ratio(name, seconds, HELP_LIMIT, "allowed", 1.0))
-    medians = interleaved(
-        {
-            "keras": functools.partial(python, "-c", "import keras"),
-            "bare": functools.partial(python, "-c", "import keras_resnet"),
-            "command": functools.partial(python, "-c", "from keras_resnet.console import import_tensorflow as f; f()"),
-            "full": functools.partial(python, "-c", "import keras_resnet; keras_resnet.build"),
-        },
-        7,
-    )
-    held.append(print_ratio("import keras_resnet", medians["bare"], medians["keras"], "import keras", 1.05))
-    held.append(print_ratio("... and its builder", medians["full"], medians["keras"], "import keras", 1.05))
-    held.append(print_ratio("a command's TensorFlow", medians["command"], medians["keras"], "import keras", 0.9))
-    return 0 if all(held) else 1
+        figures.limit(name, seconds, HELP_LIMIT, "s")
+    candidates = {name: functools.partial(python, "-c", code) for name, code in IMPORTS.items()}
+    medians = interleaved(candidates, 1 if args.smallest else 7)
+    figures.ratio("import keras_resnet", medians["bare"], medians["keras"], "import keras", 1.05)
+    figures.ratio("... and its builder", medians["full"], medians["keras"], "import keras", 1.05)
+    figures.ratio("a command's TensorFlow", medians["command"], medians["keras"], "import keras", 0.9)
+    return figures.finish()
 
 
 if __name__ == "__main__":

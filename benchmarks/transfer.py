@@ -1,19 +1,20 @@
 #!/usr/bin/env python3
 """What pretrained weights are worth: CIFAR-10's frogs against horses with 50 images each.
 
-Run it: python benchmarks/transfer.py --data-dir DIR [--epochs 12] [--seeds 5]   (ten minutes on two cores)
+Run it: python benchmarks/transfer.py --data CIFAR [--epochs 8] [--seeds 5]   (ten minutes on two cores)
 
 ResNet-8 learns the eight other classes; then the two, once from these weights (`finetune_recipe`) and once from random
 ones, on the same 100 images for as many epochs, with several seeds (of the choice of images and of the training). The
 figures are accuracies on the 2,000 test images of the two classes.
 """
 
-import argparse
 import dataclasses
 import statistics
 import sys
 import tempfile
 from pathlib import Path
+
+from _measure import Figures, cifar_option, parser
 
 from keras_resnet import console
 
@@ -50,46 +51,42 @@ def accuracy(recipe, folder: Path, run_dir: Path) -> float:
 
 
 def main() -> int:
-    """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, help="where CIFAR-10's binary files are")
-    parser.add_argument("--epochs", type=int, default=12, help="on the eight classes")
-    parser.add_argument("--seeds", type=int, default=5)
-    args = parser.parse_args()
-    cifar = load_dataset("cifar10", args.data_dir)
+    """Measures."""
+    made = parser(__doc__)
+    cifar_option(made)
+    made.add_argument("--epochs", type=int, default=8, help="on the eight classes (%(default)s)")
+    made.add_argument("--seeds", type=int, default=5)
+    args = made.parse_args()
+    figures = Figures("transfer", args)
+    cifar = load_dataset("cifar10", args.data)
     everything = joined(cifar.train, cifar.validation)
     others = tuple(name for name in cifar.classes if name not in NEW)
+    few, seeds, epochs = (40, 1, 1) if args.smallest else (None, args.seeds, args.epochs)
     rows = []
-    with tempfile.TemporaryDirectory() as scratch:
-        scratch = Path(scratch)
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
         for part, split in (("train", everything), ("test", cifar.test)):
-            write(scratch / "eight" / part, split, cifar.classes, others)
-        settings = [f"epochs={args.epochs}", "warmup_epochs=2", f"dataset={scratch / 'eight'}", "image_size=32"]
-        recipe = override(RECIPES["fast-resnet8"], settings)
-        pretrained = accuracy(recipe, scratch / "eight", scratch / "run")
-        print(f"eight classes, {args.epochs} epochs: {pretrained:.2%}", flush=True)
-        for seed in range(args.seeds):
+            write(scratch / "eight" / part, split, cifar.classes, others, few)
+        settings = [f"epochs={epochs}", f"warmup_epochs={min(2, epochs / 2)}", f"dataset={scratch / 'eight'}"]
+        recipe = override(RECIPES["fast-resnet8"], [*settings, "image_size=32"])
+        figures["eight classes"] = accuracy(recipe, scratch / "eight", scratch / "run")
+        for seed in range(seeds):
             folder = scratch / f"two{seed}"
             write(folder / "train", cifar.train, cifar.classes, NEW, IMAGES, seed)
             write(folder / "validation", cifar.validation, cifar.classes, NEW, 10, seed)
-            write(folder / "test", cifar.test, cifar.classes, NEW)
-            settings = [f"epochs={EPOCHS}", "head_epochs=5", "batch_size=20", "keep=last", f"seed={seed}"]
+            write(folder / "test", cifar.test, cifar.classes, NEW, few)
+            length = [f"epochs={2 if args.smallest else EPOCHS}", f"head_epochs={1 if args.smallest else 5}"]
+            settings = [*length, "batch_size=20", "keep=last", f"seed={seed}"]
             settings += ["augmentation=crop-flip", "image_size=32", "warmup_epochs=1"]
             moved = finetune_recipe(scratch / "run" / "model.keras", folder, settings=settings)
             alone = dataclasses.replace(moved, weights="", freeze_bn=False, head_epochs=0.0, layer_decay=1.0)
-            pair = [accuracy(r, folder, scratch / f"{n}{seed}") for n, r in (("moved", moved), ("alone", alone))]
-            rows.append((seed, *(f"{value:.2%}" for value in pair)))
-            print(*rows[-1], flush=True)
-            rows[-1] = (seed, *pair)
-    columns = list(zip(*rows, strict=True))
-    shown = [(seed, f"{a:.2%}", f"{b:.2%}") for seed, a, b in rows]
-    ends = [f"{statistics.mean(c):.2%} ± {statistics.pstdev(c):.2%}" for c in columns[1:]]
-    console.print_table(
-        f"{NEW[0]} against {NEW[1]}, {IMAGES} images each, {EPOCHS} epochs",
-        ("seed", "from the eight classes", "from scratch"),
-        [*shown, ("mean", *ends)],
-    )
-    return int(statistics.mean(columns[1]) <= statistics.mean(columns[2]))
+            rows.append([accuracy(r, folder, scratch / f"{n}{seed}") for n, r in (("moved", moved), ("alone", alone))])
+            print(f"seed {seed}: from the eight classes {rows[-1][0]:.2%}, from scratch {rows[-1][1]:.2%}", flush=True)
+    for name, column in zip(("from the eight classes", "from scratch"), zip(*rows, strict=True), strict=True):
+        figures[name] = {"mean": statistics.mean(column), "deviation": statistics.pstdev(column), "seeds": list(column)}
+    moved, alone = (1 - figures.found[name]["mean"] for name in ("from the eight classes", "from scratch"))
+    figures.ratio("error from the eight classes", moved, alone, "from scratch", 1.0, "")
+    return figures.finish()
 
 
 if __name__ == "__main__":

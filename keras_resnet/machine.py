@@ -17,7 +17,7 @@ UNITS = {
     "asimddp": "dot products",
     "asimd": "NEON",
 }
-INT8_POINTS = 0.1  # by which accuracy of an 8-bit file differs between processors: 0.08 were seen (README)
+INT8_POINTS = 0.1  # by which accuracy of an 8-bit file differs between processors: 0.08 were seen (docs/benchmarks.md)
 
 
 @functools.cache

@@ -1,24 +1,27 @@
 #!/usr/bin/env python3
-"""Writes the tables of the pages in docs/ from the code: tools/tables.py [--check].
+"""Writes the tables of the pages in docs/ from the code and from what benchmarks found: tools/tables.py [--check].
 
 A table stands between `<!-- NAME -->` and `<!-- /NAME -->` of its page. With --check nothing is written; the exit
-status is 1 if a table is not what the code says.
+status is 1 if a table is not what the code says. Sentences with figures (`quotes.QUOTES`) are only looked up.
 """
 
 import argparse
 import inspect
-import json
 import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from export.program import COMMANDS
-from keras_resnet.lab.experiments import EXPERIMENTS
 from keras_resnet.nets.specs import SPECS, list_models
 from keras_resnet.parsing import Parser
 from keras_resnet.program import Command
 from keras_resnet.training.recipes import RECIPES
+
+sys.path.append(str(Path(__file__).resolve().parent))
+
+import results  # noqa: E402
+from quotes import QUOTES  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -98,61 +101,6 @@ def targets() -> str:
     return _markdown(("target", "place", "tasks", "precision (input and output)", "input", "checked by"), rows)
 
 
-def compression() -> str:
-    """What `benchmarks/compression.py` measured: a table for every net and number of epochs."""
-    found = json.loads((ROOT / "benchmarks" / "compression.json").read_text(encoding="utf-8"))["rows"]
-    keys = dict.fromkeys((row["net"], row["epochs"]) for row in found)
-    return "\n\n".join(_compression([row for row in found if (row["net"], row["epochs"]) == key]) for key in keys)
-
-
-def _compression(rows: list[dict]) -> str:
-    first, lines, shown = rows[0], [], None
-    taught = f", taught by {first['teacher']}" if first["teacher"] else ""
-    for row in rows:
-        size = f"{row['bytes'] / 1000:.1f}", f"{row['gzip_bytes'] / 1000:.1f}", f"{row['gzip_ratio']:.2f}"
-        files = (row["precision"].replace("weight_only_", ""), f"{row['top1']:.2%}", f"{row['drop']:+.2f}", *size)
-        title = f"**{row['net']}, {row['epochs']} epochs{taught}**: " if row is first else ""
-        key = title + row["what"], row["engine"] or "–", row["processor"]
-        training = f"{row['seconds'] / 60:.0f} min" if row["seconds"] else "–"
-        begin, end = (("", "", ""), "") if key == shown else (key, training)  # another file of the same training
-        lines.append((*begin, *files, f"{row['latency_ratio']:.2f}", end))
-        shown = key
-    columns = (
-        "",
-        "engine",
-        "processor",
-        "file",
-        "top-1",
-        "lost, points",
-        "kB",
-        "kB gzip",
-        "gzip ratio",
-        "latency ratio",
-        "training",
-    )
-    return _markdown(columns, lines)
-
-
-def _laboratory() -> dict:
-    return json.loads((ROOT / "benchmarks" / "lab.json").read_text(encoding="utf-8"))
-
-
-def lab() -> str:
-    """What `benchmarks/lab.py` found."""
-    found = _laboratory()["experiments"]
-    rows = [(f"`{name}`", found[name]["summary"], EXPERIMENTS[name].minutes) for name in found]
-    return _markdown(("experiment", "found at the small size on CIFAR-10, one seed", "minutes"), rows)
-
-
-def ensemble() -> str:
-    """The shipped nets together, by `benchmarks/lab.py`."""
-    found = _laboratory()["ensemble"]
-    rows = [(f"`{each['model']}`", f"{each['top1']:.2%}", f"{each['loss']:.3f}") for each in found["members"]]
-    low, high = found["top1_interval"]
-    rows.append(("**together**", f"**{found['top1']:.2%}** ({low:.2%} to {high:.2%})", f"{found['loss']:.3f}"))
-    return _markdown(("CIFAR-10, 10,000 test images", "top-1", "cross-entropy"), rows)
-
-
 def settings() -> str:
     """Every setting of a recipe, with its default for data of one's own."""
     from keras_resnet.training.describe import described
@@ -219,7 +167,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "export.md": {"formats": formats},
     "places.md": {"targets": targets},
     "commands.md": {"commands": commands},
-    "benchmarks.md": {"compression": compression, "lab": lab, "ensemble": ensemble},
+    "benchmarks.md": results.TABLES,
 }
 
 
@@ -242,8 +190,14 @@ def main(check: bool) -> int:
                 path.write_text(new, encoding="utf-8")
     if check and stale:
         print(f"error: docs/{', docs/'.join(stale)}: not what the code says; run tools/tables.py", file=sys.stderr)
-        return 1
-    return 0
+    others = [quote for quote in QUOTES if not _says(ROOT / quote.page, quote.said())]
+    for quote in others:
+        print(f"error: {quote.page} does not say what was measured: expected {quote.said()!r}", file=sys.stderr)
+    return 1 if others or (check and stale) else 0
+
+
+def _says(page: Path, text: str) -> bool:
+    return text in " ".join(page.read_text(encoding="utf-8").split())
 
 
 if __name__ == "__main__":

