@@ -51,7 +51,7 @@ def test_your_photos_to_a_phone():
 @pytest.mark.proof
 def test_what_residual_learning_changes():
     matplotlib.use("agg")
-    names, _ = _run("residual", EPOCHS=1, DEPTHS=(20, 32))
+    names, _ = _run("residual", EPOCHS=3, DEPTHS=(20, 32))
     assert set(names["runs"]) == {"plain20", "resnet20", "plain32", "resnet32"}
     net = names["runs"]["resnet20"].model
     before = [value.copy() for value in net.get_weights()]
