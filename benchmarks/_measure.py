@@ -1,7 +1,7 @@
 """What all benchmarks share: their options, interleaved medians, limits, and the file with the figures.
 
-A benchmark that cannot measure what it is for ends with an exception, which is an exit status of its own: 1 means that
-a limit was missed, and the figures are written all the same. Neighbours make noise; ratios within one run bear it.
+Exit status 1 means that a limit was missed; the figures are written all the same. A benchmark that cannot measure what
+it is for ends with 2 and writes nothing. Neighbours make noise; ratios within one run bear it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ import statistics
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from table import BENCHMARKS
 
@@ -25,7 +26,7 @@ from keras_resnet import machine
 
 PACKAGES = ("tensorflow", "keras", "tf_keras", "numpy", "tf2onnx", "onnxruntime", "ai-edge-litert", "litert-quantizer")
 FOLDERS = ("CIFAR10_DIR", "MLPERF_DIR", "DATA_DIR", "RUNS_DIR")
-MISSED = 1
+MISSED, FAILED = 1, 2
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -66,7 +67,7 @@ class Figures:
         self.found: dict[str, Any] = {}
         self.ratios: list[dict[str, Any]] = []
         self.versions = {name: importlib.metadata.version(name) for name in PACKAGES}
-        self._code = self.row.code()  # that is run, whatever is edited meanwhile
+        self.code = self.row.code()  # that is run, whatever is edited meanwhile
 
     def __setitem__(self, key: str, value: object) -> None:
         """Keeps a figure.
@@ -93,7 +94,7 @@ class Figures:
         held = limit is None or ratio <= limit
         self.ratios.append(
             {"what": what, "peer": peer, "ours": ours, "theirs": theirs, "unit": unit, "ratio": round(ratio, 3)}
-            | ({} if limit is None else {"limit": round(limit, 3), "held": ratio <= limit})
+            | ({} if limit is None else {"limit": round(limit, 3), "held": held})
         )
         asked = "" if limit is None else f"(limit {limit:.2f}) {'held' if held else 'NOT HELD'}"
         print(f"{what:42} {ours:9.4g} {unit}   {peer} {theirs:9.4g} {unit}   ratio {ratio:.2f} {asked}", flush=True)
@@ -122,7 +123,7 @@ class Figures:
             "load": round(self.load, 2),
             "python": platform.python_version(),
             "versions": self.versions,
-            "code": self._code,
+            "code": self.code,
             "seconds": round(time.monotonic() - self.start),
             "found": self.found,
             "ratios": self.ratios,
@@ -134,6 +135,20 @@ class Figures:
             print(f"missed: {', '.join(missed)}")
             return MISSED
         return 0
+
+
+def run(main: Callable[[], int]) -> NoReturn:
+    """Ends the process with the exit status of a benchmark; an exception, Python's own status 1, is none of a limit.
+
+    Args:
+        main: measures.
+    """
+    try:
+        status = main()
+    except Exception:
+        traceback.print_exc()
+        status = FAILED
+    sys.exit(status)
 
 
 def command() -> str:

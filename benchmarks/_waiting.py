@@ -10,7 +10,21 @@ import json
 import os
 import signal
 import subprocess
+from pathlib import Path
 from typing import Any
+
+TORCH = Path(__file__).resolve().parents[1] / ".venv-timm" / "bin" / "python"
+
+
+def pytorch() -> str:
+    """The interpreter that has PyTorch.
+
+    Raises:
+        FileNotFoundError: it is not here.
+    """
+    if not TORCH.exists():
+        raise FileNotFoundError(f"{TORCH} is not here: python tools/environment.py timm, or --without pytorch")
+    return str(TORCH)
 
 
 class Candidate:

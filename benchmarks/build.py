@@ -9,11 +9,10 @@ Run it: python benchmarks/build.py        (about four minutes)
 
 import functools
 import gc
-import sys
 import time
 from collections.abc import Mapping, Sequence
 
-from _measure import Figures, interleaved, parser
+from _measure import Figures, interleaved, parser, run
 
 from keras_resnet import console
 
@@ -104,4 +103,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

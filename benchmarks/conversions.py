@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from _measure import Figures, parser
+from _measure import Figures, parser, run
 from _processes import measured
 from PIL import Image
 
@@ -175,4 +175,4 @@ def _nodes(file: Path) -> Counter[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from _measure import Figures, parser
+from _measure import Figures, parser, run
 
 from keras_resnet import console
 
@@ -70,7 +70,7 @@ def work(workers: str, index: int, norm: str, steps: int) -> dict[str, float]:
     return {"rate": BATCH * steps / (times[-1] - times[WARM - 1]), "checkpoint": seconds, "bytes": size}
 
 
-def run(workers: int, norm: str, steps: int) -> dict[str, float]:
+def started(workers: int, norm: str, steps: int) -> dict[str, float]:
     """Starts the processes of one candidate; the slowest rate counts."""
     names = ""
     if workers > 1:
@@ -112,7 +112,7 @@ def main() -> int:
     results: dict[str, list[dict]] = {name: [] for name in CASES}
     for _ in range(rounds):
         for name, case in CASES.items():
-            results[name].append(run(**case, steps=steps))
+            results[name].append(started(**case, steps=steps))
     rates = {name: statistics.median(r["rate"] for r in values) for name, values in results.items()}
     first, *others = rates
     for name in others:
@@ -127,4 +127,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from _measure import Figures, cifar_option, parser
+from _measure import Figures, cifar_option, parser, run
 
 NETS = ("resnet8", "resnet20_cifar", "resnetv2_20_cifar")
 VIEWS = {"mirror images": ["--flip"], "ten crops": ["--crops", "10"]}
@@ -54,4 +54,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

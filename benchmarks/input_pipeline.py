@@ -12,14 +12,13 @@ processes), the median of the rounds. Exit status 1 if ours is not the fastest.
 
 import contextlib
 import statistics
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from _measure import Figures, parser
+from _measure import Figures, parser, run
 from _rates import rates
-from _waiting import Candidate
+from _waiting import Candidate, pytorch
 
 from keras_resnet import console
 
@@ -35,7 +34,6 @@ from keras_resnet.data.records import load as load_records  # noqa: E402
 from keras_resnet.signals.conventions import PREPROCESS  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
-TORCH = HERE.parent / ".venv-timm" / "bin" / "python"
 SIZE, BATCH, BATCHES, BUFFERED, ROUNDS = 224, 64, 12, 4, 5
 MEAN, STD = (np.float32(value) for value in ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)))
 
@@ -104,11 +102,9 @@ def main() -> int:
             "plain tf.data": lambda: rates(lambda: plain(paths), **sizes),
         }
         if args.without != "pytorch":
-            if not TORCH.exists():
-                raise FileNotFoundError(f"{TORCH} is not here: python tools/environment.py timm, or --without pytorch")
             (scratch / "paths").write_text("\n".join(map(str, paths)), encoding="utf-8")
             numbers = map(str, (SIZE, *sizes.values()))
-            child = Candidate([str(TORCH), str(HERE / "_pytorch_input.py"), str(scratch / "paths"), *numbers])
+            child = Candidate([pytorch(), str(HERE / "_pytorch_input.py"), str(scratch / "paths"), *numbers])
             stack.callback(child.close)
             figures.versions["torch"] = child.ready["version"]
             candidates["PyTorch's DataLoader with Pillow"] = child.ask
@@ -127,4 +123,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

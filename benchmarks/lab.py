@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from _measure import Figures, cifar_option, parser
+from _measure import Figures, cifar_option, parser, run
 
 from keras_resnet.lab.experiments import EXPERIMENTS
 
@@ -52,4 +52,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -11,12 +11,11 @@ FOLDER holds resnet8_int8.tflite and perf_samples_idxs.npy. TFLite Micro: `pytho
 from __future__ import annotations
 
 import dataclasses
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
-from _measure import Figures, cifar_option, interleaved, parser
+from _measure import Figures, cifar_option, interleaved, parser, run
 
 from keras_resnet import console
 
@@ -124,4 +123,4 @@ def arenas(folder: Path, data_dir: Path, smallest: bool) -> dict[str, dict[str, 
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from _measure import Figures, parser
+from _measure import Figures, parser, run
 from _processes import measured
 
 from keras_resnet import console
@@ -139,4 +139,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from _measure import Figures, cifar_option, parser
+from _measure import Figures, cifar_option, parser, run
 
 from keras_resnet import RECIPES
 
@@ -58,4 +58,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 
-from _measure import Figures, interleaved, parser
+from _measure import Figures, interleaved, parser, run
 
 HELP_LIMIT = 0.3  # seconds
 COMMANDS = [
@@ -47,4 +47,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

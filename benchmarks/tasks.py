@@ -10,7 +10,6 @@ are to be chosen on; with `--test` those of the test part, with the int8 file's 
 
 import csv
 import io
-import sys
 import tempfile
 import time
 import zipfile
@@ -18,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-from _measure import Figures, parser
+from _measure import Figures, parser, run
 
 from keras_resnet import console
 
@@ -168,4 +167,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -25,7 +25,6 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 RATE, DECAY = 0.1, 5e-4
-TORCH = HERE.parent / ".venv-timm" / "bin" / "python"
 # net: (batch, height and width, classes, steps per round, rounds)
 CASES = {
     "resnet20_cifar": (128, 32, 10, 6, 5),
@@ -160,11 +159,11 @@ def command(name: str, net: str, smallest: bool) -> list[str]:
     Raises:
         FileNotFoundError: PyTorch is not here.
     """
+    from _waiting import pytorch
+
     if name in PYTORCH:
-        if not TORCH.exists():
-            raise FileNotFoundError(f"{TORCH} is not here: python tools/environment.py timm, or --without pytorch")
         batch, size, classes, steps, _ = (SMALLEST if smallest else CASES)[net]
-        return [str(TORCH), str(HERE / "_pytorch_training.py"), name, net, *map(str, (batch, size, classes, steps))]
+        return [pytorch(), str(HERE / "_pytorch_training.py"), name, net, *map(str, (batch, size, classes, steps))]
     return [sys.executable, __file__, "--candidate", name, "--net", net, *(["--smallest"] if smallest else [])]
 
 
@@ -229,4 +228,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from _measure import run
+
+    run(main)

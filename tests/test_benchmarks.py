@@ -13,6 +13,7 @@ sys.path.append(str(ROOT / "benchmarks"))
 sys.path.append(str(ROOT / "tools"))
 
 import figures  # noqa: E402
+import measured  # noqa: E402
 import results  # noqa: E402
 from table import BENCHMARKS, Benchmark, hashed  # noqa: E402
 
@@ -73,9 +74,10 @@ def test_a_process_that_fails_is_an_error(tmp_path, monkeypatch):
 
 def test_an_engine_that_is_not_here_is_an_error(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import _waiting
     import training
 
-    monkeypatch.setattr(training, "TORCH", tmp_path / "python")
+    monkeypatch.setattr(_waiting, "TORCH", tmp_path / "python")
     with pytest.raises(FileNotFoundError, match="tools/environment.py timm, or --without pytorch"):
         training.command("pytorch, float32", "resnet20_cifar", False)
 
@@ -103,6 +105,13 @@ def test_a_limit_that_is_missed_is_said_and_written(monkeypatch, tmp_path, capsy
     written = json.loads((tmp_path / "f.json").read_text())
     assert [each["held"] for each in written["ratios"]] == [True, False]
     assert list(tmp_path.iterdir()) == [tmp_path / "f.json"]
+
+
+@pytest.mark.slow
+def test_a_benchmark_that_fails_is_no_limit_that_was_missed(tmp_path):
+    found = run("files", "--smallest", "--data", tmp_path, "--json", tmp_path / "found.json")
+    assert found.returncode == 2 and "Traceback" in found.stderr
+    assert not (tmp_path / "found.json").exists()
 
 
 def test_the_hash_is_of_what_is_executed(tmp_path):
@@ -144,11 +153,10 @@ def test_what_was_measured_is_a_benchmark_or_kept():
     assert {name.removesuffix("-kept") for name in names} <= {*BENCHMARKS, "photos", "trained"}
 
 
-def test_pages_show_no_figure_of_their_own():
-    """Measured figures stand in tables that are made from files, or in a sentence of tools/quotes.py."""
+def test_every_table_of_the_page_is_made_from_a_file():
     page = (ROOT / "docs" / "benchmarks.md").read_text()
     outside = page
-    for name in results.TABLES:
+    for name in measured.TABLES:
         before, _, rest = outside.partition(f"<!-- {name} -->")
         outside = before + rest.partition(f"<!-- /{name} -->")[2]
     assert "| ---" not in outside and "|---" not in outside
@@ -157,5 +165,5 @@ def test_pages_show_no_figure_of_their_own():
 def test_shipped_weights_say_the_accuracy_that_was_measured():
     from keras_resnet.weights.registry import find
 
-    for net, measured in results.found("evaluation")["alone"].items():
-        assert find(net, "cifar10").top1 == pytest.approx(measured["top1"], abs=5e-5), net
+    for net, alone in results.found("evaluation")["alone"].items():
+        assert find(net, "cifar10").top1 == pytest.approx(alone["top1"], abs=5e-5), net

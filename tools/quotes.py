@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from results import content, found
+from results import BENCHMARKS, content, found
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,20 @@ def _resnet20() -> dict[str, Any]:
     return found("evaluation")["alone"]["resnet20_cifar"]
 
 
+def _digits() -> dict[str, Any]:
+    right = [each["top1"] for each in found("recipes")["digits-resnet8"]]
+    return {"low": f"{100 * min(right):.1f}", "high": max(right)}
+
+
+def _duration() -> dict[str, Any]:
+    minutes = {row.name: row.minutes for row in BENCHMARKS.values()}
+    short = sum(minutes.values()) - minutes["compression"] - minutes["lab"]
+    return {"hours": sum(minutes.values()) / 60, "short": short}
+
+
 QUOTES = (
+    Quote("README.md", "{low} to {high:.1%} of 360 handwritten digits right (three seeds)", _digits),
+    Quote("docs/benchmarks.md", "(estimated: {hours:.0f} hours on two cores, {short} minutes without", _duration),
     Quote("README.md", "ResNet-20 on CIFAR-10: {top1:.2%} (the paper", _resnet20),
     Quote("README.md", "the same net in int8: {top1:.2%}, {kb:.0f} kB instead of {whole:,.0f}", _smaller),
     Quote("README.md", "{latency:.2f} of the time (on a processor with VNNI)", _smaller),
