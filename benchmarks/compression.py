@@ -10,7 +10,7 @@ Every run is one call of `keras-resnet compress`, resumable: run the same comman
 finished runs are only read. With --jobs 2 two runs are made at a time, each with half of the cores: small nets use
 threads badly.
 
-Run it: python benchmarks/compression.py --data CIFAR --runs RUNS [--jobs 2] [--case KEY ...] [--finished]
+Run it: python benchmarks/compression.py --data CIFAR --runs RUNS [--jobs 2] [--case KEY] [--net NET] [--finished]
 (estimated: 12 hours on two cores)
 """
 
@@ -321,6 +321,7 @@ def main() -> int:
     cifar_option(options)
     options.add_argument("--runs", type=Path, required=True, help="folder of the trainings")
     options.add_argument("--case", action="append", choices=CASES, help="only this one; repeatable")
+    options.add_argument("--net", action="append", choices=NETS, help="compress this one only; repeatable")
     options.add_argument("--jobs", type=int, default=1, help="runs at a time")
     options.add_argument("--finished", action="store_true", help="only read what is there")
     args = options.parse_args()
@@ -342,7 +343,8 @@ def main() -> int:
     ]  # fmt: skip
     wanted = []
     for case in cases:
-        for net, engine in itertools.product(case.nets, case.engines):
+        nets = [net for net in case.nets if not args.net or net in args.net]
+        for net, engine in itertools.product(nets, case.engines):
             if chosen[case] and not (engine == "tfmot" and "v2" in net):  # tfmot has no pre-activation nets
                 epochs, teacher = chosen[case]
                 run = Run("validation", net, engine, case, epochs, "" if teacher == net else teacher)
