@@ -2,15 +2,17 @@
 """CPU time to build a net: beside keras.applications, as a whole and per layer; one more block from CIFAR-20 to 1202.
 
 A net without values (`without_values`) is what a command builds that needs shapes alone. Layers and blocks are compared
-so as well: random values of a wide layer take longer than the layer.
+so as well: random values of a wide layer take longer than the layer. Blocks are built again without Python's garbage
+collector, whose passes over all objects of a net take longer the more there are.
 
 Run it: python benchmarks/build.py        (about four minutes)
 """
 
 import functools
 import gc
+import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from _measure import Figures, interleaved, parser, run
 
@@ -53,15 +55,34 @@ def sketch(name: str) -> keras.Model:
         return net(name)
 
 
-def seconds(names: Sequence[str], rounds: int) -> dict[str, float]:
+def seconds(names: Sequence[str], rounds: int, make: Callable[[str], keras.Model] = sketch) -> dict[str, float]:
     """Median CPU seconds of nets without values, by name."""
-    return interleaved({name: functools.partial(sketch, name) for name in names}, rounds, fresh, time.process_time)
+    return interleaved({name: functools.partial(make, name) for name in names}, rounds, fresh, time.process_time)
 
 
 def per_layer(found: Mapping[str, float], less: str, more: str) -> float:
     """CPU seconds of one more layer between two nets of a kind."""
     layers = {name: len(sketch(name).layers) for name in (less, more)}
     return (found[more] - found[less]) / (layers[more] - layers[less])
+
+
+def uncollected(name: str) -> keras.Model:
+    """A net with shapes and no values, made while Python's garbage collector is off."""
+    gc.disable()
+    try:
+        return sketch(name)
+    finally:
+        gc.enable()
+
+
+def one_more_block(depths: Sequence[int], rounds: int, make: Callable[[str], keras.Model]) -> dict[str, float]:
+    """CPU seconds of one more block from each depth of CIFAR's nets to the next, by the two names."""
+    blocks = {f"resnet{depth}_cifar": (depth - 2) // 2 for depth in depths}
+    medians = seconds(list(blocks), rounds, make)
+    return {
+        f"{less} to {more}": (medians[more] - medians[less]) / (blocks[more] - blocks[less])
+        for less, more in itertools.pairwise(blocks)
+    }
 
 
 def main() -> int:
@@ -89,16 +110,10 @@ def main() -> int:
         what = f"one more layer, {less} to {more}"
         figures.ratio(what, per_layer(medians, less, more), theirs, "ResNet50 to ResNet101", 1.05)
     depths = DEPTHS[:3] if args.smallest else DEPTHS
-    blocks = {f"resnet{depth}_cifar": (depth - 2) // 2 for depth in depths}
-    medians = seconds(list(blocks), 1 if args.smallest else 3)
-    names = list(blocks)
-    marginal = {
-        f"{shorter} to {deeper}": (medians[deeper] - medians[shorter]) / (blocks[deeper] - blocks[shorter])
-        for shorter, deeper in zip(names, names[1:], strict=False)
-    }
-    first, *others = marginal
-    for name in others:
-        figures.ratio(f"one more block, {name}", marginal[name], marginal[first], first, 1.2)
+    for collected, make, limit in (("", sketch, 1.2), (", garbage collector off", uncollected, None)):
+        first, *others = (found := one_more_block(depths, 1 if args.smallest else 3, make))
+        for name in others:
+            figures.ratio(f"one more block{collected}, {name}", found[name], found[first], first, limit)
     return figures.finish()
 
 

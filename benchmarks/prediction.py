@@ -4,9 +4,9 @@
 Run it: python benchmarks/prediction.py [--folder PHOTOS] [--files 500] [--model resnet50]   (ten minutes)
 
 Without --folder the photos are made here (500 x 375 JPEG). Both run in turn in this process with the same threads, on
-an int8 TFLite file and on the Keras model in float32; a figure is the median of the rounds. The answers of both must be
-equal. The memory that the command takes at most for N files (`--memory N`) stays below 1.2 GB. Exit status 1 if a part
-fails.
+an int8 TFLite file and on the Keras model in float32; a figure is the median of the rounds. What reading a photo costs
+is measured apart: its decoding by libjpeg, and the whole way to the net's pixels. The answers of both must be equal.
+The memory that the command takes at most for N files (`--memory N`) stays below 1.2 GB. Exit status 1 if a part fails.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from _measure import Figures, parser, run
+from _measure import Figures, interleaved, parser, run
 from _processes import measured
 
 from keras_resnet import console
@@ -25,6 +25,7 @@ from keras_resnet import console
 console.import_tensorflow()
 
 import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
 from input_pipeline import make_folder  # noqa: E402
 
 import keras_resnet  # noqa: E402
@@ -80,6 +81,19 @@ def rates(runner: Runner, paths: list[Path], rounds: int) -> tuple[float, float,
     return rate, fed / statistics.median(seconds["memory"]), work, float(np.abs(expected - given).max())
 
 
+def reading(folder: Path, shape: tuple[int, ...], rounds: int) -> dict[str, float]:
+    """Median CPU milliseconds to decode a photo, and to have it cut out and resized as well."""
+    photos = [path.read_bytes() for path in repeated(folder, 64)]
+    decoded = tf.function(bulk.get_signal("image").code.decoded)
+    ways = {
+        "a photo decoded, CPU ms": lambda: [tf.io.decode_jpeg(photo, channels=3) for photo in photos],
+        "and resized, CPU ms": lambda: [decoded(tf.constant([photo]), shape) for photo in photos],
+    }
+    decoded(tf.constant(photos[:1]), shape)  # traced
+    found = interleaved(ways, rounds, clock=time.process_time)
+    return {name: round(1000 * seconds / len(photos), 2) for name, seconds in found.items()}
+
+
 def copies(folder: Path, count: int, target: Path) -> Path:
     """A folder with many names of the same pictures."""
     target.mkdir()
@@ -124,6 +138,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         folder = args.folder or make_folder(Path(scratch) / "photos", 32 if args.smallest else 256)
         figures = Figures("prediction", args)
+        figures["reading"] = reading(folder, keras_resnet.model_info(args.model)["input_shape"], 1 + 4 * args.rounds)
         scratch = Path(scratch)
         many = copies(folder, args.memory, scratch / "many")
         for kind, file in files(args.model, kinds, folder, scratch).items():

@@ -17,6 +17,8 @@ import measured  # noqa: E402
 import results  # noqa: E402
 from table import BENCHMARKS, Benchmark, hashed  # noqa: E402
 
+from keras_resnet import RECIPES  # noqa: E402
+
 _FACTS = {"benchmark", "form", "command", "date", "processor", "cores", "load", "versions", "code", "found", "ratios"}
 
 
@@ -146,6 +148,18 @@ def test_every_figure_of_a_full_run_says_where_it_is_from():
         if content is not None:
             assert content.keys() >= _FACTS, row.name
             assert content["form"] == "full", row.name
+
+
+def test_a_recipe_promises_what_a_file_holds():
+    held = results.content("recipes-kept")["recipes"]
+    own = {row.name: row for row in RECIPES.values() if row.expected and "published" not in row.hardware}
+    assert held.keys() == own.keys()
+    for name, row in own.items():
+        figures = {"top1": list(row.expected), "hardware": row.hardware, "wall_time": row.wall_time}
+        assert held[name] == figures | {"command": row.command}
+    shipped = results.found("evaluation")["alone"]
+    assert shipped["resnet20_cifar"]["top1"] == own["fast"].expected[0]
+    assert shipped["resnet8"]["top1"] == own["fast-resnet8"].expected[0]
 
 
 def test_what_was_measured_is_a_benchmark_or_kept():

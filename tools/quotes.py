@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from results import BENCHMARKS, content, found
+from table import ROOT
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,13 @@ def _resnet20() -> dict[str, Any]:
     return found("evaluation")["alone"]["resnet20_cifar"]
 
 
+def _notebook() -> dict[str, Any]:
+    """Accuracies of the notebook from PyTorch to int8, as its last run printed them."""
+    text = (ROOT / "examples" / "pytorch.ipynb").read_text(encoding="utf-8")
+    net, int8 = re.findall(r"Scores\(top1=([0-9.]+)", text)
+    return {"net": float(net), "int8": float(int8)}
+
+
 def _digits() -> dict[str, Any]:
     right = [each["top1"] for each in found("recipes")["digits-resnet8"]]
     return {"low": f"{100 * min(right):.1f}", "high": max(right)}
@@ -84,6 +92,7 @@ QUOTES = (
     Quote("README.md", "no pretrained weights: {right:.1%}, as int8 {int8:.1%}", _photos),
     Quote("docs/photos.md", "{right:.1%} of the test photos right ({low:.1%} to {high:.1%})", _photos),
     Quote("docs/photos.md", "balanced accuracy {balanced:.1%}, as an int8 file {int8:.1%}", _photos),
+    Quote("docs/weights.md", "the author's {net:.2%} here, and {int8:.2%} in int8", _notebook),
     Quote("docs/compression.md", "Half of ResNet-20's multiply-adds cost {drop:.1f} point", _narrower),
     Quote("docs/compression.md", "It costs ResNet-8 {drop:.2f} points and no training", lambda: _file("resnet8")),
 )
