@@ -363,19 +363,19 @@ def test_pipelines_are_not_tuned_while_they_run(numbered):
 # --- Mixing
 
 
-def _mixed(kind, alpha=1.0, seed=(3, 4)):
+def _mixed(mixup=0.0, cutmix=0.0, seed=(3, 4)):
     import tensorflow as tf
 
+    from keras_resnet.data.mixing import make_mix
+
     images = np.arange(4, dtype="f")[:, None, None, None] * np.ones((4, 8, 8, 1), "f")  # every image one value
-    targets = np.eye(4, dtype="f")
-    mixed, soft = kind(tf.constant(images), tf.constant(targets), tf.constant(seed, tf.int64), alpha)
+    mix = make_mix(mixup, cutmix)
+    mixed, soft = mix(tf.constant(images), tf.eye(4), mix.values(seed))
     return mixed.numpy(), soft.numpy()
 
 
 def test_mixup_weighs_images_and_targets_alike():
-    from keras_resnet.data.mixing import mixup
-
-    mixed, soft = _mixed(mixup)
+    mixed, soft = _mixed(mixup=1.0)
     np.testing.assert_allclose(soft.sum(axis=1), 1, rtol=1e-6)
     np.testing.assert_allclose(mixed, (soft @ np.arange(4))[:, None, None, None] * np.ones((4, 8, 8, 1)), rtol=1e-5)
     assert 0 < soft[0, 0] < 1
@@ -383,11 +383,9 @@ def test_mixup_weighs_images_and_targets_alike():
 
 
 def test_cutmix_pastes_a_rectangle_and_targets_follow_its_area():
-    from keras_resnet.data.mixing import cutmix
-
     shares = []
     for seed in range(20):
-        mixed, soft = _mixed(cutmix, seed=(seed, 7))
+        mixed, soft = _mixed(cutmix=1.0, seed=(seed, 7))
         pasted = mixed[0, ..., 0] == 3
         rows, columns = pasted.any(axis=1), pasted.any(axis=0)
         np.testing.assert_array_equal(pasted, rows[:, None] & columns)  # a rectangle
@@ -398,10 +396,8 @@ def test_cutmix_pastes_a_rectangle_and_targets_follow_its_area():
 
 
 def test_mixing_is_a_function_of_the_seed_and_weights_have_the_distribution():
-    from keras_resnet.data.mixing import mixup
-
-    np.testing.assert_array_equal(_mixed(mixup)[0], _mixed(mixup)[0])
-    weights = np.array([_mixed(mixup, 0.2, (seed, 1))[1][0, 0] for seed in range(300)])
+    np.testing.assert_array_equal(_mixed(1.0)[0], _mixed(1.0)[0])
+    weights = np.array([_mixed(0.2, seed=(seed, 1))[1][0, 0] for seed in range(300)])
     assert abs(weights.mean() - 0.5) < 0.07
     assert weights.std() == pytest.approx(0.5 / np.sqrt(1.4), abs=0.05)  # of Beta(0.2, 0.2)
 

@@ -15,7 +15,7 @@ from keras_resnet.data import SOURCES, Dataset, batches, joined, sampled, traini
 from keras_resnet.data.augment import AUGMENTATIONS, get_augmentation
 from keras_resnet.data.dataset import ArraySplit, EncodedSplit
 from keras_resnet.data.digits import enlarged
-from keras_resnet.data.mixing import cutmix, mixup
+from keras_resnet.data.mixing import make_mix
 from keras_resnet.data.sources import Source, find_source
 from keras_resnet.data.truth import KINDS
 from keras_resnet.runtime.interface import Runner, Tensor
@@ -171,13 +171,13 @@ def test_any_object_with_the_interface_of_a_split_can_be_trained_on():
     np.testing.assert_array_equal(batch["series"], Foreign().fetch(np.arange(10))["series"])
     np.testing.assert_array_equal(batch["label"], Foreign.truth["label"])
     encode = lambda truth: tf.one_hot(truth["label"], 3)  # noqa: E731
-    pipeline = training_batches(Foreign(), 4, seed=0, encode=encode, mix=lambda *args: mixup(*args, 0.5))
+    pipeline = training_batches(Foreign(), 4, seed=0, encode=encode, mix=make_mix(0.5, 0.0))
     series, targets = next(pipeline.as_numpy_iterator())
     assert (pipeline.element_spec[0].shape, series.dtype) == ((4, 8, 2), np.float32)
     np.testing.assert_allclose(np.diff(series, axis=1), 1, rtol=1e-5)  # a mean of series of slope 1
     np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-6)
     with pytest.raises(ValueError, match="pass encode too"):
-        training_batches(Foreign(), 4, seed=0, mix=lambda *args: mixup(*args, 0.5))
+        training_batches(Foreign(), 4, seed=0, mix=make_mix(0.5, 0.0))
 
 
 def test_arrays_of_any_rank_are_taken_joined_and_sampled():
@@ -212,7 +212,8 @@ def test_cutmix_takes_an_interval_of_a_series():
     shares = []
     series = tf.constant(np.arange(4, dtype="f")[:, None, None] * np.ones((4, 64, 2), "f"))
     for seed in range(20):
-        mixed, soft = cutmix(series, tf.eye(4), tf.constant([seed, 7], tf.int64), 1.0)
+        mix = make_mix(0.0, 1.0)
+        mixed, soft = mix(series, tf.eye(4), mix.values((seed, 7)))
         pasted = mixed.numpy()[0, :, 0] == 3
         assert np.abs(np.diff(pasted.astype(int))).sum() <= 2  # in one piece
         assert soft[0, 3].numpy() == pytest.approx(pasted.mean())
@@ -223,9 +224,10 @@ def test_cutmix_takes_an_interval_of_a_series():
 
 def test_targets_by_name_are_mixed_alike():
     images, targets = tf.zeros((4, 8, 8, 1)), tf.eye(4)
-    for kind in (mixup, cutmix):
-        _, plain = kind(images, targets, tf.constant([1, 2], tf.int64), 1.0)
-        _, named = kind(images, {"a": targets, "b": 2 * targets}, tf.constant([1, 2], tf.int64), 1.0)
+    for mix in (make_mix(1.0, 0.0), make_mix(0.0, 1.0)):
+        values = mix.values((1, 2))
+        _, plain = mix(images, targets, values)
+        _, named = mix(images, {"a": targets, "b": 2 * targets}, values)
         np.testing.assert_array_equal(named["a"], plain)
         np.testing.assert_array_equal(named["b"], 2 * plain)
 

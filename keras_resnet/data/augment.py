@@ -10,12 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import tensorflow as tf
-
-from keras_resnet.data.randaugment import DRAWS, rand_augment
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.signals import geometry
 from keras_resnet.signals.crops import Box, random_box, scale_box
+from keras_resnet.signals.operations import operations
 from keras_resnet.signals.placement import Placement, in_a_row
 
 # Examples (n, ...) and draws (n, count) -> examples, and their placement or None where nothing moved.
@@ -36,18 +34,18 @@ def pad_crop(images, draws, pixels: int, flip: bool = False):
     Returns:
         uint8 `(n, H, W, C)`, and their `Placement`.
     """
-    height, width = images.shape[1], images.shape[2]
-    padded = tf.pad(images, ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0)))
-    offsets = tf.cast(draws[:, :2] * (2 * pixels + 1), tf.int32)
-    rows = offsets[:, :1] + tf.range(height)
-    columns = tf.tile(tf.range(width)[None], (tf.shape(images)[0], 1))
+    xp, height, width = operations(images), images.shape[1], images.shape[2]
+    padded = xp.pad(images, ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0)))
+    offsets = xp.cast(draws[:, :2] * (2 * pixels + 1), "int32")
+    rows = offsets[:, :1] + xp.arange(height)
+    columns = xp.arange(width)[None]
     if flip:
-        columns = tf.where(draws[:, 2:3] < 0.5, columns[:, ::-1], columns)
+        columns = xp.where(draws[:, 2:3] < 0.5, columns[:, ::-1], columns)
     columns = offsets[:, 1:2] + columns
-    padded = tf.gather(padded, rows, axis=1, batch_dims=1)
-    moved = tf.gather(padded, columns, axis=2, batch_dims=1)
-    step = columns[:, 1] - columns[:, 0] if width > 1 else tf.ones_like(columns[:, 0])
-    matrix = geometry.stretched(step, columns[:, 0] - pixels, tf.ones_like(step), rows[:, 0] - pixels)
+    padded = xp.gathered(padded, rows, axis=1)
+    moved = xp.gathered(padded, columns, axis=2)
+    step = columns[:, 1] - columns[:, 0] if width > 1 else xp.ones_like(columns[:, 0])
+    matrix = geometry.stretched(step, columns[:, 0] - pixels, xp.ones_like(step), rows[:, 0] - pixels)
     return moved, Placement(matrix, (height, width))
 
 
@@ -63,25 +61,26 @@ def turn_flip(images, draws):
     Returns:
         uint8 `(n, H, W, C)`, and their `Placement`.
     """
-    height, width = images.shape[1], images.shape[2]
+    xp, height, width = operations(images), images.shape[1], images.shape[2]
     across, down, diagonal = (draws[:, place] < 0.5 for place in range(3))
     if height == width:
-        images = tf.where(diagonal[:, None, None, None], tf.transpose(images, (0, 2, 1, 3)), images)
+        images = xp.where(diagonal[:, None, None, None], xp.transpose(images, (0, 2, 1, 3)), images)
     else:
-        diagonal = tf.zeros_like(diagonal)
-    images = tf.where(down[:, None, None, None], images[:, ::-1], images)
-    images = tf.where(across[:, None, None, None], images[:, :, ::-1], images)
+        diagonal = xp.zeros_like(diagonal)
+    images = xp.where(down[:, None, None, None], images[:, ::-1], images)
+    images = xp.where(across[:, None, None, None], images[:, :, ::-1], images)
     column = _mirrored(across, width)  # of the input, or where the diagonal changes them its row
     row = _mirrored(down, height)
-    zero = tf.zeros_like(draws[:, 0])
-    straight = tf.stack([column[0], zero, column[1], zero, row[0], row[1], zero, zero], axis=1)
-    changed = tf.stack([zero, row[0], row[1], column[0], zero, column[1], zero, zero], axis=1)
-    return images, Placement(geometry.projective(tf.where(diagonal[:, None], changed, straight)), (height, width))
+    zero = xp.zeros_like(draws[:, 0])
+    straight = xp.stack([column[0], zero, column[1], zero, row[0], row[1], zero, zero], axis=1)
+    changed = xp.stack([zero, row[0], row[1], column[0], zero, column[1], zero, zero], axis=1)
+    return images, Placement(geometry.projective(xp.where(diagonal[:, None], changed, straight)), (height, width))
 
 
 def _mirrored(whether, length: int):
     """Scale and shift of places along an axis."""
-    return tf.where(whether, -1.0, 1.0), tf.where(whether, length - 1.0, 0.0)
+    xp = operations(whether)
+    return xp.where(whether, -1.0, 1.0), xp.where(whether, length - 1.0, 0.0)
 
 
 def affine(images, draws, degrees: float, zoom: float, pixels: float):
@@ -97,28 +96,21 @@ def affine(images, draws, degrees: float, zoom: float, pixels: float):
     Returns:
         uint8 `(n, H, W, C)`, and their `Placement`.
     """
-    height, width = images.shape[1], images.shape[2]
+    xp, height, width = operations(images), images.shape[1], images.shape[2]
     unit = 2 * draws - 1
     angle = unit[:, 0] * (degrees * math.pi / 180)
     scale = 1 / (1 + unit[:, 1] * zoom)
     shift = unit[:, 2:4] * pixels
-    cosine, sine = tf.cos(angle) * scale, tf.sin(angle) * scale
+    cosine, sine = xp.cos(angle) * scale, xp.sin(angle) * scale
     x, y = (width - 1) / 2, (height - 1) / 2  # the kernel maps output pixels to input pixels: about the centre
-    zero = tf.zeros_like(angle)
+    zero = xp.zeros_like(angle)
     rows = (
         *(cosine, -sine, x - cosine * (x + shift[:, 0]) + sine * (y + shift[:, 1])),
         *(sine, cosine, y - sine * (x + shift[:, 0]) - cosine * (y + shift[:, 1])),
         *(zero, zero),
     )
-    transforms = tf.stack(rows, axis=1)
-    moved = tf.raw_ops.ImageProjectiveTransformV3(
-        images=images,
-        transforms=transforms,
-        output_shape=(height, width),
-        interpolation="BILINEAR",
-        fill_mode="CONSTANT",
-        fill_value=0.0,
-    )
+    transforms = xp.stack(rows, axis=1)
+    moved = xp.projected(images, transforms)
     return moved, Placement(geometry.projective(transforms), (height, width))
 
 
@@ -133,13 +125,12 @@ def jitter(images, draws, strength: float):
     Returns:
         uint8 `(n, H, W, 3)`.
     """
-    factors = 1 + strength * (2 * draws - 1)
+    xp, factors = operations(images), 1 + strength * (2 * draws - 1)
     brightness, contrast, saturation = (factors[:, i, None, None, None] for i in range(3))
-    x = tf.cast(images, tf.float32) * brightness
-    grey = tf.image.rgb_to_grayscale(x)
-    x = contrast * x + (1 - contrast) * tf.reduce_mean(grey, axis=(1, 2), keepdims=True)
-    x = saturation * x + (1 - saturation) * tf.image.rgb_to_grayscale(x)
-    return tf.cast(tf.clip_by_value(tf.round(x), 0, 255), tf.uint8)
+    x = xp.cast(images, "float32") * brightness
+    x = contrast * x + (1 - contrast) * xp.mean(xp.grey(x), axis=(1, 2), keepdims=True)
+    x = saturation * x + (1 - saturation) * xp.grey(x)
+    return xp.cast(xp.clip(xp.round(x), 0, 255), "uint8")
 
 
 def erase(images, draws, area: tuple[float, float] = (0.02, 1 / 3), value: int = 127):
@@ -154,21 +145,22 @@ def erase(images, draws, area: tuple[float, float] = (0.02, 1 / 3), value: int =
     Returns:
         uint8 `(n, H, W, C)`.
     """
+    xp = operations(images)
     share = area[0] + draws[:, 1] * (area[1] - area[0])
-    aspect = tf.exp((2 * draws[:, 2] - 1) * math.log(10 / 3))
-    covered = tf.cast(draws[:, 0] < 0.5, tf.float32)
+    aspect = xp.exp((2 * draws[:, 2] - 1) * math.log(10 / 3))
+    covered = xp.cast(draws[:, 0] < 0.5, "float32")
 
     def inside(size: int, fraction, place):
         """Which pixels lie in an interval of that fraction of the axis; it lies inside the image as a whole."""
-        fraction = tf.minimum(fraction, 1.0)[:, None] * covered[:, None]
-        position = (tf.range(size, dtype=tf.float32)[None] + 0.5) / size
+        fraction = xp.minimum(fraction, 1.0)[:, None] * covered[:, None]
+        position = (xp.arange(size, "float32")[None] + 0.5) / size
         first = place[:, None] * (1 - fraction)
         return (position >= first) & (position < first + fraction)
 
-    rows = inside(images.shape[1], tf.sqrt(share / aspect), draws[:, 3])
-    columns = inside(images.shape[2], tf.sqrt(share * aspect), draws[:, 4])
+    rows = inside(images.shape[1], xp.sqrt(share / aspect), draws[:, 3])
+    columns = inside(images.shape[2], xp.sqrt(share * aspect), draws[:, 4])
     mask = (rows[:, :, None] & columns[:, None])[..., None]
-    return tf.where(mask, tf.cast(value, images.dtype), images)
+    return xp.where(mask, xp.cast(value, images.dtype), images)
 
 
 def unmoved(change: Callable[[object, object], object]) -> Step:
@@ -207,12 +199,14 @@ class Augmentation:
         draws: random numbers per example and epoch that `batch` uses.
         box: chooses a random rectangle of an encoded image, which is mirrored at random too; None for the central part.
         signal: row of `signals.table.SIGNALS` whose examples it takes; None for any.
+        anywhere: whether `batch` takes JAX's arrays too.
     """
 
     batch: Step | None = None
     draws: int = 4
     box: Box | None = None
     signal: str | None = "image"
+    anywhere: bool = True
 
 
 NOTHING = Augmentation(signal=None)
@@ -231,8 +225,16 @@ _PHOTO = partial(random_box, area=(0.25, 1.0))  # larger parts, which are learne
 _SCALE = partial(scale_box, scales=(256 / 224, 480 / 224))
 
 
+_RAND = 2 * 4  # draws of RandAugment's two layers
+
+
 def _rand(magnitude: float) -> Step:
-    return partial(rand_augment, magnitude=magnitude)
+    def augment(images, draws):
+        from keras_resnet.data.randaugment import rand_augment  # TensorFlow's alone
+
+        return rand_augment(images, draws, magnitude)
+
+    return augment
 
 
 AUGMENTATIONS: dict[str, Augmentation] = {
@@ -241,15 +243,15 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "crop-flip": Augmentation(_crop_flip),
     "crop-flip-erase": Augmentation(in_turn((_crop_flip, 4), (unmoved(erase), 5)), draws=9),
     "turn-flip": Augmentation(turn_flip),
-    "crop-flip-rand5": Augmentation(in_turn((_crop_flip, 4), (_rand(5), 2 * DRAWS)), draws=4 + 2 * DRAWS),
+    "crop-flip-rand5": Augmentation(in_turn((_crop_flip, 4), (_rand(5), _RAND)), draws=4 + _RAND, anywhere=False),
     "scale-crop": Augmentation(box=_SCALE),
     "resized-crop": Augmentation(box=_INCEPTION),
     "photo": Augmentation(box=_PHOTO),
     "resized-crop-jitter": Augmentation(unmoved(partial(jitter, strength=0.4)), draws=3, box=_INCEPTION),
     # RandAugment of magnitude 6 and 7: "ResNet strikes back" A3 and A2; 10: ResNet-RS at 160 pixels.
-    "resized-crop-rand6": Augmentation(_rand(6), draws=2 * DRAWS, box=_INCEPTION),
-    "resized-crop-rand7": Augmentation(_rand(7), draws=2 * DRAWS, box=_INCEPTION),
-    "resized-crop-rand10": Augmentation(_rand(10), draws=2 * DRAWS, box=_INCEPTION),
+    "resized-crop-rand6": Augmentation(_rand(6), draws=_RAND, box=_INCEPTION, anywhere=False),
+    "resized-crop-rand7": Augmentation(_rand(7), draws=_RAND, box=_INCEPTION, anywhere=False),
+    "resized-crop-rand10": Augmentation(_rand(10), draws=_RAND, box=_INCEPTION, anywhere=False),
 }
 
 

@@ -11,7 +11,8 @@ import tensorflow as tf
 from keras_resnet.data import reading
 from keras_resnet.data.augment import NOTHING, Augmentation
 from keras_resnet.data.dataset import ArraySplit, EncodedSplit, Split
-from keras_resnet.data.mixing import Mix
+from keras_resnet.data.epochs import Epochs
+from keras_resnet.data.mixing import VALUES, Mix
 from keras_resnet.data.truth import moved
 from keras_resnet.signals.crops import Box
 from keras_resnet.signals.placement import Placement, in_a_row
@@ -140,7 +141,7 @@ def training_batches(
             fewer examples (Hoffer et al. 2019, arXiv:1901.09335).
         shares: how often each example is drawn, `(N,)`, in proportion; then an epoch draws with replacement. None:
             every example once an epoch.
-        mix: called with a batch's examples, its targets and a seed `(2,)` of its own, after `augment`; needs `encode`.
+        mix: mixes a batch's examples and targets, after `augment`; needs `encode`.
         encode: from a batch's truth by kind, moved as its examples were, to targets: a tensor, or a dict of them.
         first_epoch: epoch to start at, from 0.
         first_batch: batch to start at within that epoch, from 0.
@@ -154,20 +155,56 @@ def training_batches(
     if mix and encode is None:
         raise ValueError("mix mixes targets: pass encode too")
 
-    def examples(indices: tf.Tensor, draws: tf.Tensor, batch_seed: tf.Tensor) -> object:
+    steps = len(split) // batch_size
+    run = plan(split, augment, seed=seed, repeats=repeats, shares=shares)
+    count, number_of_draws = len(split), run.own + run.crops
+
+    def planned(epoch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return run.places(int(epoch)), run.draws(int(epoch))
+
+    def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        places, draws = tf.numpy_function(planned, [epoch], (tf.int32, tf.float32))
+        places = tf.reshape(places[: steps * batch_size], (steps, batch_size))
+        draws = tf.ensure_shape(draws, (repeats * count, number_of_draws))
+        batched = tf.data.Dataset.from_tensor_slices(places)
+        if piece[1] > 1:
+            batched = batched.map(lambda places: tf.gather(places, _share(batch_size, *piece)))
+        first = tf.where(epoch == first_epoch, tf.constant(first_batch, tf.int64), 0)
+        return (
+            batched.enumerate()
+            .skip(first)
+            .map(lambda number, places: (places % count, tf.gather(draws, places), (epoch, number)))
+        )
+
+    def mixed(pixels: tf.Tensor, targets: object, mix: Mix, where: tuple[tf.Tensor, tf.Tensor]) -> object:
+        def values(epoch: np.ndarray, number: np.ndarray) -> np.ndarray:
+            return mix.values(run.batch_seed(int(epoch), int(number)))
+
+        drawn = tf.numpy_function(values, list(where), tf.float32)
+        return mix(pixels, targets, tf.ensure_shape(drawn, (VALUES,)))
+
+    def examples(indices: tf.Tensor, draws: tf.Tensor, where: tuple[tf.Tensor, tf.Tensor]) -> object:
         pixels, truth = _augmented(split, indices, augment, draws)
         if encode is None:
             return {split.key: pixels, **truth}
         targets = encode(truth)
-        return mix(pixels, targets, batch_seed) if mix else (pixels, targets)
-
-    def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        first = tf.where(epoch == first_epoch, tf.constant(first_batch, tf.int64), 0)
-        seeds = tf.stack([tf.constant(seed, tf.int64), epoch])
-        order = _order(len(split), seeds, None if shares is None else np.cumsum(shares))
-        return _epoch(split, batch_size, seeds, order, augment, repeats, first, piece)
+        return mixed(pixels, targets, mix, where) if mix else (pixels, targets)
 
     return ahead(tf.data.Dataset.counter(first_epoch).flat_map(of_epoch), examples)
+
+
+def plan(
+    split: Split, augment: Augmentation, *, seed: int, repeats: int = 1, shares: np.ndarray | None = None
+) -> Epochs:
+    """Orders and draws of a training; arguments as in `training_batches`."""
+    return Epochs(
+        seed=seed,
+        count=len(split),
+        own=augment.draws,
+        crops=get_signal(_encoded(split).signal).code.DRAWS if augment.box else 0,
+        repeats=repeats,
+        ends=None if shares is None else np.cumsum(shares),
+    )
 
 
 def _augmented(
@@ -183,40 +220,3 @@ def _augmented(
         pixels, step = augment.batch(pixels, own)
         placement = in_a_row(placement, step)
     return pixels, moved(truth, placement)
-
-
-def _order(count: int, seeds: tf.Tensor, ends: np.ndarray | None) -> tf.Tensor:
-    """Places of an epoch's examples: all in another order, or drawn by their shares, whose sums are `ends`."""
-    if ends is None:
-        return tf.random.experimental.stateless_shuffle(tf.range(count), seeds)
-    draws = tf.random.stateless_uniform((count,), seeds + 2_000_003, dtype=tf.float64) * ends[-1]
-    return tf.minimum(tf.searchsorted(tf.constant(ends, tf.float64), draws, side="right"), count - 1)
-
-
-def _epoch(
-    split: Split,
-    batch_size: int,
-    seeds: tf.Tensor,
-    order: tf.Tensor,
-    augment: Augmentation,
-    repeats: int,
-    first: tf.Tensor,
-    piece: tuple[int, int],
-) -> tf.data.Dataset:
-    """The batches of an epoch from number `first` on: places of the examples, their random numbers, a batch's seed."""
-    count = len(split)
-    draws = tf.random.stateless_uniform((repeats * count, augment.draws), seeds)
-    if augment.box:
-        own = get_signal(_encoded(split).signal).code.DRAWS
-        crops = tf.random.stateless_uniform((repeats * count, own), seeds + 1_000_003)
-        draws = tf.concat([draws, crops], axis=1)
-    # A place is an example and which of its copies.
-    places = tf.reshape(order[:, None] + count * tf.range(repeats)[None], [-1])[:count]
-    batched = tf.data.Dataset.from_tensor_slices(places).batch(batch_size, drop_remainder=True)
-    if piece[1] > 1:
-        batched = batched.map(lambda places: tf.gather(places, _share(batch_size, *piece)))
-    return (
-        batched.enumerate()
-        .skip(first)
-        .map(lambda number, places: (places % count, tf.gather(draws, places), seeds * 1_000_003 + number))
-    )

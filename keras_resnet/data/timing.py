@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 class Clock:
@@ -37,6 +40,7 @@ class Clock:
         Args:
             dataset: pipeline that ends in `prefetch`, so that asking is waiting and not working.
         """
+        import tensorflow as tf
 
         def calling(function) -> tf.data.Dataset:
             return tf.data.Dataset.counter().map(lambda _: tf.numpy_function(function, [], tf.int64))

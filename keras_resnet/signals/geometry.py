@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import tensorflow as tf
+from typing import Any
+
+from keras_resnet.signals.operations import operations
 
 
-def projective(coefficients: tf.Tensor) -> tf.Tensor:
+def projective(coefficients: Any) -> Any:
     """Makes matrices of the eight numbers that `ImageProjectiveTransformV3` takes.
 
     Args:
@@ -14,11 +16,11 @@ def projective(coefficients: tf.Tensor) -> tf.Tensor:
     Returns:
         float32 `(..., 3, 3)`.
     """
-    whole = tf.concat([coefficients, tf.ones_like(coefficients[..., :1])], axis=-1)
-    return tf.reshape(whole, tf.concat([tf.shape(whole)[:-1], [3, 3]], 0))
+    xp = operations(coefficients)
+    return xp.matrices(xp.concat([coefficients, xp.ones_like(coefficients[..., :1])], axis=-1))
 
 
-def stretched(scale_x, shift_x, scale_y, shift_y) -> tf.Tensor:
+def stretched(scale_x, shift_x, scale_y, shift_y) -> Any:
     """Makes matrices that scale and shift every axis by itself.
 
     Args:
@@ -30,12 +32,13 @@ def stretched(scale_x, shift_x, scale_y, shift_y) -> tf.Tensor:
     Returns:
         float32 `(..., 3, 3)`.
     """
-    values = [tf.cast(x, tf.float32) for x in (scale_x, shift_x, scale_y, shift_y)]
-    zero = tf.zeros_like(values[0])
-    return projective(tf.stack([values[0], zero, values[1], zero, values[2], values[3], zero, zero], axis=-1))
+    xp = operations(scale_x)
+    values = [xp.cast(x, "float32") for x in (scale_x, shift_x, scale_y, shift_y)]
+    zero = xp.zeros_like(values[0])
+    return projective(xp.stack([values[0], zero, values[1], zero, values[2], values[3], zero, zero], axis=-1))
 
 
-def cut_out(row, column, height, width, size: tuple[int, int], mirrored=False) -> tf.Tensor:
+def cut_out(row, column, height, width, size: tuple[int, int], mirrored=False) -> Any:
     """Makes the matrix of a rectangle that was cut out, resized to `size`, and mirrored left and right or not.
 
     Args:
@@ -49,9 +52,10 @@ def cut_out(row, column, height, width, size: tuple[int, int], mirrored=False) -
     Returns:
         float32 `(3, 3)`.
     """
-    row, column, height, width = (tf.cast(x, tf.float32) for x in (row, column, height, width))
+    xp = operations(row)
+    row, column, height, width = (xp.cast(x, "float32") for x in (row, column, height, width))
     scale_y, scale_x = height / size[0], width / size[1]
     first_y, first_x = row + scale_y / 2 - 0.5, column + scale_x / 2 - 0.5  # centres, as tf.image.resize has them
     last_x = first_x + (size[1] - 1) * scale_x
-    signed = tf.where(mirrored, -scale_x, scale_x)
-    return stretched(signed, tf.where(mirrored, last_x, first_x), scale_y, first_y)
+    signed = xp.where(mirrored, -scale_x, scale_x)
+    return stretched(signed, xp.where(mirrored, last_x, first_x), scale_y, first_y)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from keras_resnet.signals.operations import operations
 from keras_resnet.tasks.interface import Objectives
 
 if TYPE_CHECKING:
@@ -17,14 +18,12 @@ def encode(truth: Mapping[str, Any], facts: Facts, settings: Settings):
     """Float targets with one 1 each, as mixing and distillation need them: float32 `(n, classes)`.
 
     Args:
-        truth: `label`, int64 `(n,)`, a TensorFlow tensor.
+        truth: `label`, int64 `(n,)`, a tensor of TensorFlow or an array of JAX.
         facts: number of classes.
         settings: head of the recipe.
     """
     del settings
-    import tensorflow as tf
-
-    return tf.one_hot(truth["label"], facts.classes)
+    return operations(truth["label"]).one_hot(truth["label"], facts.classes)
 
 
 def objectives(facts: Facts, settings: Settings) -> Objectives:

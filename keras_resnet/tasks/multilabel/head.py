@@ -9,6 +9,7 @@ import keras
 
 from keras_resnet.nets.graph import deep_graphs
 from keras_resnet.nets.heads import classifier, layer_maker
+from keras_resnet.signals.operations import operations
 from keras_resnet.tasks.interface import Objectives
 from keras_resnet.tasks.multilabel.settings import TRUTH
 
@@ -43,14 +44,12 @@ def encode(truth: Mapping[str, Any], facts: Facts, settings: Settings):
     """Float targets, 1 for every tag that an example has: float32 `(n, classes)`.
 
     Args:
-        truth: `tags`, uint8 `(n, classes)`, a TensorFlow tensor.
+        truth: `tags`, uint8 `(n, classes)`, a tensor of TensorFlow or an array of JAX.
         facts: number of tags.
         settings: head of the recipe.
     """
     del facts, settings
-    import tensorflow as tf
-
-    return tf.cast(truth[TRUTH], tf.float32)
+    return operations(truth[TRUTH]).cast(truth[TRUTH], "float32")
 
 
 def objectives(facts: Facts, settings: Settings) -> Objectives:

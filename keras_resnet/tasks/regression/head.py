@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
@@ -49,14 +50,12 @@ def encode(truth: Mapping[str, Any], facts: Facts, settings: Settings):
     """Values in standard deviations from the mean: float32 `(n, k)`.
 
     Args:
-        truth: `values`, float32 `(n, k)`, a TensorFlow tensor.
+        truth: `values`, float32 `(n, k)`, a tensor of TensorFlow or an array of JAX.
         facts: means and standard deviations.
         settings: head of the recipe.
     """
     del settings
-    import tensorflow as tf
-
-    return (truth[TRUTH] - tf.constant(facts.mean, tf.float32)) / tf.constant(facts.scale, tf.float32)
+    return (truth[TRUTH] - np.array(facts.mean, np.float32)) / np.array(facts.scale, np.float32)
 
 
 def objectives(facts: Facts, settings: Settings) -> Objectives:
