@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import keras
-import tensorflow as tf
 
 from keras_resnet.errors import InputError
 from keras_resnet.training.devices import Devices
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,19 @@ class DataParallel(Devices):
         """The whole batches: Keras cuts them up."""
         return make((0, 1))
 
+    def layouts(self) -> dict[str, Any]:
+        """Where a batch and what all devices have as a whole lie, for `resident.Resident`."""
+        if self.replicas == 1:
+            return {}
+        from jax.sharding import NamedSharding, PartitionSpec
+
+        def of_batch(shape: tuple[int, ...]) -> Any:
+            return self.distribution.get_data_layout(shape).backend_layout
+
+        return {"layout": of_batch, "everywhere": NamedSharding(of_batch((1,)).mesh, PartitionSpec())}
+
     @contextlib.contextmanager
-    def fitting(self, model: keras.Model, batch: Sequence[tf.TensorSpec]) -> Iterator[None]:
+    def fitting(self, model: keras.Model, batch: Sequence[keras.KerasTensor]) -> Iterator[None]:
         """Keras' `fit` uses the devices while the block runs; see `Devices`."""
         with self.distribution.scope():
             model._symbolic_build(data_batch=tuple(batch))  # the metrics too, which a checkpoint may fill

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -93,6 +94,10 @@ class Devices:
 
         return self.strategy.distribute_datasets_from_function(for_worker)
 
+    def layouts(self) -> dict[str, Any]:
+        """Nothing: see `DataParallel`."""
+        return {}
+
     def padded(self, batches: tf.data.Dataset, batch_size: int, count: int) -> tf.data.Dataset:
         """Evaluation batches that the replicas can share: an empty share would break some kernels.
 
@@ -152,7 +157,7 @@ class Devices:
                 raise InputError(f"worker {number} ({self.workers[number]}) differs from worker {self.index}: {apart}")
 
     @contextlib.contextmanager
-    def fitting(self, model: keras.Model, batch: Sequence[tf.TensorSpec]) -> Iterator[None]:
+    def fitting(self, model: keras.Model, batch: Sequence[keras.KerasTensor]) -> Iterator[None]:
         """Keras' `fit` works while the block runs, and a worker that dies ends it with a message.
 
         Args:
@@ -187,7 +192,7 @@ class _Fit:
     over an axis that they do not have; here the local value is taken: metrics are variables that TensorFlow adds up.
     """
 
-    def __init__(self, model: keras.Model, strategy: tf.distribute.Strategy, batch: Sequence[tf.TensorSpec]):
+    def __init__(self, model: keras.Model, strategy: tf.distribute.Strategy, batch: Sequence[keras.KerasTensor]):
         from keras.src.backend.tensorflow import trainer
 
         self._trainer, self._reduce = trainer, trainer.reduce_per_replica

@@ -12,9 +12,10 @@ import tensorflow as tf
 
 from keras_resnet.data import Dataset, Split, batches, joined, load_dataset, sampled, training_batches
 from keras_resnet.data.augment import Augmentation, get_augmentation
-from keras_resnet.data.dataset import EncodedSplit
+from keras_resnet.data.dataset import ArraySplit, EncodedSplit
 from keras_resnet.data.folder import check_unreadable
 from keras_resnet.data.mixing import make_mix
+from keras_resnet.data.pipeline import plan
 from keras_resnet.data.sources import find_source
 from keras_resnet.data.tables import parse_columns
 from keras_resnet.data.timing import Clock
@@ -29,6 +30,7 @@ from keras_resnet.training.recipes import Recipe
 
 if TYPE_CHECKING:
     from keras_resnet.training.checkpoints import Checkpoint
+    from keras_resnet.training.resident import Resident
     from keras_resnet.training.strategy import Devices
 
 _EVALUATION_BATCH = 256
@@ -216,6 +218,40 @@ def validation_pipeline(
 
     pipeline = batches(dataset.validation, size).map(prepared)
     return devices.padded(pipeline, size, len(dataset.validation)).cache()
+
+
+def resident(recipe: Recipe, inputs: Inputs, preprocess: Preprocess, devices: Devices) -> Resident | None:
+    """The data of a run on JAX's device; None on TensorFlow, and where tf.data has to feed JAX.
+
+    That is for examples that are decoded from files or do not fit into the device's memory, for RandAugment and for a
+    teacher's answers.
+
+    Args:
+        recipe: recipe of the run.
+        inputs: data of the run.
+        preprocess: input convention of the net.
+        devices: devices of the run.
+    """
+    if keras.backend.backend() != "jax" or recipe.distillation or not inputs.augment.anywhere:
+        return None
+    from keras_resnet.training import resident as on_device
+
+    split, validation = training_split(recipe, inputs.dataset), inputs.dataset.validation
+    if not (isinstance(split, ArraySplit) and isinstance(validation, ArraySplit) and on_device.fits(split)):
+        return None
+    shares = balanced(split, recipe)
+    return on_device.Resident(
+        train=split,
+        epochs=plan(split, inputs.augment, seed=recipe.seed, repeats=recipe.repeats, shares=shares),
+        batch_size=recipe.batch_size,
+        augment=inputs.augment.batch,
+        mix=make_mix(recipe.mixup, recipe.cutmix),
+        encode=encoder(recipe, inputs.dataset),
+        preprocess=preprocess,
+        validation=validation if recipe.hold_out else None,
+        replicas=devices.replicas,
+        **devices.layouts(),
+    )
 
 
 def estimate_statistics(model: keras.Model, dataset: Dataset, recipe: Recipe, preprocess: Preprocess) -> None:

@@ -9,9 +9,10 @@ import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
-import tensorflow as tf
+import numpy as np
 
 from keras_resnet import extras, files, saving
 from keras_resnet.card import ModelCard
@@ -25,6 +26,7 @@ from keras_resnet.training.inputs import (
     Inputs,
     encoder,
     estimate_statistics,
+    resident,
     training_pipeline,
     validation_pipeline,
 )
@@ -166,24 +168,30 @@ class Session:
         """Calls `fit`, and estimates statistics of the weights that are kept, which need not be the last ones."""
         recipe, dataset, preprocess = self.recipe, self.inputs.dataset, self.card.preprocess
 
-        def training(piece: tuple[int, int]) -> tf.data.Dataset:
+        def training(piece: tuple[int, int]) -> object:
             where = self.start, self.clock, piece
             return training_pipeline(recipe, self.inputs, preprocess, self.nets, *where)
 
-        validation = validation_pipeline(recipe, dataset, preprocess, self.devices)
-        batches = self.devices.distribute(training)
+        on_device = resident(recipe, self.inputs, preprocess, self.devices)
+        if on_device:
+            first = (self.start.epoch, self.start.step) if self.start else (0, 0)
+            batches, validation = on_device.calls(*first), on_device.evaluation_calls()
+        else:
+            batches = self.devices.distribute(training)
+            validation = validation_pipeline(recipe, dataset, preprocess, self.devices)
         with self.signals.watched(), self.devices.fitting(self.model, self._batch()):
-            self._go_on()
-            self.model.fit(
-                batches,
-                initial_epoch=self.start.epoch if self.start else 0,
-                epochs=recipe.epochs,
-                steps_per_epoch=self.inputs.steps,
-                validation_data=validation,
-                callbacks=callbacks,
-                shuffle=False,  # the pipeline does
-                verbose=0,
-            )
+            self._go_on(counts=not on_device)
+            with on_device.attached(self.model, self.clock) if on_device else contextlib.nullcontext():
+                self.model.fit(
+                    batches,
+                    initial_epoch=self.start.epoch if self.start else 0,
+                    epochs=recipe.epochs,
+                    steps_per_epoch=self.inputs.steps,
+                    validation_data=validation,
+                    callbacks=callbacks,
+                    shuffle=False,  # the pipeline does
+                    verbose=0,
+                )
         if recipe.precise_bn and self.devices.is_chief:
             estimate_statistics(self.twin, dataset, recipe, preprocess)
             self.keep.write()
@@ -218,15 +226,21 @@ class Session:
         own = self.recipe.batch_size // self.devices.replicas
         split = self.inputs.dataset.train
         examples, key = split.fetch([0]), split.key
-        truth = {name: tf.constant(values) for name, values in examples.items() if name != key}
-        targets = encoder(self.recipe, self.inputs.dataset)(truth)
-        return (
-            tf.TensorSpec((own, *examples[key].shape[1:])),
-            tf.nest.map_structure(lambda each: tf.TensorSpec((own, *each.shape[1:]), each.dtype), targets),
-        )
+        kinds = {"int64": np.int32, "float64": np.float32}  # JAX has 32 bits
+        truth = {
+            name: keras.ops.convert_to_tensor(values.astype(kinds.get(str(values.dtype), values.dtype)))
+            for name, values in examples.items()
+            if name != key
+        }
 
-    def _go_on(self) -> None:
-        """Brings the model to the checkpoint, and lets `fit` pass over the steps of the epoch that were done."""
+        def like(each: Any) -> keras.KerasTensor:
+            return keras.KerasTensor((own, *each.shape[1:]), keras.backend.standardize_dtype(each.dtype))
+
+        targets = encoder(self.recipe, self.inputs.dataset)(truth)
+        return keras.KerasTensor((own, *examples[key].shape[1:])), keras.tree.map_structure(like, targets)
+
+    def _go_on(self, counts: bool) -> None:
+        """Brings the model to the checkpoint; where `fit` counts the steps, it passes over those that were done."""
         if self.devices.is_chief:
             run.cut_metrics(self.path / run.METRICS, self.start.epoch if self.start else 0)
         if not self.start:
@@ -234,7 +248,7 @@ class Session:
         model = self.model
         if self.recipe.precise_bn and (self.path / run.MODEL).exists():  # it works on the weights that are kept
             self.twin.set_weights(saving.load_model(self.path / run.MODEL)[0].get_weights())
-        if self.start.step:
+        if self.start.step and counts:
             model.make_train_function()
             calls = self.start.step // self.recipe.steps_per_execution
             model.train_function = _passing_over(model, calls)

@@ -1,0 +1,293 @@
+"""Training on JAX with the data on the device: the host sends orders and draws, once an epoch.
+
+Gathering the examples, their augmentation, mixing and the step of the optimizer are one compiled function, which runs
+as many steps a call as fit into about a second. The batches are those of `data.pipeline`, from the same draws.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+
+from keras_resnet.data.dataset import ArraySplit
+from keras_resnet.data.epochs import Epochs
+from keras_resnet.data.mixing import Mix
+from keras_resnet.data.timing import Clock
+from keras_resnet.data.truth import moved
+
+_SECONDS = 1.0  # of a call: a person sees progress, and Ctrl-C is heard
+_EVALUATION_BATCH = 256
+_GROWTH = 16  # of the number of steps, from one call to the next
+
+State = tuple[Any, ...]  # values of the variables, as Keras' train_step takes and gives them
+
+
+def fits(split: ArraySplit, share: float = 0.5) -> bool:
+    """Whether the examples can lie on the first device as a whole.
+
+    Args:
+        split: examples to learn from.
+        share: share of the device's memory that they may take.
+    """
+    memory = (jax.devices()[0].memory_stats() or {}).get("bytes_limit")
+    return memory is None or sum(values.nbytes for values in split.arrays.values()) <= share * memory
+
+
+class Pace:
+    """Number of steps in a call."""
+
+    def __init__(self, several: bool):
+        """Takes whether there may be several at all."""
+        self._several, self._count, self._calls = several, 1, 0
+
+    def next(self, remaining: int) -> int:
+        """Steps of the next call, at most those that remain."""
+        return min(self._count, remaining)
+
+    def took(self, count: int, seconds: float) -> None:
+        """Learns from a call; the first one compiled."""
+        self._calls += 1
+        if self._several and self._calls > 1:
+            self._count = max(1, min(int(count * _SECONDS / max(seconds, 1e-9)), _GROWTH * count))
+
+
+@dataclass
+class Calls:
+    """Steps of one epoch after another, cut into calls: what Keras' `fit` iterates over in place of batches.
+
+    Attributes:
+        num_batches: steps of an epoch.
+        pace: number of steps in a call.
+        epoch: number of the next epoch, from 0.
+        first: step that it begins at, from 0; later epochs begin at 0.
+    """
+
+    num_batches: int
+    pace: Pace
+    epoch: int = 0
+    first: int = 0
+
+    def reset(self) -> None:
+        """Called by Keras before an epoch of evaluation."""
+
+    def catch_stop_iteration(self) -> contextlib.AbstractContextManager:
+        """Called by Keras around an epoch."""
+        return contextlib.nullcontext()
+
+    def __iter__(self) -> Iterator[tuple[int, int, tuple[int, int, int]]]:
+        """First and last step of every call of an epoch, and what it does: epoch, first step, number of steps."""
+        step, epoch = self.first, self.epoch
+        self.first, self.epoch = 0, epoch + 1
+        while step < self.num_batches:
+            count = self.pace.next(self.num_batches - step)
+            yield step, step + count - 1, (epoch, step, count)
+            step += count
+
+
+@contextlib.contextmanager
+def fed_by_calls() -> Iterator[None]:
+    """Keras' `fit` and `evaluate` take `Calls` for data while the block runs."""
+    from keras.src.backend.jax import trainer
+
+    original = trainer.JAXEpochIterator
+
+    def iterator(x=None, **others):
+        return x if isinstance(x, Calls) else original(x=x, **others)
+
+    trainer.JAXEpochIterator = iterator
+    try:
+        yield
+    finally:
+        trainer.JAXEpochIterator = original
+
+
+@dataclass
+class Resident:
+    """The examples of a run on the device.
+
+    Attributes:
+        train: examples to learn from.
+        epochs: orders and draws.
+        batch_size: examples of a step.
+        augment: step of an `Augmentation`; None for none.
+        mix: mixing of the recipe; None for none.
+        encode: from truth by kind to targets.
+        preprocess: input convention of the net.
+        validation: examples to validate on; None for none.
+        layout: function from an array's shape to where its parts lie; None for one device.
+        everywhere: where arrays lie that every device has as a whole; None for one device.
+        replicas: devices that share a batch.
+        several: whether a call may do several steps; False on CPUs, where XLA's convolutions within a loop use none of
+            their fast kernels (ResNet-20: 27 times as long).
+    """
+
+    train: ArraySplit
+    epochs: Epochs
+    batch_size: int
+    augment: Callable[..., Any] | None
+    mix: Mix | None
+    encode: Callable[[dict[str, Any]], Any]
+    preprocess: Callable[[Any], Any]
+    validation: ArraySplit | None = None
+    layout: Callable[[tuple[int, ...]], Any] | None = None
+    everywhere: Any = None
+    replicas: int = 1
+    several: bool = field(default_factory=lambda: jax.default_backend() != "cpu")
+
+    def __post_init__(self) -> None:
+        """Sends the examples to the device."""
+        self.steps = len(self.train) // self.batch_size
+        self._train = self._sent(self.train.arrays)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="orders")
+        self._planned: dict[int, Future] = {}
+        self._plan: tuple[int, Any] | None = None
+        if self.validation is not None:
+            count, size = len(self.validation), -(-_EVALUATION_BATCH // self.replicas) * self.replicas
+            self.evaluation_steps = -(-count // size)
+            places = np.arange(self.evaluation_steps * size)
+            # The loss is divided by the number of examples in a batch, so the others make up for those that repeat.
+            weights = np.where(places < count, len(places) / count, 0.0)
+            self._places = self._sent({"place": np.minimum(places, count - 1), "weight": np.float32(weights)})
+            self._places = {name: values.reshape(-1, size) for name, values in self._places.items()}
+            self._validation = self._sent(self.validation.arrays)
+
+    def _sent(self, arrays: Any) -> dict[str, jax.Array]:
+        kinds = {"int64": np.int32, "float64": np.float32}  # JAX has 32 bits
+        return {
+            name: jax.device_put(np.asarray(values).astype(kinds.get(str(values.dtype), values.dtype)), self.everywhere)
+            for name, values in arrays.items()
+        }
+
+    def calls(self, epoch: int = 0, first: int = 0) -> Calls:
+        """What `fit` iterates over.
+
+        Args:
+            epoch: epoch to begin with, from 0.
+            first: step of it to begin with, from 0.
+        """
+        self._pace = Pace(self.several)
+        return Calls(self.steps, self._pace, epoch, first)
+
+    def evaluation_calls(self) -> Calls | None:
+        """What validation iterates over; None where nothing is held out."""
+        if self.validation is None:
+            return None
+        self._evaluation_pace = Pace(self.several)
+        return Calls(self.evaluation_steps, self._evaluation_pace)
+
+    def plan(self, epoch: int) -> dict[str, np.ndarray]:
+        """An epoch's order, draws and mixing, `(steps, batch, ...)`; see `Epochs`."""
+        places = self.epochs.places(epoch)[: self.steps * self.batch_size].reshape(self.steps, self.batch_size)
+        found = {"place": places % self.epochs.count, "draws": self.epochs.draws(epoch)[places]}
+        if self.mix:
+            seeds = (self.epochs.batch_seed(epoch, number) for number in range(self.steps))
+            found["mixing"] = np.stack([self.mix.values(seed) for seed in seeds])
+        return found
+
+    def _planned_for(self, epoch: int) -> dict[str, jax.Array]:
+        """The plan of an epoch on the device; the next one is made meanwhile."""
+        if self._plan is None or self._plan[0] != epoch:
+            for number in (epoch, epoch + 1):
+                if number not in self._planned:
+                    self._planned[number] = self._pool.submit(self.plan, number)
+            self._plan = epoch, self._sent(self._planned.pop(epoch).result())
+        return self._plan[1]
+
+    def batch(self, arrays: dict[str, jax.Array], plan: dict[str, jax.Array], step: Any) -> tuple[Any, Any]:
+        """Inputs and targets of a step, in a compiled function.
+
+        Args:
+            arrays: examples and truth.
+            plan: plan of the epoch.
+            step: number of the step in it.
+        """
+        examples, *kinds = arrays
+        places = plan["place"][step]
+        pixels, placement = arrays[examples][places], None
+        if self.augment:
+            pixels, placement = self.augment(pixels, plan["draws"][step])
+        targets = self.encode(moved({kind: arrays[kind][places] for kind in kinds}, placement))
+        if self.mix:
+            pixels, targets = self.mix(pixels, targets, plan["mixing"][step])
+        return self._shared((self.preprocess(pixels), targets))
+
+    def evaluation_batch(self, arrays: dict[str, jax.Array], plan: dict[str, jax.Array], step: Any) -> tuple[Any, ...]:
+        """Inputs, targets and weights of a step of the validation; arguments as in `batch`."""
+        examples, *kinds = arrays
+        places, weights = plan["place"][step], plan["weight"][step]
+        targets = self.encode({kind: arrays[kind][places] for kind in kinds})
+        return self._shared((self.preprocess(arrays[examples][places]), targets, weights))
+
+    def _shared(self, values: Any) -> Any:
+        if self.layout is None:
+            return values
+        layout = self.layout
+        return jax.tree.map(lambda each: jax.lax.with_sharding_constraint(each, layout(each.shape)), values)
+
+    @contextlib.contextmanager
+    def attached(self, model: keras.Model, clock: Clock) -> Iterator[None]:
+        """A compiled model's `fit` takes `Calls` while the block runs.
+
+        Args:
+            model: model with built metrics and optimizer.
+            clock: clock that runs while a plan is waited for.
+        """
+        shardings = model._get_state_sharding_spec() if self.layout else None
+        step = self._compiled(model.train_step, self.batch, shardings)
+        own = (shardings[0], shardings[1], shardings[3]) if shardings else None
+        test = self._compiled(model.test_step, self.evaluation_batch, own)
+
+        def train_function(state: State, call: tuple[int, int, int]) -> tuple[dict, State]:
+            epoch, first, count = call
+            start = time.monotonic()
+            plan = self._planned_for(epoch)
+            asked = time.monotonic()
+            clock.seconds += asked - start
+            logs, state = jax.block_until_ready(step(state, self._train, plan, first, count))
+            self._pace.took(count, time.monotonic() - asked)
+            return logs, state
+
+        def test_function(state: State, call: tuple[int, int, int]) -> tuple[dict, State]:
+            _, first, count = call
+            start = time.monotonic()
+            logs, state = jax.block_until_ready(test(state, self._validation, self._places, first, count))
+            self._evaluation_pace.took(count, time.monotonic() - start)
+            return logs, state
+
+        model.train_function, model.test_function = train_function, test_function
+        try:
+            with fed_by_calls():
+                yield
+        finally:
+            model.train_function = model.test_function = None  # Keras makes its own again
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _compiled(self, step: Callable, batch: Callable, shardings: Any) -> Callable:
+        """A function of a state, examples, a plan, the first step and the number of steps."""
+        where = None if shardings is None else (None, shardings)
+
+        compiled = functools.partial(jax.jit, donate_argnums=0, out_shardings=where)
+
+        def one(state: State, arrays: Any, plan: Any, number: Any) -> tuple[dict, State]:
+            return step(state, batch(arrays, plan, number))
+
+        def many(state: State, arrays: Any, plan: Any, first: Any, count: Any) -> tuple[dict, State]:
+            logs, _ = jax.eval_shape(one, state, arrays, plan, first)
+            nothing = jax.tree.map(lambda each: jnp.zeros(each.shape, each.dtype), logs)
+            body = lambda number, carried: one(carried[1], arrays, plan, number)  # noqa: E731
+            return jax.lax.fori_loop(first, first + count, body, (nothing, state))
+
+        if self.several:
+            return compiled(many)
+        single = compiled(one)
+        return lambda state, arrays, plan, first, count: single(state, arrays, plan, first)  # `Pace` gives single steps
