@@ -218,7 +218,8 @@ def import_tensorflow(*others: str) -> None:
     """Imports TensorFlow and Keras without their greetings; commands call it before they touch either.
 
     Args:
-        *others: Keras' backends that the command works with too; its data pipelines are TensorFlow's in any case.
+        *others: Keras' backends that the command works with too. Files are read by TensorFlow in any case where it is
+            installed; with another backend it need not be.
 
     Raises:
         InputError: Keras is set to another backend, or to none that is installed.
@@ -229,8 +230,11 @@ def import_tensorflow(*others: str) -> None:
     unused = ["matplotlib", "pandas", "sklearn", *([] if _chosen_backend()[0] == "jax" else ["jax"])]
     with silenced(), _hidden(unused):
         import keras
-        import tensorflow as tf
-    tf.get_logger().setLevel("ERROR")
+
+        if extras.is_there("tensorflow") or keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            tf.get_logger().setLevel("ERROR")
     if keras.backend.backend() not in ("tensorflow", *others):
         raise InputError(
             f"this command needs Keras' TensorFlow backend, this Keras uses {keras.backend.backend()}: "

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import singledispatch
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from keras_resnet.data import reading
 from keras_resnet.data.augment import NOTHING, Augmentation
@@ -14,12 +14,14 @@ from keras_resnet.data.dataset import ArraySplit, EncodedSplit, Split
 from keras_resnet.data.epochs import Epochs
 from keras_resnet.data.mixing import VALUES, Mix
 from keras_resnet.data.truth import moved
+from keras_resnet.extras import is_there
+from keras_resnet.lazily import tf
 from keras_resnet.signals.crops import Box
 from keras_resnet.signals.placement import Placement, in_a_row
 from keras_resnet.signals.table import get_signal
 
 # Examples, the truth as the split has it, and where the examples' elements come from.
-Fetched = tuple[tf.Tensor, dict[str, tf.Tensor], Placement | None]
+Fetched = tuple[Any, dict[str, Any], Placement | None]
 
 
 def ahead(dataset: tf.data.Dataset, work: Callable) -> tf.data.Dataset:
@@ -56,12 +58,12 @@ def fetched(split: Split, indices: tf.Tensor) -> Fetched:
     return entries.pop(split.key), entries, None
 
 
-@fetched.register
+@fetched.register(ArraySplit)
 def _(split: ArraySplit, indices: tf.Tensor) -> Fetched:
     return _gathered({split.key: split.images}, indices)[split.key], _gathered(split.truth, indices), None
 
 
-@fetched.register
+@fetched.register(EncodedSplit)
 def _(split: EncodedSplit, indices: tf.Tensor) -> Fetched:
     decode = get_signal(split.signal).code.decoded
     examples, matrices = decode(reading.read(split.contents, indices), split.shape, split.keep, split.upright)
@@ -103,6 +105,20 @@ def batches(split: Split, batch_size: int) -> tf.data.Dataset:
         return {split.key: examples, **moved(truth, placement)}
 
     return ahead(tf.data.Dataset.range(len(split)).batch(batch_size), entries)
+
+
+def arrays_of(split: Split, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
+    """What `batches` gives, as arrays: read ahead by TensorFlow where it is installed.
+
+    Args:
+        split: split to read.
+        batch_size: examples of a batch; the last one may be smaller.
+    """
+    if is_there("tensorflow"):
+        yield from batches(split, batch_size).as_numpy_iterator()
+        return
+    for first in range(0, len(split), batch_size):
+        yield split.fetch(np.arange(first, min(first + batch_size, len(split))))
 
 
 def _share(batch_size: int, number: int, count: int) -> np.ndarray:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from keras_resnet import files
 from keras_resnet.console import progress
 from keras_resnet.data import records
 from keras_resnet.data.dataset import Dataset, EncodedSplit, Split
 from keras_resnet.errors import InputError
+from keras_resnet.lazily import tf
 from keras_resnet.signals import image as images
 from keras_resnet.untrusted import visible
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 
-import tensorflow as tf
-
+from keras_resnet.lazily import tf
 from keras_resnet.signals.geometry import projective
 from keras_resnet.signals.placement import Placement
 

@@ -6,10 +6,10 @@ import os
 from functools import singledispatch
 
 import numpy as np
-import tensorflow as tf
 
 from keras_resnet.data.dataset import Contents, Files
 from keras_resnet.data.records import Records
+from keras_resnet.lazily import tf
 
 
 @singledispatch
@@ -27,14 +27,14 @@ def read(contents: Contents, indices: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(found, indices.shape)
 
 
-@read.register
+@read.register(Files)
 def _(contents: Files, indices: tf.Tensor) -> tf.Tensor:
     with tf.init_scope():
         paths = tf.constant([os.fsencode(path) for path in contents.paths])
     return tf.map_fn(tf.io.read_file, tf.gather(paths, indices))
 
 
-@read.register
+@read.register(Records)
 def _(contents: Records, indices: tf.Tensor) -> tf.Tensor:
     records = tf.numpy_function(contents.records, [indices], tf.string)
     return feature_of(tf.ensure_shape(records, (None,)), contents.feature)

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from keras_resnet.console import progress, without_chatter
 from keras_resnet.errors import InputError
+from keras_resnet.lazily import tf
 
 # Features of the image and the class: TF-Slim's and ImageNet's usual ones, and those of tensorflow-datasets.
 LAYOUTS = (("image/encoded", "image/class/label"), ("image", "label"))

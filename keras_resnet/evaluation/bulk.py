@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation.examples import loaded, named
 from keras_resnet.evaluation.running import answered, image_shape
+from keras_resnet.extras import is_there
+from keras_resnet.lazily import tf
 from keras_resnet.runtime.interface import Runner
 from keras_resnet.signals.table import get_signal
 from keras_resnet.tasks.results import Prediction
@@ -102,7 +103,8 @@ def answers(
     def one(number: int) -> Prediction | Unreadable:
         return _one(runner, paths[number], card, top, names[number])
 
-    if len(paths) <= _FEW or not hasattr(get_signal(runner.card.signal).code, "decoded"):
+    by_graph = is_there("tensorflow") and hasattr(get_signal(runner.card.signal).code, "decoded")
+    if len(paths) <= _FEW or not by_graph:
         yield from map(one, range(len(paths)))
         return
     place = 0

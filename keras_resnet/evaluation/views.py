@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from keras_resnet.data import Split, batches
+from keras_resnet.data import Split
 from keras_resnet.data.dataset import EncodedSplit
-from keras_resnet.data.pipeline import ahead
+from keras_resnet.data.pipeline import ahead, arrays_of
 from keras_resnet.data.reading import read
 from keras_resnet.errors import InputError, unknown_name
+from keras_resnet.lazily import tf
 from keras_resnet.nets.graph import deep_graphs
 from keras_resnet.runtime.interface import Runner
 from keras_resnet.runtime.keras import KerasRunner
@@ -119,8 +119,7 @@ def batches_of_views(split: Split, views: Views, size: tuple[int, ...] | None) -
 
 def _batches(split: Split) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
     """Examples and their truth."""
-    for batch in batches(split, _BATCH):
-        arrays = {name: values.numpy() for name, values in batch.items()}
+    for arrays in arrays_of(split, _BATCH):
         yield arrays.pop(split.key), arrays
 
 
@@ -144,7 +143,7 @@ def _ten(split: Split, size: tuple[int, ...]) -> Iterator[Seen]:
 
 def _scaled(split: Split, scales: tuple[int, ...]) -> Iterator[Seen]:
     for pixels, truth in _batches(split):
-        yield [image_lib.scaled(pixels, _shorter_side(pixels.shape[1:3], s)).numpy() for s in scales], truth
+        yield [np.asarray(image_lib.scaled(pixels, _shorter_side(pixels.shape[1:3], s))) for s in scales], truth
 
 
 def _whole_images(split: EncodedSplit, scales: tuple[int, ...]) -> Iterator[Seen]:

@@ -60,7 +60,7 @@ def work(args: argparse.Namespace) -> int:
     picture = _chosen(args)
     files.check_place(args.output, args.overwrite)
     extras.require_for(args.model, args.weights, args.data)
-    console.import_tensorflow()
+    console.import_tensorflow("jax")
     from keras_resnet.evaluation.command import note_missing_card
     from keras_resnet.explain.drawing import check_suffix
     from keras_resnet.explain.support import check_support
@@ -192,7 +192,8 @@ def _write_grid(args: argparse.Namespace, made, title: str, command: str) -> Non
 def _embeddings(args: argparse.Namespace, runner, command: str) -> None:
     import numpy as np
 
-    from keras_resnet.data import batches, sampled
+    from keras_resnet.data import sampled
+    from keras_resnet.data.pipeline import arrays_of
     from keras_resnet.evaluation.examples import dataset_for
     from keras_resnet.explain import embeddings
     from keras_resnet.tasks import get_task
@@ -200,7 +201,7 @@ def _embeddings(args: argparse.Namespace, runner, command: str) -> None:
     name, folder = flags.named_data(args, runner.card.dataset)
     dataset = dataset_for(runner, name, folder, columns=flags.columns_of(args))
     test = sampled(dataset.test, args.limit)
-    pixels = np.concatenate([batch[test.key].numpy() for batch in batches(test, 256)])
+    pixels = np.concatenate([batch[test.key] for batch in arrays_of(test, 256)])
     name, features = embeddings.pooled_features(runner, pixels, args.layer)
     called = get_task(runner.card.task).capable.called(runner(runner.card.preprocess(pixels)))
     places = embeddings.project(features, args.projection, args.seed)

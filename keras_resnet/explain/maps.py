@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from keras_resnet.errors import InputError
 from keras_resnet.explain.net import Net
@@ -65,13 +64,10 @@ def _pooled_head(net: Net) -> tuple[str, keras.layers.Dense]:
 
 def _gradients(net: Net, images: np.ndarray, classes: np.ndarray, layer: str | None):
     """A layer's maps and the gradients of the classes' logits there."""
-    with tf.GradientTape() as tape:
-        scores, maps = net.logits(images, layer=net.map_step(layer).name, tape=tape)
-        chosen = tf.reduce_sum(net.task.capable.scalar(scores, classes))
-    slopes = tape.gradient(chosen, maps)
+    maps, slopes = net.slopes(images, classes, net.map_step(layer).name)
     if slopes is None:
         raise InputError(f"the scores do not depend on layer {net.map_step(layer).name}: choose another")
-    return np.asarray(maps, np.float32), np.asarray(slopes, np.float32)
+    return maps, slopes
 
 
 def grad_cam(net: Net, images: np.ndarray, classes: np.ndarray, layer: str | None = None) -> np.ndarray:

@@ -8,7 +8,6 @@ from typing import cast
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.explain import maps, pixels
@@ -173,6 +172,7 @@ def explain(
     chosen = task.capable.questions(outputs, classes)
     heat, errors = row.apply(_Asked(runner, net, images, prepared, chosen, layer, seed))
     if heat.shape[1:] != images.shape[1:3]:
-        heat = tf.image.resize(heat[..., None], images.shape[1:3], "bilinear").numpy()[..., 0]
+        resized = keras.ops.image.resize(heat[..., None], images.shape[1:3], data_format="channels_last")
+        heat = np.asarray(resized)[..., 0]
     values = task.capable.evidence(outputs, chosen)
     return Explanation(heat.astype(np.float32), chosen, outputs, values, row.signed, errors)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from keras_resnet.errors import InputError, unknown_name
+from keras_resnet.lazily import tf
 from keras_resnet.runtime.interface import Runner
 from keras_resnet.runtime.keras import KerasRunner
 from keras_resnet.tasks.table import DEFAULT, get_task
@@ -62,17 +63,17 @@ class Net:
             if not isinstance(model, KerasRunner):
                 raise InputError("this needs gradients or layers, which a file for phones does not have: use occlusion")
             model = model.model
-        if keras.backend.backend() != "tensorflow":
-            raise InputError("looking into a net needs Keras' TensorFlow backend: unset KERAS_BACKEND")
+        if keras.backend.backend() not in ("tensorflow", "jax"):
+            raise InputError("looking into a net needs Keras' TensorFlow or JAX back end: unset KERAS_BACKEND")
         self.model, self.scores, self._end = model, None, None
         self._names = dict(_leaves(model))
         if not any("Conv" in type(layer).__name__ for layer in self._names):
             raise InputError(f"model '{model.name}' has no convolution: expected an image model")
         self.steps: list[Step] = []
-        last: list[tf.Tensor] = []
+        last: list[object] = []
 
         def note(layer: keras.layers.Layer, output):
-            if isinstance(output, tf.Tensor):
+            if keras.ops.is_tensor(output):
                 self.steps.append(Step(self._names[layer], layer, tuple(output.shape[1:])))
                 last[:] = [output]
             return output
@@ -132,31 +133,46 @@ class Net:
         finally:
             self._end.activation = kept
 
-    def logits(self, images, *, layer: str | None = None, tape: tf.GradientTape | None = None):
+    def logits(self, images, *, layer: str | None = None, change: Callable = lambda output: output):
         """Computes the scores before the last activation.
 
         Args:
             images: preprocessed images, float32 `(N, height, width, channels)`.
             layer: name of a layer whose output is returned too.
-            tape: gradient tape that watches the layer's output.
+            change: called with that output; what it gives takes its place.
 
         Returns:
             `(N, classes)`; with `layer` a pair of these and the layer's output.
         """
-        caught: list[tf.Tensor] = []
+        caught: list[Any] = []
         wanted = None if layer is None else self.step(layer).layer
 
         def catch(each: keras.layers.Layer, output):
             if each is wanted:
+                output = change(output)
                 caught[:] = [output]
-                if tape is not None:
-                    tape.watch(output)
             return output
 
         with self._without_end(), self._heard(catch) if layer else contextlib.nullcontext():
             scores = self._first(self.model(images, training=False))
-        scores = tf.cast(scores, tf.float32)
+        scores = keras.ops.cast(scores, "float32")
         return (scores, caught[0]) if layer else scores
+
+    def slopes(self, images: np.ndarray, classes: np.ndarray, layer: str | None = None) -> tuple[np.ndarray, Any]:
+        """Gradients of the classes' scores.
+
+        Args:
+            images: preprocessed images, float32 `(N, height, width, channels)`.
+            classes: class of each image, int `(N,)`.
+            layer: name of a layer; None for the images themselves.
+
+        Returns:
+            What the gradients are with respect to, the layer's output or the images, and the gradients, both float32
+            of one shape; None in place of these where the scores do not depend on it.
+        """
+        by = _by_tape if keras.backend.backend() == "tensorflow" else _by_jax
+        place, found = by(self, keras.ops.convert_to_tensor(images, "float32"), classes, layer)
+        return np.asarray(place, np.float32), None if found is None else np.asarray(found, np.float32)
 
     def probabilities(self, images) -> np.ndarray:
         """Computes the model's first output: float32 `(N, classes)`."""
@@ -191,6 +207,36 @@ class Net:
         if not maps:
             raise InputError(f"model '{self.model.name}' has no feature maps (height, width, channels)")
         return next((step for step in reversed(maps) if step.shape[0] * step.shape[1] > 1), maps[-1])
+
+
+def _by_tape(net: Net, images, classes: np.ndarray, layer: str | None):
+    """`Net.slopes` on TensorFlow."""
+    with tf.GradientTape() as tape:
+
+        def watched(output):
+            tape.watch(output)
+            return output
+
+        place = watched(images)
+        scores = net.logits(images, layer=layer, change=watched) if layer else net.logits(images)
+        scores, place = scores if layer else (scores, place)
+        chosen = keras.ops.sum(net.task.capable.scalar(scores, classes))
+    return place, tape.gradient(chosen, place)
+
+
+def _by_jax(net: Net, images, classes: np.ndarray, layer: str | None):
+    """`Net.slopes` on JAX: of a layer with respect to zeros that are added to its output."""
+    import jax
+
+    def score(added):
+        if layer is None:
+            return keras.ops.sum(net.task.capable.scalar(net.logits(images + added), classes))
+        scores, _ = net.logits(images, layer=layer, change=lambda output: output + added)
+        return keras.ops.sum(net.task.capable.scalar(scores, classes))
+
+    place = images if layer is None else net.logits(images, layer=layer)[1]
+    found = jax.grad(score)(keras.ops.zeros_like(place))
+    return place, found if found.any() else None
 
 
 def _leaves(model, path: str = "") -> Iterator[tuple[keras.layers.Layer, str]]:

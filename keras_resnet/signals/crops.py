@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-import tensorflow as tf
+from keras_resnet.lazily import tf
 
 # (height, width, draws) -> int32 (4,): first row, first column, height, width.
-Box = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+Box = Callable[[Any, Any, Any], Any]  # tensors: height, width and draws to a rectangle
 
 
 def random_box(height: tf.Tensor, width: tf.Tensor, draws: tf.Tensor, area: tuple[float, float]) -> tf.Tensor:

@@ -5,14 +5,17 @@ Everything here works in graphs of tf.data. JPEG files without EXIF, most of tho
 
 from __future__ import annotations
 
+import contextlib
 import io
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from keras_resnet.errors import InputError
+from keras_resnet.extras import is_there
+from keras_resnet.lazily import tf
 
 FORMATS = "PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF or HEIC"
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -21,7 +24,7 @@ _ORIENTATION = 0x0112  # EXIF's number of the entry
 _HEAD = 64  # bytes in which EXIF begins, behind the marker of JPEG or JFIF
 # By that entry: whether rows and columns change places, and then whether rows, and columns, are reversed.
 _TURNS = ((0, 0, 0), (0, 0, 0), (0, 0, 1), (0, 1, 1), (0, 1, 0), (1, 0, 0), (1, 0, 1), (1, 1, 1), (1, 1, 0))
-Part = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+Part = Callable[[Any, Any], Any]  # tensors: height and width to a rectangle
 
 
 def decode(contents: tf.Tensor, channels: int, upright: bool = True) -> tf.Tensor:
@@ -33,8 +36,10 @@ def decode(contents: tf.Tensor, channels: int, upright: bool = True) -> tf.Tenso
         upright: whether the orientation in EXIF is applied.
 
     Returns:
-        uint8 `(height, width, channels)`.
+        uint8 `(height, width, channels)`; an array where TensorFlow is not installed.
     """
+    if not is_there("tensorflow"):
+        return pixels(contents, channels, upright)
 
     def plain() -> tf.Tensor:
         image = tf.io.decode_image(contents, channels=channels, expand_animations=False)
@@ -86,6 +91,10 @@ def is_readable(contents: bytes, channels: int) -> bool:
         contents: bytes of the file.
         channels: channels that the image gets.
     """
+    if not is_there("tensorflow"):
+        with contextlib.suppress(InputError):
+            return bool(pixels(contents, channels).size)
+        return False
     try:
         decode(contents, channels)
     except (tf.errors.OpError, InputError):
@@ -157,12 +166,20 @@ def _lying(box: tf.Tensor, size: tf.Tensor, turns: tf.Tensor) -> tf.Tensor:
 
 
 def _by_pillow(contents: tf.Tensor, channels: int, upright: bool) -> tf.Tensor:
-    found = _of_bytes(lambda given: _pixels(given, channels, upright), contents, tf.uint8)
+    found = _of_bytes(lambda given: pixels(given, channels, upright), contents, tf.uint8)
     return tf.ensure_shape(found, (None, None, channels or None))
 
 
-def _pixels(contents: bytes, channels: int, upright: bool) -> np.ndarray:
-    """Pixels of a file that TensorFlow does not read, or not all of its kinds.
+def pixels(contents: bytes, channels: int, upright: bool = True) -> np.ndarray:
+    """Pixels of a file by Pillow, where TensorFlow does not read it, or not all of its kinds, or is not installed.
+
+    Args:
+        contents: bytes of the file.
+        channels: 1 for grey, 3 for RGB; 0 for as many as it has.
+        upright: whether the orientation in EXIF is applied.
+
+    Returns:
+        uint8 `(height, width, channels)`.
 
     Raises:
         InputError: no picture, a damaged one, or HEIC without the package for it.
@@ -178,10 +195,10 @@ def _pixels(contents: bytes, channels: int, upright: bool) -> np.ndarray:
             if upright:
                 image = ImageOps.exif_transpose(image)
             modes = {1: "L", 3: "RGB", 0: "L" if image.mode in ("1", "L") else "RGB"}
-            pixels = np.asarray(image.convert(modes[channels]))
+            found = np.asarray(image.convert(modes[channels]))
     except Exception as error:  # Pillow raises anything on damaged files
         raise InputError(f"expected a picture ({FORMATS}): {error}") from error
-    return pixels[..., None] if pixels.ndim == 2 else pixels
+    return found[..., None] if found.ndim == 2 else found
 
 
 def _register_heic() -> None:

@@ -6,11 +6,12 @@ import os
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from keras_resnet.console import without_chatter
 from keras_resnet.errors import InputError
-from keras_resnet.signals import decoding, geometry
+from keras_resnet.extras import is_there
+from keras_resnet.lazily import tf
+from keras_resnet.signals import decoding, geometry, plain
 from keras_resnet.signals.crops import Box
 from keras_resnet.signals.decoding import FORMATS, decode, decode_part, is_as_it_is
 from keras_resnet.signals.table import SIGNALS
@@ -103,6 +104,8 @@ def decoded(
     Returns:
         uint8 `(n, *shape)`, and the matrices of their placement, float32 `(n, 3, 3)`.
     """
+    if not is_there("tensorflow"):
+        return plain.decoded(contents, shape, keep, upright)
 
     def one(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image, matrix = _resized(decode(contents, shape[2], upright), shape[:2], keep)
@@ -180,6 +183,11 @@ def load(path: str | os.PathLike, shape: tuple[int, int, int], keep: float = 1.0
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path} is no file: expected a picture ({FORMATS})")
+    if not is_there("tensorflow"):
+        try:
+            return plain.decoded(np.array([path.read_bytes()], object), shape, keep)[0][0]
+        except InputError as error:
+            raise InputError(f"{path} cannot be decoded as an image: {error}") from error
     try:
         with without_chatter():
             image = decode(path.read_bytes(), shape[2])
@@ -201,6 +209,8 @@ def size_of(path: str | os.PathLike) -> tuple[int, int]:
 
 def encode(image: np.ndarray) -> bytes:
     """Makes a PNG file of an image, uint8 `(height, width, channels)`."""
+    if not is_there("tensorflow"):
+        return plain.png(image)
     return tf.io.encode_png(image).numpy()
 
 
@@ -265,7 +275,10 @@ def resized(examples: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
     Returns:
         uint8 `(n, height, width, C)`; `examples` itself where the size is theirs.
     """
-    size = tuple(shape[:2])
-    if None in size or examples.shape[1:3] == size:
+    height, width = shape[:2]
+    if height is None or width is None or examples.shape[1:3] == (height, width):
         return examples
+    size = height, width
+    if not is_there("tensorflow"):
+        return plain.scaled(examples, size, smooth=False)
     return np.clip(np.round(tf.image.resize(examples, size).numpy()), 0, 255).astype(np.uint8)

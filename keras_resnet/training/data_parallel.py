@@ -28,6 +28,7 @@ class DataParallel(Devices):
     """
 
     distribution: keras.distribution.DataParallel = field(kw_only=True)
+    strategy: Any = None
 
     @property
     def replicas(self) -> int:

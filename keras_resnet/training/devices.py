@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from keras_resnet.errors import GateError, InputError
+from keras_resnet.lazily import tf
 
 _FACTS_BYTES = 16_384  # what workers tell each other before they begin
 
@@ -27,7 +27,7 @@ class Devices:
         index: number of this worker, from 0.
     """
 
-    strategy: tf.distribute.Strategy = field(default_factory=tf.distribute.get_strategy)
+    strategy: tf.distribute.Strategy = field(default_factory=lambda: tf.distribute.get_strategy())
     workers: tuple[str, ...] = ()
     index: int = 0
 

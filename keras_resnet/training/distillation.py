@@ -13,9 +13,9 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from keras_resnet import console, files
+from keras_resnet.lazily import tf
 from keras_resnet.saving import weights_sha256
 from keras_resnet.training.recipe import Recipe
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from keras_resnet.data import Dataset, Split, batches, joined, load_dataset, sampled, training_batches
 from keras_resnet.data.augment import Augmentation, get_augmentation
@@ -20,6 +20,8 @@ from keras_resnet.data.sources import find_source
 from keras_resnet.data.tables import parse_columns
 from keras_resnet.data.timing import Clock
 from keras_resnet.errors import InputError
+from keras_resnet.extras import is_there
+from keras_resnet.lazily import tf
 from keras_resnet.signals.conventions import Preprocess
 from keras_resnet.signals.table import get_signal
 from keras_resnet.tasks import get_task
@@ -220,11 +222,40 @@ def validation_pipeline(
     return devices.padded(pipeline, size, len(dataset.validation)).cache()
 
 
-def resident(recipe: Recipe, inputs: Inputs, preprocess: Preprocess, devices: Devices) -> Resident | None:
-    """The data of a run on JAX's device; None on TensorFlow, and where tf.data has to feed JAX.
+def lies_on_device(recipe: Recipe, inputs: Inputs) -> bool:
+    """Whether the data of a run lie on JAX's device: examples in memory that fit there, changed by functions for it.
 
-    That is for examples that are decoded from files or do not fit into the device's memory, for RandAugment and for a
-    teacher's answers.
+    RandAugment and a teacher's answers are TensorFlow's.
+
+    Args:
+        recipe: recipe of the run.
+        inputs: data of the run.
+
+    Raises:
+        InputError: they do not, and TensorFlow, which would read them, is not installed.
+    """
+    if keras.backend.backend() != "jax":
+        return False
+    from keras_resnet.training import resident as on_device
+
+    split = training_split(recipe, inputs.dataset)
+    fits = isinstance(split, ArraySplit) and on_device.fits(split)
+    if fits and inputs.augment.anywhere and not recipe.distillation:
+        return True
+    if is_there("tensorflow"):
+        return False
+    if not fits:
+        why = f"{recipe.dataset} is read from files" if not isinstance(split, ArraySplit) else "memory is too small"
+    else:
+        why = f"distillation={recipe.distillation}" if recipe.distillation else f"augmentation={recipe.augmentation}"
+    raise InputError(
+        f"training on JAX without TensorFlow takes examples that lie on the device, and here {why}: "
+        "pip install 'tensorflow>=2.21,<2.22' to feed JAX by tf.data"
+    )
+
+
+def resident(recipe: Recipe, inputs: Inputs, preprocess: Preprocess, devices: Devices) -> Resident | None:
+    """The data of a run on JAX's device; None where tf.data feeds the net.
 
     Args:
         recipe: recipe of the run.
@@ -232,13 +263,12 @@ def resident(recipe: Recipe, inputs: Inputs, preprocess: Preprocess, devices: De
         preprocess: input convention of the net.
         devices: devices of the run.
     """
-    if keras.backend.backend() != "jax" or recipe.distillation or not inputs.augment.anywhere:
+    if not lies_on_device(recipe, inputs):
         return None
     from keras_resnet.training import resident as on_device
 
     split, validation = training_split(recipe, inputs.dataset), inputs.dataset.validation
-    if not (isinstance(split, ArraySplit) and isinstance(validation, ArraySplit) and on_device.fits(split)):
-        return None
+    assert isinstance(split, ArraySplit) and isinstance(validation, ArraySplit)
     shares = balanced(split, recipe)
     return on_device.Resident(
         train=split,
@@ -254,6 +284,20 @@ def resident(recipe: Recipe, inputs: Inputs, preprocess: Preprocess, devices: De
     )
 
 
+def _first_batches(split: Split, recipe: Recipe, augment: Augmentation, count: int) -> Iterator[Any]:
+    """Pixels that a run begins with, augmented; on JAX by JAX where tf.data is not needed."""
+    if keras.backend.backend() != "jax" or not isinstance(split, ArraySplit) or not augment.anywhere:
+        pipeline = training_batches(split, recipe.batch_size, seed=recipe.seed, augment=augment)
+        yield from (examples[split.key] for examples in pipeline.take(count))
+        return
+    run = plan(split, augment, seed=recipe.seed)
+    places, draws = run.places(0), run.draws(0)
+    for first in range(0, count * recipe.batch_size, recipe.batch_size):
+        own = places[np.arange(first, first + recipe.batch_size) % len(places)]
+        pixels = keras.ops.convert_to_tensor(split.images[own])
+        yield augment.batch(pixels, keras.ops.convert_to_tensor(draws[own]))[0] if augment.batch else pixels
+
+
 def estimate_statistics(model: keras.Model, dataset: Dataset, recipe: Recipe, preprocess: Preprocess) -> None:
     """Replaces the moving statistics by means over `precise_bn` training images ("precise batch normalisation").
 
@@ -266,10 +310,10 @@ def estimate_statistics(model: keras.Model, dataset: Dataset, recipe: Recipe, pr
     split, augment = training_split(recipe, dataset), get_augmentation(recipe.augmentation, dataset.signal)
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     before = [layer.momentum for layer in norms]
-    pipeline = training_batches(split, recipe.batch_size, seed=recipe.seed, augment=augment)
-    for number, examples in enumerate(pipeline.take(max(1, recipe.precise_bn // recipe.batch_size))):
+    count = max(1, recipe.precise_bn // recipe.batch_size)
+    for number, pixels in enumerate(_first_batches(split, recipe, augment, count)):
         for layer in norms:
             layer.momentum = number / (number + 1)  # so that the moving average is the mean so far
-        model(keras.ops.convert_to_tensor(preprocess(examples[split.key]).numpy()), training=True)
+        model(keras.ops.convert_to_tensor(np.asarray(preprocess(pixels))), training=True)
     for layer, momentum in zip(norms, before, strict=True):
         layer.momentum = momentum

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import keras
-import tensorflow as tf
 
 from keras_resnet import extras, files
 from keras_resnet.card import ModelCard
 from keras_resnet.data import Dataset
 from keras_resnet.data.tables import parse_columns
 from keras_resnet.errors import InputError, unknown_name
+from keras_resnet.lazily import tf
 from keras_resnet.signals.conventions import PREPROCESS
 from keras_resnet.tasks import Objectives, get_task
 from keras_resnet.tasks.cards import card_facts
@@ -99,6 +99,7 @@ def train(
     extras.require_for(recipe.dataset, recipe.weights)
     logging.require(loggers)
     inputs = inputs_lib.load(recipe, nets, data_dir)
+    inputs_lib.lies_on_device(recipe, inputs)  # or says why this cannot be trained, before there is a directory
     path = _place(recipe, nets, run_dir, resume, devices)
     with files.held(path, "a training") if devices.is_chief else contextlib.nullcontext():
         _open(recipe, path, resume, devices)
@@ -122,7 +123,8 @@ def _session(
     start = checkpoints.newest(path / checkpoints.FOLDER)
     devices.agree({"epoch": start.epoch if start else 0, "step": start.step if start else 0})
     keras.utils.set_random_seed(recipe.seed)
-    tf.config.experimental.enable_op_determinism()
+    if keras.backend.backend() == "tensorflow":
+        tf.config.experimental.enable_op_determinism()
     policy = precision.resolve(recipe.precision)
     made = nets.make(recipe, inputs.dataset, policy, devices)
     objectives = compiled(made, recipe, inputs, devices)

@@ -24,8 +24,14 @@ def resolve(precision: str) -> str:
 
 
 def _has_bfloat16() -> bool:
-    if keras.backend.backend() == "jax" and keras.distribution.list_devices()[0].startswith("cpu"):
-        return False  # XLA computes it in float32, with conversions
+    if keras.backend.backend() == "jax":
+        import jax
+
+        device = jax.devices()[0]
+        if device.platform == "cpu":
+            return False  # XLA computes it in float32, with conversions
+        capability = getattr(device, "compute_capability", None)  # of NVIDIA's; TPUs have the type
+        return capability is None or float(capability) >= 8.0
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

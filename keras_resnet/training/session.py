@@ -106,7 +106,7 @@ class Session:
         callbacks += [Stop(self.keep, self.recipe.stop_patience)] if self.recipe.stop_patience else []
         if self.devices.is_chief:
             callbacks.append(Log(str(self.path / run.METRICS), append=True))
-        if self.devices.is_chief and not extras.is_there("tensorboard"):
+        if self.devices.is_chief and not (extras.is_there("tensorboard") and extras.is_there("tensorflow")):
             print(f"note: no logs for TensorBoard; with them: {extras.line('tensorboard')}", file=sys.stderr)
         elif self.devices.is_chief:
             callbacks.append(keras.callbacks.TensorBoard(str(self.path / run.TENSORBOARD), write_graph=False))

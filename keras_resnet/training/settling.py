@@ -8,8 +8,9 @@ import json
 import keras
 
 from keras_resnet.card import ModelCard
-from keras_resnet.data import Dataset, batches
+from keras_resnet.data import Dataset
 from keras_resnet.data.dataset import end_to_end
+from keras_resnet.data.pipeline import arrays_of
 from keras_resnet.runtime.keras import KerasRunner
 from keras_resnet.tasks import get_task
 from keras_resnet.tasks.cards import card_facts
@@ -31,8 +32,7 @@ def settled(model: keras.Model, card: ModelCard, dataset: Dataset) -> ModelCard 
         return None
     runner, key = KerasRunner(model, card), dataset.validation.key
     outputs, truth = [], []
-    for batch in batches(dataset.validation, _BATCH):
-        arrays = {name: values.numpy() for name, values in batch.items()}
+    for arrays in arrays_of(dataset.validation, _BATCH):
         outputs.append(runner(card.preprocess(arrays.pop(key))))
         truth.append(arrays)
     found = task.capable.settled(end_to_end(outputs), end_to_end(truth), facts_of(card))

@@ -10,10 +10,10 @@ import socket
 from collections.abc import Mapping, Sequence
 
 import keras
-import tensorflow as tf
 
 from keras_resnet import untrusted
 from keras_resnet.errors import InputError, unknown_name
+from keras_resnet.lazily import tf
 from keras_resnet.training import data_parallel
 from keras_resnet.training.devices import Devices
 

@@ -39,9 +39,23 @@ def describe(model: keras.Model, twin: keras.Model, recipe: Recipe, steps: int, 
             f"{policy}",
             f"{recipe.optimizer}: {decayed} tensors decayed, {len(trainable) - decayed} not; {recipe.schedule} "
             f"schedule, {recipe.epochs} epochs of {steps} steps",
-            f"batches of {recipe.batch_size}, {share}about {memory:.1f} GB of memory{each} (estimated)",
+            f"batches of {recipe.batch_size}, {share}about {memory:.1f} GB of memory{each} (estimated){_device()}",
         )
     )
+
+
+def _device() -> str:
+    """What the net is trained on, where that is not plain: JAX takes what it finds, TensorFlow a GPU."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return f"; on {jax.devices()[0].device_kind}, by JAX"
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        found = [tf.config.experimental.get_device_details(each) for each in tf.config.list_physical_devices("GPU")]
+        return f"; on {found[0].get('device_name', 'a GPU')}, by TensorFlow" if found else ""
+    return ""
 
 
 def going_on(start: Checkpoint | None, steps: int) -> str:

@@ -41,9 +41,7 @@ def scalar(outputs, classes):
     """Scores of one class for each example, differentiable: `(n,)`.
 
     Args:
-        outputs: logits `(n, classes)`, a TensorFlow tensor.
+        outputs: logits `(n, classes)`, a tensor.
         classes: int `(n,)`, the class of each example.
     """
-    import tensorflow as tf
-
-    return tf.gather(outputs, classes[:, None], batch_dims=1)[:, 0]
+    return keras.ops.take_along_axis(outputs, classes[:, None], axis=1)[:, 0]

@@ -1,0 +1,104 @@
+"""Pictures without TensorFlow: decoded by Pillow and resized here, for who computes on JAX and has nothing else.
+
+Sizes, crops and the resizing are those of `signals.image`, where rounding may differ by one level. Of a JPEG the two
+libraries' decoders differ as well: `tests/test_plain.py` measures by how much.
+"""
+
+from __future__ import annotations
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import numpy as np
+
+from keras_resnet.signals.decoding import pixels
+
+
+def resized(image: np.ndarray, size: tuple[int, int], keep: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Cuts out the central part that has the aspect of `size` and resizes it, as `signals.image.resize`.
+
+    Args:
+        image: uint8 `(height, width, channels)`.
+        size: `(height, width)` of the result.
+        keep: share of the largest such part's height and width.
+
+    Returns:
+        uint8 `(*size, channels)`, and the matrix of the placement, float32 `(3, 3)`.
+    """
+    height, width = image.shape[:2]
+    sides = min(height, width * size[0] // size[1]), min(width, height * size[1] // size[0])
+    high, wide = (max(1, int(np.round(np.float32(side) * np.float32(keep)))) for side in sides)
+    top, left = (height - high) // 2, (width - wide) // 2
+    scale_y, scale_x = high / size[0], wide / size[1]
+    first = left + scale_x / 2 - 0.5, top + scale_y / 2 - 0.5  # centres of pixels, as in `geometry.cut_out`
+    matrix = np.array([[scale_x, 0, first[0]], [0, scale_y, first[1]], [0, 0, 1]], np.float32)
+    return scaled(image[top : top + high, left : left + wide], size), matrix
+
+
+def scaled(images: np.ndarray, size: tuple[int, int], smooth: bool = True) -> np.ndarray:
+    """Images in another size, bilinear.
+
+    Args:
+        images: uint8 `(..., height, width, channels)`.
+        size: `(height, width)` of the result.
+        smooth: whether what is lost is averaged where images shrink (antialiasing).
+
+    Returns:
+        uint8 `(..., *size, channels)`.
+    """
+    high, wide = (_weights(*lengths, smooth) for lengths in zip(images.shape[-3:-1], size, strict=True))
+    found = np.einsum("oh,...hwc->...owc", high, images.astype(np.float32), optimize=True)
+    found = np.einsum("ow,...hwc->...hoc", wide, found, optimize=True)
+    return np.clip(np.round(found), 0, 255).astype(np.uint8)
+
+
+def _weights(length: int, new: int, smooth: bool) -> np.ndarray:
+    """Share of every element in every new one, float32 `(new, length)`: a triangle over what an element covers."""
+    scale = length / new
+    centres = (np.arange(new) + 0.5) * scale - 0.5
+    if not smooth:
+        centres = np.clip(centres, 0, length - 1)
+    apart = np.abs(centres[:, None] - np.arange(length)[None]) / (max(scale, 1.0) if smooth else 1.0)
+    triangle = np.maximum(1 - apart, 0)
+    return (triangle / triangle.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def png(image: np.ndarray) -> bytes:
+    """Makes a PNG file of an image, uint8 `(height, width, channels)`."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(file, "png")
+    return file.getvalue()
+
+
+def decoded(
+    contents: np.ndarray, shape: tuple[int, ...], keep: float = 1.0, upright: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Decodes files and resizes their central parts, on all cores.
+
+    Args:
+        contents: bytes of files, `(n,)`.
+        shape: `(height, width, channels)` of an image.
+        keep: share of the central part's height and width that is used.
+        upright: whether the orientation in EXIF is applied.
+
+    Returns:
+        uint8 `(n, *shape)`, and the matrices of their placement, float32 `(n, 3, 3)`.
+
+    Raises:
+        InputError: a file cannot be decoded.
+    """
+    one = partial(_decoded, shape=shape, keep=keep, upright=upright)
+    if len(contents) == 1:
+        found = [one(contents[0])]
+    else:
+        with ThreadPoolExecutor() as pool:  # Pillow decodes without the interpreter's lock
+            found = list(pool.map(one, contents))
+    images, matrices = zip(*found, strict=True)
+    return np.stack(images), np.stack(matrices)
+
+
+def _decoded(contents: bytes, shape: tuple[int, ...], keep: float, upright: bool) -> tuple[np.ndarray, np.ndarray]:
+    return resized(pixels(contents, shape[2], upright), (shape[0], shape[1]), keep)
