@@ -107,7 +107,9 @@ MLFLOW = ["mlflow-skinny>=3,<4", "sqlalchemy>=2,<3", "alembic>=1.13,<2"]  # trai
 RAY = ["ray[data]>=2.50,<2.64"]  # predict --ray, prepare --ray
 LOGS = ["tensorboard>=2.19,<3"]  # TensorFlow 2.21 writes its logs only where this is installed
 DATASETS = ["tensorflow-datasets>=4.9.7,<5"]  # dataset=tfds:NAME
+JAX = ["jax>=0.7,<1"]  # KERAS_BACKEND=jax
 TEST = [
+    *JAX,
     "pytest>=8.2,<10",
     "pytest-xdist>=3.7,<4",
     "pytest-cov>=6.1,<8",
@@ -117,7 +119,6 @@ TEST = [
     "ruff>=0.12,<0.18",
     "mypy>=1.18,<3",
     "import-linter>=2.17,<3",  # layers of the packages
-    "jax>=0.7,<1",
 ]
 # BSD and MIT; the GPL that docutils names is that of its Emacs mode, which its wheel leaves out.
 DOCS = ["sphinx>=9,<10", "myst-parser>=5,<6", "furo>=2025.9.25,<2027"]  # make docs
@@ -154,6 +155,7 @@ setup(
         "test": TEST,
         "docs": DOCS,
         "gpu": GPU,
+        "jax": JAX,
         "parquet": PARQUET,
         "wandb": WANDB,
         "mlflow": MLFLOW,

@@ -211,6 +211,8 @@ def _refuse_backend(others: Sequence[str]) -> None:
     if backend not in ("tensorflow", *others):
         raise InputError(f"this command needs Keras' TensorFlow backend, {origin} says '{backend[:40]}': {remedy}")
     if not extras.is_there(backend):
+        if backend == "tensorflow" and "jax" in others and extras.is_there("jax"):
+            remedy = "set KERAS_BACKEND=jax, which is"
         raise InputError(f"{origin} says '{backend}', which is not installed: pip install {backend}, or {remedy}")
 
 
