@@ -99,6 +99,8 @@ def test_the_page_of_the_package_index_has_no_dead_link(repository, monkeypatch)
 
 def _check(words):
     """Refuses a command line whose program, command, options or values do not exist."""
+    while re.match(r"[A-Z_]+=", words[0]):  # of the environment
+        words = words[1:]
     if words[0] == "keras-resnet":
         rows = {row.name: row for row in COMMANDS if not row.former}
         name = next((name for name in (" ".join(words[1:3]), words[1] if words[1:] else "") if name in rows), None)

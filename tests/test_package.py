@@ -125,7 +125,7 @@ def test_the_backend_is_known_before_keras_is_imported(variable, file, found, mo
     [
         ("torch", ["predict", "--model", "resnet8", "--weights", "digits", "x.png"], "KERAS_BACKEND says 'torch'"),
         ("tensorflw", ["evaluate", "--model", "m.keras", "--data", "digits"], "KERAS_BACKEND says 'tensorflw'"),
-        ("jax", ["explain", "--model", "m.keras", "x.png", "-o", "x.png"], "KERAS_BACKEND says 'jax'"),
+        ("jax", ["lab", "depth", "--output", "x"], "KERAS_BACKEND says 'jax'"),
     ],
 )
 def test_another_backend_is_one_line(backend, arguments, said):

@@ -66,7 +66,7 @@ def uniform(seed: Seed, shape: tuple[int, ...]) -> np.ndarray:
 
     Example:
         >>> from keras_resnet.data.draws import uniform
-        >>> uniform((0, 1), (2,)).round(3).tolist()
+        >>> [round(float(each), 3) for each in uniform((0, 1), (2,))]
         [0.082, 0.409]
     """
     words = bits(seed, math.prod(shape))
