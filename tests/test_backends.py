@@ -131,3 +131,17 @@ def test_a_recipe_trains_on_jax_over_two_devices_and_resumes(tmp_path):
     assert received["top1"] == pytest.approx(
         evaluate(KerasRunner(*keras_resnet.load_model(tmp_path / "parts/model.keras")), digits.test).top1, abs=0.006
     )
+
+
+def test_deterministic_is_asked_of_xla_before_jax_begins(monkeypatch):
+    import argparse
+
+    from keras_resnet import console
+    from keras_resnet.commands import training
+
+    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=x")
+    seen = []
+    monkeypatch.setattr(console, "import_tensorflow", lambda *others: seen.append(os.environ["XLA_FLAGS"]))
+    for deterministic in (False, True):
+        training.import_keras(argparse.Namespace(deterministic=deterministic))
+    assert seen == ["--xla_dump_to=x", "--xla_dump_to=x --xla_gpu_deterministic_ops=true"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from keras_resnet import console, extras, files, flags
+from keras_resnet import extras, files, flags
 from keras_resnet.commands import training
 from keras_resnet.errors import InputError
 from keras_resnet.parsing import Parser, note_former
@@ -36,7 +36,7 @@ def work(args: argparse.Namespace) -> int:
         return train.resume(args)
     if not args.weights or not args.data:
         raise InputError("expected --weights W and --data DATASET, or --resume RUN")
-    console.import_tensorflow("jax")
+    training.import_keras(args)
     from keras_resnet.training import finetune_recipe
 
     data = flags.named_data(args)

@@ -6,7 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-from keras_resnet import console, extras, files, flags
+from keras_resnet import extras, files, flags
 from keras_resnet.commands import training
 from keras_resnet.errors import InputError
 from keras_resnet.parsing import Parser
@@ -65,7 +65,7 @@ def work(args: argparse.Namespace) -> int:
         extras.require_for(named.get("dataset", row.dataset), named.get("weights", row.weights))
     extras.require_for(args.data, args.weights)
     extras.require(*(name for name in args.logger if name in extras.EXTRAS), for_what="--logger")
-    console.import_tensorflow("jax")
+    training.import_keras(args)
     from keras_resnet.training.entry import by_recipe, decide
 
     data = flags.data_of(args, row.dataset if row is not None else None)
@@ -101,7 +101,7 @@ def resume(args: argparse.Namespace) -> int:
 
     recipe = run.reopen(None, args.resume)
     extras.require_for(recipe.dataset, recipe.weights)
-    console.import_tensorflow("jax")
+    training.import_keras(args)
     return training.run_it(args, recipe, flags.data_of(args, recipe.dataset))
 
 

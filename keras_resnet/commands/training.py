@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,7 +57,23 @@ def add_run(parser: Parser) -> None:
         help="between checkpoints within an epoch (default: %(default)s)",
     )
     add_devices(parser)
+    parser.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="on a GPU by JAX: the same weights every time, by slower operations (TensorFlow: always)",
+    )
     console.add_json(parser, "the result")
+
+
+def import_keras(args: argparse.Namespace) -> None:
+    """Imports Keras and its back end, which reads the environment when it is first used.
+
+    Args:
+        args: options of a parser that `add_run` was called with.
+    """
+    if args.deterministic:
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
+    console.import_tensorflow("jax")
 
 
 def _minutes(text: str) -> float:
