@@ -4,14 +4,14 @@
 Run it: python benchmarks/accelerator.py [--minutes 5] [--only NAME ...] [--data CIFAR [--train NET]] [--out DIR]
 
 One file, one call. Sections run in the order of their worth, each in a process of its own, for as long as there is
-time; what is done is kept in DIR (`runs/accelerator`), and a later call goes on where this one stopped. The table comes
-last. With --data (CIFAR-10's binary files) and --train NET what is left of the time trains a net by the recipe `fast`,
-with a checkpoint a minute that a later call goes on from.
+time; what is done is kept in DIR (`runs/accelerator`), and a later call on the same kind of device goes on where this
+one stopped: another kind is refused. The table comes last. With --data (CIFAR-10's binary files) and --train NET what
+is left of the time trains a net by the recipe `fast`, with a checkpoint a minute that a later call goes on from.
 
-A machine without a network needs, beside JAX with CUDA (and PyTorch, for its rows), the wheels of those that it lacks
-of: keras, namex, optree, absl-py, ml_dtypes, h5py, rich, markdown-it-py, mdurl, pygments, packaging, lazy_loader,
-safetensors, scikit-learn, joblib, threadpoolctl, scipy, pillow, matplotlib. TensorFlow is not needed.
-`pip download --no-deps -d wheels NAME ...` fetches them.
+A machine without a network needs, beside JAX with CUDA (and PyTorch, for its rows; torchvision for ResNet-50's), the
+wheels of those that it lacks of: keras, namex, optree, absl-py, ml_dtypes, h5py, rich, markdown-it-py, mdurl, pygments,
+packaging, lazy_loader, safetensors, scikit-learn, joblib, threadpoolctl, scipy, pillow, matplotlib. TensorFlow is not
+needed. `pip download --no-deps -d wheels NAME ...` fetches them.
 
 MFU is three times the counted multiply-adds of an image, twice, times the images a second, as a share of the measured
 rate of a matrix product. Images are synthetic and lie in memory, as the package's `train` takes them.
@@ -128,6 +128,7 @@ def training(tiny: bool, net: str, batch: int, size: int, classes: int) -> dict[
 
     batch = 8 if tiny else batch
     steps = 3 if tiny else max(8, 4096 // batch) if size > 100 else 50_000 // batch
+    dataset = _arrays(steps * batch, size, classes)
     first: list[float] = []
     start = time.perf_counter()
     note = keras.callbacks.LambdaCallback(
@@ -136,7 +137,7 @@ def training(tiny: bool, net: str, batch: int, size: int, classes: int) -> dict[
     recipe = dataclasses.replace(
         keras_resnet.RECIPES["fast"],
         model=net,
-        dataset=_arrays(steps * batch, size, classes),
+        dataset=dataset,
         batch_size=batch,
         epochs=2 if tiny else 6 if size > 100 else 12,
         warmup_epochs=1,
@@ -333,9 +334,9 @@ def measure(section: Section, args: argparse.Namespace, left: float) -> str | No
         left: seconds that it may take.
     """
     command = [sys.executable, __file__, "--section", section.name, *(["--smallest"] if args.smallest else [])]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
+    left = left if args.smallest else min(left, 3 * section.seconds)  # or one that is stuck would take all of the time
     try:
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=left)
+        done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=left)
     except subprocess.TimeoutExpired:
         return f"stopped after {left:.0f} s; a later call begins it again"
     found = [line for line in done.stdout.splitlines() if line.startswith(_SAID)]
@@ -343,6 +344,11 @@ def measure(section: Section, args: argparse.Namespace, left: float) -> str | No
         return (done.stderr.strip().splitlines() or ["it said nothing"])[-1][:200]
     keep(args.out, section.name, json.loads(found[-1].removeprefix(_SAID)))
     return None
+
+
+def environment() -> dict[str, str]:
+    """The environment of a child, with this package before what is installed."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
 
 
 def keep(out: Path, name: str, value: object) -> None:
@@ -371,8 +377,8 @@ def train_net(args: argparse.Namespace, left: float) -> str | None:
         command += ["--resume", str(folder)]
     else:
         command += ["-o", str(folder)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    child = subprocess.Popen([*command, *options, "--checkpoint-minutes", "1"], env=environment)
+    start = time.monotonic()
+    child = subprocess.Popen([*command, *options, "--checkpoint-minutes", "1"], env=environment())
     try:
         status = child.wait(timeout=left)
     except subprocess.TimeoutExpired:
@@ -385,9 +391,13 @@ def train_net(args: argparse.Namespace, left: float) -> str | None:
         return None
     scores = folder / "scores.json"
     options = ["--model", str(folder), "--data", f"cifar10:{args.data}", "--no-temperature", "--json", str(scores)]
-    done = subprocess.run([sys.executable, "-m", "keras_resnet", "evaluate", *options], env=environment, check=False)
-    if done.returncode:
-        return f"evaluating {args.train} ended with status {done.returncode}"
+    left = max(_LEAST, left - (time.monotonic() - start))
+    try:
+        subprocess.run([sys.executable, "-m", "keras_resnet", "evaluate", *options], env=environment(), timeout=left)
+    except subprocess.TimeoutExpired:
+        return f"no time to evaluate {args.train}: a later call does"
+    if not scores.is_file():
+        return f"{args.train} could not be evaluated"
     result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     found = json.loads(scores.read_text(encoding="utf-8"))
     keep(args.out, f"trained {args.train}", {"top1": found["top1"], "seconds": result["seconds"]})
@@ -416,19 +426,26 @@ def table(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def device() -> str:
+    """Name of the first device, asked by a child, so that its memory stays free."""
+    code = "import jax; print(jax.devices()[0].device_kind)"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip()
+
+
 def parse() -> argparse.Namespace:
     """Reads the options."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--minutes", type=float, default=5.0, help="for everything (%(default)s)")
     made.add_argument("--only", action="append", choices=BY_NAME, metavar="NAME", help="this section; repeatable")
     made.add_argument("--anew", action="store_true", help="measure again what is there")
-    made.add_argument("--out", type=Path, default=Path("runs/accelerator"), help="folder of results (%(default)s)")
+    made.add_argument("--out", type=Path, help="folder of results (runs/accelerator, or accelerator-smallest)")
     made.add_argument("--data", type=Path, default=os.environ.get("CIFAR10_DIR"), help="CIFAR-10's files, for --train")
     made.add_argument("--train", metavar="NET", help="net to train in the time that is left")
     made.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     made.add_argument("--smallest", action="store_true", help="tiny sizes, which a CPU can do")
     made.add_argument("--section", choices=BY_NAME, help=argparse.SUPPRESS)
     args = made.parse_args()
+    args.out = args.out or Path("runs", "accelerator-smallest" if args.smallest else "accelerator")
     if args.train and not args.data:
         made.error("--train needs --data, the folder of CIFAR-10's files")
     return args
@@ -442,6 +459,9 @@ def main() -> int:
         print(_SAID + json.dumps(section.run(args.smallest, *_sized(section, args.smallest))), flush=True)
         return 0
     failed = []
+    if (known := kept(args.out).get("machine")) and (here := device()) != known["device"]:
+        print(f"error: {args.out} has figures of {known['device']}, and this is {here}: choose another --out")
+        return 2
     for section in SECTIONS:
         if (args.only and section.name not in args.only) or (section.name in kept(args.out) and not args.anew):
             continue
@@ -458,6 +478,7 @@ def main() -> int:
     if args.train and f"trained {args.train}" not in kept(args.out) and left > _LEAST:
         wrong = train_net(args, left)
         print(wrong or f"{args.train} is trained", flush=True)
+        failed += [args.train] if wrong and "later call" not in wrong else []
     found = kept(args.out)
     print(table(found))
     if args.json:

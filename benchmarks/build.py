@@ -104,7 +104,7 @@ def main() -> int:
     figures.ratio("resnet50 without values", medians["sketch"], medians["net"], "with random ones", 0.3)
     kinds = KINDS[:1] if args.smallest else KINDS
     nets = [*(name for pair in kinds for name in pair), "ResNet50", "ResNet101"]
-    medians = seconds(nets, 1 if args.smallest else 5)
+    medians = seconds(nets, 1 if args.smallest else 9)
     theirs = per_layer(medians, "ResNet50", "ResNet101")
     for less, more in kinds:
         what = f"one more layer, {less} to {more}"

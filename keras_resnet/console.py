@@ -17,6 +17,7 @@ from typing import TextIO
 
 from keras_resnet import extras, files, processes, streams
 from keras_resnet.errors import DiskFullError, GateError, InputError, Stopped
+from keras_resnet.lazily import leave_gpus
 from keras_resnet.untrusted import visible
 
 OK, FAILED, WRONG = 0, 1, 2  # all went well; a gate or the work failed; wrong usage or input
@@ -236,6 +237,7 @@ def import_tensorflow(*others: str) -> None:
         if extras.is_there("tensorflow") or keras.backend.backend() == "tensorflow":
             import tensorflow as tf
 
+            leave_gpus(tf)
             tf.get_logger().setLevel("ERROR")
     if keras.backend.backend() not in ("tensorflow", *others):
         raise InputError(

@@ -85,19 +85,22 @@ from keras_resnet import cli
 from keras_resnet.training import session
 
 class Interrupt(keras.callbacks.Callback):
-    steps = 0
+    def __init__(self, step):
+        super().__init__()
+        self.left = step
     def on_train_batch_end(self, batch, logs=None):
-        Interrupt.steps += 1
-        if Interrupt.steps == 45:  # the sixth of the second epoch
+        self.left -= 1
+        if self.left == 0:
             os.kill(os.getpid(), signal.SIGTERM)
 
 arguments = ["train", "--recipe", "digits-resnet8", "--set", "epochs=3", "--strategy", "mirrored"]
 assert cli.main([*arguments, "--output", "whole"]) == 0
 original = session.Session._callbacks
-session.Session._callbacks = lambda self, verbose: [Interrupt(), *original(self, verbose)]
-assert cli.main([*arguments, "--output", "parts"]) == 128 + signal.SIGTERM
-session.Session._callbacks = original
-assert cli.main(["train", "--resume", "parts", "--strategy", "mirrored"]) == 0
+for name, step in (("parts", 45), ("last", 78)):  # the sixth of the second epoch, and its last
+    session.Session._callbacks = lambda self, verbose: [Interrupt(step), *original(self, verbose)]
+    assert cli.main([*arguments, "--output", name]) == 128 + signal.SIGTERM
+    session.Session._callbacks = original
+    assert cli.main(["train", "--resume", name, "--strategy", "mirrored"]) == 0
 assert cli.main(["evaluate", "--model", "parts/model.keras", "--data", "digits", "--json", "scores.json"]) == 0
 assert cli.main([*arguments, "--strategy", "multiworker"]) == 2
 assert keras.backend.backend() == "jax" and len(keras.distribution.list_devices()) == 2
@@ -120,12 +123,14 @@ def test_a_recipe_trains_on_jax_over_two_devices_and_resumes(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
     assert "16 on each of 2 replicas" in done.stdout
     assert "is TensorFlow's: on Keras' JAX backend expected none or mirrored" in done.stderr
-    whole, parts = (run.read_metrics(tmp_path / name / "metrics.csv") for name in ("whole", "parts"))
-    assert whole == parts
+    names = ("whole", "parts", "last")
+    whole, parts, last = (run.read_metrics(tmp_path / name / "metrics.csv") for name in names)
+    assert whole == parts == last
     assert whole["accuracy"][-1] > 0.85
-    models = [keras_resnet.load_model(tmp_path / name / "model.keras")[0] for name in ("whole", "parts")]
-    for ours, theirs in zip(*(model.get_weights() for model in models), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    models = [keras_resnet.load_model(tmp_path / name / "model.keras")[0] for name in names]
+    for ours, *others in zip(*(model.get_weights() for model in models), strict=True):
+        for theirs in others:
+            np.testing.assert_array_equal(ours, theirs)
     received = json.loads((tmp_path / "scores.json").read_text())
     digits = keras_resnet.load_dataset("digits")
     assert received["top1"] == pytest.approx(

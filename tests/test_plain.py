@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HIDDEN = """
 import importlib.machinery
 find = importlib.machinery.PathFinder.find_spec
-names = ("tensorflow", "tf_keras", "tensorboard", "tf2onnx", "ai_edge_litert")
+names = ("tensorflow", "tf_keras", "tensorboard", "tf2onnx", "ai_edge_litert", "google")
 importlib.machinery.PathFinder.find_spec = lambda name, path=None, target=None: (
     None if name.partition(".")[0] in names else find(name, path, target)
 )
@@ -125,5 +125,6 @@ def test_the_benchmark_of_accelerators_runs_on_a_processor_and_goes_on(name, tmp
     assert name in done.stdout and "cpu" in done.stdout
     again = run(tmp_path, script, *options)
     assert again.returncode == 0 and "..." not in again.stdout  # nothing is measured twice
-    failed = run(tmp_path, script, *options, "--anew", "--only", "checks", JAX_PLATFORMS="nothing")
-    assert failed.returncode == 1
+    failed = run(tmp_path, script, "--smallest", "--out", "other", "--only", "checks", JAX_PLATFORMS="nothing")
+    assert failed.returncode == 1 and "nothing" in failed.stdout
+    assert run(tmp_path, script, *options, JAX_PLATFORMS="nothing").returncode == 2  # figures of another device

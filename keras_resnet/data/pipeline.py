@@ -170,6 +170,8 @@ def training_batches(
     """
     if mix and encode is None:
         raise ValueError("mix mixes targets: pass encode too")
+    if not isinstance(mix, Mix | None):
+        raise TypeError(f"mix: expected a Mix, as make_mix gives it, received {type(mix).__name__}")
 
     steps = len(split) // batch_size
     run = plan(split, augment, seed=seed, repeats=repeats, shares=shares)
@@ -179,7 +181,7 @@ def training_batches(
         return run.places(int(epoch)), run.draws(int(epoch))
 
     def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        places, draws = tf.numpy_function(planned, [epoch], (tf.int32, tf.float32))
+        places, draws = tf.numpy_function(planned, [epoch], (tf.int32, tf.float32), stateful=False)
         places = tf.reshape(places[: steps * batch_size], (steps, batch_size))
         draws = tf.ensure_shape(draws, (repeats * count, number_of_draws))
         batched = tf.data.Dataset.from_tensor_slices(places)
@@ -196,7 +198,8 @@ def training_batches(
         def values(epoch: np.ndarray, number: np.ndarray) -> np.ndarray:
             return mix.values(run.batch_seed(int(epoch), int(number)))
 
-        drawn = tf.numpy_function(values, list(where), tf.float32)
+        # Without a state, or tf.data would make no two batches at a time: operations are deterministic in a training.
+        drawn = tf.numpy_function(values, list(where), tf.float32, stateful=False)
         return mix(pixels, targets, tf.ensure_shape(drawn, (VALUES,)))
 
     def examples(indices: tf.Tensor, draws: tf.Tensor, where: tuple[tf.Tensor, tf.Tensor]) -> object:

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from google.protobuf.message import DecodeError
 
 from keras_resnet.console import progress, without_chatter
 from keras_resnet.errors import InputError
@@ -34,6 +33,9 @@ def scan(shards: Sequence[Path], is_readable: Callable[[bytes], bool]) -> dict[s
     Raises:
         InputError: a file is damaged or has another layout, or there are no records.
     """
+    tf.train.Example  # noqa: B018 - or the line that says what is missing
+    from google.protobuf.message import DecodeError  # comes with TensorFlow
+
     layout = None
     rows: dict[str, list] = {name: [] for name in ("shard", "offset", "length", "label", "readable")}
     names: dict[int, str] = {}

@@ -168,7 +168,7 @@ class Net:
 
         Returns:
             What the gradients are with respect to, the layer's output or the images, and the gradients, both float32
-            of one shape; None in place of these where the scores do not depend on it.
+            of one shape; None in place of these where TensorFlow finds no way from it to the scores (JAX: zeros).
         """
         by = _by_tape if keras.backend.backend() == "tensorflow" else _by_jax
         place, found = by(self, keras.ops.convert_to_tensor(images, "float32"), classes, layer)
@@ -235,8 +235,7 @@ def _by_jax(net: Net, images, classes: np.ndarray, layer: str | None):
         return keras.ops.sum(net.task.capable.scalar(scores, classes))
 
     place = images if layer is None else net.logits(images, layer=layer)[1]
-    found = jax.grad(score)(keras.ops.zeros_like(place))
-    return place, found if found.any() else None
+    return place, jax.grad(score)(keras.ops.zeros_like(place))
 
 
 def _leaves(model, path: str = "") -> Iterator[tuple[keras.layers.Layer, str]]:

@@ -134,7 +134,9 @@ def _turns(contents: tf.Tensor) -> tf.Tensor:
 def _of_bytes(function: Callable[[bytes], object], contents: tf.Tensor, kind: tf.DType) -> tf.Tensor:
     """What a function of Python gives for a file; outside of graphs TensorFlow would take zeros off its end."""
     if tf.is_symbolic_tensor(contents):
-        return tf.numpy_function(tf.autograph.experimental.do_not_convert(function), [contents], kind)
+        # Without a state, or a deterministic tf.data would decode one file at a time.
+        plain = tf.autograph.experimental.do_not_convert(function)
+        return tf.numpy_function(plain, [contents], kind, stateful=False)
     return tf.convert_to_tensor(function(tf.convert_to_tensor(contents).numpy()), kind)
 
 

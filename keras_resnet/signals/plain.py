@@ -1,7 +1,7 @@
 """Pictures without TensorFlow: decoded by Pillow and resized here, for who computes on JAX and has nothing else.
 
 Sizes, crops and the resizing are those of `signals.image`, where rounding may differ by one level. Of a JPEG the two
-libraries' decoders differ as well: `tests/test_plain.py` measures by how much.
+libraries' decoders differ as well: `tests/test_plain.py` has the limits.
 """
 
 from __future__ import annotations

@@ -238,14 +238,15 @@ def lies_on_device(recipe: Recipe, inputs: Inputs) -> bool:
         return False
     from keras_resnet.training import resident as on_device
 
-    split = training_split(recipe, inputs.dataset)
-    fits = isinstance(split, ArraySplit) and on_device.fits(split)
+    split, validation = training_split(recipe, inputs.dataset), inputs.dataset.validation
+    in_memory = isinstance(split, ArraySplit) and isinstance(validation, ArraySplit)
+    fits = in_memory and on_device.fits(split, validation)  # type: ignore[arg-type]
     if fits and inputs.augment.anywhere and not recipe.distillation:
         return True
     if is_there("tensorflow"):
         return False
     if not fits:
-        why = f"{recipe.dataset} is read from files" if not isinstance(split, ArraySplit) else "memory is too small"
+        why = "its memory is too small" if in_memory else f"{recipe.dataset} is read from files"
     else:
         why = f"distillation={recipe.distillation}" if recipe.distillation else f"augmentation={recipe.augmentation}"
     raise InputError(
@@ -290,11 +291,11 @@ def _first_batches(split: Split, recipe: Recipe, augment: Augmentation, count: i
         pipeline = training_batches(split, recipe.batch_size, seed=recipe.seed, augment=augment)
         yield from (examples[split.key] for examples in pipeline.take(count))
         return
-    run = plan(split, augment, seed=recipe.seed)
-    places, draws = run.places(0), run.draws(0)
-    for first in range(0, count * recipe.batch_size, recipe.batch_size):
-        own = places[np.arange(first, first + recipe.batch_size) % len(places)]
-        pixels = keras.ops.convert_to_tensor(split.images[own])
+    run, steps = plan(split, augment, seed=recipe.seed), len(split) // recipe.batch_size
+    for number in range(count):
+        epoch, step = divmod(number, steps)
+        own = run.places(epoch)[step * recipe.batch_size :][: recipe.batch_size]
+        pixels, draws = keras.ops.convert_to_tensor(split.images[own]), run.draws(epoch)
         yield augment.batch(pixels, keras.ops.convert_to_tensor(draws[own]))[0] if augment.batch else pixels
 
 

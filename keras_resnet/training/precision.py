@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,8 +31,8 @@ def _has_bfloat16() -> bool:
         device = jax.devices()[0]
         if device.platform == "cpu":
             return False  # XLA computes it in float32, with conversions
-        capability = getattr(device, "compute_capability", None)  # of NVIDIA's; TPUs have the type
-        return capability is None or float(capability) >= 8.0
+        capability = re.fullmatch(r"(\d+)\.\d+", str(getattr(device, "compute_capability", "")))  # of NVIDIA's
+        return capability is None or int(capability[1]) >= 8  # others' accelerators have the type
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

@@ -32,15 +32,15 @@ _GROWTH = 16  # of the number of steps, from one call to the next
 State = tuple[Any, ...]  # values of the variables, as Keras' train_step takes and gives them
 
 
-def fits(split: ArraySplit, share: float = 0.5) -> bool:
-    """Whether the examples can lie on the first device as a whole.
+def fits(*splits: ArraySplit, share: float = 0.5) -> bool:
+    """Whether examples can lie on the first device as a whole.
 
     Args:
-        split: examples to learn from.
+        *splits: examples to learn from and to validate on.
         share: share of the device's memory that they may take.
     """
     memory = (jax.devices()[0].memory_stats() or {}).get("bytes_limit")
-    return memory is None or sum(values.nbytes for values in split.arrays.values()) <= share * memory
+    return memory is None or sum(each.nbytes for one in splits for each in one.arrays.values()) <= share * memory
 
 
 class Pace:
@@ -88,6 +88,8 @@ class Calls:
         """First and last step of every call of an epoch, and what it does: epoch, first step, number of steps."""
         step, epoch = self.first, self.epoch
         self.first, self.epoch = 0, epoch + 1
+        if step == self.num_batches:  # a checkpoint of the last step: the epoch is only validated and closed
+            yield step - 1, step - 1, (epoch, step, 0)
         while step < self.num_batches:
             count = self.pace.next(self.num_batches - step)
             yield step, step + count - 1, (epoch, step, count)
@@ -146,11 +148,13 @@ class Resident:
 
     def __post_init__(self) -> None:
         """Sends the examples to the device."""
-        self.steps = len(self.train) // self.batch_size
+        self.steps, self._key = len(self.train) // self.batch_size, self.train.key
         self._train = self._sent(self.train.arrays)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="orders")
         self._planned: dict[int, Future] = {}
         self._plan: tuple[int, Any] | None = None
+        if self.validation is not None and not len(self.validation):
+            self.validation = None
         if self.validation is not None:
             count, size = len(self.validation), -(-_EVALUATION_BATCH // self.replicas) * self.replicas
             self.evaluation_steps = -(-count // size)
@@ -211,22 +215,24 @@ class Resident:
             plan: plan of the epoch.
             step: number of the step in it.
         """
-        examples, *kinds = arrays
         places = plan["place"][step]
-        pixels, placement = arrays[examples][places], None
+        pixels, placement = arrays[self._key][places], None
         if self.augment:
             pixels, placement = self.augment(pixels, plan["draws"][step])
-        targets = self.encode(moved({kind: arrays[kind][places] for kind in kinds}, placement))
+        targets = self.encode(moved(self._truth(arrays, places), placement))
         if self.mix:
             pixels, targets = self.mix(pixels, targets, plan["mixing"][step])
         return self._shared((self.preprocess(pixels), targets))
 
     def evaluation_batch(self, arrays: dict[str, jax.Array], plan: dict[str, jax.Array], step: Any) -> tuple[Any, ...]:
         """Inputs, targets and weights of a step of the validation; arguments as in `batch`."""
-        examples, *kinds = arrays
         places, weights = plan["place"][step], plan["weight"][step]
-        targets = self.encode({kind: arrays[kind][places] for kind in kinds})
-        return self._shared((self.preprocess(arrays[examples][places]), targets, weights))
+        targets = self.encode(self._truth(arrays, places))
+        return self._shared((self.preprocess(arrays[self._key][places]), targets, weights))
+
+    def _truth(self, arrays: dict[str, jax.Array], places: Any) -> dict[str, Any]:
+        """The truth of some examples; JAX sorts a dict's keys, so it is what has not their name."""
+        return {kind: values[places] for kind, values in arrays.items() if kind != self._key}
 
     def _shared(self, values: Any) -> Any:
         if self.layout is None:
@@ -247,8 +253,12 @@ class Resident:
         own = (shardings[0], shardings[1], shardings[3]) if shardings else None
         test = self._compiled(model.test_step, self.evaluation_batch, own)
 
+        nothing = model.get_metrics_result()
+
         def train_function(state: State, call: tuple[int, int, int]) -> tuple[dict, State]:
             epoch, first, count = call
+            if not count:
+                return nothing, state
             start = time.monotonic()
             plan = self._planned_for(epoch)
             asked = time.monotonic()
@@ -257,7 +267,12 @@ class Resident:
             self._pace.took(count, time.monotonic() - asked)
             return logs, state
 
-        def test_function(state: State, call: tuple[int, int, int]) -> tuple[dict, State]:
+        model.make_test_function()
+        usual = model.test_function
+
+        def test_function(state: State, call: Any) -> tuple[dict, State]:
+            if not isinstance(call, tuple):  # an iterator of batches: a callback of the caller evaluates
+                return usual(state, call)
             _, first, count = call
             start = time.monotonic()
             logs, state = jax.block_until_ready(test(state, self._validation, self._places, first, count))

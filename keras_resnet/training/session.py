@@ -149,7 +149,10 @@ class Session:
             stopped = error
             resumed = self.start is not None and (self.path / run.MODEL).exists()  # it may not be restored yet
             if not self.keep.epoch and not resumed:  # better the weights of a moment than a directory without a model
-                self.keep.save()
+                try:
+                    self.keep.save()
+                except RuntimeError:  # JAX has taken the values for a step that a second signal ended
+                    print("note: no model was kept, as the step was cut off", file=sys.stderr)
         except BaseException:
             with contextlib.suppress(Exception):  # which is the one to hear of
                 self._close(callbacks)
