@@ -348,7 +348,8 @@ def measure(section: Section, args: argparse.Namespace, left: float) -> str | No
 
 def environment() -> dict[str, str]:
     """The environment of a child, with this package before what is installed."""
-    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return os.environ | {"PYTHONPATH": path, "JAX_TRACEBACK_FILTERING": "off"}  # the last line is then the error's
 
 
 def keep(out: Path, name: str, value: object) -> None:
@@ -406,6 +407,8 @@ def train_net(args: argparse.Namespace, left: float) -> str | None:
 
 def table(found: dict[str, Any]) -> str:
     """The figures for people."""
+    if not found:
+        return "nothing was measured"
     where, ceiling = found.get("machine", {}), found.get("matrix product 8192, bf16", {}).get("tflops")
     lines = [f"{where.get('device', 'unknown device')}, {where.get('date', '')}, {where.get('versions', {})}"]
     lines += [f"matrix product in bf16: {ceiling:,.1f} TFLOP/s"] if ceiling else []
