@@ -295,7 +295,7 @@ def test_models_and_weights_list_what_can_be_had(capsys):
 
     assert programs.main(["models", "resnet5*", "--pretrained", "--json", "m.json"]) == 0
     names = [each["name"] for each in json.loads(Path("m.json").read_text())]
-    assert names == ["resnet50", "resnet50_v1_5", "resnet50d", "resnet50v2"]
+    assert names == ["resnet50", "resnet50_v1_5", "resnet50d", "resnet50v2", "resnet56_cifar"]
     assert programs.main(["weights", "resnet18", "--json", "w.json"]) == 0
     (row,) = json.loads(Path("w.json").read_text())
     assert row["address"] == "hf://timm/resnet18.a1_in1k" and row["download"] is True

@@ -19,7 +19,7 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-_LEFT_OUT = re.compile(r"benchmarks/trained/.*\.safetensors")  # 12 MB of nets that measurements were made with
+_LEFT_OUT = re.compile(r"benchmarks/trained/.*\.safetensors")  # 2.5 MB of nets that measurements were made with
 _GENERATED = re.compile(r"PKG-INFO|setup\.cfg|[^/]+\.egg-info(/[^/]+)?")
 
 

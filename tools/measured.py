@@ -93,7 +93,7 @@ def int8() -> str:
         for net, files in by_net.items()
     ]  # fmt: skip
     header = ("net", "Keras", "TFLite int8", "LiteRT Quantizer's int8", "ONNX int8", "TFLite int8, bytes")
-    return with_source("files", markdown(header, rows))
+    return with_source("files", markdown(header, rows), limits("files"))
 
 
 def precisions() -> str:

@@ -16,7 +16,16 @@ from table import BENCHMARKS, RESULTS  # noqa: E402
 
 KEPT = "kept from before files held the hash of the code: [file](../benchmarks/results/{name}.json)."
 STALE = "**Older than the code that it measures.**"
-NAMES = {"resnet8": "ResNet-8", "resnet20_cifar": "ResNet-20", "resnetv2_20_cifar": "ResNet-20, pre-activation"}
+NAMES = {
+    "resnet8": "ResNet-8",
+    "resnet20_cifar": "ResNet-20",
+    "resnet32_cifar": "ResNet-32",
+    "resnet44_cifar": "ResNet-44",
+    "resnet56_cifar": "ResNet-56",
+    "resnet110_cifar": "ResNet-110",
+    "resnetv2_20_cifar": "ResNet-20, pre-activation",
+    "resnetv2_164_cifar": "ResNet-164, pre-activation",
+}
 
 
 def markdown(header: Iterable[object], rows: Iterable[Iterable[object]]) -> str:

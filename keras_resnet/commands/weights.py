@@ -24,9 +24,10 @@ def work(args: argparse.Namespace) -> int:
     published = [row for row in PUBLISHED.values() if wanted in (None, row.spec)]
     console.write_json(args.json, [*(row.to_json() for row in sets), *(row.to_json() for row in published)])
     rows = [
-        (row.spec, row.name, row.dataset, f"{row.top1:.2%}", f"{row.resolution} px", row.license, row.source)
+        (row.spec, row.name, row.dataset, f"{row.top1:.2%}", f"{row.resolution} px", row.license,
+         row.source.partition(";")[0])  # --json has all of it
         for row in sets
-    ]
+    ]  # fmt: skip
     console.print_table("Weights", ("model", "weights", "data", "top-1", "at", "licence", "source"), rows)
     if published:
         table = [(row.spec, row.address, row.license, "here" if row.is_here else "download") for row in published]
