@@ -153,7 +153,7 @@ def evaluation() -> str:
 
 
 def _last(name: str) -> tuple[dict[str, Any], str]:
-    """The figures of a benchmark and where they are from: what was kept while it was not run since files hold hashes."""
+    """Figures of a benchmark and where they are from: its last run, or what was kept from before files held hashes."""
     if BENCHMARKS[name].result.is_file():
         return found(name), source(name)
     file = content(f"{name}-kept")
