@@ -117,7 +117,7 @@ _ROWS = (
     Benchmark(name="distributed", measures=(*_STEP, *_WORKERS), minutes=6),
     Benchmark(name="prediction", measures=(*_NETS, *_RUNTIME), minutes=10),
     Benchmark(name="conversions", measures=(*_NETS, *_EXPORT), minutes=12),
-    Benchmark(name="files", measures=_EXPORT, minutes=6, options=("--data", "{CIFAR10_DIR}"), alone=False),
+    Benchmark(name="files", measures=_EXPORT, minutes=15, options=("--data", "{CIFAR10_DIR}"), alone=False),
     Benchmark(
         name="mlperf_tiny",
         measures=_EXPORT,

@@ -17,7 +17,8 @@ import measured  # noqa: E402
 import results  # noqa: E402
 from table import BENCHMARKS, Benchmark, hashed  # noqa: E402
 
-from keras_resnet import RECIPES  # noqa: E402
+from keras_resnet import RECIPES, list_weights  # noqa: E402
+from keras_resnet.weights.registry import find  # noqa: E402
 
 _FACTS = {"benchmark", "form", "command", "date", "processor", "cores", "load", "versions", "code", "found", "ratios"}
 
@@ -177,7 +178,18 @@ def test_every_table_of_the_page_is_made_from_a_file():
 
 
 def test_shipped_weights_say_the_accuracy_that_was_measured():
-    from keras_resnet.weights.registry import find
-
     for net, alone in results.found("evaluation")["alone"].items():
         assert find(net, "cifar10").top1 == pytest.approx(alone["top1"], abs=5e-5), net
+    for row in results.found("files")["rows"]:
+        assert find(row["net"], "cifar10").top1 == pytest.approx(row["keras"], abs=5e-5), row["net"]
+
+
+def test_every_shipped_cifar_net_has_its_int8_files_measured():
+    rows = results.found("files")["rows"]
+    nets = [row.spec for row in list_weights() if row.dataset == "cifar10"]
+    for name in ("tflite:int8", "tflite:int8@litert", "onnx:int8"):
+        assert {row["net"] for row in rows if row["file"] == name} == set(nets), name
+    trained = {row["net"]: row["right"] / row["of"] for row in results.content("trained")["rows"] if row["paper"]}
+    for name, right in trained.items():  # judged in float32; the shipped file holds float16
+        net = next(net for net in nets if results.NAMES[net] == name)
+        assert find(net, "cifar10").top1 == pytest.approx(right, abs=3e-4), name
