@@ -410,7 +410,8 @@ def table(found: dict[str, Any]) -> str:
     if not found:
         return "nothing was measured"
     where, ceiling = found.get("machine", {}), found.get("matrix product 8192, bf16", {}).get("tflops")
-    lines = [f"{where.get('device', 'unknown device')}, {where.get('date', '')}, {where.get('versions', {})}"]
+    versions = ", ".join(f"{name} {version}" for name, version in where.get("versions", {}).items())
+    lines = [f"{where['device']}, {where['date']}, {versions}"] if where else []
     lines += [f"matrix product in bf16: {ceiling:,.1f} TFLOP/s"] if ceiling else []
     lines.append(f"{'':48} {'images/s':>10} {'MFU':>6} {'waiting':>8} {'first step':>11} {'peak GiB':>9}")
     for name, each in found.items():

@@ -1,4 +1,4 @@
-"""Arrays of npz files from elsewhere, read after the sizes that they declare."""
+"""Arrays of npz files from elsewhere, read after the sizes that they declare; arrays in the types that JAX has."""
 
 from __future__ import annotations
 
@@ -66,3 +66,16 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype, int]:
     except Exception as error:  # NumPy takes the header for Python's source, whose parsers have their own exceptions
         raise ValueError(str(error) or type(error).__name__) from error
     return shape, fortran, dtype, file.tell()
+
+
+def in_32_bits(values: np.ndarray) -> np.ndarray:
+    """The values as JAX holds them, which has no types of 64 bits unless it is asked to.
+
+    Args:
+        values: array of any type.
+
+    Returns:
+        int32 for int64, float32 for float64, else `values` itself.
+    """
+    narrow = {"int64": np.int32, "float64": np.float32}.get(str(values.dtype))
+    return values if narrow is None else values.astype(narrow)

@@ -13,6 +13,7 @@ import tensorflow as tf
 from PIL import Image
 from tiers import in_proof
 
+import keras_resnet
 from keras_resnet.signals import image, plain
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -97,6 +98,13 @@ def test_a_net_is_trained_and_used_on_jax_without_tensorflow(tmp_path):
     done = command("train", "--recipe", "digits-resnet8", *few, "-o", "run")
     assert done.returncode == 0, done.stderr[-2000:]
     assert "by JAX" in done.stdout
+    pixels = np.random.default_rng(0).random((8, 32, 32, 3), "f")
+    np.save(tmp_path / "pixels.npy", pixels)
+    done = run(tmp_path, "-c", "import numpy as np; from keras_resnet import load_model; "
+               "np.save('answers.npy', load_model('run')[0](np.load('pixels.npy')))")  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    expected = np.asarray(keras_resnet.load_model(tmp_path / "run")[0](pixels))
+    assert np.abs(np.load(tmp_path / "answers.npy") - expected).max() <= 1e-5 * np.abs(expected).max()
     for arguments in (
         ("evaluate", "--model", "run", "--data", "digits", "--json", "jax.json"),
         ("predict", "--model", "run", "one.png"),

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from keras_resnet.data.randaugment import DRAWS, rand_augment
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.signals import geometry
 from keras_resnet.signals.crops import Box, random_box, scale_box
@@ -199,7 +200,7 @@ class Augmentation:
         draws: random numbers per example and epoch that `batch` uses.
         box: chooses a random rectangle of an encoded image, which is mirrored at random too; None for the central part.
         signal: row of `signals.table.SIGNALS` whose examples it takes; None for any.
-        anywhere: whether `batch` takes JAX's arrays too.
+        anywhere: whether `batch` takes JAX's arrays too; RandAugment is TensorFlow's alone.
     """
 
     batch: Step | None = None
@@ -225,16 +226,8 @@ _PHOTO = partial(random_box, area=(0.25, 1.0))  # larger parts, which are learne
 _SCALE = partial(scale_box, scales=(256 / 224, 480 / 224))
 
 
-_RAND = 2 * 4  # draws of RandAugment's two layers
-
-
 def _rand(magnitude: float) -> Step:
-    def augment(images, draws):
-        from keras_resnet.data.randaugment import rand_augment  # TensorFlow's alone
-
-        return rand_augment(images, draws, magnitude)
-
-    return augment
+    return partial(rand_augment, magnitude=magnitude)
 
 
 AUGMENTATIONS: dict[str, Augmentation] = {
@@ -243,15 +236,17 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "crop-flip": Augmentation(_crop_flip),
     "crop-flip-erase": Augmentation(in_turn((_crop_flip, 4), (unmoved(erase), 5)), draws=9),
     "turn-flip": Augmentation(turn_flip),
-    "crop-flip-rand5": Augmentation(in_turn((_crop_flip, 4), (_rand(5), _RAND)), draws=4 + _RAND, anywhere=False),
+    "crop-flip-rand5": Augmentation(
+        in_turn((_crop_flip, 4), (_rand(5), 2 * DRAWS)), draws=4 + 2 * DRAWS, anywhere=False
+    ),
     "scale-crop": Augmentation(box=_SCALE),
     "resized-crop": Augmentation(box=_INCEPTION),
     "photo": Augmentation(box=_PHOTO),
     "resized-crop-jitter": Augmentation(unmoved(partial(jitter, strength=0.4)), draws=3, box=_INCEPTION),
     # RandAugment of magnitude 6 and 7: "ResNet strikes back" A3 and A2; 10: ResNet-RS at 160 pixels.
-    "resized-crop-rand6": Augmentation(_rand(6), draws=_RAND, box=_INCEPTION, anywhere=False),
-    "resized-crop-rand7": Augmentation(_rand(7), draws=_RAND, box=_INCEPTION, anywhere=False),
-    "resized-crop-rand10": Augmentation(_rand(10), draws=_RAND, box=_INCEPTION, anywhere=False),
+    "resized-crop-rand6": Augmentation(_rand(6), draws=2 * DRAWS, box=_INCEPTION, anywhere=False),
+    "resized-crop-rand7": Augmentation(_rand(7), draws=2 * DRAWS, box=_INCEPTION, anywhere=False),
+    "resized-crop-rand10": Augmentation(_rand(10), draws=2 * DRAWS, box=_INCEPTION, anywhere=False),
 }
 
 

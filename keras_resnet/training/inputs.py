@@ -238,9 +238,9 @@ def lies_on_device(recipe: Recipe, inputs: Inputs) -> bool:
         return False
     from keras_resnet.training import resident as on_device
 
-    split, validation = training_split(recipe, inputs.dataset), inputs.dataset.validation
-    in_memory = isinstance(split, ArraySplit) and isinstance(validation, ArraySplit)
-    fits = in_memory and on_device.fits(split, validation)  # type: ignore[arg-type]
+    parts = [part for part in (inputs.dataset.train, inputs.dataset.validation) if isinstance(part, ArraySplit)]
+    in_memory = len(parts) == 2
+    fits = in_memory and on_device.fits(*parts)
     if fits and inputs.augment.anywhere and not recipe.distillation:
         return True
     if is_there("tensorflow"):
@@ -292,11 +292,12 @@ def _first_batches(split: Split, recipe: Recipe, augment: Augmentation, count: i
         yield from (examples[split.key] for examples in pipeline.take(count))
         return
     run, steps = plan(split, augment, seed=recipe.seed), len(split) // recipe.batch_size
-    for number in range(count):
-        epoch, step = divmod(number, steps)
-        own = run.places(epoch)[step * recipe.batch_size :][: recipe.batch_size]
-        pixels, draws = keras.ops.convert_to_tensor(split.images[own]), run.draws(epoch)
-        yield augment.batch(pixels, keras.ops.convert_to_tensor(draws[own]))[0] if augment.batch else pixels
+    for epoch in range(-(-count // steps)):
+        places, draws = run.places(epoch), run.draws(epoch)
+        for step in range(min(steps, count - epoch * steps)):
+            own = places[step * recipe.batch_size :][: recipe.batch_size]
+            pixels = keras.ops.convert_to_tensor(split.images[own])
+            yield augment.batch(pixels, keras.ops.convert_to_tensor(draws[own]))[0] if augment.batch else pixels
 
 
 def estimate_statistics(model: keras.Model, dataset: Dataset, recipe: Recipe, preprocess: Preprocess) -> None:

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
+from keras_resnet.arrays import in_32_bits
 from keras_resnet.data.dataset import ArraySplit
 from keras_resnet.data.epochs import Epochs
 from keras_resnet.data.mixing import Mix
@@ -130,7 +131,7 @@ class Resident:
         everywhere: where arrays lie that every device has as a whole; None for one device.
         replicas: devices that share a batch.
         several: whether a call may do several steps; False on CPUs, where XLA's convolutions within a loop use none of
-            their fast kernels (ResNet-20: 27 times as long).
+            their fast kernels.
     """
 
     train: ArraySplit
@@ -166,11 +167,7 @@ class Resident:
             self._validation = self._sent(self.validation.arrays)
 
     def _sent(self, arrays: Any) -> dict[str, jax.Array]:
-        kinds = {"int64": np.int32, "float64": np.float32}  # JAX has 32 bits
-        return {
-            name: jax.device_put(np.asarray(values).astype(kinds.get(str(values.dtype), values.dtype)), self.everywhere)
-            for name, values in arrays.items()
-        }
+        return {name: jax.device_put(in_32_bits(values), self.everywhere) for name, values in arrays.items()}
 
     def calls(self, epoch: int = 0, first: int = 0) -> Calls:
         """What `fit` iterates over.
@@ -252,7 +249,6 @@ class Resident:
         step = self._compiled(model.train_step, self.batch, shardings)
         own = (shardings[0], shardings[1], shardings[3]) if shardings else None
         test = self._compiled(model.test_step, self.evaluation_batch, own)
-
         nothing = model.get_metrics_result()
 
         def train_function(state: State, call: tuple[int, int, int]) -> tuple[dict, State]:
@@ -290,7 +286,6 @@ class Resident:
     def _compiled(self, step: Callable, batch: Callable, shardings: Any) -> Callable:
         """A function of a state, examples, a plan, the first step and the number of steps."""
         where = None if shardings is None else (None, shardings)
-
         compiled = functools.partial(jax.jit, donate_argnums=0, out_shardings=where)
 
         def one(state: State, arrays: Any, plan: Any, number: Any) -> tuple[dict, State]:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from keras_resnet import extras, files, saving
+from keras_resnet.arrays import in_32_bits
 from keras_resnet.card import ModelCard
 from keras_resnet.data.timing import Clock
 from keras_resnet.errors import Stopped
@@ -229,11 +229,8 @@ class Session:
         own = self.recipe.batch_size // self.devices.replicas
         split = self.inputs.dataset.train
         examples, key = split.fetch([0]), split.key
-        kinds = {"int64": np.int32, "float64": np.float32}  # JAX has 32 bits
         truth = {
-            name: keras.ops.convert_to_tensor(values.astype(kinds.get(str(values.dtype), values.dtype)))
-            for name, values in examples.items()
-            if name != key
+            name: keras.ops.convert_to_tensor(in_32_bits(values)) for name, values in examples.items() if name != key
         }
 
         def like(each: Any) -> keras.KerasTensor:
