@@ -2,8 +2,7 @@
 """CPU time to build a net: beside keras.applications, as a whole and per layer; one more block from CIFAR-20 to 1202.
 
 A net without values (`without_values`) is what a command builds that needs shapes alone. Layers and blocks are compared
-so as well: random values of a wide layer take longer than the layer. Blocks are built again without Python's garbage
-collector, whose passes over all objects of a net take longer the more there are.
+so as well: random values of a wide layer take longer than the layer.
 
 Run it: python benchmarks/build.py        (about four minutes)
 """
@@ -12,7 +11,7 @@ import functools
 import gc
 import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from _measure import Figures, interleaved, parser, run
 
@@ -55,9 +54,9 @@ def sketch(name: str) -> keras.Model:
         return net(name)
 
 
-def seconds(names: Sequence[str], rounds: int, make: Callable[[str], keras.Model] = sketch) -> dict[str, float]:
+def seconds(names: Sequence[str], rounds: int) -> dict[str, float]:
     """Median CPU seconds of nets without values, by name."""
-    return interleaved({name: functools.partial(make, name) for name in names}, rounds, fresh, time.process_time)
+    return interleaved({name: functools.partial(sketch, name) for name in names}, rounds, fresh, time.process_time)
 
 
 def per_layer(found: Mapping[str, float], less: str, more: str) -> float:
@@ -66,19 +65,10 @@ def per_layer(found: Mapping[str, float], less: str, more: str) -> float:
     return (found[more] - found[less]) / (layers[more] - layers[less])
 
 
-def uncollected(name: str) -> keras.Model:
-    """A net with shapes and no values, made while Python's garbage collector is off."""
-    gc.disable()
-    try:
-        return sketch(name)
-    finally:
-        gc.enable()
-
-
-def one_more_block(depths: Sequence[int], rounds: int, make: Callable[[str], keras.Model]) -> dict[str, float]:
+def one_more_block(depths: Sequence[int], rounds: int) -> dict[str, float]:
     """CPU seconds of one more block from each depth of CIFAR's nets to the next, by the two names."""
     blocks = {f"resnet{depth}_cifar": (depth - 2) // 2 for depth in depths}
-    medians = seconds(list(blocks), rounds, make)
+    medians = seconds(list(blocks), rounds)
     return {
         f"{less} to {more}": (medians[more] - medians[less]) / (blocks[more] - blocks[less])
         for less, more in itertools.pairwise(blocks)
@@ -110,10 +100,9 @@ def main() -> int:
         what = f"one more layer, {less} to {more}"
         figures.ratio(what, per_layer(medians, less, more), theirs, "ResNet50 to ResNet101", 1.05)
     depths = DEPTHS[:3] if args.smallest else DEPTHS
-    for collected, make, limit in (("", sketch, 1.2), (", garbage collector off", uncollected, None)):
-        first, *others = (found := one_more_block(depths, 1 if args.smallest else 3, make))
-        for name in others:
-            figures.ratio(f"one more block{collected}, {name}", found[name], found[first], first, limit)
+    first, *others = (found := one_more_block(depths, 1 if args.smallest else 3))
+    for name in others:
+        figures.ratio(f"one more block, {name}", found[name], found[first], first, 1.2)
     return figures.finish()
 
 

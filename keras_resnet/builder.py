@@ -80,7 +80,7 @@ def build(
         zero_init_residual: the last norm of every residual (the last kernel of a pre-activation net) starts at zero,
             so that a block starts as its shortcut (arXiv:1706.02677).
         activation: name of a Keras activation in place of every ReLU but the squeeze-and-excitation modules'.
-        norm: `"batch"`, `"sync_batch"` (over all devices of a strategy, TensorFlow only) or `"group"`.
+        norm: `"batch"`, `"sync_batch"` (statistics of the whole batch, on several devices as well) or `"group"`.
         freeze_bn: batch normalisation stays in inference mode while training, for small batches and transfer.
         name: name of the model; by default the spec's.
         prefix: beginning of the name of every layer, so that two nets fit into one graph. Weight files need no prefix.
@@ -189,10 +189,10 @@ def _check_arguments(options: Options, pooling: str | None, classes: int) -> Non
         raise InputError(f"pooling={pooling!r}: expected None, 'avg' or 'max'")
     if not isinstance(classes, int) or isinstance(classes, bool) or classes < 1:
         raise InputError(f"classes={classes!r}: expected a whole number from 1")
-    if options.norm == "sync_batch" and keras.backend.backend() != "tensorflow":
+    if options.norm == "sync_batch" and keras.backend.backend() not in ("tensorflow", "jax"):
         raise InputError(
-            f"norm='sync_batch': Keras synchronizes batch normalisation on TensorFlow only, and this is "
-            f"{keras.backend.backend()}; use norm='batch'"
+            f"norm='sync_batch': expected Keras on tensorflow or jax, and this is {keras.backend.backend()}, on which "
+            "it synchronizes nothing; use norm='batch'"
         )
     try:
         known = isinstance(options.activation, str) and callable(keras.activations.get(options.activation))

@@ -84,7 +84,8 @@ class Primitives:
             groups = math.gcd(64, x.shape[-1]) // 2 or 1
             return self.layer("GroupNormalization", f"{name}_bn", groups=groups, **how)(x)
         how |= {"trainable": False} if self.options.freeze_bn else {}
-        how |= {"synchronized": True} if self.options.norm == "sync_batch" else {}
+        if self.options.norm == "sync_batch" and self.keras.backend.backend() == "tensorflow":
+            how["synchronized"] = True  # JAX' programs are written for the whole batch
         return self.layer("BatchNormalization", f"{name}_bn", momentum=self.convention.momentum, **how)(x)
 
     def relu(self, x, name: str):

@@ -47,7 +47,7 @@ class DataParallel(Devices):
         """
         if self.replicas > 1 and not synchronized:
             raise InputError("sync_bn=false: on JAX, batch normalisation sees the whole batch; set sync_bn=true")
-        return "batch"
+        return super().norm(synchronized)
 
     def distribute(self, make: Callable[[tuple[int, int]], tf.data.Dataset]) -> tf.data.Dataset:
         """The whole batches: Keras cuts them up."""
