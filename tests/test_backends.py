@@ -138,15 +138,22 @@ def test_a_recipe_trains_on_jax_over_two_devices_and_resumes(tmp_path):
     )
 
 
-def test_deterministic_is_asked_of_xla_before_jax_begins(monkeypatch):
+def test_deterministic_is_asked_of_xla_before_jax_begins_and_remembered(monkeypatch, tmp_path):
     import argparse
 
     from keras_resnet import console
     from keras_resnet.commands import training
+    from keras_resnet.training import RECIPES
 
     monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=x")
     seen = []
     monkeypatch.setattr(console, "import_tensorflow", lambda *others: seen.append(os.environ["XLA_FLAGS"]))
     for deterministic in (False, True):
-        training.import_keras(argparse.Namespace(deterministic=deterministic))
-    assert seen == ["--xla_dump_to=x", "--xla_dump_to=x --xla_gpu_deterministic_ops=true"]
+        training.import_keras(argparse.Namespace(deterministic=deterministic, resume=None))
+        run.create(RECIPES["digits-resnet8"], tmp_path / str(deterministic))
+    both = ["--xla_dump_to=x", "--xla_dump_to=x --xla_gpu_deterministic_ops=true"]
+    assert seen == both
+    for begun in (False, True):
+        monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=x")
+        training.import_keras(argparse.Namespace(deterministic=False, resume=tmp_path / str(begun)))
+    assert seen[2:] == both

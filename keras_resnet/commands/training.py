@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from keras_resnet import console
 from keras_resnet.parsing import Parser
+from keras_resnet.training import run
 from keras_resnet.training.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -68,11 +69,13 @@ def add_run(parser: Parser) -> None:
 def import_keras(args: argparse.Namespace) -> None:
     """Imports Keras and its back end, which reads the environment when it is first used.
 
+    A run that is resumed stays as deterministic as it was begun.
+
     Args:
         args: options of a parser that `add_run` was called with.
     """
-    if args.deterministic:
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
+    if args.deterministic or (args.resume and run.was_deterministic(args.resume)):
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {run.DETERMINISTIC}".strip()
     console.import_tensorflow("jax")
 
 
@@ -100,7 +103,6 @@ def run_it(
     """
     from keras_resnet.data.sources import find_source
     from keras_resnet.signals.table import get_signal
-    from keras_resnet.training import run
     from keras_resnet.training.loop import train
 
     result = train(

@@ -32,7 +32,8 @@ MODEL, RECIPE, METRICS, CURVES, ENVIRONMENT, RESULT = (
 )
 TENSORBOARD = "tensorboard"  # a folder
 _PACKAGES = ("keras-resnet-toolkit", "keras", "tensorflow", "numpy")
-_WATCHED = "watched"  # key in environment.json
+_WATCHED, _DETERMINISTIC = "watched", "deterministic"  # keys in environment.json
+DETERMINISTIC = "--xla_gpu_deterministic_ops=true"  # to XLA: the same sums in the same order every time
 _FORM = re.compile(r"\{:,?(\.\d{1,2})?[efg%]\}[^{}]{0,12}")  # a run may be a stranger's: no wide fields, no attributes
 
 
@@ -162,7 +163,20 @@ def environment(seed: int | None) -> dict[str, object]:
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
         "cores": os.cpu_count(),
         "seed": seed,
+        _DETERMINISTIC: DETERMINISTIC in os.environ.get("XLA_FLAGS", ""),
     }
+
+
+def was_deterministic(path: Path) -> bool:
+    """Whether a run was begun with `--deterministic`.
+
+    Args:
+        path: run directory, or where one will be.
+
+    Raises:
+        InputError: environment.json is damaged.
+    """
+    return _known_environment(path).get(_DETERMINISTIC) is True
 
 
 def note_watched(path: Path, objectives: Objectives) -> None:
