@@ -10,6 +10,7 @@ from tiers import in_proof
 
 import keras_resnet
 from keras_resnet import InputError, ModelCard, build, save_weights
+from keras_resnet.signals.conventions import row_of
 from keras_resnet.weights import WEIGHT_SETS, registry
 
 
@@ -146,6 +147,7 @@ def test_saving_refuses_other_suffixes(model, tmp_path):
 def test_registered_rows_have_their_facts(row):
     assert row.source
     assert row.resolution > 0
+    assert row_of(row.preprocess)  # a training from these weights needs a row
     assert row in keras_resnet.list_weights(row.spec)
     assert (row.url is None) == (not row.md5)
     assert json.loads(json.dumps(row.to_json()))["spec"] == row.spec

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from keras_resnet.runtime.interface import Runner
     from keras_resnet.signals.conventions import Preprocess
 
-ROWS = "none, tf, 0..1, caffe, torch, cifar10"  # of `PREPROCESS`, whose module `--help` need not import
+ROWS = "none, tf, 0..1, caffe, torch, cifar10, pytorch-cifar"  # of `PREPROCESS`, whose module `--help` need not import
 
 
 @dataclass(frozen=True, kw_only=True)

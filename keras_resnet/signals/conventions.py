@@ -154,6 +154,8 @@ PREPROCESS: dict[str, Preprocess] = {
     "torch": Preprocess(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375)),
     # Mean and standard deviation of CIFAR-10's 50,000 training images, over images and pixels.
     "cifar10": Preprocess(mean=(125.307, 122.950, 113.865), std=(62.993, 62.089, 66.705)),
+    # The numbers of github.com/kuangliu/pytorch-cifar (std is a mean over images of each one's own), used widely.
+    "pytorch-cifar": Preprocess(mean=(125.307, 122.961, 113.8575), std=(51.5865, 50.847, 51.255)),
 }
 
 

@@ -17,8 +17,6 @@ from keras_resnet.signals.conventions import PREPROCESS, Preprocess
 
 FILES = Path(__file__).with_name("files")
 _KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
-# What benchmarks/trained/train_gpu.py trains with: other numbers than those of PREPROCESS["cifar10"].
-_CIFAR_GPU = Preprocess(mean=(125.307, 122.961, 113.8575), std=(51.5865, 50.847, 51.255))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +157,7 @@ def _gpu_cifar(spec: str, top1: float, gpu: str = "H100", script: str = "benchma
     """
     return replace(
         _own_cifar(spec, top1, "fast"),
-        preprocess=_CIFAR_GPU,
+        preprocess=PREPROCESS["pytorch-cifar"],
         source=f"{script}, Keras on JAX, bf16, one {gpu}, one run with seed 0, settings of --recipe fast --set "
         "hold_out=false; 80 epochs of all 50,000 images, batch 128, one-cycle to 0.2 with ten epochs of warm-up, "
         "Nesterov 0.9, coupled decay 5e-4, crop and flip; the package's own training replaces it later",
