@@ -107,7 +107,7 @@ MLFLOW = ["mlflow-skinny>=3,<4", "sqlalchemy>=2,<3", "alembic>=1.13,<2"]  # trai
 RAY = ["ray[data]>=2.50,<2.64"]  # predict --ray, prepare --ray
 LOGS = ["tensorboard>=2.19,<3"]  # TensorFlow 2.21 writes its logs only where this is installed
 DATASETS = ["tensorflow-datasets>=4.9.7,<5"]  # dataset=tfds:NAME
-JAX = ["jax>=0.7,<1"]  # KERAS_BACKEND=jax
+JAX = ["jax>=0.7,<1", "grain>=0.2.18,<0.3"]  # KERAS_BACKEND=jax; files without TensorFlow
 TEST = [
     *JAX,
     "pytest>=8.2,<10",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import sys
 import tempfile
 
@@ -17,10 +18,12 @@ from keras_resnet.data.augment import AUGMENTATIONS
 from keras_resnet.data.dataset import ArraySplit
 from keras_resnet.data.mixing import make_mix
 from keras_resnet.data.pipeline import plan
+from keras_resnet.data.timing import Clock
 from keras_resnet.signals.operations import operations
 from keras_resnet.training import resident as module
 from keras_resnet.training.loop import train
 from keras_resnet.training.resident import Resident
+from keras_resnet.training.streamed import Streamed
 
 CLASSES = 10
 # Augmentation, levels of a pixel that TensorFlow's may be apart, and arguments that both ways take.
@@ -40,8 +43,8 @@ def encode(truth):
     return operations(truth["label"]).one_hot(truth["label"], CLASSES)
 
 
-def resident(split, augment, mixing=(0.0, 0.0), batch_size=64, repeats=1, several=False):
-    return Resident(
+def resident(split, augment, mixing=(0.0, 0.0), batch_size=64, repeats=1, several=False, kind=Resident, **where):
+    return kind(
         train=split,
         epochs=plan(split, augment, seed=7, repeats=repeats),
         batch_size=batch_size,
@@ -50,6 +53,7 @@ def resident(split, augment, mixing=(0.0, 0.0), batch_size=64, repeats=1, severa
         encode=encode,
         preprocess=lambda pixels: pixels.astype("float32"),
         several=several,
+        **where,
     )
 
 
@@ -106,8 +110,6 @@ def calls():
         )
         data = resident(few, AUGMENTATIONS["affine"], several=several)
         data = dataclasses.replace(data, validation=validation)
-        from keras_resnet.data.timing import Clock
-
         examples, targets = (keras.KerasTensor((64, *shape)) for shape in (digits.shape, (CLASSES,)))
         seen = []
         note = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(batch))
@@ -127,6 +129,44 @@ def calls():
     pixels = digits.validation.images.astype("float32")
     expected = model.evaluate(pixels, np.eye(CLASSES)[digits.validation.labels], verbose=0)
     np.testing.assert_allclose([history["val_loss"][-1], history["val_accuracy"][-1]], expected, rtol=1e-5)
+
+
+def streamed():
+    """Batches from the host are those on the device, on one device and on four; so are trainings, from any step on."""
+    digits = keras_resnet.load_dataset("digits")
+    few = digits.train.take(np.arange(6 * 64 + 5))
+    augment = AUGMENTATIONS["crop-flip-erase"]
+    mesh = jax.sharding.Mesh(jax.devices(), "batch")
+    layout = lambda shape: jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("batch"))  # noqa: E731
+    for where in ({}, {"layout": layout}):
+        there, ours = (
+            resident(few, augment, (0.3, 1.0), repeats=2, kind=kind, **where) for kind in (Resident, Streamed)
+        )
+        both = [itertools.islice(each.pairs(), 9) for each in (there, ours)]
+        for (expected, targets), (found, others) in zip(*both, strict=True):
+            np.testing.assert_allclose(found, expected, atol=1e-3)
+            np.testing.assert_allclose(others, targets, atol=1e-6)
+        assert len(found.sharding.device_set) == len(jax.devices()) if where else 1
+        ours.close()
+
+    def trained(kind):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input(digits.shape), keras.layers.Flatten(), keras.layers.Dense(CLASSES)])
+        model.compile(keras.optimizers.SGD(1e-7), "mse")
+        data = resident(few, augment, kind=kind)
+        data = dataclasses.replace(data, validation=digits.validation)
+        examples, targets = (keras.KerasTensor((64, *shape)) for shape in (digits.shape, (CLASSES,)))
+        model._symbolic_build(data_batch=(examples, targets))
+        calls = data.calls(epoch=2, first=4), data.evaluation_calls()
+        with data.attached(model, Clock()):
+            history = model.fit(calls[0], epochs=2, validation_data=calls[1], verbose=0).history
+        return [np.asarray(weight) for weight in model.weights], history["val_loss"]
+
+    (one, losses), (other, others) = trained(Resident), trained(Streamed)
+    for expected, found in zip(one, other, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-6 * np.abs(expected).max())
+    np.testing.assert_allclose(others, losses, rtol=1e-6)
+    assert len(losses) == 2 and losses[0] != losses[1]
 
 
 def devices():

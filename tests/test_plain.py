@@ -1,6 +1,7 @@
 """Pictures without TensorFlow: Pillow and NumPy in place of TensorFlow, and by how much they differ."""
 
 import io
+import itertools
 import os
 import re
 import subprocess
@@ -20,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HIDDEN = """
 import importlib.machinery
 find = importlib.machinery.PathFinder.find_spec
-names = ("tensorflow", "tf_keras", "tensorboard", "tf2onnx", "ai_edge_litert", "google")
+names = ("tensorflow", "tf_keras", "tensorboard", "tf2onnx", "ai_edge_litert")
 importlib.machinery.PathFinder.find_spec = lambda name, path=None, target=None: (
     None if name.partition(".")[0] in names else find(name, path, target)
 )
@@ -69,7 +70,7 @@ def test_a_png_is_read_back():
 
 def test_the_page_names_what_the_package_needs_without_tensorflow():
     core = re.search(r"^CORE = \[(.*?)^\]", (ROOT / "setup.py").read_text(encoding="utf-8"), re.M | re.S)
-    needed = set(re.findall(r'^    "([A-Za-z0-9_-]+)', core[1], re.M)) - {"tensorflow"} | {"jax"}
+    needed = set(re.findall(r'^    "([A-Za-z0-9_-]+)', core[1], re.M)) - {"tensorflow"} | {"jax", "grain"}
     line = re.search(r"^pip install (jax .*)$", (ROOT / "docs" / "accelerators.md").read_text(encoding="utf-8"), re.M)
     assert set(line[1].split()) == needed
 
@@ -118,6 +119,42 @@ def test_a_net_is_trained_and_used_on_jax_without_tensorflow(tmp_path):
     assert not (tmp_path / "other").exists()
     refused = run(tmp_path, "-m", "keras_resnet", "predict", "--model", "run", "one.png", KERAS_BACKEND="tensorflow")
     assert refused.returncode == 2 and "set KERAS_BACKEND=jax" in refused.stderr
+
+
+INTERRUPTED = """
+import os, signal, keras
+from keras_resnet import cli
+from keras_resnet.training import session
+
+class Interrupt(keras.callbacks.Callback):
+    left = 5
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+few = "--model resnet8 --weights none --epochs 2 --image-size 32 --batch-size 8 --set precise_bn=16".split()
+assert cli.main(["train", "photos", *few, "--output", "whole"]) == 0
+original = session.Session._callbacks
+session.Session._callbacks = lambda self, verbose: [Interrupt(), *original(self, verbose)]
+assert cli.main(["train", "photos", *few, "--output", "parts"]) == 128 + signal.SIGTERM
+session.Session._callbacks = original
+assert cli.main(["train", "--resume", "parts", "--data", "photos"]) == 0
+"""
+
+
+@pytest.mark.proof
+def test_pictures_are_learned_on_jax_without_tensorflow_and_a_run_goes_on(tmp_path):
+    for name, number in itertools.product(("left", "right"), range(20)):
+        (tmp_path / "photos" / name).mkdir(parents=True, exist_ok=True)
+        kind = "jpeg" if number % 2 else "png"
+        (tmp_path / "photos" / name / f"{number}.{kind}").write_bytes(picture(40 + number, 50, kind)[0])
+    done = run(tmp_path, "-c", INTERRUPTED)
+    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-2000:]
+    whole, parts = (keras_resnet.load_model(tmp_path / name)[0].get_weights() for name in ("whole", "parts"))
+    for one, other in zip(whole, parts, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert (tmp_path / "whole/metrics.csv").read_text() == (tmp_path / "parts/metrics.csv").read_text()
 
 
 @pytest.mark.proof

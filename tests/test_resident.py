@@ -13,11 +13,11 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.mark.proof
 @pytest.mark.cold_start
-@pytest.mark.parametrize("what", ["batches", "colours", "calls", "devices"])
+@pytest.mark.parametrize("what", ["batches", "colours", "calls", "streamed", "devices"])
 def test_on_jax(what, tmp_path):
     if importlib.util.find_spec("jax") is None:
         pytest.skip("jax is not installed: training on Keras' JAX back end was not tried")
-    count = 4 if what == "devices" else 1
+    count = 4 if what in ("devices", "streamed") else 1
     environment = {
         "KERAS_BACKEND": "jax",
         "JAX_PLATFORMS": "cpu",

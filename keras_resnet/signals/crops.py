@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from keras_resnet.lazily import tf
+import numpy as np
+
+from keras_resnet.signals.operations import operations
 
 # (height, width, draws) -> int32 (4,): first row, first column, height, width.
-Box = Callable[[Any, Any, Any], Any]  # tensors: height, width and draws to a rectangle
+Box = Callable[[Any, Any, Any], Any]  # tensors, or arrays: height, width and draws to a rectangle
 
 
-def random_box(height: tf.Tensor, width: tf.Tensor, draws: tf.Tensor, area: tuple[float, float]) -> tf.Tensor:
+def random_box(height: Any, width: Any, draws: Any, area: tuple[float, float]) -> Any:
     """A rectangle of random area, aspect and place (Szegedy et al. 2014, arXiv:1409.4842).
 
     Args:
@@ -24,16 +26,17 @@ def random_box(height: tf.Tensor, width: tf.Tensor, draws: tf.Tensor, area: tupl
         int32 `(4,)`: first row, first column, height, width. The aspect lies between 3/4 and 4/3; a rectangle that does
         not fit is as high or as wide as the image.
     """
-    size = tf.cast(tf.stack([height, width]), tf.float32)
+    xp = operations(draws)
+    size = xp.cast(xp.stack([height, width]), "float32")
     wanted = (area[0] + draws[0] * (area[1] - area[0])) * size[0] * size[1]
-    aspect = tf.exp((2 * draws[1] - 1) * tf.math.log(4 / 3))
-    sides = tf.round(tf.sqrt(tf.stack([wanted / aspect, wanted * aspect])))
-    sides = tf.clip_by_value(sides, 1.0, size)
-    first = tf.floor(draws[2:4] * (size - sides + 1))
-    return tf.cast(tf.concat([first, sides], 0), tf.int32)
+    aspect = xp.exp((2 * draws[1] - 1) * float(np.log(np.float32(4 / 3))))
+    sides = xp.round(xp.sqrt(xp.stack([wanted / aspect, wanted * aspect])))
+    sides = xp.clip(sides, 1.0, size)
+    first = xp.floor(draws[2:4] * (size - sides + 1))
+    return xp.cast(xp.concat([first, sides], 0), "int32")
 
 
-def scale_box(height: tf.Tensor, width: tf.Tensor, draws: tf.Tensor, scales: tuple[float, float]) -> tf.Tensor:
+def scale_box(height: Any, width: Any, draws: Any, scales: tuple[float, float]) -> Any:
     """A square at a random place, as if the shorter side had been resized to a random length before the cut.
 
     "Scale augmentation" of section 3.4 of the ResNet paper, which is VGG's: the shorter side becomes 256 to 480 pixels
@@ -48,8 +51,9 @@ def scale_box(height: tf.Tensor, width: tf.Tensor, draws: tf.Tensor, scales: tup
     Returns:
         int32 `(4,)`: first row, first column, height, width.
     """
-    size = tf.cast(tf.stack([height, width]), tf.float32)
-    side = tf.reduce_min(size) / (scales[0] + draws[0] * (scales[1] - scales[0]))
-    side = tf.maximum(tf.round(side), 1.0)
-    first = tf.floor(draws[1:3] * (size - side + 1))
-    return tf.cast(tf.stack([first[0], first[1], side, side]), tf.int32)
+    xp = operations(draws)
+    size = xp.cast(xp.stack([height, width]), "float32")
+    side = xp.minimum(size[0], size[1]) / (scales[0] + draws[0] * (scales[1] - scales[0]))
+    side = xp.maximum(xp.round(side), 1.0)
+    first = xp.floor(draws[1:3] * (size - side + 1))
+    return xp.cast(xp.stack([first[0], first[1], side, side]), "int32")

@@ -133,6 +133,8 @@ def parts(
     Returns:
         uint8 `(n, *shape)`, and the matrices of their placement, float32 `(n, 3, 3)`.
     """
+    if not is_there("tensorflow"):
+        return plain.parts(contents, shape, draws, box, upright)
     return tf.map_fn(
         lambda one: random_part(one[0], shape, one[1], box, upright),
         (contents, draws),

@@ -1,13 +1,17 @@
 """Array functions for what a tensor is of: TensorFlow's in its pipelines, JAX's on the device of a training.
 
 `xp = operations(images)`, and an augmentation is written once. Both modules have the same names, and give the same
-pixels where these are whole numbers.
+pixels where these are whole numbers. NumPy has the few that are needed where there is no TensorFlow.
 """
 
 from __future__ import annotations
 
 from types import ModuleType
 from typing import Any
+
+import numpy as np
+
+from keras_resnet.extras import is_there
 
 
 def is_jax(values: Any) -> bool:
@@ -19,15 +23,19 @@ def operations(values: Any) -> ModuleType:
     """The functions for an array of its kind.
 
     Args:
-        values: JAX array or TensorFlow tensor; NumPy's arrays become TensorFlow's.
+        values: JAX array or TensorFlow tensor; NumPy's arrays become TensorFlow's where it is installed.
 
     Returns:
-        `signals.on_jax` or `signals.on_tensorflow`, as `xp`.
+        `signals.on_jax`, `signals.on_tensorflow` or `signals.on_numpy`, as `xp`.
     """
     if is_jax(values):
         from keras_resnet.signals import on_jax
 
         return on_jax
+    if isinstance(values, np.ndarray | np.generic) and not is_there("tensorflow"):
+        from keras_resnet.signals import on_numpy
+
+        return on_numpy
     from keras_resnet.signals import on_tensorflow
 
     return on_tensorflow

@@ -7,11 +7,14 @@ libraries' decoders differ as well: `tests/test_plain.py` has the limits.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
 
+from keras_resnet.signals import geometry
+from keras_resnet.signals.crops import Box
 from keras_resnet.signals.decoding import pixels
 
 
@@ -90,14 +93,51 @@ def decoded(
     Raises:
         InputError: a file cannot be decoded.
     """
-    one = partial(_decoded, shape=shape, keep=keep, upright=upright)
-    if len(contents) == 1:
-        found = [one(contents[0])]
+    return _together(partial(_decoded, shape=shape, keep=keep, upright=upright), contents)
+
+
+def parts(
+    contents: np.ndarray, shape: tuple[int, ...], draws: np.ndarray, box: Box, upright: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Decodes random rectangles of files, mirrors half of them and resizes them, as `signals.image.random_part`.
+
+    Args:
+        contents: bytes of files, `(n,)`.
+        shape: `(height, width, channels)` of an image.
+        draws: uniform in [0, 1), float32 `(n, 5)`: four for `box`, and whether to mirror.
+        box: chooses the rectangle; a function of `signals.crops`.
+        upright: whether the orientation in EXIF is applied.
+
+    Returns:
+        uint8 `(n, *shape)`, and the matrices of their placement, float32 `(n, 3, 3)`.
+
+    Raises:
+        InputError: a file cannot be decoded.
+    """
+    return _together(partial(_part, shape=shape, box=box, upright=upright), contents, draws)
+
+
+def _together(one: Callable[..., tuple[np.ndarray, np.ndarray]], *columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Images and matrices of files, made one by one on all cores."""
+    if len(columns[0]) == 1:
+        found = [one(*(column[0] for column in columns))]
     else:
         with ThreadPoolExecutor() as pool:  # Pillow decodes without the interpreter's lock
-            found = list(pool.map(one, contents))
+            found = list(pool.map(one, *columns))
     images, matrices = zip(*found, strict=True)
     return np.stack(images), np.stack(matrices)
+
+
+def _part(
+    contents: bytes, draws: np.ndarray, shape: tuple[int, ...], box: Box, upright: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    image, size = pixels(contents, shape[2], upright), (shape[0], shape[1])
+    part = box(image.shape[0], image.shape[1], draws)
+    row, column, height, width = part.tolist()
+    image, mirrored = image[row : row + height, column : column + width], bool(draws[4] < 0.5)
+    image = scaled(image, size, smooth=height > 2 * size[0] or width > 2 * size[1])
+    matrix = geometry.cut_out(part[0], part[1], part[2], part[3], size, mirrored)
+    return image[:, ::-1] if mirrored else image, matrix
 
 
 def _decoded(contents: bytes, shape: tuple[int, ...], keep: float, upright: bool) -> tuple[np.ndarray, np.ndarray]:

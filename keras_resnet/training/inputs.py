@@ -14,6 +14,7 @@ from keras_resnet.data import Dataset, Split, batches, joined, load_dataset, sam
 from keras_resnet.data.augment import Augmentation, get_augmentation
 from keras_resnet.data.dataset import ArraySplit, EncodedSplit
 from keras_resnet.data.folder import check_unreadable
+from keras_resnet.data.loading import loaded
 from keras_resnet.data.mixing import make_mix
 from keras_resnet.data.pipeline import plan
 from keras_resnet.data.sources import find_source
@@ -32,7 +33,6 @@ from keras_resnet.training.recipes import Recipe
 
 if TYPE_CHECKING:
     from keras_resnet.training.checkpoints import Checkpoint
-    from keras_resnet.training.resident import Resident
     from keras_resnet.training.strategy import Devices
 
 _EVALUATION_BATCH = 256
@@ -222,81 +222,21 @@ def validation_pipeline(
     return devices.padded(pipeline, size, len(dataset.validation)).cache()
 
 
-def lies_on_device(recipe: Recipe, inputs: Inputs) -> bool:
-    """Whether the data of a run lie on JAX's device: examples in memory that fit there, changed by functions for it.
-
-    RandAugment and a teacher's answers are TensorFlow's.
-
-    Args:
-        recipe: recipe of the run.
-        inputs: data of the run.
-
-    Raises:
-        InputError: they do not, and TensorFlow, which would read them, is not installed.
-    """
-    if keras.backend.backend() != "jax":
-        return False
-    from keras_resnet.training import resident as on_device
-
-    parts = [part for part in (inputs.dataset.train, inputs.dataset.validation) if isinstance(part, ArraySplit)]
-    in_memory = len(parts) == 2
-    fits = in_memory and on_device.fits(*parts)
-    if fits and inputs.augment.anywhere and not recipe.distillation:
-        return True
-    if is_there("tensorflow"):
-        return False
-    if not fits:
-        why = "its memory is too small" if in_memory else f"{recipe.dataset} is read from files"
-    else:
-        why = f"distillation={recipe.distillation}" if recipe.distillation else f"augmentation={recipe.augmentation}"
-    raise InputError(
-        f"training on JAX without TensorFlow takes examples that lie on the device, and here {why}: "
-        "pip install 'tensorflow>=2.21,<2.22' to feed JAX by tf.data"
-    )
-
-
-def resident(recipe: Recipe, inputs: Inputs, preprocess: Preprocess, devices: Devices) -> Resident | None:
-    """The data of a run on JAX's device; None where tf.data feeds the net.
-
-    Args:
-        recipe: recipe of the run.
-        inputs: data of the run.
-        preprocess: input convention of the net.
-        devices: devices of the run.
-    """
-    if not lies_on_device(recipe, inputs):
-        return None
-    from keras_resnet.training import resident as on_device
-
-    split, validation = training_split(recipe, inputs.dataset), inputs.dataset.validation
-    assert isinstance(split, ArraySplit) and isinstance(validation, ArraySplit)
-    shares = balanced(split, recipe)
-    return on_device.Resident(
-        train=split,
-        epochs=plan(split, inputs.augment, seed=recipe.seed, repeats=recipe.repeats, shares=shares),
-        batch_size=recipe.batch_size,
-        augment=inputs.augment.batch,
-        mix=make_mix(recipe.mixup, recipe.cutmix),
-        encode=encoder(recipe, inputs.dataset),
-        preprocess=preprocess,
-        validation=validation if recipe.hold_out else None,
-        replicas=devices.replicas,
-        **devices.layouts(),
-    )
-
-
 def _first_batches(split: Split, recipe: Recipe, augment: Augmentation, count: int) -> Iterator[Any]:
-    """Pixels that a run begins with, augmented; on JAX by JAX where tf.data is not needed."""
-    if keras.backend.backend() != "jax" or not isinstance(split, ArraySplit) or not augment.anywhere:
+    """Pixels that a run begins with, augmented; on JAX by JAX where tf.data is not needed, or not there."""
+    in_memory = isinstance(split, ArraySplit)
+    if keras.backend.backend() != "jax" or not augment.anywhere or (is_there("tensorflow") and not in_memory):
         pipeline = training_batches(split, recipe.batch_size, seed=recipe.seed, augment=augment)
         yield from (examples[split.key] for examples in pipeline.take(count))
         return
     run, steps = plan(split, augment, seed=recipe.seed), len(split) // recipe.batch_size
+    read = None if in_memory else loaded(split, run, recipe.batch_size, box=augment.box)
     for epoch in range(-(-count // steps)):
         places, draws = run.places(epoch), run.draws(epoch)
         for step in range(min(steps, count - epoch * steps)):
             own = places[step * recipe.batch_size :][: recipe.batch_size]
-            pixels = keras.ops.convert_to_tensor(split.images[own])
+            found = next(read)[split.key] if read else split.fetch(own)[split.key]
+            pixels = keras.ops.convert_to_tensor(found)
             yield augment.batch(pixels, keras.ops.convert_to_tensor(draws[own]))[0] if augment.batch else pixels
 
 

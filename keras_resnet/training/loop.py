@@ -20,7 +20,7 @@ from keras_resnet.lazily import tf
 from keras_resnet.signals.conventions import PREPROCESS
 from keras_resnet.tasks import Objectives, get_task
 from keras_resnet.tasks.cards import card_facts
-from keras_resnet.training import checkpoints, precision, run, summary, transfer
+from keras_resnet.training import checkpoints, feeding, precision, run, summary, transfer
 from keras_resnet.training import inputs as inputs_lib
 from keras_resnet.training import loggers as logging
 from keras_resnet.training import strategy as strategies
@@ -99,7 +99,7 @@ def train(
     extras.require_for(recipe.dataset, recipe.weights)
     logging.require(loggers)
     inputs = inputs_lib.load(recipe, nets, data_dir)
-    inputs_lib.lies_on_device(recipe, inputs)  # or says why this cannot be trained, before there is a directory
+    feeding.feeder(recipe, inputs)  # or says why this cannot be trained, before there is a directory
     path = _place(recipe, nets, run_dir, resume, devices)
     with files.held(path, "a training") if devices.is_chief else contextlib.nullcontext():
         _open(recipe, path, resume, devices)

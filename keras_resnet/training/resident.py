@@ -1,4 +1,4 @@
-"""Training on JAX with the data on the device: the host sends orders and draws, once an epoch.
+"""Training on JAX with the data on the device: the host sends orders and draws, once an epoch. Others: streamed.py.
 
 Gathering the examples, their augmentation, mixing and the step of the optimizer are one compiled function, which runs
 as many steps a call as fit into about a second. The batches are those of `data.pipeline`, from the same draws.
@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,7 @@ import keras
 import numpy as np
 
 from keras_resnet.arrays import in_32_bits
-from keras_resnet.data.dataset import ArraySplit
+from keras_resnet.data.dataset import ArraySplit, Split
 from keras_resnet.data.epochs import Epochs
 from keras_resnet.data.mixing import Mix
 from keras_resnet.data.timing import Clock
@@ -42,6 +43,10 @@ def fits(*splits: ArraySplit, share: float = 0.5) -> bool:
     """
     memory = (jax.devices()[0].memory_stats() or {}).get("bytes_limit")
     return memory is None or sum(each.nbytes for one in splits for each in one.arrays.values()) <= share * memory
+
+
+def _gathered(arrays: dict[str, jax.Array], places: Any) -> dict[str, jax.Array]:
+    return {name: values[places] for name, values in arrays.items()}
 
 
 class Pace:
@@ -134,7 +139,7 @@ class Resident:
             their fast kernels.
     """
 
-    train: ArraySplit
+    train: Split
     epochs: Epochs
     batch_size: int
     augment: Callable[..., Any] | None
@@ -147,15 +152,15 @@ class Resident:
     replicas: int = 1
     several: bool = field(default_factory=lambda: jax.default_backend() != "cpu")
 
+    _is_there: ClassVar[bool] = True  # all examples, so that a call may go on to the next step's
+
     def __post_init__(self) -> None:
         """Sends the examples to the device."""
         self.steps, self._key = len(self.train) // self.batch_size, self.train.key
-        self._train = self._sent(self.train.arrays)
+        self._train = self._sent(self.train.arrays) if isinstance(self.train, ArraySplit) else {}
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="orders")
         self._planned: dict[int, Future] = {}
         self._plan: tuple[int, Any] | None = None
-        if self.validation is not None and not len(self.validation):
-            self.validation = None
         if self.validation is not None:
             count, size = len(self.validation), -(-_EVALUATION_BATCH // self.replicas) * self.replicas
             self.evaluation_steps = -(-count // size)
@@ -176,7 +181,7 @@ class Resident:
             epoch: epoch to begin with, from 0.
             first: step of it to begin with, from 0.
         """
-        self._pace = Pace(self.several)
+        self._pace = Pace(self.several and self._is_there)
         return Calls(self.steps, self._pace, epoch, first)
 
     def evaluation_calls(self) -> Calls | None:
@@ -189,7 +194,7 @@ class Resident:
     def plan(self, epoch: int) -> dict[str, np.ndarray]:
         """An epoch's order, draws and mixing, `(steps, batch, ...)`; see `Epochs`."""
         places = self.epochs.places(epoch)[: self.steps * self.batch_size].reshape(self.steps, self.batch_size)
-        found = {"place": places % self.epochs.count, "draws": self.epochs.draws(epoch)[places]}
+        found = {"place": places % self.epochs.count, "draws": self.epochs.draws(epoch)[places, : self.epochs.own]}
         if self.mix:
             seeds = (self.epochs.batch_seed(epoch, number) for number in range(self.steps))
             found["mixing"] = np.stack([self.mix.values(seed) for seed in seeds])
@@ -212,24 +217,35 @@ class Resident:
             plan: plan of the epoch.
             step: number of the step in it.
         """
-        places = plan["place"][step]
-        pixels, placement = arrays[self._key][places], None
+        examples, placement = self._chosen(arrays, plan["place"][step]), None
+        pixels = examples.pop(self._key)
         if self.augment:
             pixels, placement = self.augment(pixels, plan["draws"][step])
-        targets = self.encode(moved(self._truth(arrays, places), placement))
+        targets = self.encode(moved(examples, placement))
         if self.mix:
             pixels, targets = self.mix(pixels, targets, plan["mixing"][step])
         return self._shared((self.preprocess(pixels), targets))
 
     def evaluation_batch(self, arrays: dict[str, jax.Array], plan: dict[str, jax.Array], step: Any) -> tuple[Any, ...]:
         """Inputs, targets and weights of a step of the validation; arguments as in `batch`."""
-        places, weights = plan["place"][step], plan["weight"][step]
-        targets = self.encode(self._truth(arrays, places))
-        return self._shared((self.preprocess(arrays[self._key][places]), targets, weights))
+        examples = _gathered(arrays, plan["place"][step])
+        pixels = examples.pop(self._key)
+        return self._shared((self.preprocess(pixels), self.encode(examples), plan["weight"][step]))
 
-    def _truth(self, arrays: dict[str, jax.Array], places: Any) -> dict[str, Any]:
-        """The truth of some examples; JAX sorts a dict's keys, so it is what has not their name."""
-        return {kind: values[places] for kind, values in arrays.items() if kind != self._key}
+    def _chosen(self, arrays: dict[str, jax.Array], places: Any) -> dict[str, Any]:
+        """Examples of a step and their truth, out of what `_fed` gave."""
+        return _gathered(arrays, places)
+
+    def _fed(self, epoch: int, first: int) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
+        """Examples and plan of a call: all of them, of the whole epoch."""
+        return self._train, self._planned_for(epoch)
+
+    def pairs(self) -> Iterator[tuple[Any, Any]]:
+        """Endless inputs and targets of single steps."""
+        made = jax.jit(self.batch)
+        for number in itertools.count():
+            epoch, step = divmod(number, self.steps)
+            yield made(*self._fed(epoch, step), step)
 
     def _shared(self, values: Any) -> Any:
         if self.layout is None:
@@ -246,9 +262,9 @@ class Resident:
             clock: clock that runs while a plan is waited for.
         """
         shardings = model._get_state_sharding_spec() if self.layout else None
-        step = self._compiled(model.train_step, self.batch, shardings)
+        step = self._compiled(model.train_step, self.batch, shardings, several=self.several and self._is_there)
         own = (shardings[0], shardings[1], shardings[3]) if shardings else None
-        test = self._compiled(model.test_step, self.evaluation_batch, own)
+        test = self._compiled(model.test_step, self.evaluation_batch, own, several=self.several)
         nothing = model.get_metrics_result()
 
         def train_function(state: State, call: tuple[int, int, int]) -> tuple[dict, State]:
@@ -256,10 +272,10 @@ class Resident:
             if not count:
                 return nothing, state
             start = time.monotonic()
-            plan = self._planned_for(epoch)
+            arrays, plan = self._fed(epoch, first)
             asked = time.monotonic()
             clock.seconds += asked - start
-            logs, state = jax.block_until_ready(step(state, self._train, plan, first, count))
+            logs, state = jax.block_until_ready(step(state, arrays, plan, first, count))
             self._pace.took(count, time.monotonic() - asked)
             return logs, state
 
@@ -281,9 +297,13 @@ class Resident:
                 yield
         finally:
             model.train_function = model.test_function = None  # Keras makes its own again
-            self._pool.shutdown(wait=False, cancel_futures=True)
+            self.close()
 
-    def _compiled(self, step: Callable, batch: Callable, shardings: Any) -> Callable:
+    def close(self) -> None:
+        """Ends what works ahead."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _compiled(self, step: Callable, batch: Callable, shardings: Any, several: bool) -> Callable:
         """A function of a state, examples, a plan, the first step and the number of steps."""
         where = None if shardings is None else (None, shardings)
         compiled = functools.partial(jax.jit, donate_argnums=0, out_shardings=where)
@@ -297,7 +317,7 @@ class Resident:
             body = lambda number, carried: one(carried[1], arrays, plan, number)  # noqa: E731
             return jax.lax.fori_loop(first, first + count, body, (nothing, state))
 
-        if self.several:
+        if several:
             return compiled(many)
         single = compiled(one)
         return lambda state, arrays, plan, first, count: single(state, arrays, plan, first)  # `Pace` gives single steps

@@ -20,13 +20,12 @@ from keras_resnet.data.timing import Clock
 from keras_resnet.errors import Stopped
 from keras_resnet.signals.table import get_signal
 from keras_resnet.tasks import Objectives
-from keras_resnet.training import checkpoints, run
+from keras_resnet.training import checkpoints, feeding, run
 from keras_resnet.training.callbacks import Keep, Log, Stop, Stopwatch
 from keras_resnet.training.inputs import (
     Inputs,
     encoder,
     estimate_statistics,
-    resident,
     training_pipeline,
     validation_pipeline,
 )
@@ -175,16 +174,16 @@ class Session:
             where = self.start, self.clock, piece
             return training_pipeline(recipe, self.inputs, preprocess, self.nets, *where)
 
-        on_device = resident(recipe, self.inputs, preprocess, self.devices)
-        if on_device:
+        own = feeding.own(recipe, self.inputs, preprocess, self.devices)
+        if own:
             first = (self.start.epoch, self.start.step) if self.start else (0, 0)
-            batches, validation = on_device.calls(*first), on_device.evaluation_calls()
+            batches, validation = own.calls(*first), own.evaluation_calls()
         else:
             batches = self.devices.distribute(training)
             validation = validation_pipeline(recipe, dataset, preprocess, self.devices)
         with self.signals.watched(), self.devices.fitting(self.model, self._batch()):
-            self._go_on(counts=not on_device)
-            with on_device.attached(self.model, self.clock) if on_device else contextlib.nullcontext():
+            self._go_on(counts=not own)
+            with own.attached(self.model, self.clock) if own else contextlib.nullcontext():
                 self.model.fit(
                     batches,
                     initial_epoch=self.start.epoch if self.start else 0,

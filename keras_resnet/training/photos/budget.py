@@ -7,11 +7,10 @@ from pathlib import Path
 
 import keras
 
-from keras_resnet.data.timing import Clock
 from keras_resnet.errors import InputError
 from keras_resnet.signals.conventions import PREPROCESS
+from keras_resnet.training import feeding, loop, precision
 from keras_resnet.training import inputs as inputs_lib
-from keras_resnet.training import loop, precision
 from keras_resnet.training.nets import FromRecipe
 from keras_resnet.training.photos.decisions import Decision
 from keras_resnet.training.recipes import Recipe
@@ -68,7 +67,7 @@ def seconds(recipe: Recipe, data_dir: Path | None, devices: Devices) -> tuple[fl
     made = nets.make(recipe, inputs.dataset, precision.resolve(recipe.precision), devices)
     loop.compiled(made, recipe, inputs, devices)
     preprocess = PREPROCESS[recipe.preprocess]
-    batches = iter(inputs_lib.training_pipeline(recipe, inputs, preprocess, made, None, Clock(), (0, 1)))
+    batches = feeding.pairs(recipe, inputs, preprocess, made, devices)
     for _ in range(_WARM):
         made.model.train_on_batch(*next(batches))
     start, tick, steps = time.monotonic() - began, time.monotonic(), 0
