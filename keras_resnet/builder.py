@@ -14,7 +14,7 @@ from keras_resnet import weights as weights_lib
 from keras_resnet.errors import InputError
 from keras_resnet.nets.blocks import STEM_PARTS, Primitives, residual_block
 from keras_resnet.nets.conventions import CONVENTIONS
-from keras_resnet.nets.graph import deep_graphs, multiply_adds, stage_taps, without_values
+from keras_resnet.nets.graph import deep_graphs, multiply_adds, stage_taps, uncollected, without_values
 from keras_resnet.nets.heads import classifier
 from keras_resnet.nets.interface import STEMS, ResNetSpec
 from keras_resnet.nets.options import AXES, Options
@@ -126,7 +126,7 @@ def build(
     else:
         image = _checked_tensor(spec, options, input_tensor, input_shape)
     p = Primitives(CONVENTIONS[spec.convention], keras, options)
-    with deep_graphs():
+    with deep_graphs(), uncollected():
         x = _backbone(p, image, spec)
         x = _head(p, x, classes, classifier_activation) if head else _pool(p, x, pooling)
         # Of a given tensor, `net` holds what was built here; the model reaches back to the tensor's own inputs.

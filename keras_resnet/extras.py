@@ -29,7 +29,6 @@ EXTRAS = {  # by the name that is imported
     "wandb": "wandb",
     "mlflow": "mlflow",
     "ray": "ray",
-    "grain": "jax",
 }
 _NAMED = {"hf://": "huggingface_hub", "tfds:": "tensorflow_datasets"}  # beginnings of weights and data sets
 _ENGINES = {".tflite": "ai_edge_litert", ".onnx": "onnxruntime"}  # endings of model files

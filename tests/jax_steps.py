@@ -146,7 +146,8 @@ def streamed():
         for (expected, targets), (found, others) in zip(*both, strict=True):
             np.testing.assert_allclose(found, expected, atol=1e-3)
             np.testing.assert_allclose(others, targets, atol=1e-6)
-        assert len(found.sharding.device_set) == len(jax.devices()) if where else 1
+        assert len(found.sharding.device_set) == (len(jax.devices()) if where else 1)
+        assert there._train and not ours._train
         ours.close()
 
     def trained(kind):

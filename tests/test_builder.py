@@ -1,6 +1,7 @@
 """The graph: against keras.applications, against NumPy, and against the papers' description."""
 
 import dataclasses
+import gc
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from tiers import in_proof
 
 import keras_resnet
 from keras_resnet import InputError, build, stage_taps
+from keras_resnet.nets import graph
 from keras_resnet.nets.graph import deep_graphs, multiply_adds, without_values
 
 PEERS = ("ResNet50", "ResNet101", "ResNet152", "ResNet50V2", "ResNet101V2", "ResNet152V2")
@@ -271,6 +273,30 @@ def test_deep_graphs_restores_the_limit_after_an_error():
     with pytest.raises(RuntimeError), deep_graphs():
         raise RuntimeError
     assert sys.getrecursionlimit() == before
+
+
+def test_the_collector_pauses_while_a_net_is_built_and_goes_on_after_an_error():
+    seen, stages = [], graph.stage_taps
+    assert gc.isenabled()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "keras_resnet.builder.stage_taps", lambda *given: (seen.append(gc.isenabled()), stages(*given))[1]
+        )
+        build("resnet8", features=(4,), input_shape=(32, 32, 3))
+    assert seen == [False] and gc.isenabled()
+    with pytest.raises(RuntimeError), graph.uncollected():
+        with graph.uncollected():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+        raise RuntimeError
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with graph.uncollected():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 def test_multiply_adds_need_a_size():

@@ -12,10 +12,12 @@ from PIL import Image
 import keras_resnet
 from keras_resnet import extras
 from keras_resnet.data import loading, training_batches
-from keras_resnet.data.augment import AUGMENTATIONS, Augmentation
+from keras_resnet.data.augment import AUGMENTATIONS, Augmentation, get_augmentation
 from keras_resnet.data.pipeline import plan
+from keras_resnet.data.records import Records
 from keras_resnet.errors import InputError
 from keras_resnet.signals import crops, image, operations, plain
+from keras_resnet.training import feeding, inputs, resident
 
 PHOTO = AUGMENTATIONS["photo"]
 
@@ -27,7 +29,7 @@ def without_tensorflow(monkeypatch):
     def hide():
         absent = lambda module: module != "tensorflow" and extras.is_there(module)  # noqa: E731
         monkeypatch.setattr(image, "is_there", absent)
-        monkeypatch.setattr(operations, "is_there", absent)
+        monkeypatch.setattr(operations, "_has_tensorflow", lambda: False)
         monkeypatch.setattr("keras_resnet.signals.decoding.is_there", absent)
 
     return hide
@@ -114,5 +116,47 @@ def test_a_file_that_cannot_be_decoded_is_named(photos, without_tensorflow):
 
 def test_without_grain_the_line_that_installs_it_is_said(photos, monkeypatch):
     monkeypatch.setattr(extras, "is_there", lambda module: module != "grain")
-    with pytest.raises(InputError, match=r"needs grain, which is not installed: pip install '.*\[jax\]'"):
+    with pytest.raises(InputError, match=r"read by grain, which is not installed: pip install 'grain>=0.2.18,<0.3'$"):
         next(loading.loaded(photos, plan(photos, PHOTO, seed=0), 8))
+
+
+@pytest.fixture
+def jax_alone(monkeypatch):
+    """Keras computes on JAX, and there is no TensorFlow."""
+    monkeypatch.setattr("keras.backend.backend", lambda: "jax")
+    monkeypatch.setattr(extras, "is_there", lambda module: module != "tensorflow")
+
+
+def _feeder(dataset, **changes):
+    recipe = dataclasses.replace(keras_resnet.RECIPES["digits-resnet8"], **changes)
+    return feeding.feeder(recipe, inputs.Inputs(dataset, get_augmentation(recipe.augmentation, "image"), 1))
+
+
+def test_what_feeds_a_training_without_tensorflow(digits, photos, jax_alone, monkeypatch):
+    pictures = dataclasses.replace(digits, train=photos, validation=photos.take(np.arange(9)))
+    assert _feeder(digits) == "device"
+    assert _feeder(pictures) == _feeder(pictures, augmentation="resized-crop") == "grain"
+    with pytest.raises(InputError, match="augmentation=resized-crop-rand7 is TensorFlow's"):
+        _feeder(pictures, augmentation="resized-crop-rand7")
+    records = dataclasses.replace(photos, contents=object.__new__(Records))
+    with pytest.raises(InputError, match="has TFRecord files, which TensorFlow reads"):
+        _feeder(dataclasses.replace(pictures, train=records))
+    sizes = []
+    monkeypatch.setattr(resident, "fits", lambda *splits: sizes.append(resident._nbytes(splits[-1])) or len(splits) > 1)
+    with pytest.raises(InputError, match="the 9 validation examples do not fit on the device"):
+        _feeder(pictures)
+    assert sizes == [9 * (40 * 32 * 3 + 8)]
+    assert _feeder(pictures, hold_out=False) == "grain"
+    monkeypatch.setattr(resident, "fits", lambda *splits: len(splits) == 1)
+    assert _feeder(digits) == "grain"
+    monkeypatch.setattr(extras, "is_there", lambda module: True)
+    assert _feeder(pictures) == _feeder(digits) == "tf.data"
+
+
+def test_what_is_validated_on_is_decoded_once(photos):
+    kept = feeding._in_memory(photos)
+    assert list(kept.arrays) == ["image", "label"] and len(kept) == len(photos)
+    expected = photos.fetch(np.arange(len(photos)))
+    for name, values in kept.arrays.items():
+        np.testing.assert_array_equal(values, expected[name])
+    assert feeding._in_memory(kept) is kept and feeding._in_memory(photos.take(np.arange(0))) is None

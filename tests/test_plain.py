@@ -115,7 +115,7 @@ def test_a_net_is_trained_and_used_on_jax_without_tensorflow(tmp_path):
         done = command(*arguments)
         assert done.returncode == 0, (arguments, done.stderr[-2000:])
     refused = command("train", "--recipe", "digits-resnet8", "--set", "augmentation=crop-flip-rand5", "-o", "other")
-    assert refused.returncode == 2 and "augmentation=crop-flip-rand5" in refused.stderr
+    assert refused.returncode == 2 and "augmentation=crop-flip-rand5 is TensorFlow's" in refused.stderr
     assert not (tmp_path / "other").exists()
     refused = run(tmp_path, "-m", "keras_resnet", "predict", "--model", "run", "one.png", KERAS_BACKEND="tensorflow")
     assert refused.returncode == 2 and "set KERAS_BACKEND=jax" in refused.stderr

@@ -6,14 +6,14 @@ They are those of `data.pipeline`, from the same orders and draws, before what i
 from __future__ import annotations
 
 import functools
-import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from keras_resnet import extras
+from keras_resnet import extras, machine
 from keras_resnet.data.dataset import EncodedSplit, Split, names_of
 from keras_resnet.data.epochs import Epochs
 from keras_resnet.data.truth import moved
@@ -23,6 +23,19 @@ from keras_resnet.signals.placement import Placement
 from keras_resnet.signals.table import get_signal
 
 _AHEAD = 2  # batches that are ready, besides the one that is made
+
+
+def require_grain() -> None:
+    """Asks for grain; the extra `jax` would install TensorFlow as well, which whoever needs it does without.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    if not extras.is_there("grain"):
+        raise InputError(
+            "without TensorFlow, examples that the device does not hold are read by grain, which is not installed: "
+            "pip install 'grain>=0.2.18,<0.3'"
+        )
 
 
 def loaded(
@@ -47,7 +60,7 @@ def loaded(
     Raises:
         InputError: grain is not installed; a file cannot be decoded.
     """
-    extras.require("grain", for_what="training on JAX from files, without TensorFlow,")
+    require_grain()
     import grain
     from grain import experimental
 
@@ -58,9 +71,12 @@ def loaded(
     def planned(epoch: int) -> tuple[np.ndarray, np.ndarray]:
         return run.places(epoch), run.draws(epoch)
 
+    first_of_all = threading.Lock()  # or each thread would make the plan of an epoch that begins
+
     def example(number: int) -> dict[str, np.ndarray]:
         epoch, place = divmod(int(number), size)
-        places, draws = planned(epoch)
+        with first_of_all:
+            places, draws = planned(epoch)
         own, drawn = int(places[place]) % run.count, draws[places[place], run.own :]
         try:
             found = _one(split, own, drawn, box)
@@ -70,7 +86,7 @@ def loaded(
         return {name: values[0] for name, values in found.items()}
 
     begin = (first[0] * steps + first[1]) * batch_size
-    cores = os.cpu_count() or 1
+    cores = machine.cores()
     reading = grain.ReadOptions(num_threads=cores, prefetch_buffer_size=max(2 * cores, batch_size))
     examples = grain.MapDataset.range(begin, sys.maxsize).map(example).to_iter_dataset(reading)
     batches = examples.batch(batch_size, drop_remainder=True).map(send)

@@ -20,18 +20,27 @@ _WAITING = "uninitialized_variables"
 
 @contextlib.contextmanager
 def deep_graphs() -> Iterator[None]:
-    """Raises Python's recursion limit while Keras makes or walks a graph, and pauses the collector of cyclic garbage.
-
-    The collector's passes over all objects of a net take longer the more there are: with them, a layer of ResNet-1202
-    took 1.3 times as long as one of ResNet-110.
-    """
-    limit, collects = sys.getrecursionlimit(), gc.isenabled()
+    """Raises Python's recursion limit for as long as Keras walks a graph, and restores it."""
+    limit = sys.getrecursionlimit()
     sys.setrecursionlimit(max(limit, _DEEP_GRAPH))
-    gc.disable()
     try:
         yield
     finally:
         sys.setrecursionlimit(limit)
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Pauses Python's collector of cyclic garbage while Keras makes a graph, and starts it again if it was on.
+
+    Its passes over all objects of a net take longer the more there are: with them, a layer of ResNet-1202 took 1.3
+    times as long as one of ResNet-110.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
         if collects:
             gc.enable()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import queue
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,18 +12,13 @@ from typing import Any
 import numpy as np
 
 from keras_resnet import card as card_lib
-from keras_resnet import console
+from keras_resnet import console, machine
 from keras_resnet.errors import InputError
 from keras_resnet.extras import imported
 from keras_resnet.runtime.interface import Runner, Tensor, chunks, ordered, unusable
 from keras_resnet.signals.conventions import Preprocess
 
 _UNCHANGING = ("QUANTIZE", "DEQUANTIZE", "RESHAPE")  # operations behind which a sigmoid is still one
-
-
-def _cores() -> int:
-    """Number of processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class TFLiteRunner(Runner):
@@ -49,7 +43,7 @@ class TFLiteRunner(Runner):
                 num_threads=threads or 1,
                 experimental_op_resolver_type=resolver,
             )
-            self._most = 1 if threads else _cores()
+            self._most = 1 if threads else machine.cores()
             self.bulk = self._SHARE * self._most
             self._engines: list[Any] = []
             (first,) = self._enough_engines(1)

@@ -6,6 +6,7 @@ pixels where these are whole numbers. NumPy has the few that are needed where th
 
 from __future__ import annotations
 
+import functools
 from types import ModuleType
 from typing import Any
 
@@ -17,6 +18,11 @@ from keras_resnet.extras import is_there
 def is_jax(values: Any) -> bool:
     """Whether it is an array of JAX, or stands for one while a function is traced."""
     return type(values).__module__.partition(".")[0] in ("jax", "jaxlib")
+
+
+@functools.cache  # asked for several times a picture
+def _has_tensorflow() -> bool:
+    return is_there("tensorflow")
 
 
 def operations(values: Any) -> ModuleType:
@@ -32,7 +38,7 @@ def operations(values: Any) -> ModuleType:
         from keras_resnet.signals import on_jax
 
         return on_jax
-    if isinstance(values, np.ndarray | np.generic) and not is_there("tensorflow"):
+    if isinstance(values, np.ndarray | np.generic) and not _has_tensorflow():
         from keras_resnet.signals import on_numpy
 
         return on_numpy

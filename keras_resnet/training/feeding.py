@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 
 from keras_resnet import extras
-from keras_resnet.data.dataset import ArraySplit, Split, end_to_end
+from keras_resnet.data.dataset import ArraySplit, EncodedSplit, Split
+from keras_resnet.data.loading import require_grain
 from keras_resnet.data.mixing import make_mix
 from keras_resnet.data.pipeline import arrays_of, plan
+from keras_resnet.data.records import Records
 from keras_resnet.data.timing import Clock
 from keras_resnet.errors import InputError
 from keras_resnet.signals.conventions import Preprocess
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from keras_resnet.training.strategy import Devices
 
 _DECODED_AT_ONCE = 256  # examples
+_INSTALL = "pip install 'tensorflow>=2.21,<2.22'"
 
 
 def feeder(recipe: Recipe, inputs: Inputs) -> str:
@@ -36,28 +40,36 @@ def feeder(recipe: Recipe, inputs: Inputs) -> str:
         inputs: data of the run.
 
     Raises:
-        InputError: nothing that is installed can.
+        InputError: nothing that is installed can, or the validation examples are too many for the device.
     """
     if keras.backend.backend() != "jax":
         return "tf.data"
     from keras_resnet.training import resident
 
-    parts = [part for part in (inputs.dataset.train, inputs.dataset.validation) if isinstance(part, ArraySplit)]
+    train, validation = inputs.dataset.train, inputs.dataset.validation
+    in_memory = isinstance(train, ArraySplit) and isinstance(validation, ArraySplit)
     for_jax = inputs.augment.anywhere and not recipe.distillation
-    if for_jax and len(parts) == 2 and resident.fits(*parts):
+    if for_jax and in_memory and resident.fits(train, validation):
         return "device"
     if extras.is_there("tensorflow"):
         return "tf.data"
     if not for_jax:
         why = f"distillation={recipe.distillation}" if recipe.distillation else f"augmentation={recipe.augmentation}"
+        raise InputError(f"{why} is TensorFlow's, on JAX as well: choose another, or {_INSTALL}")
+    if any(isinstance(part, EncodedSplit) and isinstance(part.contents, Records) for part in (train, validation)):
+        raise InputError(f"{recipe.dataset} has TFRecord files, which TensorFlow reads: take a folder, or {_INSTALL}")
+    if recipe.hold_out and not resident.fits(validation):
         raise InputError(
-            f"{why} needs TensorFlow, on JAX as well: pip install 'tensorflow>=2.21,<2.22', or choose another"
+            f"the {len(validation)} validation examples do not fit on the device: pass --set subset=N for fewer of "
+            f"all, or {_INSTALL}"
         )
-    extras.require("grain", for_what="training on JAX without TensorFlow, with more data than the device holds,")
+    require_grain()
     return "grain"
 
 
-def own(recipe: Recipe, inputs: Inputs, preprocess: Preprocess, devices: Devices) -> Resident | None:
+def own(
+    recipe: Recipe, inputs: Inputs, preprocess: Preprocess, devices: Devices, validates: bool = True
+) -> Resident | None:
     """What feeds a run on JAX by calls of its own; None where tf.data feeds the net.
 
     Args:
@@ -65,9 +77,10 @@ def own(recipe: Recipe, inputs: Inputs, preprocess: Preprocess, devices: Devices
         inputs: data of the run.
         preprocess: input convention of the net.
         devices: devices of the run.
+        validates: whether the run's validation examples are wanted too.
 
     Raises:
-        InputError: nothing can feed the run; or the validation examples are too many for the device.
+        InputError: nothing can feed the run.
     """
     by = feeder(recipe, inputs)
     if by == "tf.data":
@@ -83,7 +96,7 @@ def own(recipe: Recipe, inputs: Inputs, preprocess: Preprocess, devices: Devices
         "mix": make_mix(recipe.mixup, recipe.cutmix),
         "encode": encoder(recipe, inputs.dataset),
         "preprocess": preprocess,
-        "validation": _in_memory(inputs.dataset.validation) if recipe.hold_out else None,
+        "validation": _in_memory(inputs.dataset.validation) if recipe.hold_out and validates else None,
         "replicas": devices.replicas,
         **devices.layouts(),
     }
@@ -92,18 +105,19 @@ def own(recipe: Recipe, inputs: Inputs, preprocess: Preprocess, devices: Devices
 
 def _in_memory(split: Split) -> ArraySplit | None:
     """Examples that are validated on after every epoch, decoded once; None where there are none."""
-    from keras_resnet.training import resident
-
     if not len(split):
         return None
-    if not isinstance(split, ArraySplit):
-        split = ArraySplit(end_to_end(list(arrays_of(split, _DECODED_AT_ONCE))))
-    if not resident.fits(split):
-        raise InputError(
-            f"the {len(split)} validation examples do not fit on the device: pass --set subset=N for fewer of all, or "
-            "install TensorFlow, which reads them again and again"
-        )
-    return split
+    if isinstance(split, ArraySplit):
+        return split
+    kept: dict[str, np.ndarray] = {}
+    first = 0
+    for some in arrays_of(split, _DECODED_AT_ONCE):
+        for name, values in some.items():
+            if name not in kept:
+                kept[name] = np.empty((len(split), *values.shape[1:]), values.dtype)
+            kept[name][first : first + len(values)] = values
+        first += len(values)
+    return ArraySplit(kept)
 
 
 def pairs(recipe: Recipe, inputs: Inputs, preprocess: Preprocess, made: Nets, devices: Devices) -> Iterator[Any]:
@@ -116,8 +130,11 @@ def pairs(recipe: Recipe, inputs: Inputs, preprocess: Preprocess, made: Nets, de
         made: nets of the run.
         devices: devices of the run.
     """
-    fed = own(recipe, inputs, preprocess, devices)
+    fed = own(recipe, inputs, preprocess, devices, validates=False)
     if fed is None:
         yield from training_pipeline(recipe, inputs, preprocess, made, None, Clock(), (0, 1))
-    else:
+        return
+    try:
         yield from fed.pairs()
+    finally:
+        fed.close()

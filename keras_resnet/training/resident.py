@@ -34,15 +34,21 @@ _GROWTH = 16  # of the number of steps, from one call to the next
 State = tuple[Any, ...]  # values of the variables, as Keras' train_step takes and gives them
 
 
-def fits(*splits: ArraySplit, share: float = 0.5) -> bool:
-    """Whether examples can lie on the first device as a whole.
+def fits(*splits: Split, share: float = 0.5) -> bool:
+    """Whether examples can lie on the first device as a whole, decoded.
 
     Args:
         *splits: examples to learn from and to validate on.
         share: share of the device's memory that they may take.
     """
     memory = (jax.devices()[0].memory_stats() or {}).get("bytes_limit")
-    return memory is None or sum(each.nbytes for one in splits for each in one.arrays.values()) <= share * memory
+    return memory is None or sum(map(_nbytes, splits)) <= share * memory
+
+
+def _nbytes(split: Split) -> int:
+    if isinstance(split, ArraySplit):
+        return sum(each.nbytes for each in split.arrays.values())
+    return len(split) * sum(each.nbytes for each in split.fetch([0]).values()) if len(split) else 0
 
 
 def _gathered(arrays: dict[str, jax.Array], places: Any) -> dict[str, jax.Array]:
@@ -157,7 +163,7 @@ class Resident:
     def __post_init__(self) -> None:
         """Sends the examples to the device."""
         self.steps, self._key = len(self.train) // self.batch_size, self.train.key
-        self._train = self._sent(self.train.arrays) if isinstance(self.train, ArraySplit) else {}
+        self._train = self._sent(self.train.arrays) if self._is_there and isinstance(self.train, ArraySplit) else {}
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="orders")
         self._planned: dict[int, Future] = {}
         self._plan: tuple[int, Any] | None = None

@@ -93,7 +93,7 @@ def test_tflite_operators_as_the_interpreter_counts_them(rows, precision):
 
 
 def test_shares_of_many_images_are_put_together_in_order(rows, monkeypatch):
-    monkeypatch.setattr("keras_resnet.runtime.tflite._cores", lambda: 3)
+    monkeypatch.setattr("keras_resnet.machine.cores", lambda: 3)
     images = np.random.default_rng(0).integers(0, 256, (100, 32, 32, 3)).astype("float32")
     shared, alone = (open_runner(rows["tflite", "int8"]["file"], threads=threads) for threads in (None, 1))
     np.testing.assert_array_equal(shared(images)["probabilities"], alone(images)["probabilities"])
