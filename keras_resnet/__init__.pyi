@@ -16,11 +16,14 @@ from .errors import GateError as GateError
 from .errors import InputError as InputError
 from .evaluation import evaluate as evaluate
 from .evaluation import predict as predict
+from .nets.graph import stage_outputs as stage_outputs
 from .nets.graph import stage_taps as stage_taps
 from .nets.interface import ResNetSpec as ResNetSpec
+from .nets.segmentation import SegmenterSpec as SegmenterSpec
 from .runtime.opening import open_runner as open_runner
 from .saving import load_model as load_model
 from .saving import save_model as save_model
+from .segmenter import segmenter as segmenter
 from .signals.conventions import PREPROCESS as PREPROCESS
 from .signals.conventions import Preprocess as Preprocess
 from .signals.conventions import preprocess_input as preprocess_input

@@ -124,7 +124,29 @@ def pickles(state: str, folder: str) -> dict[str, Any]:
     return {"files": [*files, "akamaster.th"]}
 
 
-COMMANDS: dict[str, Callable[..., dict[str, Any]]] = {"net": net, "back": back, "pickles": pickles}
+@torch.no_grad()
+def segmenter(name: str, size: list[int], folder: str) -> dict[str, Any]:
+    """Makes a segmentation net with its auxiliary head, and writes its state dict, images and both maps of logits."""
+    torch.manual_seed(0)
+    made = torchvision.models.get_model(name, weights=None, weights_backbone=None, aux_loss=True)
+    _perturb(made)
+    made.eval()
+    _NETS.clear()
+    _NETS["last"] = made
+    images = torch.randn(1, 3, *size)
+    found = {"images": images, **made(images)}
+    state = {key: value.contiguous() for key, value in made.state_dict().items()}
+    safetensors.torch.save_file(state, Path(folder, "state.safetensors"), {"format": "pt"})
+    np.savez(Path(folder, "computed.npz"), **{key: value.movedim(1, -1).numpy() for key, value in found.items()})
+    return {"tensors": len(state), "parameters": sum(parameter.numel() for parameter in made.parameters())}
+
+
+COMMANDS: dict[str, Callable[..., dict[str, Any]]] = {
+    "net": net,
+    "segmenter": segmenter,
+    "back": back,
+    "pickles": pickles,
+}
 
 
 def main() -> None:

@@ -163,3 +163,32 @@ def test_timm_environment_runs_the_line_that_converts_pickles(peer, tmp_path):
         precise = {"half.bin": 1e-3, "bfloat16.bin": 8e-3}.get(name, 0)
         for received, expected in zip(model.get_weights(), source.get_weights(), strict=True):
             np.testing.assert_allclose(received, expected, rtol=precise, atol=1e-4 * precise, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [
+        ("fcn_r50", "fcn_resnet50"),
+        ("fcn_r101", "fcn_resnet101"),
+        ("deeplabv3_r50", "deeplabv3_resnet50"),
+        ("deeplabv3_r101", "deeplabv3_resnet101"),
+    ],
+)
+def test_timm_is_accompanied_by_torchvisions_segmentation_nets(name, theirs, peer, zero_kernels, tmp_path):
+    size = (97, 75)  # odd at every stride
+    answer = peer("segmenter", name=theirs, size=size, folder=str(tmp_path))
+    state = tmp_path / "state.safetensors"
+    net = keras_resnet.segmenter(name, aux=True, weights=state, input_shape=(*size, 3))
+    assert answer["parameters"] == sum(int(np.prod(v.shape)) for v in net.trainable_variables)
+    counters = sum(isinstance(layer, keras.layers.BatchNormalization) for layer in net.layers)
+    assert answer["tensors"] == len(net.weights) + counters
+    plain = keras_resnet.segmenter(name, weights=state, input_shape=(*size, 3))
+    with np.load(tmp_path / "computed.npz") as computed:
+        both, alone = net(computed["images"], training=False), plain(computed["images"], training=False)
+        for received, expected in ((both["logits"], "out"), (both["aux_logits"], "aux"), (alone, "out")):
+            expected = computed[expected]
+            apart = np.abs(np.asarray(received) - expected).max() / np.abs(expected).max()
+            print(f"{name}: {apart:.1e} of the logits' scale")
+            assert apart <= 1e-5
+    keras_resnet.export_weights(net, tmp_path / "back.safetensors", layout="torchvision")
+    assert peer("back", path=str(tmp_path / "back.safetensors")) == {"different": []}

@@ -113,6 +113,45 @@ def stage_taps(model: keras.Model, prefix: str = "") -> dict[int, keras.KerasTen
     return dict(sorted(taps.items()))
 
 
+_STAGE_OUT = re.compile(r"conv(\d+)_block(\d+)_out$")
+
+
+def stage_outputs(model: keras.Model, prefix: str = "") -> tuple[keras.KerasTensor, ...]:
+    """The last feature map of every stage, in order: at output stride 8 three stages have the same stride.
+
+    Args:
+        model: a model of this package or of keras.applications, fresh or loaded from a file.
+        prefix: only layers whose names start with it, where a graph holds several nets.
+
+    Returns:
+        Maps `(N, height / stride, width / stride, channels)`; of a pre-activation net the last one is behind the
+        closing ReLU.
+
+    Raises:
+        InputError: the model has no residual blocks with the documented names.
+
+    Example:
+        >>> import keras_resnet
+        >>> model = keras_resnet.build("resnet18", include_top=False, output_stride=8, input_shape=(64, 64, 3))
+        >>> [tensor.shape[1:] for tensor in keras_resnet.stage_outputs(model)]
+        [(16, 16, 64), (8, 8, 128), (8, 8, 256), (8, 8, 512)]
+    """
+    found: dict[int, tuple[int, keras.KerasTensor]] = {}
+    last = None
+    for layer in model.layers:
+        if not layer.name.startswith(prefix):
+            continue
+        if match := _STAGE_OUT.fullmatch(layer.name.removeprefix(prefix)):
+            stage, block = int(match[1]), int(match[2])
+            found[stage] = max(found.get(stage, (0, None)), (block, layer.output), key=lambda each: each[0])
+        elif layer.name == f"{prefix}post_relu":
+            last = layer.output
+    if not found:
+        raise InputError(f"model '{model.name}' has no layers named {prefix}conv2_block1_out, ...: expected a ResNet")
+    outputs = [output for _, (_, output) in sorted(found.items())]
+    return (*outputs[:-1], outputs[-1] if last is None else last)
+
+
 _MULTIPLYING = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D, keras.layers.Dense)
 
 

@@ -16,10 +16,18 @@ from keras_resnet.errors import InputError
 from keras_resnet.nets.interface import STEMS, ResNetSpec
 from keras_resnet.nets.specs import get_spec
 from keras_resnet.weights import files, hub, identify, legacy_h5, origin, pickles, pytorch, registry
-from keras_resnet.weights.matching import HEAD, LoadReport, match_tensors
+from keras_resnet.weights.matching import AUXILIARY, HEAD, LoadReport, match_tensors
 
 _READERS = {".safetensors": files.read_safetensors, ".npz": files.read_npz}
 _H5 = (".h5", ".hdf5")
+# Named even where the net has none, so that it is known as what it is: the head, and what only a training needs.
+_KNOWN: dict[str, tuple[int, ...]] = {
+    **dict(zip(HEAD, ((0, 0), (0,)), strict=True)),
+    "aux_fcn_conv/kernel": (0, 0, 0, 0),
+    **{f"aux_fcn_bn/{kind}": (0,) for kind in ("gamma", "beta", "moving_mean", "moving_variance")},
+    "aux_logits_conv/kernel": (0, 0, 0, 0),
+    "aux_logits_conv/bias": (0,),
+}
 
 
 def weights_card(weights: str | os.PathLike, model: str | ResNetSpec) -> ModelCard:
@@ -67,7 +75,7 @@ def load_weights(
         match: `"exact"`: every tensor is used and every variable filled. `"adapt"`: the first convolution may have
             another number of input channels (grey, colour with depth, ...), and the head may have other classes or be
             absent: then it keeps its values, or is left out. `"partial"`: what has the name and the shape is taken.
-        spec: variant of the model; by default the one that it is named after.
+        spec: variant of the model, of a segmentation net that of its backbone; by default what it is named after.
         prefix: prefix of the model's layers.
 
     Returns:
@@ -84,7 +92,7 @@ def load_weights(
         >>> report.initial
         ('predictions/kernel', 'predictions/bias')
     """
-    spec = get_spec(model.name if spec is None else spec)
+    spec = pytorch.spec_of(model, spec)
     has_head = any(layer.name == f"{prefix}predictions" for layer in model.layers)
     path = _resolve(weights, spec, has_head)
     variables = files.named_variables(model, prefix)
@@ -92,6 +100,7 @@ def load_weights(
     if path.suffix in _H5 and not legacy_h5.is_legacy(path):
         return _load_keras3_h5(model, path, match)
     tensors = _unprefixed(_read(path, model, shapes, spec))
+    tensors = {name: each for name, each in tensors.items() if name in shapes or not name.startswith(AUXILIARY)}
     values, report = match_tensors(
         shapes,
         tensors,
@@ -153,8 +162,7 @@ def _read(
         return tensors
     tensors = pytorch.unwrapped(_READERS[path.suffix](path), path)
     if layout := pytorch.find_layout(tensors):
-        # The head is named even where the net has none, so that it is known as a head.
-        return pytorch.to_ours(tensors, layout, {**dict(zip(HEAD, ((0, 0), (0,)), strict=True)), **shapes}, spec)
+        return pytorch.to_ours(tensors, layout, {**_KNOWN, **shapes}, spec)
     return tensors
 
 

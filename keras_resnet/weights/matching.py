@@ -12,6 +12,9 @@ from keras_resnet.errors import InputError, unknown_name
 
 MATCHES = ("exact", "adapt", "partial")
 HEAD = ("predictions/kernel", "predictions/bias")
+# What depends on the number of classes in a net of any task.
+HEADS = (*HEAD, *(f"{layer}/{kind}" for layer in ("logits_conv", "aux_logits_conv") for kind in ("kernel", "bias")))
+AUXILIARY = "aux_"  # beginning of the names of layers that only a training needs
 _log = logging.getLogger("keras_resnet")
 
 
@@ -94,7 +97,7 @@ def match_tensors(
     }
     missing = [name for name in shapes if name not in tensors]
     left_over = [name for name in tensors if name not in shapes]
-    free = {"exact": (), "adapt": HEAD, "partial": {*shapes, *tensors}}[match]
+    free = {"exact": (), "adapt": HEADS, "partial": {*shapes, *tensors}}[match]
     refused = {
         "missing": [name for name in missing if name not in free],
         "left over": [f"{name} {tensors[name].shape}" for name in left_over if name not in free],
@@ -131,7 +134,7 @@ def _differs_in_channels(shape: tuple[int, ...], wanted: tuple[int, ...]) -> boo
 
 
 def _remedy(match: str, names: list[str], first_conv: str) -> str:
-    if match == "exact" and all(name in (*HEAD, first_conv) for name in names):
+    if match == "exact" and all(name in (*HEADS, first_conv) for name in names):
         return ". weights_match='adapt' fits the first convolution to other channels and replaces or drops the head"
     return ""
 

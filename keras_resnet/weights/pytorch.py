@@ -17,6 +17,7 @@ import numpy as np
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.nets.interface import STEMS, ResNetSpec
+from keras_resnet.nets.segmentation import SEGMENTERS
 from keras_resnet.nets.specs import SPECS, get_spec
 from keras_resnet.weights import files
 
@@ -29,6 +30,24 @@ _VARIABLES = {
     "moving_variance": "running_var",
 }
 _COUNTER = "num_batches_tracked"  # PyTorch's count of steps; nothing computes with it
+# Layers of FCN and DeepLabV3, by `nets.segmentation`'s names; the backbone's stand below `backbone.` there.
+SEGMENTATION = {
+    "fcn_conv": "classifier.0",
+    "fcn_bn": "classifier.1",
+    **{f"aspp_{n + 1}_conv": f"classifier.0.convs.{n}.0" for n in range(4)},
+    **{f"aspp_{n + 1}_bn": f"classifier.0.convs.{n}.1" for n in range(4)},
+    "aspp_pool_conv": "classifier.0.convs.4.1",
+    "aspp_pool_bn": "classifier.0.convs.4.2",
+    "aspp_project_conv": "classifier.0.project.0",
+    "aspp_project_bn": "classifier.0.project.1",
+    "head_conv": "classifier.1",
+    "head_bn": "classifier.2",
+    "logits_conv": "classifier.4",
+    "aux_fcn_conv": "aux_classifier.0",
+    "aux_fcn_bn": "aux_classifier.1",
+    "aux_logits_conv": "aux_classifier.4",
+}
+_OTHER_DECODERS = ("decoder_", "up")  # beginnings of the names of layers that torchvision has not
 _BLOCK = re.compile(r"conv(\d+)_block(\d+)_(.+)")
 
 
@@ -58,7 +77,7 @@ def _torchvision_layer(name: str, spec: ResNetSpec, head: str = "fc") -> str:
         return f"conv1.{3 * (int(match[1]) - 1) + (match[2] == 'bn')}"
     deep = 3 * len(STEMS[spec.stem].widths)
     stem = {"conv1_conv": f"conv1.{deep}" if deep else "conv1", "conv1_bn": "bn1"}
-    return {**stem, "pool1_conv": "maxpool.0", "pool1_bn": "maxpool.1"}[name]
+    return {**stem, "pool1_conv": "maxpool.0", "pool1_bn": "maxpool.1", **SEGMENTATION}[name]
 
 
 def _block_part(part: str, spec: ResNetSpec) -> str:
@@ -161,13 +180,30 @@ def _transposed(value: np.ndarray, rank: int) -> np.ndarray:
     return np.ascontiguousarray(np.moveaxis(value, (1, 0), (-2, -1)))  # (out, in, ...) to (..., in, out)
 
 
-def to_theirs(tensors: Mapping[str, np.ndarray], layout: Layout, spec: ResNetSpec) -> dict[str, np.ndarray]:
+def spec_of(model: keras.Model, spec: str | ResNetSpec | None = None) -> ResNetSpec:
+    """The variant of a net, or of a segmentation net's backbone.
+
+    Args:
+        model: model that `build` or `segmenter` made.
+        spec: what is known of it; None for what its name says.
+
+    Raises:
+        InputError: the name says nothing.
+    """
+    row = SEGMENTERS.get(model.name)
+    return get_spec(spec or (row.backbone if row and row.backbone else model.name))
+
+
+def to_theirs(
+    tensors: Mapping[str, np.ndarray], layout: Layout, spec: ResNetSpec, body: str = ""
+) -> dict[str, np.ndarray]:
     """Renames and transposes our tensors into a state dict: the inverse of `to_ours`.
 
     Args:
         tensors: arrays by our names.
         layout: layout of the state dict.
         spec: spec of the net.
+        body: beginning of the names of the backbone's tensors there.
 
     Returns:
         The state dict, with `num_batches_tracked` of every batch normalisation, as PyTorch saves it.
@@ -176,6 +212,7 @@ def to_theirs(tensors: Mapping[str, np.ndarray], layout: Layout, spec: ResNetSpe
     for name, value in tensors.items():
         layer, _, variable = name.partition("/")
         theirs = layout.layer(layer, spec)
+        theirs = theirs if layer in SEGMENTATION else body + theirs
         if value.ndim == 2:
             value = value.T.reshape(*value.T.shape, 1, 1) if layout.convolutional_head else value.T
         elif value.ndim > 2:
@@ -229,7 +266,7 @@ def export_weights(
         path: file that ends in `.safetensors`.
         layout: `"keras_resnet"` (keyed by layer name), `"torchvision"`, `"timm"`, or `"akamaster"` for the CIFAR nets
             of akamaster/pytorch_resnet_cifar10.
-        spec: variant of the model; by default the one that it is named after.
+        spec: variant of the model, of a segmentation net that of its backbone; by default what it is named after.
         prefix: prefix of the model's layers; the file has none.
         card: labels, input convention and origin, kept in the file's header.
         overwrite: replace an existing file.
@@ -249,7 +286,7 @@ def export_weights(
     }
     metadata = None
     if layout in _EXPORTS:
-        spec = get_spec(model.name if spec is None else spec)
+        spec = spec_of(model, spec)
         exists, naming = _EXPORTS[layout]
         if not exists(spec):
             rows = [row.name for row in SPECS.values() if exists(row)]
@@ -257,8 +294,14 @@ def export_weights(
                 f"layout='{layout}': no net of that library is {spec.name}; it has {', '.join(rows[:8])}"
                 f"{', ...' if len(rows) > 8 else ''}"
             )
-        tensors = to_theirs(tensors, LAYOUTS[naming(spec)], spec)
+        segments = "logits_conv/kernel" in tensors
+        if segments and (layout != "torchvision" or any(name.startswith(_OTHER_DECODERS) for name in tensors)):
+            raise InputError(
+                f"layout='{layout}': that library has not {model.name}; torchvision has fcn and deeplabv3, and "
+                "layout='keras_resnet' takes any"
+            )
+        tensors = to_theirs(tensors, LAYOUTS[naming(spec)], spec, body="backbone." if segments else "")
         metadata = {"format": "pt"}  # what loaders of the hub look for
-        if spec.name in SPECS:  # whose graph it is, which tensors do not always say
+        if spec.name in SPECS and not segments:  # whose graph it is, which tensors do not always say
             metadata["architecture"] = spec.name.removesuffix("_v1_5")
     files.write_safetensors(path, tensors, card=card, metadata=metadata, overwrite=overwrite)
