@@ -1,6 +1,7 @@
 """Truth follows the pixels: placements against painted images, and a kind of truth that a test brings along."""
 
 import functools
+import importlib.util
 
 import numpy as np
 import pytest
@@ -111,31 +112,11 @@ def test_moves_in_a_row_may_be_none():
     assert (both.matrix[0] @ [1, 1, 1]).tolist() == [5, 2, 1]  # column 1 was column 2, which was column 5
 
 
-# --- A kind of truth of a test: masks
-
-
-def _moved_mask(masks, placement):
-    """Nearest neighbour; 255, "void", outside."""
-    coefficients = tf.reshape(placement.matrix, (-1, 9))
-    moved = tf.raw_ops.ImageProjectiveTransformV3(
-        images=tf.convert_to_tensor(masks)[..., None],
-        transforms=coefficients[:, :8] / coefficients[:, 8:],
-        output_shape=placement.size,
-        interpolation="NEAREST",
-        fill_mode="CONSTANT",
-        fill_value=255.0,
-    )
-    return moved[..., 0]
+# --- Masks
 
 
 @pytest.fixture
-def mask_kind(monkeypatch):
-    kind = truths.Kind(name="mask", summary="the class of every pixel: uint8 (n, H, W)", move=_moved_mask)
-    monkeypatch.setitem(truths.KINDS, "mask", kind)
-
-
-@pytest.fixture
-def painted(mask_kind, tmp_path):
+def painted(tmp_path):
     """Images with a white rectangle each, in memory and as files, and masks that are 1 there."""
     rng = np.random.default_rng(0)
     masks = np.zeros((24, HEIGHT, WIDTH), np.uint8)
@@ -174,7 +155,7 @@ def test_a_mask_lands_where_its_pixels_land(name, painted):
         assert batch["image"][outside].max() == 0  # the padding
 
 
-def test_one_pixel_of_a_mask_moves_with_the_image_s(mask_kind):
+def test_one_pixel_of_a_mask_moves_with_the_image_s():
     mask = np.zeros((1, HEIGHT, WIDTH), np.uint8)
     mask[0, 11, 20] = 1
     for draws in ([0.1, 0.7, 0.2], [0.9, 0.3, 0.8]):
@@ -182,6 +163,35 @@ def test_one_pixel_of_a_mask_moves_with_the_image_s(mask_kind):
         found = truths.moved({"mask": mask}, placement)["mask"].numpy()
         assert (found == 1).sum() == 1
         np.testing.assert_array_equal(found == 1, moved.numpy()[..., 0] == 255)
+
+
+def test_a_mask_moves_as_tensorflows_kernel_moves_it_by_any_library(monkeypatch):
+    rng = np.random.default_rng(0)
+    masks = rng.integers(0, 9, (30, 17, 23), np.uint8)
+    matrices = np.float32(rng.normal(0, 0.2, (30, 3, 3)) + np.eye(3)) * np.float32([1, 1, 0.01])[None, :, None]
+    matrices[:, :2, 2] += rng.uniform(-5, 9, (30, 2)).astype("f")
+    matrices[:, 2, 2] = 1
+    placement = Placement(matrices, (20, 14))
+    coefficients = tf.reshape(tf.constant(matrices), (-1, 9))
+    theirs = tf.raw_ops.ImageProjectiveTransformV3(
+        images=masks[..., None],
+        transforms=coefficients[:, :8],
+        output_shape=placement.size,
+        interpolation="NEAREST",
+        fill_mode="CONSTANT",
+        fill_value=255.0,
+    ).numpy()[..., 0]
+    found = {"tensorflow": truths.moved({"mask": tf.constant(masks)}, placement)["mask"].numpy()}
+    monkeypatch.setattr("keras_resnet.signals.operations._has_tensorflow", lambda: False)
+    found["numpy"] = truths.moved({"mask": masks}, placement)["mask"]
+    if importlib.util.find_spec("jax"):
+        import jax.numpy as jnp
+
+        found["jax"] = np.asarray(truths.moved({"mask": jnp.asarray(masks)}, placement)["mask"])
+    for name, ours in found.items():
+        assert ours.dtype == np.uint8, name
+        assert (ours != theirs).mean() < 0.002, name  # a place between two elements
+    assert 0.1 < (theirs == 255).mean() < 0.9
 
 
 def test_evaluation_and_fetch_move_the_mask_alike(painted):
@@ -217,7 +227,7 @@ def test_what_cannot_be_stratified_by_is_divided_at_random_and_always_the_same(p
         complete({"train": split.take(np.arange(2))})
 
 
-def test_the_first_kind_that_can_be_stratified_by_counts(mask_kind):
+def test_the_first_kind_that_can_be_stratified_by_counts():
     labels = np.arange(40) % 4
     found = truths.strata({"mask": np.zeros((40, 2, 2)), "label": labels})
     np.testing.assert_array_equal(found, labels)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_resnet.errors import unknown_name
+from keras_resnet.signals import geometry
 from keras_resnet.signals.placement import Placement
 
 
@@ -63,6 +64,13 @@ def _quantiles(values: np.ndarray) -> np.ndarray:
     return _merged(np.searchsorted(inner, values[:, 0], side="right"))
 
 
+VOID = 255  # of a pixel that nobody labelled, or that comes from outside
+
+
+def _nearest(masks: object, placement: Placement) -> object:
+    return geometry.nearest(masks, placement, VOID)
+
+
 KINDS: dict[str, Kind] = {
     row.name: row
     for row in (
@@ -80,6 +88,11 @@ KINDS: dict[str, Kind] = {
             name="values",
             summary="numbers that are known of an example: float32 (n, k), in units of their own",
             strata=_quantiles,
+        ),
+        Kind(
+            name="mask",
+            summary=f"the class of every pixel: uint8 (n, height, width), {VOID} where it is void",
+            move=_nearest,
         ),
     )
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from keras_resnet.signals.operations import operations
+from keras_resnet.signals.placement import Placement
 
 
 def projective(coefficients: Any) -> Any:
@@ -36,6 +37,31 @@ def stretched(scale_x, shift_x, scale_y, shift_y) -> Any:
     values = [xp.cast(x, "float32") for x in (scale_x, shift_x, scale_y, shift_y)]
     zero = xp.zeros_like(values[0])
     return projective(xp.stack([values[0], zero, values[1], zero, values[2], values[3], zero, zero], axis=-1))
+
+
+def nearest(values: Any, placement: Placement, outside: int) -> Any:
+    """Maps of examples that were moved: every place gets the value of the nearest one that it comes from.
+
+    Args:
+        values: integers `(n, H, W)`, array or tensor.
+        placement: where the moved examples come from.
+        outside: value of places that come from outside.
+
+    Returns:
+        The dtype of `values`, `(n, *placement.size)`.
+    """
+    xp, (height, width), (high, wide) = operations(values), values.shape[1:3], placement.size
+    columns, rows = xp.cast(xp.arange(wide), "float32"), xp.cast(xp.arange(high), "float32")
+    x = xp.reshape(columns[None] + xp.zeros_like(rows)[:, None], (-1,))
+    y = xp.reshape(xp.zeros_like(columns)[None] + rows[:, None], (-1,))
+    places = xp.stack([x, y, xp.ones_like(x)], axis=0)
+    found = xp.matmul(xp.cast(placement.matrix, "float32"), places[None])  # (n, 3, high * wide)
+    column = xp.floor(found[:, 0] / found[:, 2] + 0.5)
+    row = xp.floor(found[:, 1] / found[:, 2] + 0.5)
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    index = xp.cast(xp.clip(row, 0, height - 1) * width + xp.clip(column, 0, width - 1), "int32")
+    moved = xp.gathered(xp.reshape(values, (-1, height * width)), index, axis=1)
+    return xp.reshape(xp.where(inside, moved, xp.cast(outside, values.dtype)), (-1, high, wide))
 
 
 def cut_out(row, column, height, width, size: tuple[int, int], mirrored=False) -> Any:
