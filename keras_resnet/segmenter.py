@@ -109,7 +109,7 @@ def segmenter(
     if stride is None and spec.output_stride:
         stride = min(spec.output_stride, base.final_stride())
     options = Options(activation=activation, norm=norm, freeze_bn=freeze_bn)
-    p = Primitives(CONVENTIONS["torch"], keras, options)
+    called = name or (spec.name if spec.backbone else f"{spec.name}_{base.name}")
     with deep_graphs():
         net = build(
             base,
@@ -122,21 +122,66 @@ def segmenter(
             norm=norm,
             freeze_bn=freeze_bn,
         )
-        taps = _taps(net, stages)
+        made = decoded(net, spec, classes, aux=aux, stages=stages, rates=rates, options=options, name=called)
+        if weights is not None:
+            weights_lib.load_weights(made, weights, match=weights_match, spec=base)
+    return made
+
+
+def decoded(
+    backbone: keras.Model,
+    spec: SegmenterSpec,
+    classes: int,
+    *,
+    aux: bool = False,
+    stages: int | None = None,
+    rates: Sequence[int] | None = None,
+    options: Options | None = None,
+    name: str | None = None,
+) -> keras.Model:
+    """Puts a decoder behind a backbone.
+
+    Args:
+        backbone: model that `build` made without head, of a fixed input size.
+        spec: spec of the net.
+        classes: number of classes.
+        aux: as in `segmenter`.
+        stages: as in `segmenter`.
+        rates: as in `segmenter`.
+        options: norm and activation; by default those of the backbone.
+        name: name of the model; by default the backbone's.
+
+    Returns:
+        As `segmenter`.
+
+    Raises:
+        InputError: the backbone has not the maps that the decoder needs, or the stride does not divide its input.
+    """
+    p = Primitives(CONVENTIONS["torch"], keras, options or _options_of(backbone))
+    with deep_graphs():
+        taps = _taps(backbone, stages)
         deepest = max(taps.by_stride)
-        _check_size(spec, shape, deepest)
+        _check_size(spec, backbone.input_shape[1:], deepest)
         if rates is not None:  # as they are meant, whatever the stride
             spec = dataclasses.replace(spec, rates=tuple(rates), rates_stride=deepest)
         x = DECODERS[spec.decoder].features(p, taps, spec, deepest)
         outputs = logits(p, x, taps.size, classes, kernel=DECODERS[spec.decoder].kernel)
         if aux:
             outputs = {"logits": outputs, "aux_logits": _auxiliary(p, taps, spec, classes)}
-        made = keras.Model(
-            net.input, outputs, name=name or (spec.name if spec.backbone else f"{spec.name}_{base.name}")
-        )
-        if weights is not None:
-            weights_lib.load_weights(made, weights, match=weights_match, spec=base)
-    return made
+        return keras.Model(backbone.input, outputs, name=name or backbone.name)
+
+
+def _options_of(backbone: keras.Model) -> Options:
+    """Norm and activation of a net, from its layers."""
+    norms = [layer for layer in backbone.layers if layer.name.endswith("_bn")]
+    used = {layer.activation.__name__ for layer in backbone.layers if layer.name.endswith("_relu")}
+    norm = "batch"
+    if norms and isinstance(norms[0], keras.layers.GroupNormalization):
+        norm = "group"
+    elif norms and getattr(norms[0], "synchronized", False):
+        norm = "sync_batch"
+    frozen = norm != "group" and bool(norms) and not any(layer.trainable for layer in norms)
+    return Options(norm=norm, freeze_bn=frozen, activation=used.pop() if len(used) == 1 else "relu")
 
 
 def _backbone(spec: SegmenterSpec, backbone: str | ResNetSpec | None) -> ResNetSpec:

@@ -11,6 +11,7 @@ from keras_resnet import build, evaluate, load_dataset, load_model, save_model
 from keras_resnet.nets.graph import without_values
 from keras_resnet.runtime.opening import open_named
 from keras_resnet.signals.conventions import row_of
+from keras_resnet.training import finetune_recipe
 from keras_resnet.weights import WEIGHT_SETS, load_weights, registry, weights_card
 from keras_resnet.weights.files import named_variables
 
@@ -82,10 +83,10 @@ def test_nets_of_the_gpu_say_how_they_were_made(row):
 
 
 @pytest.mark.parametrize("row", GPU, ids=_name)
-def test_the_input_convention_of_the_gpu_is_not_the_row_of_the_table(row):
+def test_the_input_convention_of_the_gpu_is_a_row_that_trainings_take(row):
     card = weights_card(row.name, row.spec)
     assert (card.preprocess.mean, card.preprocess.std, card.preprocess.channels) == (MEAN, STD, "rgb")
-    assert row_of(card.preprocess) is None
+    assert finetune_recipe(row.name, "digits", model=row.spec).preprocess == row_of(card.preprocess) == "pytorch-cifar"
 
 
 @pytest.mark.slow

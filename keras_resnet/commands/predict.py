@@ -7,9 +7,10 @@ import dataclasses
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_resnet import console, extras, flags
+from keras_resnet import console, extras, files, flags
 from keras_resnet.cluster import session
 from keras_resnet.errors import GateError, InputError
 from keras_resnet.evaluation.command import note_missing_card
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _FEW = 10  # answers that get a table each
 _LINES = 20  # of a table of many, and of bad files
+_DRAWN = 24  # pictures in one
 _EXAMPLES = """examples:
   keras-resnet predict --model runs/mine photo.jpg
   keras-resnet predict --model model.tflite PHOTOS -o answers.csv
@@ -45,7 +47,7 @@ def add(parser: Parser) -> None:
     )
     flags.add_classes(parser)
     foreign.add_options(parser)
-    flags.add_output(parser, "write all answers as a table: .csv, .jsonl or .parquet")
+    flags.add_output(parser, f"write all answers as a table: .csv, .jsonl or .parquet; or up to {_DRAWN} as a .png")
     session.add_option(parser, "predict")
     console.add_json(parser, "the answers")
 
@@ -71,12 +73,16 @@ def work(args: argparse.Namespace) -> int:
     """Does what was asked for."""
     from keras_resnet.evaluation import written
 
-    if args.output:
-        written.check(args.output, args.overwrite)
+    drawn = args.output if args.output and args.output.suffix == ".png" else None
+    table = None if drawn else args.output
+    if table:
+        written.check(table, args.overwrite)
+    if drawn:
+        files.check_place(drawn, args.overwrite)
     if args.ray is not None:
         session.check(args.ray)
-        if not args.output:
-            raise InputError("--ray: expected -o FILE too, beside which finished shards are kept")
+        if not table:
+            raise InputError("--ray: expected -o FILE too, a table, beside which finished shards are kept")
     extras.require_for(args.model, args.weights)
     console.import_tensorflow("jax")
     from keras_resnet.evaluation import bulk
@@ -88,8 +94,10 @@ def work(args: argparse.Namespace) -> int:
     names = class_names(args.classes, runner.output.shape[-1]) if args.classes else None
     card = runner.card if names is None else dataclasses.replace(runner.card, labels=tuple(names))
     count, found = (_on_ray if args.ray else _here)(args, runner, card)
+    if drawn and count > _DRAWN:
+        raise InputError(f"{drawn}: one picture shows {_DRAWN} answers at most, and there are {count:,} files")
     seen, objects = _Seen(), []
-    with written.writing(args.output, overwrite=args.overwrite) as add_row, console.without_chatter():
+    with written.writing(table, overwrite=args.overwrite) as add_row, console.without_chatter():
         for each in found:
             if isinstance(each, bulk.Unreadable):
                 if count == 1:
@@ -98,7 +106,7 @@ def work(args: argparse.Namespace) -> int:
                 _note_bad(seen, each.reason)
                 continue
             seen.count += 1
-            seen.first += [each] if len(seen.first) < _LINES else []
+            seen.first += [each] if len(seen.first) < max(_LINES, _DRAWN) else []
             objects += [each.to_json()] if args.json else []
             add_row(flat(each))
         if not seen.count:
@@ -107,6 +115,8 @@ def work(args: argparse.Namespace) -> int:
             raise GateError(f"none of the {seen.bad:,} files can be read")
     _forget(args)
     console.write_json(args.json, objects)
+    if drawn:
+        _draw(seen.first, runner, card, args)
     _show(seen, args)
     return _say_bad(seen)
 
@@ -134,10 +144,22 @@ def _on_ray(args: argparse.Namespace, runner: Runner, card: ModelCard) -> tuple[
     """Number of files, and the answers by a cluster."""
     from keras_resnet.cluster import models, predicting
 
-    files = predicting.expanded(args.images, get_signal(card.signal).suffixes)
+    paths = predicting.expanded(args.images, get_signal(card.signal).suffixes)
     model = models.packed(args.model, args.weights, foreign.hints_of(args))
     labels = card.labels if args.classes else None
-    return len(files), predicting.answers(args.ray, files, model, labels, args.top, args.output)
+    return len(paths), predicting.answers(args.ray, paths, model, labels, args.top, args.output)
+
+
+def _draw(answers: list[Prediction], runner: Runner, card: ModelCard, args: argparse.Namespace) -> None:
+    """Writes a picture of files with their answers."""
+    import numpy as np
+
+    from keras_resnet.evaluation.examples import loaded
+    from keras_resnet.tasks import get_task
+
+    pixels = np.stack([loaded(Path(each.image), runner) for each in answers])
+    with files.writing(args.output, overwrite=args.overwrite) as temporary:
+        get_task(card.task).code.draw(pixels, answers, card).savefig(temporary, dpi=120, format="png")
 
 
 def _note_bad(seen: _Seen, reason: str) -> None:
@@ -153,7 +175,7 @@ def _show(seen: _Seen, args: argparse.Namespace) -> None:
     else:
         header: list[str] = []
         rows: list[list[object]] = []
-        for answer in seen.first:
+        for answer in seen.first[:_LINES]:
             columns, cells = answer.rows()
             header = header or ["file", *columns]
             rows.append([answer.image, *(cells[0] if cells else [None] * len(columns))])
@@ -161,7 +183,8 @@ def _show(seen: _Seen, args: argparse.Namespace) -> None:
         if seen.count > len(rows):
             print(f"... and {seen.count - len(rows):,} more")
     if args.output:
-        print(f"table of {seen.count:,} answers: {args.output}")
+        what = "picture" if args.output.suffix == ".png" else "table"
+        print(f"{what} of {seen.count:,} answers: {args.output}")
     elif seen.count > _FEW and not args.json:
         print("all of them as a table: the same command with -o answers.csv")
 

@@ -134,6 +134,22 @@ class Contents(Protocol):
         """These contents, then those of another one of the same kind."""
 
 
+class Maps(Protocol):
+    """Truth that is a map of every example, in files of their own or drawn when it is needed."""
+
+    def __len__(self) -> int:
+        """Number of examples."""
+
+    def read(self, index: int) -> np.ndarray:
+        """The map of an example as it lies: uint8 `(H, W)`, in places of the whole example."""
+
+    def take(self, indices: np.ndarray) -> Self:
+        """Maps at these positions."""
+
+    def joined(self, other: Self) -> Self:
+        """These maps, then those of another one of the same kind."""
+
+
 @dataclass(frozen=True)
 class Files:
     """Examples that are files.
@@ -179,6 +195,7 @@ class EncodedSplit:
         signal: row of `signals.table.SIGNALS`, whose code decodes.
         upright: whether examples are turned as their files say. What is published about a set, and places in it, may
             mean the pixels as they lie in the files.
+        maps: truth by kind that is read with the examples, such as masks.
     """
 
     contents: Contents
@@ -187,6 +204,7 @@ class EncodedSplit:
     keep: float = 1.0
     signal: str = "image"
     upright: bool = True
+    maps: Mapping[str, Maps] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -213,18 +231,37 @@ class EncodedSplit:
         contents = np.array(self.contents.read(indices), object)
         examples, matrices = get_signal(self.signal).code.decoded(contents, self.shape, self.keep, self.upright)
         own = {name: values[indices] for name, values in self.truth.items()}
-        own = truths.moved(own, Placement(np.asarray(matrices), self.shape[:-1]))
+        placement = Placement(np.asarray(matrices), self.shape[:-1])
+        own = {**truths.moved(own, placement), **self.mapped(indices, placement)}
         return {self.key: np.asarray(examples), **{name: np.asarray(values) for name, values in own.items()}}
+
+    def mapped(self, indices: np.ndarray, placement: Placement) -> dict[str, np.ndarray]:
+        """The maps of examples, moved as these were: uint8 `(n, *placement.size)` by kind.
+
+        Args:
+            indices: positions of the examples, `(n,)`.
+            placement: where they come from, with arrays.
+        """
+        return {name: self._mapped(name, np.asarray(indices), placement) for name in self.maps}
+
+    def _mapped(self, name: str, indices: np.ndarray, placement: Placement) -> np.ndarray:
+        found = np.empty((len(indices), *placement.size), np.uint8)
+        for place, index in enumerate(indices):  # each has a size of its own
+            one = Placement(placement.matrix[place : place + 1], placement.size)
+            found[place] = np.asarray(truths.moved({name: self.maps[name].read(int(index))[None]}, one)[name])[0]
+        return found
 
     def take(self, indices: np.ndarray) -> EncodedSplit:
         """A split of the examples at these positions."""
         truth = {name: values[indices] for name, values in self.truth.items()}
-        return replace(self, contents=self.contents.take(indices), truth=truth)
+        maps = {name: each.take(indices) for name, each in self.maps.items()}
+        return replace(self, contents=self.contents.take(indices), truth=truth, maps=maps)
 
     def joined(self, other: EncodedSplit) -> EncodedSplit:
         """A split of these examples, then the others."""
         truth = {name: np.concatenate([own, other.truth[name]]) for name, own in self.truth.items()}
-        return replace(self, contents=self.contents.joined(other.contents), truth=truth)
+        maps = {name: each.joined(other.maps[name]) for name, each in self.maps.items()}
+        return replace(self, contents=self.contents.joined(other.contents), truth=truth, maps=maps)
 
 
 def joined(one: _AnySplit, other: _AnySplit) -> _AnySplit:

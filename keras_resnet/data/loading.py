@@ -102,4 +102,5 @@ def _one(split: Split, place: int, draws: np.ndarray, box: Box | None) -> dict[s
     contents = np.array(split.contents.read(np.array([place])), object)
     examples, matrices = get_signal(split.signal).code.parts(contents, split.shape, draws[None], box, split.upright)
     truth = {name: values[[place]] for name, values in split.truth.items()}
-    return {split.key: examples, **moved(truth, Placement(matrices, split.shape[:-1]))}
+    placement = Placement(matrices, split.shape[:-1])
+    return {split.key: examples, **moved(truth, placement), **split.mapped(np.array([place]), placement)}

@@ -77,6 +77,22 @@ def _parts(split: EncodedSplit, indices: tf.Tensor, draws: tf.Tensor, box: Box) 
     return examples, _gathered(split.truth, indices), Placement(matrices, split.shape[:-1])
 
 
+def _with_maps(
+    split: Split, indices: tf.Tensor, truth: dict[str, tf.Tensor], placement: Placement | None
+) -> dict[str, Any]:
+    """The truth of moved examples; maps are read now, and moved once from where they lie to where they are needed."""
+    found = moved(truth, placement)
+    if placement is None or not (isinstance(split, EncodedSplit) and split.maps):
+        return found
+
+    def mapped(places: np.ndarray, matrices: np.ndarray) -> list[np.ndarray]:
+        return list(split.mapped(places, Placement(matrices, placement.size)).values())
+
+    maps = tf.numpy_function(mapped, [indices, placement.matrix], [tf.uint8] * len(split.maps), stateful=False)
+    shape = (*indices.shape, *placement.size)
+    return {**found, **{name: tf.ensure_shape(each, shape) for name, each in zip(split.maps, maps, strict=True)}}
+
+
 def _encoded(split: Split) -> EncodedSplit:
     if not isinstance(split, EncodedSplit):
         raise TypeError(f"random parts are cut out of the examples of an EncodedSplit, received {type(split).__name__}")
@@ -102,7 +118,7 @@ def batches(split: Split, batch_size: int) -> tf.data.Dataset:
 
     def entries(indices: tf.Tensor) -> dict[str, tf.Tensor]:
         examples, truth, placement = fetched(split, indices)
-        return {split.key: examples, **moved(truth, placement)}
+        return {split.key: examples, **_with_maps(split, indices, truth, placement)}
 
     return ahead(tf.data.Dataset.range(len(split)).batch(batch_size), entries)
 
@@ -238,4 +254,4 @@ def _augmented(
     if augment.batch:
         pixels, step = augment.batch(pixels, own)
         placement = in_a_row(placement, step)
-    return pixels, moved(truth, placement)
+    return pixels, _with_maps(split, indices, truth, placement)

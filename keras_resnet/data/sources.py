@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from keras_resnet.data import catalog, cifar, digits, folder, labelled, memory, records, tables
+from keras_resnet.data import catalog, cifar, digits, folder, labelled, masked, memory, records, tables
 from keras_resnet.data.dataset import Dataset
 from keras_resnet.errors import InputError, unknown_name
 
@@ -59,7 +59,7 @@ class Source:
     summary: str
     needs: str = ""
     load: Load
-    at_hand: Callable[[str | os.PathLike | None], bool]
+    at_hand: Callable[[str | os.PathLike | None], bool] = lambda data_dir: False
     matches: Callable[[str], bool] = _never
     signal: str = "image"
     truth: str = "label"
@@ -131,7 +131,6 @@ SOURCES: dict[str, Source] = {
             summary="1.3 million photographs of 1,000 classes",
             needs=f"--data imagenet:DIR: {_FILES}",
             load=_imagenet,
-            at_hand=lambda data_dir: False,
         ),
         Source(
             name="a folder of class folders",
@@ -139,7 +138,6 @@ SOURCES: dict[str, Source] = {
             needs="root/class_name/*.png, *.jpg, ..., or the same under train, val and test",
             upright=True,
             load=_from_files,
-            at_hand=lambda data_dir: False,
             matches=_is_path,
         ),
         Source(
@@ -147,7 +145,6 @@ SOURCES: dict[str, Source] = {
             summary="images of one's own, or what `prepare` wrote",
             needs="files like train-00000-of-00016",
             load=_from_files,
-            at_hand=lambda data_dir: False,
             matches=_has_records,
         ),
         Source(
@@ -156,16 +153,22 @@ SOURCES: dict[str, Source] = {
             needs="a .csv, .tsv or .jsonl file with the columns file and label, labels or value; or the folder of one",
             upright=True,
             load=_from_table,
-            at_hand=lambda data_dir: False,
             matches=lambda name: labelled.find(Path(name)) is not None,
             table=True,
+        ),
+        Source(
+            name="a folder of pictures and masks",
+            summary="images of one's own with the class of every pixel",
+            needs="images/ and masks/ with the same names, or these below train, val and test; perhaps classes.txt",
+            load=lambda name, data_dir, shape, keep: masked.load(name, shape, keep),
+            matches=lambda name: Path(name).is_dir() and masked.is_one(Path(name)),
+            truth="mask",
         ),
         Source(
             name=f"{memory.PREFIX}NAME",
             summary="data in the memory of a program (`data.memory`)",
             upright=True,
             load=memory.load,
-            at_hand=lambda data_dir: False,
             matches=memory.is_name,
         ),
         Source(
@@ -173,7 +176,6 @@ SOURCES: dict[str, Source] = {
             summary="a set for image classification of tensorflow-datasets",
             needs="the package tensorflow-datasets, which downloads the set the first time",
             load=_catalog,
-            at_hand=lambda data_dir: False,
             matches=lambda name: name.startswith(catalog.PREFIX),
         ),
     )

@@ -6,13 +6,13 @@ and with arrays elsewhere.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from keras_resnet.errors import unknown_name
-from keras_resnet.signals import geometry
 from keras_resnet.signals.placement import Placement
 
 
@@ -68,6 +68,7 @@ VOID = 255  # of a pixel that nobody labelled, or that comes from outside
 
 
 def _nearest(masks: object, placement: Placement) -> object:
+    geometry = importlib.import_module("keras_resnet.signals.geometry")  # array work of all libraries
     return geometry.nearest(masks, placement, VOID)
 
 

@@ -87,7 +87,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--task",
         metavar="NAME",
         help="what its outputs mean, where it has no card: classification, multilabel (a probability for each of "
-        "several tags) or regression",
+        "several tags), regression or segmentation",
     )
     group.add_argument(
         "--trust",

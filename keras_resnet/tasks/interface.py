@@ -182,7 +182,8 @@ class CapableCode(TaskCode, Protocol):
     `CAPABILITIES` says which of them what `supports` names needs. Wherever the module has them: `summary` and
     `sections`, figures and pages of its own, which need all outputs in memory; `gives_logits` where `summary` must
     know; `adopted`, for models that this package did not make; `chance`, below which an export warns; `settled`, where
-    a fact is chosen on validation examples; `EVIDENCE`, the format of what `evidence` gives, if that is no probability;
+    a fact is chosen on validation examples; `backbone`, from the variant and the settings to arguments of `build`;
+    `EVIDENCE`, the format of what `evidence` gives, if that is no probability;
     `remarkable` and `suspects`, examples that a person should look at.
     """
 

@@ -34,6 +34,13 @@ TASKS: dict[str, Task] = {
             module="keras_resnet.tasks.regression",
             supports=_EXPLAINED,
         ),
+        Task(
+            name="segmentation",
+            summary="the class of every pixel",
+            truth="mask",
+            score=Score("mean IoU", "miou", per_example=False),
+            module="keras_resnet.tasks.segmentation",
+        ),
     )
 }
 DEFAULT = "classification"  # of cards and recipes that name no task

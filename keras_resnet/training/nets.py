@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -120,6 +121,7 @@ def build_pair(
     rank = len(spatial)
     # Training and validation images of two sizes pass through a net of no fixed one.
     seen = [None] * rank if recipe.test_size else spatial
+    needed: dict[str, Any] = getattr(code, "backbone", lambda *_: {})(spec, recipe.head)
     with precision.policy(policy), devices.scope():
         backbone = build(
             spec,
@@ -130,10 +132,11 @@ def build_pair(
             zero_init_residual=recipe.zero_init_residual,
             norm=devices.norm(recipe.sync_bn),
             freeze_bn=recipe.freeze_bn,
+            **needed,
         )
         model = code.attach(backbone, facts, recipe.head, training=True)
     with precision.policy("float32"):
-        backbone = build(spec, include_top=False, rank=rank, input_shape=dataset.shape)
+        backbone = build(spec, include_top=False, rank=rank, input_shape=dataset.shape, **needed)
         twin = code.attach(backbone, facts, recipe.head, training=False)
     return model, twin
 

@@ -1,0 +1,210 @@
+"""Masks in files: pictures whose pixels are classes, as grey or palette values or as colours, and what these mean.
+
+Inside the package a class is its place among the names, and 255 is void, whatever the files have.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from keras_resnet.data.dataset import Split
+from keras_resnet.data.truth import VOID
+from keras_resnet.errors import InputError
+from keras_resnet.untrusted import visible
+
+NAMES = "classes.txt"  # a class a line, in the order of the index: `name`, or `name R G B`; `void` is ignored
+_MOST = VOID  # classes, of which 255 is none
+Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Legend:
+    """What the values of masks mean.
+
+    Attributes:
+        names: names of the classes, in the order of their values.
+        colours: colour of every class, or none.
+        void: values that mean nothing, besides 255.
+        void_colours: colours that mean nothing.
+        shift: whether 0 is void and the classes begin at 1 (`--reduce-zero-label`).
+    """
+
+    names: tuple[str, ...] = ()
+    colours: tuple[Colour, ...] = ()
+    void: tuple[int, ...] = ()
+    void_colours: tuple[Colour, ...] = ()
+    shift: bool = False
+
+    def lookup(self) -> np.ndarray:
+        """Class of every value, uint8 `(256,)`; values of no class stay what they are without the shift."""
+        table = np.arange(256, dtype=np.int64) - self.shift
+        table[[*self.void, VOID, *([0] if self.shift else [])]] = VOID
+        return table.astype(np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class MaskFiles:
+    """Masks in files, one for every picture.
+
+    Attributes:
+        paths: files.
+        legend: meaning of their values.
+    """
+
+    paths: tuple[Path, ...]
+    legend: Legend
+
+    def __len__(self) -> int:
+        """Number of masks."""
+        return len(self.paths)
+
+    def read(self, index: int) -> np.ndarray:
+        """The mask of a picture: uint8 `(H, W)`.
+
+        Raises:
+            InputError: the file is damaged, or has colours that the legend has not.
+        """
+        return decoded(self.paths[index], self.legend)
+
+    def take(self, indices: np.ndarray) -> MaskFiles:
+        """The masks at these positions."""
+        return replace(self, paths=tuple(self.paths[index] for index in indices))
+
+    def joined(self, other: MaskFiles) -> MaskFiles:
+        """These masks, then the others."""
+        return replace(self, paths=self.paths + other.paths)
+
+
+def decoded(path: Path, legend: Legend) -> np.ndarray:
+    """The classes of a mask file, uint8 `(H, W)`; 255 is void.
+
+    Args:
+        path: grey or palette picture of values, or one of colours that the legend has.
+        legend: meaning of the values.
+
+    Raises:
+        InputError: no picture, or colours that are not in the legend.
+    """
+    values = _pixels(path)
+    if values.ndim == 2:
+        return legend.lookup()[values]
+    known = {**dict.fromkeys(legend.void_colours, VOID), **{c: n for n, c in enumerate(legend.colours)}}
+    if not known:
+        raise InputError(
+            f"{path} has colours: expected values of classes (grey or palette), or a {NAMES} with lines like "
+            "'road 128 64 128'"
+        )
+    codes = values.astype(np.int32) @ np.array([65536, 256, 1], np.int32)
+    found, places = np.unique(codes, return_inverse=True)
+    strange = [code for code in found.tolist() if (code >> 16, code >> 8 & 255, code & 255) not in known]
+    if strange:
+        code = strange[0]
+        colour = f"{code >> 16} {code >> 8 & 255} {code & 255}"
+        raise InputError(f"{path} has the colour {colour}, which {NAMES} has not")
+    classes = np.array([known[code >> 16, code >> 8 & 255, code & 255] for code in found.tolist()], np.uint8)
+    return classes[places].reshape(codes.shape)
+
+
+def _pixels(path: Path) -> np.ndarray:
+    """Values `(H, W)` of a grey or palette picture, or colours `(H, W, 3)`, uint8."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(path.read_bytes())) as picture:
+            picture.load()
+            if picture.mode in ("P", "L"):
+                return np.asarray(picture)
+            if picture.mode == "1":
+                return np.asarray(picture).astype(np.uint8)
+            if picture.mode.startswith("I"):
+                values = np.asarray(picture)
+                if values.size and (values.min() < 0 or values.max() > VOID):
+                    raise InputError(f"{path} has the value {values.max()}: expected classes from 0 to 254, 255 void")
+                return values.astype(np.uint8)
+            colours = np.asarray(picture.convert("RGB"))
+    except InputError:
+        raise
+    except Exception as error:  # Pillow raises anything on damaged files
+        raise InputError(f"{path} cannot be decoded as a mask: {visible(error)[:200]}") from error
+    if (colours[..., :1] == colours).all():  # grey, stored as colours
+        return colours[..., 0]
+    return colours
+
+
+def read_legend(path: Path) -> Legend:
+    """Reads a list of classes.
+
+    Args:
+        path: `classes.txt`: a class a line in the order of the values, `name` or `name R G B`; a line `void` or
+            `void R G B` marks what is ignored, and takes a value of its own only where it has no colour.
+
+    Raises:
+        InputError: damaged, colours for some of the classes only, or a name twice.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+    names: list[str] = []
+    colours: list[Colour | None] = []
+    void: list[int] = []
+    void_colours: list[Colour] = []
+    for number, line in enumerate((each.strip() for each in lines), 1):
+        if not line or line.startswith("#"):
+            continue
+        name, colour = _class(line, f"{path}, line {number}")
+        if name.lower() == "void":
+            void_colours += [colour] if colour else []
+            void += [] if colour else [len(names) + len(void)]
+            continue
+        if name in names:
+            raise InputError(f"{path}, line {number}: the class {visible(name)} is there twice")
+        names.append(name)
+        colours.append(colour)
+    found = [colour for colour in colours if colour is not None]
+    if len(found) not in (0, len(names)):
+        raise InputError(f"{path}: {len(found)} of {len(names)} classes have colours; expected all of them, or none")
+    if not 1 <= len(names) <= _MOST or (void and any(each < len(names) for each in void)):
+        raise InputError(f"{path}: expected 1 to {_MOST} classes, and void behind them where it has no colour")
+    if len({*found, *void_colours}) < len(found) + len(void_colours):
+        raise InputError(f"{path}: two classes have the same colour")
+    return Legend(tuple(names), tuple(found), tuple(void), tuple(void_colours))
+
+
+def _class(line: str, where: str) -> tuple[str, Colour | None]:
+    """Name and colour of a line."""
+    words = line.replace(",", " ").split()
+    if len(words) >= 4 and all(word.isdigit() for word in words[-3:]):
+        red, green, blue = (int(word) for word in words[-3:])
+        if max(red, green, blue) > 255:
+            raise InputError(f"{where}: a colour has three numbers from 0 to 255, received {' '.join(words[-3:])}")
+        return " ".join(words[:-3]), (red, green, blue)
+    return " ".join(words), None
+
+
+def palette(path: Path, count: int) -> tuple[Colour, ...]:
+    """Colours of a palette picture; empty where it is none."""
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        if picture.mode != "P":
+            return ()
+        values = np.array(picture.getpalette() or [], np.int64).reshape(-1, 3)
+    colours = [tuple(map(int, values[place])) if place < len(values) else (0, 0, 0) for place in range(count)]
+    return tuple((red, green, blue) for red, green, blue in colours)
+
+
+def legends(split: Split) -> Iterator[Legend]:
+    """The legend of a split's masks, where they are files.
+
+    Args:
+        split: split of any kind.
+    """
+    maps: Mapping[str, object] = getattr(split, "maps", {})
+    if isinstance(found := maps.get("mask"), MaskFiles):
+        yield found.legend

@@ -1,0 +1,16 @@
+"""Public names, each with its home; `__init__.py` imports them on first use."""
+
+from .answers import decode as decode
+from .answers import draw as draw
+from .head import adopted as adopted
+from .head import attach as attach
+from .head import encode as encode
+from .head import objectives as objectives
+from .limits import LIMITS as LIMITS
+from .scores import agreement as agreement
+from .scores import scorer as scorer
+from .settings import Facts as Facts
+from .settings import Settings as Settings
+from .settings import backbone as backbone
+from .settings import facts as facts
+from .settings import outputs as outputs

@@ -1,0 +1,127 @@
+"""Masks of examples, as classes with their shares and as pictures."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_resnet import pictures
+from keras_resnet.card import ModelCard
+from keras_resnet.tasks.interface import sole
+from keras_resnet.tasks.segmentation.scores import classes_of
+from keras_resnet.tasks.segmentation.settings import OUTPUT
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_ALPHA = 0.55  # of a mask over its image
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """The mask of one example.
+
+    Attributes:
+        image: name of the example, its file for instance.
+        shares: share of the pixels by class, the largest first; those that the mask has.
+        classes: class of every pixel, uint8 `(H, W)`.
+    """
+
+    image: str
+    shares: Mapping[str, float]
+    classes: np.ndarray = field(repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """The shares as JSON types."""
+        return {"image": self.image, "shares": dict(self.shares)}
+
+    def rows(self) -> tuple[tuple[str, ...], list[tuple[str, str]]]:
+        """A table for the terminal: names of its columns, and a row per class."""
+        return ("class", "pixels"), [(name, f"{share:.2%}") for name, share in self.shares.items()]
+
+
+def decode(
+    outputs: Mapping[str, np.ndarray], card: ModelCard, *, limit: int = 5, names: Sequence[str] | None = None
+) -> list[Mask]:
+    """The mask of every example.
+
+    Args:
+        outputs: `logits` `(n, H, W, classes)`, or the only output of a foreign file.
+        card: card with the names of the classes.
+        limit: largest number of classes that are named.
+        names: names of the examples; by default their numbers.
+    """
+    found = classes_of(np.asarray(sole(outputs, OUTPUT))).astype(np.uint8)
+    names = [str(number) for number in range(len(found))] if names is None else names
+    known = card.facts.get("names") or card.labels
+    return [Mask(name, _shares(classes, known, limit), classes) for name, classes in zip(names, found, strict=True)]
+
+
+def _shares(classes: np.ndarray, names: Sequence[str], limit: int) -> dict[str, float]:
+    counts = np.bincount(classes.ravel(), minlength=256)
+    order = [int(n) for n in np.argsort(-counts, kind="stable") if counts[n]][:limit]
+    return {str(names[n]) if n < len(names) else str(n): float(counts[n] / classes.size) for n in order}
+
+
+def colours(card: ModelCard, count: int) -> np.ndarray:
+    """A colour for every class, uint8 `(count, 3)`: those of the card, or hues that are far apart.
+
+    Args:
+        card: card of the model.
+        count: number of classes.
+    """
+    known = card.facts.get("colours") or ()
+    found = [known[n] if n < len(known) else _hue(n) for n in range(count)]
+    return np.array(found, np.uint8).reshape(count, 3)
+
+
+def _hue(number: int) -> tuple[int, int, int]:
+    """Hues by the golden angle, of three brightnesses."""
+    red, green, blue = colorsys.hsv_to_rgb(number * 0.618034 % 1.0, 0.75, (1.0, 0.75, 0.5)[number % 3])
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def overlaid(pixels: np.ndarray, classes: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """An image with its mask over it, uint8 `(H, W, 3)`.
+
+    Args:
+        pixels: uint8 `(H, W, 1 or 3)`.
+        classes: uint8 `(H, W)`; values beyond the palette leave the image as it is.
+        palette: uint8 `(classes, 3)`.
+    """
+    image = np.broadcast_to(pixels, (*classes.shape, 3)).astype(np.float32)
+    inside = classes < len(palette)
+    painted = palette[np.where(inside, classes, 0)].astype(np.float32)
+    mixed = np.where(inside[..., None], (1 - _ALPHA) * image + _ALPHA * painted, image)
+    return mixed.round().astype(np.uint8)
+
+
+def draw(pixels: np.ndarray, predictions: Sequence[Mask], card: ModelCard) -> Figure:
+    """Images with their masks over them, and a legend of the classes that are there.
+
+    Args:
+        pixels: uint8 `(n, H, W, 1 or 3)`.
+        predictions: mask of each image.
+        card: card of the model.
+    """
+    from matplotlib.patches import Patch
+
+    names = card.facts.get("names") or card.labels
+    palette = colours(card, max(len(names), *(int(each.classes.max()) + 1 for each in predictions)))
+    columns = min(3, len(predictions))
+    lines = -(-len(predictions) // columns)
+    height, width = pixels.shape[1:3]
+    made = pictures.figure(4.2 * columns, (4.2 * height / width + 0.4) * lines + 0.6)
+    for axes in (grid := made.subplots(lines, columns, squeeze=False)).flat:
+        axes.axis("off")
+    for axes, image, each in zip(grid.flat, pixels, predictions, strict=False):
+        axes.imshow(overlaid(image, each.classes, palette), interpolation="nearest")
+        axes.set_title(each.image, fontsize=9)
+    there = sorted({int(n) for each in predictions for n in np.unique(each.classes)})
+    handles = [Patch(color=palette[n] / 255, label=str(names[n]) if n < len(names) else str(n)) for n in there]
+    made.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)), frameon=False, fontsize=9)
+    return made

@@ -1,0 +1,192 @@
+"""Figures of masks: intersection over union, Dice and pixel accuracy over all pixels that are not void."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from keras_resnet.card import ModelCard
+from keras_resnet.data.truth import VOID
+from keras_resnet.errors import InputError
+from keras_resnet.tasks.interface import sole
+from keras_resnet.tasks.segmentation.settings import OUTPUT, TRUTH
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Figures over a split.
+
+    Attributes:
+        miou: mean over the classes of intersection over union, of all pixels together; classes that neither the truth
+            nor the answers have are left out.
+        dice: mean over the same classes of Dice's coefficient.
+        accuracy: share of the pixels with the right class.
+        iou: intersection over union by class name; None where there is no such class.
+        count: number of examples.
+        valid: share of the pixels that are not void.
+    """
+
+    miou: float
+    dice: float
+    accuracy: float
+    iou: dict[str, float | None]
+    count: int
+    valid: float
+
+    @property
+    def value(self) -> float:
+        """The headline figure."""
+        return self.miou
+
+    def figures(self) -> dict[str, str]:
+        """The figures by name, for one row of a table."""
+        return {
+            "mean IoU": f"{self.miou:.2%}",
+            "Dice": f"{self.dice:.2%}",
+            "pixel accuracy": f"{self.accuracy:.2%}",
+        }
+
+    def to_json(self) -> dict[str, object]:
+        """The fields as JSON types."""
+        return asdict(self)
+
+
+def counts(found: np.ndarray, truth: np.ndarray, classes: int) -> np.ndarray:
+    """Pixels by example and class: right ones, found ones, true ones, int64 `(n, 3, classes)`; void is left out.
+
+    Args:
+        found: classes `(n, H, W)`.
+        truth: classes `(n, H, W)`; 255 is void.
+        classes: number of classes.
+    """
+    made = np.zeros((len(found), 3, classes), np.int64)
+    for row, answers, known in zip(made, found, truth, strict=True):
+        valid = known != VOID
+        answers, known = answers[valid], known[valid]
+        for place, values in enumerate((answers[answers == known], answers, known)):
+            row[place] = np.bincount(values, minlength=classes)[:classes]
+    return made
+
+
+def ious(pixels: np.ndarray) -> np.ndarray:
+    """Intersection over union of every class, float64 `(classes,)`; nan where nobody has it.
+
+    Args:
+        pixels: sums of `counts`, `(3, classes)`.
+    """
+    both, found, true = pixels.astype(np.float64)
+    union = found + true - both
+    return np.where(union > 0, both / np.maximum(union, 1), np.nan)
+
+
+def mean_iou(pixels: np.ndarray) -> float:
+    """The mean of `ious` that are there; 0 for none."""
+    found = ious(pixels)
+    return float(found[~np.isnan(found)].mean()) if (~np.isnan(found)).any() else 0.0
+
+
+class Scorer:
+    """Adds up answers chunk by chunk; see `tasks.results.RedrawnScorer`."""
+
+    def __init__(self, card: ModelCard) -> None:
+        """Starts without examples."""
+        self._names: Sequence[str] = card.facts.get("names") or card.labels or ()
+        self._counts: list[np.ndarray] = []
+        self._pixels = 0
+
+    @property
+    def examples(self) -> np.ndarray:
+        """Empty: the score is no mean of values per example."""
+        return np.empty(0)
+
+    @property
+    def count(self) -> int:
+        """Number of examples so far."""
+        return sum(map(len, self._counts))
+
+    def drawn(self, indices: np.ndarray) -> float:
+        """The mean IoU over a sample of the examples.
+
+        Args:
+            indices: int64 `(count,)`, drawn with replacement.
+        """
+        if len(self._counts) > 1:
+            self._counts = [np.concatenate(self._counts)]
+        return mean_iou(self._counts[0][indices].sum(axis=0))
+
+    def update(self, outputs: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray]) -> None:
+        """Adds a chunk of examples.
+
+        Args:
+            outputs: `logits` or other scores `(n, H, W, classes)`, or classes `(n, H, W)`.
+            truth: `mask`, uint8 `(n, H, W)`; 255 is void.
+
+        Raises:
+            InputError: maps of another size, or more classes in the truth than the model has.
+        """
+        scores, known = np.asarray(sole(outputs, OUTPUT)), np.asarray(truth[TRUTH])
+        found = classes_of(scores)
+        classes = scores.shape[-1] if scores.ndim == 4 else max(len(self._names), int(found.max(initial=0)) + 1)
+        if found.shape != known.shape:
+            raise InputError(
+                f"the model's maps are {found.shape[1:]}, the masks {known.shape[1:]}: expected the same size"
+            )
+        largest = int(np.where(known == VOID, 0, known).max(initial=0))
+        if largest >= classes:
+            raise InputError(
+                f"the masks have the class {largest}, the model {classes} classes: they do not belong together"
+            )
+        self._counts.append(counts(found, known, classes))
+        self._pixels += known.size
+
+    def result(self) -> Scores:
+        """The figures of all examples so far."""
+        pixels = np.sum([each.sum(axis=0) for each in self._counts], axis=0)
+        both, found, true = pixels.astype(np.float64)
+        each = ious(pixels)
+        there = ~np.isnan(each)
+        dices = 2 * both / np.maximum(found + true, 1)
+        names = [self._names[n] if n < len(self._names) else str(n) for n in range(len(each))]
+        return Scores(
+            miou=mean_iou(pixels),
+            dice=float(dices[there].mean()) if there.any() else 0.0,
+            accuracy=float(both.sum() / max(true.sum(), 1)),
+            iou={name: None if np.isnan(value) else float(value) for name, value in zip(names, each, strict=True)},
+            count=self.count,
+            valid=float(true.sum() / max(self._pixels, 1)),
+        )
+
+
+def classes_of(scores: np.ndarray) -> np.ndarray:
+    """The class of every pixel, `(n, H, W)`.
+
+    Args:
+        scores: `(n, H, W, classes)`; one of one class is its probability. Classes `(n, H, W)` stay what they are.
+    """
+    if scores.ndim == 3:
+        return scores.astype(np.int64)
+    return scores.argmax(axis=-1)
+
+
+def scorer(card: ModelCard) -> Scorer:
+    """A new scorer.
+
+    Args:
+        card: card with the names of the classes.
+    """
+    return Scorer(card)
+
+
+def agreement(reference: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray], card: ModelCard) -> np.ndarray:
+    """Share of the pixels for which both models name the same class, float64 `(n,)`.
+
+    Args:
+        reference: outputs of one model.
+        outputs: outputs of the other.
+        card: not used.
+    """
+    del card
+    one, other = (classes_of(np.asarray(sole(each, OUTPUT))) for each in (reference, outputs))
+    return (one == other).reshape(len(one), -1).mean(axis=1)

@@ -1,0 +1,195 @@
+"""Pictures with masks: what their values mean, where their folders have them, and what is refused by name."""
+
+import itertools
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import keras_resnet
+from keras_resnet import InputError
+from keras_resnet.data import batches, masked, training_batches
+from keras_resnet.data.augment import get_augmentation
+from keras_resnet.data.masks import Legend, decoded, read_legend
+from keras_resnet.data.sources import find_source, truth_of
+
+COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
+
+
+def _write(path, values, mode="L", palette=COLOURS):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = Image.fromarray(values, mode="L" if mode in "LP" else None)
+    if mode == "P":
+        picture.putpalette([number for colour in palette for number in colour])
+        assert picture.mode == "P"
+    picture.save(path)
+
+
+def scene(number, height=30, width=44):
+    """A picture whose red says the class, in three vertical bands, and its mask; a stripe of it is void."""
+    rng = np.random.default_rng(number)
+    first, second = sorted(rng.integers(5, width - 5, 2))
+    mask = np.zeros((height, width), np.uint8)
+    mask[:, first:second], mask[:, second:] = 1, 2
+    pixels = np.stack([100 * mask, rng.integers(0, 60, mask.shape), np.full_like(mask, 80)], -1).astype(np.uint8)
+    mask[:2] = 255
+    return pixels, mask
+
+
+def folder(root, parts=("train", "val", "test"), count=8, mode="L"):
+    """A folder of pictures and masks."""
+    for part, number in itertools.product(parts, range(count)):
+        pixels, mask = scene(number + 1000 * parts.index(part))
+        Image.fromarray(pixels).save(_made(root / part / "images" / f"{number}.png"))
+        _write(root / part / "masks" / f"{number}.png", np.where(mask == 255, 3, mask).astype("u1"), mode)
+    (root / "classes.txt").write_text("left\nmiddle\nright\nvoid\n")
+    return root
+
+
+def _made(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def test_values_palettes_and_colours_mean_the_same(tmp_path):
+    values = np.array([[0, 1, 2], [2, 2, 255]], np.uint8)
+    _write(tmp_path / "grey.png", values)
+    _write(tmp_path / "palette.png", np.where(values == 255, 3, values).astype("u1"), "P", (*COLOURS, (9, 9, 9)))
+    colours = np.array([*COLOURS, (9, 9, 9)], np.uint8)[np.where(values == 255, 3, values)]
+    Image.fromarray(colours).save(tmp_path / "colours.png")
+    Image.fromarray(values.astype(np.uint16)).save(tmp_path / "deep.png")
+    Image.fromarray(np.repeat(values[..., None], 3, -1)).save(tmp_path / "grey-as-colours.png")
+    plain, of_palette = Legend(("a", "b", "c")), Legend(("a", "b", "c"), void=(3,))
+    of_colours = Legend(("a", "b", "c"), COLOURS, void_colours=((9, 9, 9),))
+    for name, legend in (
+        ("grey.png", plain),
+        ("palette.png", of_palette),
+        ("colours.png", of_colours),
+        ("deep.png", plain),
+        ("grey-as-colours.png", plain),
+    ):
+        np.testing.assert_array_equal(decoded(tmp_path / name, legend), values, err_msg=name)
+    shifted = decoded(tmp_path / "grey.png", Legend(shift=True))
+    np.testing.assert_array_equal(shifted, [[255, 0, 1], [1, 1, 255]])
+
+
+def test_a_list_of_classes_has_names_perhaps_colours_and_void(tmp_path):
+    path = tmp_path / "classes.txt"
+    path.write_text("# my classes\nroad 128 64 128\ntraffic sign 1,2,3\nvoid 0 0 0\n\n")
+    legend = read_legend(path)
+    assert legend.names == ("road", "traffic sign")
+    assert legend.colours == ((128, 64, 128), (1, 2, 3)) and legend.void_colours == ((0, 0, 0),) and not legend.void
+    path.write_text("road\ncar\nvoid\n")
+    assert read_legend(path) == Legend(("road", "car"), void=(2,))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "expected 1 to 255 classes"),
+        ("a\nb\na\n", "line 3: the class a is there twice"),
+        ("a 1 2 3\nb\n", "1 of 2 classes have colours"),
+        ("a 1 2 3\nb 1 2 3\n", "two classes have the same colour"),
+        ("a 1 2 300\n", "three numbers from 0 to 255, received 1 2 300"),
+        ("void\na\n", "void behind them where it has no colour"),
+    ],
+)
+def test_a_list_of_classes_that_cannot_be_right_is_refused(text, message, tmp_path):
+    (tmp_path / "classes.txt").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_legend(tmp_path / "classes.txt")
+
+
+@pytest.mark.parametrize("mode", ["L", "P"])
+def test_a_folder_is_a_data_set(mode, tmp_path):
+    root = folder(tmp_path / "scenes", mode=mode)
+    assert find_source(str(root)).truth == truth_of(str(root)) == "mask"
+    found = keras_resnet.load_dataset(root, image_shape=(30, 44, 3))
+    assert found.classes == ("left", "middle", "right") and found.truth == "mask"
+    assert [len(part) for part in (found.train, found.validation, found.test)] == [8, 8, 8]
+    fetched = found.train.fetch([3, 5])
+    for place, number in enumerate((3, 5)):
+        pixels, mask = scene(number)
+        np.testing.assert_array_equal(fetched["image"][place], pixels)
+        np.testing.assert_array_equal(fetched["mask"][place], mask)
+    (batch,) = batches(found.train.take(np.array([3, 5])), 2).as_numpy_iterator()
+    np.testing.assert_array_equal(batch["mask"], fetched["mask"])
+    both = found.train.take(np.array([1])).joined(found.test.take(np.array([2])))
+    np.testing.assert_array_equal(both.fetch([1])["mask"][0], scene(2002)[1])
+    colours = found.train.maps["mask"].legend.colours
+    assert colours == (COLOURS if mode == "P" else ())
+
+
+@pytest.mark.parametrize("name", ["none", "affine", "crop-flip", "resized-crop", "turn-flip"])
+def test_masks_follow_the_pixels_through_augmentation(name, tmp_path):
+    split = keras_resnet.load_dataset(folder(tmp_path, ("train",)), image_shape=(28, 40, 3)).train
+    pipeline = training_batches(split, 4, seed=3, augment=get_augmentation(name, "image"), first_epoch=1)
+    seen = 0.0
+    for batch in pipeline.take(2).as_numpy_iterator():
+        known = batch["mask"] != 255
+        assert batch["mask"].dtype == np.uint8 and batch["mask"].shape == batch["image"].shape[:-1]
+        classes = np.round(batch["image"][..., 0] / 100)
+        assert (classes == batch["mask"])[known].mean() > 0.94  # colours between two bands are those of neither
+        seen += known.mean() / 2
+    assert 0.6 < seen < 1
+
+
+def test_other_layouts(tmp_path):
+    for part, number in itertools.product(("train", "val", "test"), range(3)):
+        pixels, mask = scene(number)
+        Image.fromarray(pixels).save(_made(tmp_path / "camvid" / part / f"{number}.png"))
+        _write(tmp_path / "camvid" / f"{part}annot" / f"{number}.png", np.where(mask == 255, 11, mask).astype("u1"))
+        Image.fromarray(pixels).save(_made(tmp_path / "inside" / "images" / part / f"{number}.png"))
+        _write(tmp_path / "inside" / "masks" / part / f"{number}.png", mask)
+    camvid = keras_resnet.load_dataset(tmp_path / "camvid", image_shape=(30, 44, 3))
+    assert camvid.classes[:2] == ("sky", "building") and len(camvid.classes) == 11
+    np.testing.assert_array_equal(camvid.test.fetch([1])["mask"][0], scene(1)[1])
+    inside = keras_resnet.load_dataset(tmp_path / "inside", image_shape=(30, 44, 3))
+    assert inside.classes == ("0", "1", "2") and len(inside.validation) == 3
+
+
+def test_a_folder_that_is_not_divided_is_divided(tmp_path):
+    for number in range(30):
+        pixels, mask = scene(number)
+        Image.fromarray(pixels).save(_made(tmp_path / "images" / f"{number}.png"))
+        _write(tmp_path / "masks" / f"{number}.png", mask)
+    found = keras_resnet.load_dataset(tmp_path, image_shape=(30, 44, 3))
+    assert [len(part) for part in (found.train, found.validation, found.test)] == [24, 3, 3]
+
+
+def _spoiled(tmp_path, spoil):
+    root = folder(tmp_path / "scenes")
+    spoil(root)
+    with pytest.raises(InputError) as error:
+        masked.load(root, (30, 44, 3))
+    return str(error.value).replace(str(root), "ROOT")
+
+
+def _all_void(root):
+    for path in root.rglob("masks/*.png"):
+        _write(path, np.full((30, 44), 255, np.uint8))
+
+
+def test_what_cannot_be_right_is_named(tmp_path):
+    one = "train/masks/4.png"
+    coloured = np.zeros((30, 44, 3), np.uint8) + np.uint8([7, 8, 9])
+    cases = {
+        "ROOT/train/images/4.png has no mask: expected ROOT/train/masks/4.*": lambda root: (root / one).unlink(),
+        "ROOT/train/masks/4.png has no picture": lambda root: (root / "train/images/4.png").unlink(),
+        "4.png is 9 x 8 pixels and its picture 44 x 30": lambda root: _write(root / one, np.zeros((8, 9), np.uint8)),
+        "4.png has the value 7, and there are 3 classes, 0 to 2": lambda root: _write(
+            root / one, np.full((30, 44), 7, np.uint8)
+        ),
+        "4.png has colours: expected values of classes": lambda root: Image.fromarray(coloured).save(root / one),
+        "4.png cannot be decoded as a mask": lambda root: (root / one).write_bytes(b"no picture"),
+        "all of the 24 masks are void": _all_void,
+        "has no pictures with masks: expected images/ and masks/": lambda root: (root / "train").rename(root / "other"),
+    }
+    for number, (message, spoil) in enumerate(cases.items()):
+        assert message in _spoiled(tmp_path / str(number), spoil)
+
+
+def test_a_colour_without_a_class_is_named(tmp_path):
+    Image.fromarray(np.uint8([[[255, 0, 0], [7, 8, 9]]])).save(tmp_path / "m.png")
+    with pytest.raises(InputError, match=r"m.png has the colour 7 8 9, which classes.txt has not"):
+        decoded(tmp_path / "m.png", Legend(("a",), ((255, 0, 0),)))

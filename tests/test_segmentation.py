@@ -1,0 +1,242 @@
+"""The task segmentation: losses and scores beside NumPy and scikit-learn, and a run from masks to a verified file."""
+
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+import scipy.special
+from sklearn.metrics import confusion_matrix, jaccard_score
+from test_masks import folder, scene
+
+import keras_resnet
+from export import export
+from keras_resnet import InputError, ModelCard, cli
+from keras_resnet.data.dataset import ArraySplit
+from keras_resnet.tasks import get_task
+from keras_resnet.tasks.interface import Output
+from keras_resnet.tasks.segmentation import answers, head, losses, scores, settings
+from keras_resnet.training import train
+from keras_resnet.training.recipe import Recipe
+
+CARD = ModelCard(task="segmentation", facts={"names": ["sky", "road", "car"]})
+
+
+@pytest.fixture(scope="module")
+def made():
+    """Masks with void, and logits."""
+    rng = np.random.default_rng(0)
+    masks = rng.integers(0, 3, (4, 6, 5)).astype(np.uint8)
+    masks[0, :2], masks[2] = 255, 255
+    return masks, rng.normal(0, 2, (4, 6, 5, 3)).astype("f")
+
+
+def _entropy(masks, logits, gamma=0.0, weights=(1.0, 1.0, 1.0)):
+    """Mean over valid pixels of weighted cross-entropy, by loops."""
+    log = scipy.special.log_softmax(logits.astype(np.float64), axis=-1)
+    total = size = 0.0
+    for place in np.argwhere(masks != 255):
+        label = masks[tuple(place)]
+        value = -log[(*place, label)]
+        total += weights[label] * value * (1 - np.exp(-value)) ** gamma
+        size += weights[label]
+    return total / size
+
+
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+@pytest.mark.parametrize("weights", [(), (0.5, 1.0, 3.0)])
+def test_the_loss_is_the_mean_over_the_pixels_that_count(made, gamma, weights):
+    masks, logits = made
+    found = float(losses.PixelLoss(gamma, weights)(masks, logits))
+    assert found == pytest.approx(_entropy(masks, logits, gamma, weights or (1.0,) * 3), rel=1e-5)
+    if not gamma and not weights:
+        theirs = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255)
+        assert found == pytest.approx(float(theirs(masks.astype("int32"), logits)), rel=1e-5)
+
+
+def test_dice_is_one_minus_the_overlap(made):
+    masks, logits = made
+    probabilities = scipy.special.softmax(logits.astype(np.float64), axis=-1)
+    valid = masks != 255
+    overlaps = []
+    for label in range(3):
+        true, found = (masks == label)[valid], probabilities[valid][:, label]
+        overlaps.append((2 * (true * found).sum() + 1) / (true.sum() + found.sum() + 1))
+    expected = _entropy(masks, logits) + 0.5 * (1 - np.mean(overlaps))
+    assert float(losses.PixelLoss(dice=0.5)(masks, logits)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_masks_that_are_all_void_teach_nothing(made):
+    _, logits = made
+    assert float(losses.PixelLoss()(np.full((4, 6, 5), 255, np.uint8), logits)) == 0
+
+
+def test_scores_are_scikit_learns(made):
+    masks, logits = made
+    adding = scores.scorer(CARD)
+    for part in (slice(0, 3), slice(3, 4)):
+        adding.update({"logits": logits[part]}, {"mask": masks[part]})
+    found, valid = adding.result(), masks != 255
+    answers_, true = logits.argmax(-1)[valid], masks[valid]
+    each = jaccard_score(true, answers_, average=None)
+    assert found.miou == pytest.approx(each.mean())
+    np.testing.assert_allclose([found.iou[name] for name in ("sky", "road", "car")], each)
+    confusion = confusion_matrix(true, answers_)
+    assert found.accuracy == pytest.approx(np.trace(confusion) / confusion.sum())
+    assert found.dice == pytest.approx((2 * each / (1 + each)).mean())
+    assert found.valid == pytest.approx(valid.mean()) and found.count == 4
+    assert adding.drawn(np.arange(4)) == pytest.approx(found.miou)
+    drawn = np.array([0, 0, 3, 1])
+    assert adding.drawn(drawn) == pytest.approx(
+        jaccard_score(masks[drawn][valid[drawn]], logits[drawn].argmax(-1)[valid[drawn]], average="macro")
+    )
+    metric = losses.MeanIoU(3)
+    metric.update_state(masks[:2], logits[:2])
+    metric.update_state(masks[2:], logits[2:], sample_weight=np.array([1.0, 2.5], "f"))
+    assert float(metric.result()) == pytest.approx(found.miou, rel=1e-5)
+    metric.reset_state()
+    metric.update_state(masks, logits, sample_weight=np.array([1, 1, 0, 0], "f"))
+    assert float(metric.result()) == pytest.approx(
+        jaccard_score(masks[:2][valid[:2]], logits[:2].argmax(-1)[valid[:2]], average="macro"), rel=1e-5
+    )
+
+
+def test_classes_that_nobody_has_are_left_out():
+    masks = np.zeros((1, 2, 2), np.uint8)
+    adding = scores.scorer(CARD)
+    adding.update({"logits": np.eye(3)[masks]}, {"mask": masks})
+    assert adding.result().miou == 1 and adding.result().iou == {"sky": 1.0, "road": None, "car": None}
+
+
+def test_what_does_not_belong_together_is_refused(made):
+    masks, logits = made
+    with pytest.raises(InputError, match=r"maps are \(6, 5\), the masks \(3, 5\)"):
+        scores.scorer(CARD).update({"logits": logits}, {"mask": masks[:, :3]})
+    with pytest.raises(InputError, match="the masks have the class 2, the model 2 classes"):
+        scores.scorer(CARD).update({"logits": logits[..., :2]}, {"mask": masks})
+
+
+def test_agreement_is_the_share_of_equal_pixels(made):
+    _, logits = made
+    other = logits.copy()
+    other[1, 0, :, :] = np.roll(other[1, 0], 1, axis=-1)
+    np.testing.assert_allclose(scores.agreement({"logits": logits}, {"logits": other}, CARD), [1, 25 / 30, 1, 1])
+
+
+def test_predictions_name_classes_and_shares(made):
+    _, logits = made
+    first, *_ = answers.decode({"logits": logits}, CARD, names=["a.png", "b", "c", "d"])
+    classes = logits[0].argmax(-1)
+    assert first.image == "a.png" and first.classes.dtype == np.uint8
+    np.testing.assert_array_equal(first.classes, classes)
+    assert first.to_json()["shares"] == {
+        CARD.facts["names"][n]: pytest.approx((classes == n).mean()) for n in np.argsort(-np.bincount(classes.ravel()))
+    }
+    assert answers.decode({"logits": logits}, CARD, limit=1)[0].rows()[0] == ("class", "pixels")
+    palette = answers.colours(CARD, 3)
+    assert len({tuple(colour) for colour in palette.tolist()}) == 3
+    own = ModelCard(task="segmentation", facts={"names": ["a"], "colours": [[1, 2, 3]]})
+    assert answers.colours(own, 1).tolist() == [[1, 2, 3]]
+    image = np.full((6, 5, 1), 100, np.uint8)
+    mixed = answers.overlaid(image, np.where(classes == 0, 255, classes).astype("u1"), palette)
+    assert mixed.shape == (6, 5, 3) and (mixed[classes == 0] == 100).all() and (mixed[classes == 1] != 100).any()
+
+
+def test_facts_are_names_colours_and_weights_by_the_median_frequency(tmp_path):
+    root = folder(tmp_path, ("train",), mode="P")
+    dataset = keras_resnet.load_dataset(root, image_shape=(30, 44, 3))
+    plain = settings.facts(dataset, settings.Settings())
+    assert plain.names == ("left", "middle", "right") and len(plain.colours) == 3 and not plain.weights
+    weights = settings.facts(dataset, settings.Settings(class_weights=True)).weights
+    masks = np.stack([dataset.train.maps["mask"].read(n) for n in range(len(dataset.train))])
+    frequency = [(masks == n).sum() / sum((m != 255).sum() for m in masks if (m == n).any()) for n in range(3)]
+    np.testing.assert_allclose(weights, np.median(frequency) / np.array(frequency), rtol=1e-6)
+    with pytest.raises(ValueError, match="colour .* expected three numbers"):
+        settings.Facts(names=("a",), colours=((1, 2, 300),))
+    with pytest.raises(ValueError, match="expected one for every class"):
+        settings.Facts(names=("a", "b"), colours=((1, 2, 3),))
+
+
+RECIPE = Recipe(
+    name="scenes",
+    task="segmentation",
+    model="resnet8",
+    dataset="scenes",
+    preprocess="tf",
+    epochs=8,
+    batch_size=4,
+    learning_rate=0.01,
+    optimizer="adam",
+    schedule="one-cycle",
+    warmup_epochs=1,
+    image_size=32,
+    width=16,
+    precision="float32",
+)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run on scenes of three bands."""
+    root = tmp_path_factory.mktemp("segmentation")
+    folder(root / "scenes", count=24)
+    recipe = dataclasses.replace(RECIPE, dataset=str(root / "scenes"))
+    return root, train(recipe, run_dir=root / "run", verbose=False)
+
+
+def test_a_net_learns_masks_and_is_evaluated(trained):
+    root, result = trained
+    assert result.metric == "mean_iou" and result.validation > 0.7
+    model, card = keras_resnet.load_model(root / "run")
+    assert card.task == "segmentation" and card.facts["names"] == ["left", "middle", "right"]
+    assert model.output_shape == (None, 32, 32, 3) and model.layers[-1].name == "logits"
+    assert cli.main(["evaluate", "--model", str(root / "run"), "--data", str(root / "scenes"),
+                     "--json", str(root / "scores.json")]) == 0  # fmt: skip
+    found = json.loads((root / "scores.json").read_text())
+    assert found["miou"] > 0.7 and set(found["iou"]) == {"left", "middle", "right"} and found["count"] == 24
+    pixels, _ = scene(3)
+    (answer,) = keras_resnet.predict(root / "run", [pixels])
+    assert set(answer.shares) <= {"left", "middle", "right"} and answer.classes.shape == (32, 32)
+
+
+@pytest.mark.slow
+def test_a_file_draws_the_same_masks_or_fails(trained, tmp_path):
+    root, _ = trained
+    (row,) = export(root / "run", tmp_path / "scenes.tflite", precision="int8", gates={"drop": 3.0}).rows
+    assert row.passed and row.agreement > 0.98
+    runner = keras_resnet.open_runner(tmp_path / "scenes.tflite")
+    assert runner.card.task == "segmentation" and runner.card.facts["names"]
+    test = keras_resnet.load_dataset(root / "scenes", image_shape=(32, 32, 3)).test
+    assert keras_resnet.evaluate(runner, test).miou > 0.7
+
+
+def test_an_auxiliary_head_learns_too_and_is_not_saved():
+    facts = settings.Facts(names=("a", "b"))
+    own = settings.Settings(aux=0.4, decoder="fcn", width=8)
+    spec = keras_resnet.ResNetSpec(name="tiny", block="basic", depths=(1, 1, 1, 1), width=4)
+    backbone = keras_resnet.build(spec, include_top=False, input_shape=(32, 48, 3), **settings.backbone(spec, own))
+    net = head.attach(backbone, facts, own, training=True)
+    assert sorted(net.output) == ["aux_logits", "logits"]
+    assert settings.backbone(spec, own) == {"output_stride": 8}
+    goals = head.objectives(facts, own)
+    net.compile("adam", goals.loss, loss_weights=goals.loss_weights, weighted_metrics=goals.metrics)
+    masks = np.random.default_rng(0).integers(0, 2, (2, 32, 48)).astype(np.uint8)
+    logs = net.test_on_batch(np.zeros((2, 32, 48, 3), "f"), head.encode({"mask": masks}, facts, own), return_dict=True)
+    assert goals.watch in logs and logs["loss"] > 0
+    saved = head.attach(backbone, facts, own, training=False)
+    assert saved.output.shape == (None, 32, 48, 2)
+    assert settings.outputs(facts) == (Output("logits", ("n", "height", "width", "classes")),)
+
+
+def test_a_split_in_memory_serves_as_well(made):
+    masks, _ = made
+    split = ArraySplit({"image": np.zeros((4, 6, 5, 3), np.uint8), "mask": masks})
+    np.testing.assert_array_equal(split.fetch([2])["mask"][0], masks[2])
+    assert get_task("segmentation").truth in split.truth
+
+
+def test_settings_that_contradict_each_other_are_refused():
+    (said,) = settings.Settings(focal_gamma=1.0).problems()
+    assert said == "focal_gamma goes with loss=focal, not cross-entropy"
+    assert not list(settings.Settings(loss="focal", focal_gamma=1.0).problems())
