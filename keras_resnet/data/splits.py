@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from keras_resnet.data.dataset import Split
+
 _SEED = 2015  # fixed for good: published accuracies refer to these parts
+_PIXELS = 1 << 22  # of maps that are in memory at once, each with a number for every class
 
 
 def divided(count: int, strata: np.ndarray | None, *parts: int) -> list[np.ndarray]:
@@ -76,3 +82,16 @@ def stratified(labels: np.ndarray, *parts: int) -> list[np.ndarray]:
         Sorted index arrays: the rest, then the parts in the order given.
     """
     return divided(len(labels), labels, *parts)
+
+
+def at_once(split: Split, most: int) -> int:
+    """Number of examples to answer at a time: fewer where every pixel has an answer.
+
+    Args:
+        split: split of any kind.
+        most: number where an example has one answer.
+    """
+    if not len(split) or not ("mask" in split.truth or getattr(split, "maps", None)):
+        return most
+    shape = getattr(split, "shape", None) or split.fetch([0])[split.key].shape[1:]
+    return max(1, min(most, _PIXELS // math.prod(shape[:-1])))

@@ -13,6 +13,7 @@ from keras_resnet.data import Split
 from keras_resnet.data.dataset import EncodedSplit
 from keras_resnet.data.pipeline import ahead, arrays_of
 from keras_resnet.data.reading import read
+from keras_resnet.data.splits import at_once
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.lazily import tf
 from keras_resnet.nets.graph import deep_graphs
@@ -107,7 +108,7 @@ def batches_of_views(split: Split, views: Views, size: tuple[int, ...] | None) -
     count = len(split)
     if views.scales and isinstance(split, EncodedSplit):  # every image has its own shape
         return _mirrored(_whole_images(split, views.scales), views.flip), count
-    steps = math.ceil(count / _BATCH)
+    steps = math.ceil(count / at_once(split, _BATCH))
     if views.scales:
         return _mirrored(_scaled(split, views.scales), views.flip), steps
     if views.crops == 10:
@@ -119,7 +120,7 @@ def batches_of_views(split: Split, views: Views, size: tuple[int, ...] | None) -
 
 def _batches(split: Split) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
     """Examples and their truth."""
-    for arrays in arrays_of(split, _BATCH):
+    for arrays in arrays_of(split, at_once(split, _BATCH)):
         yield arrays.pop(split.key), arrays
 
 

@@ -18,6 +18,7 @@ from keras_resnet.data.loading import loaded
 from keras_resnet.data.mixing import make_mix
 from keras_resnet.data.pipeline import plan
 from keras_resnet.data.sources import find_source
+from keras_resnet.data.splits import at_once
 from keras_resnet.data.tables import parse_columns
 from keras_resnet.data.timing import Clock
 from keras_resnet.errors import InputError
@@ -210,7 +211,7 @@ def validation_pipeline(
     """
     if not recipe.hold_out:
         return None
-    size = -(-_EVALUATION_BATCH // devices.replicas) * devices.replicas
+    size = -(-at_once(dataset.validation, _EVALUATION_BATCH) // devices.replicas) * devices.replicas
     encode, key = encoder(recipe, dataset), dataset.validation.key
 
     @tf.autograph.experimental.do_not_convert  # no branches, and calls of what is imported late

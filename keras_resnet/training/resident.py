@@ -24,6 +24,7 @@ from keras_resnet.arrays import in_32_bits
 from keras_resnet.data.dataset import ArraySplit, Split
 from keras_resnet.data.epochs import Epochs
 from keras_resnet.data.mixing import Mix
+from keras_resnet.data.splits import at_once
 from keras_resnet.data.timing import Clock
 from keras_resnet.data.truth import moved
 
@@ -168,7 +169,8 @@ class Resident:
         self._planned: dict[int, Future] = {}
         self._plan: tuple[int, Any] | None = None
         if self.validation is not None:
-            count, size = len(self.validation), -(-_EVALUATION_BATCH // self.replicas) * self.replicas
+            count, most = len(self.validation), at_once(self.validation, _EVALUATION_BATCH)
+            size = -(-most // self.replicas) * self.replicas
             self.evaluation_steps = -(-count // size)
             places = np.arange(self.evaluation_steps * size)
             # The loss is divided by the number of examples in a batch, so the others make up for those that repeat.

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from keras_resnet.data.truth import VOID
+from keras_resnet.lazily import tf
 
 _SMOOTH = 1.0  # added to both sides of Dice's fraction, in pixels, so that an absent class is no division by zero
 
@@ -16,7 +17,7 @@ _SMOOTH = 1.0  # added to both sides of Dice's fraction, in pixels, so that an a
 class PixelLoss(keras.losses.Loss):
     """Cross-entropy of the pixels that are not void, with weights of classes, focal or not, and Dice's loss beside it.
 
-    The mean is over all pixels of a batch that count, by their weights, as PyTorch's; void is 255.
+    The mean is over all pixels of a batch that count, by their weights, as PyTorch's, on all devices; void is 255.
 
     Args:
         gamma: exponent of the focal weight; 0 for cross-entropy.
@@ -52,12 +53,26 @@ class PixelLoss(keras.losses.Loss):
             entropy = entropy * ops.power(1 - ops.exp(-entropy), self.gamma)
         axes = tuple(range(1, len(entropy.shape)))
         size = ops.cast(ops.shape(y_pred)[0], "float32")
-        found = ops.sum(counts * entropy, axis=axes) * size / ops.maximum(ops.sum(counts), 1e-6)
+        total, replicas = over_replicas(ops.sum(counts))
+        found = ops.sum(counts * entropy, axis=axes) * size * replicas / ops.maximum(total, 1e-6)
         return found + self.dice * dice(one_hot, ops.exp(log), valid) if self.dice else found
 
     def get_config(self) -> dict[str, Any]:
         """The settings, as Keras keeps them."""
         return {"gamma": self.gamma, "weights": self.weights, "dice": self.dice, "name": self.name}
+
+
+def over_replicas(values: Any) -> tuple[Any, float]:
+    """Sums over the devices that share a batch, and their number; JAX' programs see the whole batch as it is.
+
+    Args:
+        values: sums over a device's share.
+    """
+    if keras.backend.backend() == "tensorflow":
+        context = tf.distribute.get_replica_context()
+        if context is not None and context.num_replicas_in_sync > 1:
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, values), float(context.num_replicas_in_sync)
+    return values, 1.0
 
 
 def dice(one_hot: Any, probabilities: Any, valid: Any) -> Any:
@@ -70,7 +85,8 @@ def dice(one_hot: Any, probabilities: Any, valid: Any) -> Any:
     """
     probabilities = probabilities * ops.cast(valid, "float32")[..., None]
     axes = tuple(range(len(one_hot.shape) - 1))
-    both, sizes = ops.sum(one_hot * probabilities, axis=axes), ops.sum(one_hot + probabilities, axis=axes)
+    both, _ = over_replicas(ops.sum(one_hot * probabilities, axis=axes))
+    sizes, _ = over_replicas(ops.sum(one_hot + probabilities, axis=axes))
     return 1 - ops.mean((2 * both + _SMOOTH) / (sizes + _SMOOTH))
 
 
