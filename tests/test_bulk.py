@@ -239,3 +239,20 @@ def test_memory_is_bounded(album):
         assert not too_many.wait(1.5)  # seconds in which a reader without a bound is far ahead
         assert 0 < seen.read < 8 * model.bulk < len(paths)
         answers.close()
+
+
+def test_a_few_answers_are_drawn(tmp_path, digits, capsys):
+    for number, pixels in enumerate(digits.test.images[:25]):
+        Image.fromarray(pixels.repeat(3, -1) if pixels.shape[-1] == 1 else pixels).save(tmp_path / f"{number:02}.png")
+    out = tmp_path / "drawn.png"
+    command = ["predict", "--model", "resnet8", "--weights", "digits", "-o", str(out)]
+    assert cli.main([*command, str(tmp_path / "03.png"), str(tmp_path / "04.png")]) == 0
+    assert f"picture of 2 answers: {out}" in " ".join(capsys.readouterr().out.split())
+    with Image.open(out) as drawn:
+        assert drawn.format == "PNG" and min(drawn.size) > 200 and len(np.unique(np.asarray(drawn))) > 50
+    before = out.read_bytes()
+    assert cli.main([*command, str(tmp_path / "03.png")]) == 2
+    assert "drawn.png exists" in capsys.readouterr().err
+    assert cli.main([*command, "--overwrite", *(str(tmp_path / f"{n:02}.png") for n in range(25))]) == 2
+    assert "one picture shows 24 answers at most, and there are 25 files" in capsys.readouterr().err
+    assert out.read_bytes() == before

@@ -2,11 +2,16 @@
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import scipy.special
+from PIL import Image
 from sklearn.metrics import confusion_matrix, jaccard_score
 from test_masks import folder, scene
 
@@ -17,7 +22,7 @@ from keras_resnet.data.dataset import ArraySplit
 from keras_resnet.tasks import get_task
 from keras_resnet.tasks.interface import Output
 from keras_resnet.tasks.segmentation import answers, head, losses, scores, settings
-from keras_resnet.training import train
+from keras_resnet.training import inputs, nets, train
 from keras_resnet.training.recipe import Recipe
 
 CARD = ModelCard(task="segmentation", facts={"names": ["sky", "road", "car"]})
@@ -86,6 +91,8 @@ def test_scores_are_scikit_learns(made):
     assert found.accuracy == pytest.approx(np.trace(confusion) / confusion.sum())
     assert found.dice == pytest.approx((2 * each / (1 + each)).mean())
     assert found.valid == pytest.approx(valid.mean()) and found.count == 4
+    low, high = found.miou_interval
+    assert low < found.miou < high and [row[0] for row in next(found.tables()).rows] == ["sky", "road", "car"]
     assert adding.drawn(np.arange(4)) == pytest.approx(found.miou)
     drawn = np.array([0, 0, 3, 1])
     assert adding.drawn(drawn) == pytest.approx(
@@ -198,6 +205,17 @@ def test_a_net_learns_masks_and_is_evaluated(trained):
     pixels, _ = scene(3)
     (answer,) = keras_resnet.predict(root / "run", [pixels])
     assert set(answer.shares) <= {"left", "middle", "right"} and answer.classes.shape == (32, 32)
+    command = ["predict", "--model", str(root / "run"), str(root / "scenes/test/images/3.png")]
+    assert cli.main([*command, "--masks", str(root / "masks"), "-o", str(root / "drawn.png")]) == 0
+    with Image.open(root / "masks/3.png") as written, Image.open(root / "drawn.png") as drawn:
+        assert written.mode == "P" and written.size == (44, 30) and drawn.format == "PNG"
+        mask = np.asarray(written)
+    outside = mask == 255
+    assert outside[:, :7].all() and outside[:, 37:].all() and not outside[:, 8:36].any()  # the square in the middle
+    known = (scene(2003)[1] != 255) & ~outside
+    assert (mask == scene(2003)[1])[known].mean() > 0.85
+    assert cli.main([*command, "--masks", str(root / "masks")]) == 2  # it is there
+    assert cli.main(["predict", "--model", "resnet8", "--weights", "digits", command[-1], "--masks", "x"]) == 2
 
 
 @pytest.mark.slow
@@ -229,6 +247,18 @@ def test_an_auxiliary_head_learns_too_and_is_not_saved():
     assert settings.outputs(facts) == (Output("logits", ("n", "height", "width", "classes")),)
 
 
+def test_images_need_not_be_square(tmp_path):
+    folder(tmp_path / "scenes", ("train",), count=30)
+    recipe = dataclasses.replace(RECIPE, dataset=str(tmp_path / "scenes"), image_size=32, image_width=48)
+    found = inputs.load(recipe, nets.FromRecipe(), None).dataset
+    assert found.shape == (32, 48, 3) and found.train.fetch([0])["mask"].shape == (1, 32, 48)
+    with pytest.raises(InputError, match="balance=sampling evens classes out, and the data have mask"):
+        inputs.balanced(found.train, dataclasses.replace(recipe, balance="sampling"))
+    for changes in ({"image_size": 0}, {"test_size": 64}):
+        with pytest.raises(InputError, match="image_width=48 goes with image_size, the height"):
+            inputs.load(dataclasses.replace(recipe, **changes), nets.FromRecipe(), None)
+
+
 def test_a_split_in_memory_serves_as_well(made):
     masks, _ = made
     split = ArraySplit({"image": np.zeros((4, 6, 5, 3), np.uint8), "mask": masks})
@@ -240,3 +270,25 @@ def test_settings_that_contradict_each_other_are_refused():
     (said,) = settings.Settings(focal_gamma=1.0).problems()
     assert said == "focal_gamma goes with loss=focal, not cross-entropy"
     assert not list(settings.Settings(loss="focal", focal_gamma=1.0).problems())
+
+
+@pytest.mark.proof
+def test_a_step_on_two_devices_is_a_step_on_one(tmp_path):
+    """The control: where every device counts its own pixels, void in one half of a batch makes another net."""
+    root = Path(__file__).resolve().parents[1]
+    found = {}
+    for name in ("none", "mirrored", "mirrored-alone"):
+        output = tmp_path / f"{name}.npz"
+        done = subprocess.run(
+            [sys.executable, str(root / "tests" / "pixel_steps.py"), str(output), name],
+            env=os.environ | {"PYTHONPATH": str(root)},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        with np.load(output) as file:
+            found[name] = dict(file)
+    one = found["none"]
+    scale = max(np.abs(one[key]).max() for key in ("w0", "w1"))
+    apart = {name: max(np.abs(each[key] - one[key]).max() for key in one) / scale for name, each in found.items()}
+    assert apart["mirrored"] <= 1e-6 and apart["mirrored-alone"] > 1e-3, apart

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +48,12 @@ def add(parser: Parser) -> None:
     flags.add_classes(parser)
     foreign.add_options(parser)
     flags.add_output(parser, f"write all answers as a table: .csv, .jsonl or .parquet; or up to {_DRAWN} as a .png")
+    parser.add_argument(
+        "--masks",
+        type=Path,
+        metavar="DIR",
+        help="of a segmentation: write the mask of every picture there, as a PNG of its size with a palette",
+    )
     session.add_option(parser, "predict")
     console.add_json(parser, "the answers")
 
@@ -93,6 +99,7 @@ def work(args: argparse.Namespace) -> int:
     note_missing_card(args.model, runner)
     names = class_names(args.classes, runner.output.shape[-1]) if args.classes else None
     card = runner.card if names is None else dataclasses.replace(runner.card, labels=tuple(names))
+    write_mask = _masks(args, card) if args.masks else lambda answer: None
     count, found = (_on_ray if args.ray else _here)(args, runner, card)
     if drawn and count > _DRAWN:
         raise InputError(f"{drawn}: one picture shows {_DRAWN} answers at most, and there are {count:,} files")
@@ -105,6 +112,7 @@ def work(args: argparse.Namespace) -> int:
                     raise InputError(each.reason)
                 _note_bad(seen, each.reason)
                 continue
+            write_mask(each)
             seen.count += 1
             seen.first += [each] if len(seen.first) < max(_LINES, _DRAWN) else []
             objects += [each.to_json()] if args.json else []
@@ -150,6 +158,32 @@ def _on_ray(args: argparse.Namespace, runner: Runner, card: ModelCard) -> tuple[
     return len(paths), predicting.answers(args.ray, paths, model, labels, args.top, args.output)
 
 
+def _masks(args: argparse.Namespace, card: ModelCard) -> Callable[[Prediction], None]:
+    """A function that writes the mask of an answer.
+
+    Raises:
+        InputError: answers of this task are no masks, or are made on a cluster.
+    """
+    from keras_resnet.signals import image
+    from keras_resnet.tasks import get_task
+    from keras_resnet.tasks.segmentation import Mask, colours, picture
+
+    if not hasattr(get_task(card.task).code, "picture") or args.ray:
+        raise InputError(f"--masks goes with the task segmentation, without --ray; this is {card.task}")
+    files.check_folder(args.masks)
+    args.masks.mkdir(parents=True, exist_ok=True)
+    palette = colours(card, len(card.facts.get("names") or card.labels))
+
+    def write(answer: Prediction) -> None:
+        assert isinstance(answer, Mask)
+        path = args.masks / f"{Path(answer.image).stem}.png"
+        mask = answer.at(*image.size_of(answer.image), keep=card.crop)
+        with files.writing(path, overwrite=args.overwrite) as temporary:
+            picture(mask, palette).save(temporary, format="PNG")
+
+    return write
+
+
 def _draw(answers: list[Prediction], runner: Runner, card: ModelCard, args: argparse.Namespace) -> None:
     """Writes a picture of files with their answers."""
     import numpy as np
@@ -182,6 +216,8 @@ def _show(seen: _Seen, args: argparse.Namespace) -> None:
         console.print_table(f"The best answers for {seen.count:,} files", header, rows)
         if seen.count > len(rows):
             print(f"... and {seen.count - len(rows):,} more")
+    if args.masks:
+        print(f"masks of {seen.count:,} pictures: {args.masks}")
     if args.output:
         what = "picture" if args.output.suffix == ".png" else "table"
         print(f"{what} of {seen.count:,} answers: {args.output}")

@@ -28,8 +28,8 @@ class PlainSummary:
         return self.scores.figures()
 
     def tables(self) -> Iterator[Table]:
-        """No tables."""
-        yield from ()
+        """Those of the scores, where they have some."""
+        yield from getattr(self.scores, "tables", tuple)()
 
     def notes(self) -> Iterator[str]:
         """No notes."""

@@ -30,6 +30,7 @@ class Data:
         hold_out: whether the validation split stays out of the training; without, it is trained on and the last weights
             are kept: for final figures, when everything has been decided.
         image_size: height and width in pixels, for image folders; 0 for the net's own.
+        image_width: width in pixels of images that are not square, whose height `image_size` is then; 0 for squares.
         test_size: height and width in pixels for validation and for the net that is saved, where it differs; 0 for
             `image_size`. A net trained on small images is better on larger ones, which show its objects at the size it
             has learnt (arXiv:1906.06423).
@@ -49,6 +50,7 @@ class Data:
     repeats: int = ranges.positive(1)
     hold_out: bool = True
     image_size: int = ranges.at_least_0(0)
+    image_width: int = ranges.at_least_0(0)
     test_size: int = ranges.at_least_0(0)
     crop: float = ranges.share(1.0)
     max_unreadable: float = ranges.at_least_0(0.01)

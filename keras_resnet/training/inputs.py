@@ -70,6 +70,8 @@ def load(recipe: Recipe, nets: FromRecipe, data_dir: str | os.PathLike | None) -
     size = recipe.image_size or nets.image_size(recipe)
     test_size = recipe.test_size or size
     task, shape = get_task(recipe.task), (*[test_size] * signal.rank, signal.channels)
+    if recipe.image_width:
+        shape = _wide(recipe, signal.rank, shape)
     how: dict[str, Any] = {"columns": parse_columns(recipe.columns), "truth": task.truth, "fold": recipe.fold or None}
     dataset = load_dataset(recipe.dataset, data_dir, shape, recipe.crop, **how)
     if dataset.truth != task.truth:
@@ -98,6 +100,16 @@ def load(recipe: Recipe, nets: FromRecipe, data_dir: str | os.PathLike | None) -
             )
         dataset = replace(dataset, train=replace(dataset.train, shape=(*[size] * signal.rank, signal.channels)))
     return Inputs(dataset, augment, _steps(recipe, dataset))
+
+
+def _wide(recipe: Recipe, rank: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of images that are not square."""
+    if not recipe.image_size or recipe.test_size or rank != 2:
+        raise InputError(
+            f"image_width={recipe.image_width} goes with image_size, the height, and images of one size: set "
+            "image_size=HEIGHT and test_size=0"
+        )
+    return shape[0], recipe.image_width, shape[2]
 
 
 def _steps(recipe: Recipe, dataset: Dataset) -> int:
@@ -130,7 +142,8 @@ def balanced(split: Split, recipe: Recipe) -> np.ndarray | None:
     if recipe.balance == "none":
         return None
     if "label" not in split.truth:
-        raise InputError(f"balance={recipe.balance} evens classes out, and the data have {', '.join(split.truth)}")
+        known = ", ".join([*split.truth, *getattr(split, "maps", ())])
+        raise InputError(f"balance={recipe.balance} evens classes out, and the data have {known}")
     labels = split.truth["label"]
     return 1.0 / np.bincount(labels)[labels]
 

@@ -1,7 +1,10 @@
 """Public names, each with its home; `__init__.py` imports them on first use."""
 
+from .answers import Mask as Mask
+from .answers import colours as colours
 from .answers import decode as decode
 from .answers import draw as draw
+from .answers import picture as picture
 from .head import adopted as adopted
 from .head import attach as attach
 from .head import encode as encode

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,12 +12,15 @@ import numpy as np
 
 from keras_resnet import pictures
 from keras_resnet.card import ModelCard
+from keras_resnet.data.truth import moved
+from keras_resnet.signals.placement import Placement
 from keras_resnet.tasks.interface import sole
 from keras_resnet.tasks.segmentation.scores import classes_of
-from keras_resnet.tasks.segmentation.settings import OUTPUT
+from keras_resnet.tasks.segmentation.settings import OUTPUT, TRUTH
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from PIL import Image
 
 _ALPHA = 0.55  # of a mask over its image
 
@@ -38,6 +42,19 @@ class Mask:
     def to_json(self) -> dict[str, Any]:
         """The shares as JSON types."""
         return {"image": self.image, "shares": dict(self.shares)}
+
+    def at(self, height: int, width: int, keep: float = 1.0) -> np.ndarray:
+        """The mask in places of the whole picture, uint8 `(height, width)`; 255 where the net did not see it.
+
+        Args:
+            height: height of the picture that stands upright.
+            width: its width.
+            keep: share of the central part's sides that the net saw (`card.crop`).
+        """
+        plain = importlib.import_module("keras_resnet.signals.plain")  # array work of all libraries
+        matrix = plain.resized(np.zeros((height, width, 1), np.uint8), self.classes.shape, keep)[1]
+        back = Placement(np.linalg.inv(matrix.astype(np.float64))[None].astype(np.float32), (height, width))
+        return np.asarray(moved({TRUTH: self.classes[None]}, back)[TRUTH])[0]
 
     def rows(self) -> tuple[tuple[str, ...], list[tuple[str, str]]]:
         """A table for the terminal: names of its columns, and a row per class."""
@@ -98,6 +115,22 @@ def overlaid(pixels: np.ndarray, classes: np.ndarray, palette: np.ndarray) -> np
     painted = palette[np.where(inside, classes, 0)].astype(np.float32)
     mixed = np.where(inside[..., None], (1 - _ALPHA) * image + _ALPHA * painted, image)
     return mixed.round().astype(np.uint8)
+
+
+def picture(mask: np.ndarray, palette: np.ndarray) -> Image.Image:
+    """A mask as a picture with a palette: its values are the classes, 255 is black.
+
+    Args:
+        mask: uint8 `(H, W)`.
+        palette: uint8 `(classes, 3)`.
+    """
+    from PIL import Image
+
+    made = Image.fromarray(mask)
+    table = np.zeros((256, 3), np.uint8)
+    table[: len(palette)] = palette
+    made.putpalette(table.ravel().tolist())
+    return made
 
 
 def draw(pixels: np.ndarray, predictions: Sequence[Mask], card: ModelCard) -> Figure:
