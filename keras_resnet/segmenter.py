@@ -172,7 +172,7 @@ def decoded(
 
 
 def _options_of(backbone: keras.Model) -> Options:
-    """Norm and activation of a net, from its layers."""
+    """Norm and activation of a net, from its layers; the norms of a new decoder learn in any case."""
     norms = [layer for layer in backbone.layers if layer.name.endswith("_bn")]
     used = {layer.activation.__name__ for layer in backbone.layers if layer.name.endswith("_relu")}
     norm = "batch"
@@ -180,8 +180,7 @@ def _options_of(backbone: keras.Model) -> Options:
         norm = "group"
     elif norms and getattr(norms[0], "synchronized", False):
         norm = "sync_batch"
-    frozen = norm != "group" and bool(norms) and not any(layer.trainable for layer in norms)
-    return Options(norm=norm, freeze_bn=frozen, activation=used.pop() if len(used) == 1 else "relu")
+    return Options(norm=norm, activation=used.pop() if len(used) == 1 else "relu")
 
 
 def _backbone(spec: SegmenterSpec, backbone: str | ResNetSpec | None) -> ResNetSpec:

@@ -22,7 +22,7 @@ from keras_resnet.data.dataset import ArraySplit
 from keras_resnet.tasks import get_task
 from keras_resnet.tasks.interface import Output
 from keras_resnet.tasks.segmentation import answers, head, losses, scores, settings
-from keras_resnet.training import inputs, nets, train
+from keras_resnet.training import inputs, nets, train, transfer
 from keras_resnet.training.recipe import Recipe
 
 CARD = ModelCard(task="segmentation", facts={"names": ["sky", "road", "car"]})
@@ -245,6 +245,52 @@ def test_an_auxiliary_head_learns_too_and_is_not_saved():
     saved = head.attach(backbone, facts, own, training=False)
     assert saved.output.shape == (None, 32, 48, 2)
     assert settings.outputs(facts) == (Output("logits", ("n", "height", "width", "classes")),)
+
+
+def test_a_new_decoder_learns_behind_frozen_norms():
+    spec = keras_resnet.ResNetSpec(name="tiny", block="basic", depths=(1, 1), width=4)
+    how = {"include_top": False, "input_shape": (32, 32, 3), "activation": "silu"}
+    for norm, frozen in (("batch", True), ("sync_batch", False), ("group", False)):
+        backbone = keras_resnet.build(spec, norm=norm, freeze_bn=frozen, **how)
+        net = head.attach(backbone, settings.Facts(names=("a", "b")), settings.Settings(width=8), training=True)
+        own, theirs = net.get_layer("up1_1_bn"), net.get_layer("conv1_bn")
+        assert type(own) is type(theirs) and own.trainable and theirs.trainable is not frozen
+        assert getattr(own, "synchronized", None) == getattr(theirs, "synchronized", None)
+        assert net.get_layer("up1_1_relu").activation is keras.activations.silu
+
+
+def _layer(model, name):
+    return model.get_layer(name).get_weights()
+
+
+def test_a_training_starts_from_weights_for_classes(tmp_path):
+    recipe = dataclasses.replace(RECIPE, weights="digits", freeze="stem")
+    spec = keras_resnet.nets.specs.get_spec("resnet8")
+    own = settings.Settings(width=16)
+    backbone = keras_resnet.build(spec, include_top=False, input_shape=(32, 32, 3))
+    net = head.attach(backbone, settings.Facts(names=("a", "b")), own, training=True)
+    before = _layer(net, "up1_1_conv")
+    transfer.begin(net, recipe, spec, ("a", "b"))
+    known = keras_resnet.build("resnet8", weights="digits")
+    for name in ("conv1_conv", "conv4_block1_2_bn"):
+        for ours, theirs in zip(_layer(net, name), _layer(known, name), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(_layer(net, "up1_1_conv")[0], before[0])
+    assert not net.get_layer("conv1_conv").trainable and net.get_layer("conv2_block1_1_conv").trainable
+    transfer.begin(net, dataclasses.replace(recipe, weights="", freeze="all"), spec, ("a", "b"))
+    assert {layer.name.partition("_")[0] for layer in net.layers if layer.weights and layer.trainable} == {
+        *("up1", "up2", "logits"),
+    }
+    keras_resnet.save_weights(net, tmp_path / "net.safetensors")
+    again = head.attach(backbone, settings.Facts(names=("a", "b")), own, training=True)
+    transfer.begin(again, dataclasses.replace(recipe, weights=str(tmp_path / "net.safetensors")), spec, ("c", "d"))
+    np.testing.assert_array_equal(_layer(again, "up2_2_conv")[0], _layer(net, "up2_2_conv")[0])
+    assert (_layer(again, "logits_conv")[0] != _layer(net, "logits_conv")[0]).any()  # other classes
+    with pytest.raises(InputError, match="weights .* do not fit resnet14t: missing or of another shape: conv"):
+        other = keras_resnet.nets.specs.get_spec("resnet14t")
+        wide = keras_resnet.build(other, include_top=False, input_shape=(64, 64, 3))
+        wide = head.attach(wide, settings.Facts(names=("a", "b")), own, training=True)
+        transfer.begin(wide, dataclasses.replace(recipe, weights=str(tmp_path / "net.safetensors")), other, ("a", "b"))
 
 
 def test_images_need_not_be_square(tmp_path):

@@ -26,7 +26,7 @@ class Item:
     Attributes:
         name: its file below the source's folder, or its place in its part.
         part: `"train"`, `"validation"`, `"test"`; empty where the source is not divided.
-        labels: names of its classes: one, or several tags; empty for other kinds of truth.
+        labels: names of its classes: one, several tags, or those of its mask; empty for other kinds of truth.
         source: file, bytes of one, or pixels, uint8 `(H, W, C)`.
     """
 
@@ -154,5 +154,8 @@ def _labels(split: Split, classes: tuple[str, ...]) -> Iterator[tuple[str, ...]]
         yield from ((classes[n] if n < len(classes) else str(n),) for n in split.truth["label"].tolist())
     elif "tags" in split.truth:
         yield from (tuple(classes[n] for n in np.flatnonzero(row)) for row in split.truth["tags"])
+    elif isinstance(split, EncodedSplit) and "mask" in split.maps:
+        found = (np.unique(split.maps["mask"].read(number)) for number in range(len(split)))
+        yield from (tuple(classes[n] for n in values if n < len(classes)) for values in found)
     else:
         yield from (() for _ in range(len(split)))

@@ -17,6 +17,7 @@ from keras_resnet.training.recipes import Recipe, override
 from keras_resnet.weights.loading import load_weights, weights_card
 
 _HEAD, _STEM = "predictions", 1
+_OF_CLASSES = (_HEAD, "logits_conv", "aux_logits_conv")  # layers whose values belong to certain classes
 _RECIPE = Recipe(
     name="finetune",
     model="resnet50",
@@ -120,15 +121,27 @@ def begin(model: keras.Model, recipe: Recipe, spec: ResNetSpec, classes: Sequenc
         InputError: the weights do not fit, or the net has no such stage.
     """
     if recipe.weights:
-        head = model.get_layer(_HEAD)
-        fresh = head.get_weights()
-        load_weights(model, recipe.weights, match="adapt", spec=spec)
+        fresh = {layer.name: layer.get_weights() for layer in model.layers if layer.name in _OF_CLASSES}
+        whole = _HEAD in fresh  # else a decoder, which weights for classes have not
+        report = load_weights(model, recipe.weights, match="adapt" if whole else "partial", spec=spec)
+        missing = [name for name in report.initial if not whole and not _of_head(name)]
+        if missing:
+            raise InputError(
+                f"weights {recipe.weights} do not fit {spec.name}: missing or of another shape: "
+                f"{', '.join(missing[:4])}{', ...' * (len(missing) > 4)}"
+            )
         if tuple(weights_card(recipe.weights, spec).labels or ()) != tuple(classes):
-            head.set_weights(fresh)
+            for name, values in fresh.items():
+                model.get_layer(name).set_weights(values)
     last = _last_frozen(model, recipe.freeze)
     for layer in model.layers:
-        if layer.name != _HEAD and stage_of(layer.name) <= last:
+        if not _of_head(layer.name) and stage_of(layer.name) <= last:
             layer.trainable = False
+
+
+def _of_head(name: str) -> bool:
+    """Whether a layer, or a variable by its path, stands behind the backbone."""
+    return not re.match(r"(conv|pool)\d+_|post_", name)
 
 
 def _last_frozen(model: keras.Model, freeze: str) -> int:
@@ -156,5 +169,5 @@ def factors(model: keras.Model, recipe: Recipe) -> dict[str, float]:
     return {
         variable.path: recipe.layer_decay ** max(1, top + 1 - stage_of(variable.path))
         for variable in model.trainable_variables
-        if not variable.path.startswith(_HEAD)
+        if not _of_head(variable.path)
     }
