@@ -209,6 +209,8 @@ def _taps(net: keras.Model, stages: int | None) -> Taps:
 
 
 def _check_size(spec: SegmenterSpec, shape: tuple[int, ...], stride: int) -> None:
+    if None in shape[:-1]:
+        raise InputError(f"{spec.name} needs a fixed input size, received {shape}: of a training, set test_size=0")
     if spec.any_size or all(each % stride == 0 for each in shape[:-1]):
         return
     near = tuple(math.ceil(each / stride) * stride for each in shape[:-1])

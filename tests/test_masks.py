@@ -9,9 +9,11 @@ from PIL import Image
 import keras_resnet
 from keras_resnet import InputError
 from keras_resnet.data import batches, masked, training_batches
+from keras_resnet.data import truth as truths
 from keras_resnet.data.augment import get_augmentation
 from keras_resnet.data.masks import Legend, decoded, read_legend
 from keras_resnet.data.sources import find_source, truth_of
+from keras_resnet.signals.placement import Placement
 
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
 
@@ -60,7 +62,7 @@ def test_values_palettes_and_colours_mean_the_same(tmp_path):
     Image.fromarray(values.astype(np.uint16)).save(tmp_path / "deep.png")
     Image.fromarray(np.repeat(values[..., None], 3, -1)).save(tmp_path / "grey-as-colours.png")
     plain, of_palette = Legend(("a", "b", "c")), Legend(("a", "b", "c"), void=(3,))
-    of_colours = Legend(("a", "b", "c"), COLOURS, void_colours=((9, 9, 9),))
+    of_colours = Legend(("a", "b", "c"), COLOURS, void_colours=((9, 9, 9),), by_colour=True)
     for name, legend in (
         ("grey.png", plain),
         ("palette.png", of_palette),
@@ -192,4 +194,70 @@ def test_what_cannot_be_right_is_named(tmp_path):
 def test_a_colour_without_a_class_is_named(tmp_path):
     Image.fromarray(np.uint8([[[255, 0, 0], [7, 8, 9]]])).save(tmp_path / "m.png")
     with pytest.raises(InputError, match=r"m.png has the colour 7 8 9, which classes.txt has not"):
-        decoded(tmp_path / "m.png", Legend(("a",), ((255, 0, 0),)))
+        decoded(tmp_path / "m.png", Legend(("a",), ((255, 0, 0),), by_colour=True))
+
+
+def _set(root, masks, classes=""):
+    """A folder of masks, which are PIL images by name, and what they are read as."""
+    for name, mask in masks.items():
+        picture = Image.fromarray(np.zeros((*mask.size[::-1], 3), np.uint8))
+        picture.save(_made(root / "images" / f"{name.split('.')[0]}.png"))
+        mask.save(_made(root / "masks" / name))
+    if classes:
+        (root / "classes.txt").write_text(classes)
+    pairs = masked.paired(root / "images", root / "masks")
+    legend = masked.checked(root, pairs, read_legend(root / "classes.txt") if classes else Legend())
+    return legend, [decoded(mask, legend) for _, mask in pairs]
+
+
+def test_a_set_is_read_by_colours_or_by_values_as_a_whole(tmp_path):
+    """A mask of one grey colour among coloured ones; a palette in its own order; values beside colours for people."""
+    road = "road 128 64 128\nsky 128 128 128\nvoid 0 0 0\n"
+    colours = np.uint8([[[128, 64, 128], [128, 128, 128]]])
+    grey = {"a.png": Image.fromarray(colours), "b.png": Image.fromarray(np.full((1, 2, 3), 128, np.uint8)),
+            "c.png": Image.fromarray(np.zeros((1, 2, 3), np.uint8))}  # fmt: skip
+    legend, read = _set(tmp_path / "grey", grey, road)
+    assert legend.by_colour
+    np.testing.assert_array_equal(np.concatenate(read), [[0, 1], [1, 1], [255, 255]])
+    renumbered = Image.fromarray(np.uint8([[0, 1]]), mode="P")
+    renumbered.putpalette([128, 128, 128, 128, 64, 128])
+    _, (only,) = _set(tmp_path / "palette", {"a.gif": renumbered}, road)
+    np.testing.assert_array_equal(only, [[1, 0]])
+    legend, (only,) = _set(tmp_path / "values", {"a.png": Image.fromarray(np.uint8([[0, 1, 255]]))}, road)
+    assert not legend.by_colour and only.tolist() == [[0, 1, 255]]
+    binary = Image.fromarray(np.uint8([[0, 255]]))
+    for number, classes in enumerate(("", "background 0 0 0\nobject 255 255 255\n")):
+        legend, (only,) = _set(tmp_path / str(number), {"a.png": binary}, classes)
+        assert legend.names == ("background", "object") and only.tolist() == [[0, 1]]
+
+
+def test_masks_that_teach_nothing_and_folders_that_say_two_things_are_refused(tmp_path, caplog):
+    with pytest.raises(InputError, match="all masks have the class 1 alone, and void"):
+        _set(tmp_path / "one", {"a.png": Image.fromarray(np.uint8([[1, 255]]))})
+    _set(tmp_path / "absent", {"a.png": Image.fromarray(np.uint8([[0, 1]]))}, "left\nright\nup\n")
+    assert "no mask has up" in caplog.text
+    Image.fromarray(np.float32([[300.0]])).save(tmp_path / "f.tif")
+    with pytest.raises(InputError, match="mode F: expected grey values"):
+        decoded(tmp_path / "f.tif", Legend())
+    root = folder(tmp_path / "twice", ("train",))
+    Image.fromarray(scene(0)[0]).save(root / "train/images/0.bmp")
+    with pytest.raises(InputError, match=r"0.png and .*0.bmp have one name"):
+        masked.load(root, (30, 44, 3))
+    (root / "train/images/0.bmp").unlink()
+    for name in ("val", "valid"):
+        (root / name).mkdir()
+    with pytest.raises(InputError, match="has val and valid, which are both the validation part"):
+        masked.load(root, (30, 44, 3))
+    for name in ("images", "imagesannot"):
+        (tmp_path / "boxes" / name).mkdir(parents=True)
+    assert not masked.is_one(tmp_path / "boxes") and masked.is_one(root)
+
+
+def test_a_mask_of_many_pixels_is_moved_to_the_pixel():
+    mask = np.zeros((1, 4100, 4100), np.uint8)
+    mask[0, 4090, 1::2] = 7
+    shift = np.float32([[[1, 0, 2000], [0, 1, 4085], [0, 0, 1]]])
+    found = np.asarray(truths.moved({"mask": mask}, Placement(shift, (20, 2200)))["mask"])[0]
+    expected = np.full((20, 2200), 255, np.uint8)
+    expected[:15, :2100] = mask[0, 4085:, 2000:]
+    np.testing.assert_array_equal(found, expected)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 import scipy.special
+import tensorflow as tf
 from PIL import Image
 from sklearn.metrics import confusion_matrix, jaccard_score
 from test_masks import folder, scene
@@ -58,6 +60,17 @@ def test_the_loss_is_the_mean_over_the_pixels_that_count(made, gamma, weights):
     if not gamma and not weights:
         theirs = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255)
         assert found == pytest.approx(float(theirs(masks.astype("int32"), logits)), rel=1e-5)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_slopes_are_numbers_where_pixels_are_void_or_right(made, gamma):
+    masks, logits = made
+    right = tf.Variable(np.where(np.eye(3)[np.minimum(masks, 2)] > 0, 50.0, -50.0).astype("f"))
+    for start in (tf.Variable(logits), right):
+        with tf.GradientTape() as tape:
+            loss = losses.PixelLoss(gamma)(masks, start)
+        slope = tape.gradient(loss, start).numpy()
+        assert np.isfinite(slope).all() and not slope[masks == 255].any()
 
 
 def test_dice_is_one_minus_the_overlap(made):
@@ -122,6 +135,15 @@ def test_what_does_not_belong_together_is_refused(made):
         scores.scorer(CARD).update({"logits": logits}, {"mask": masks[:, :3]})
     with pytest.raises(InputError, match="the masks have the class 2, the model 2 classes"):
         scores.scorer(CARD).update({"logits": logits[..., :2]}, {"mask": masks})
+
+
+def test_a_foreign_file_may_give_one_score_or_too_many(made):
+    masks, _ = made
+    one = scores.scorer(ModelCard(task="segmentation"))
+    one.update({"p": np.float32(masks == 1)[..., None]}, {"mask": np.where(masks == 255, 255, masks == 1).astype("u1")})
+    assert one.result().miou == 1
+    with pytest.raises(InputError, match="has the class 299: expected at most 255"):
+        answers.decode({"p": np.eye(300)[None, None, 299:]}, CARD)
 
 
 def test_agreement_is_the_share_of_equal_pixels(made):
@@ -215,6 +237,15 @@ def test_a_net_learns_masks_and_is_evaluated(trained):
     known = (scene(2003)[1] != 255) & ~outside
     assert (mask == scene(2003)[1])[known].mean() > 0.85
     assert cli.main([*command, "--masks", str(root / "masks")]) == 2  # it is there
+    assert cli.main([*command, "--masks", str(root / "scenes/test/images"), "--overwrite"]) == 2  # its own picture
+    shutil.copy(command[-1], root / "scenes/test/images/3.bmp")
+    assert cli.main([*command, str(root / "scenes/test/images/3.bmp"), "--masks", str(root / "m")]) == 2
+    (root / "scenes/test/images/3.bmp").unlink()
+    (root / "a$b").mkdir()
+    shutil.copy(command[-1], root / "a$b" / "x$y.png")
+    twice = ["predict", "--model", str(root / "run"), command[-1], str(root / "a$b"), "--masks", str(root / "both")]
+    assert cli.main([*twice, "-o", str(root / "formula.png")]) == 0
+    assert len(list((root / "both").rglob("*.png"))) == 2
     assert cli.main(["predict", "--model", "resnet8", "--weights", "digits", command[-1], "--masks", "x"]) == 2
 
 

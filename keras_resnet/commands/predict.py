@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -164,6 +165,7 @@ def _masks(args: argparse.Namespace, card: ModelCard) -> Callable[[Prediction], 
     Raises:
         InputError: answers of this task are no masks, or are made on a cluster.
     """
+    from keras_resnet.evaluation import bulk
     from keras_resnet.signals import image
     from keras_resnet.tasks import get_task
     from keras_resnet.tasks.segmentation import Mask, colours, picture
@@ -173,10 +175,14 @@ def _masks(args: argparse.Namespace, card: ModelCard) -> Callable[[Prediction], 
     files.check_folder(args.masks)
     args.masks.mkdir(parents=True, exist_ok=True)
     palette = colours(card, len(card.facts.get("names") or card.labels))
+    paths = bulk.listed(args.images, get_signal(card.signal).suffixes)
+    args.images = list(map(str, paths))  # a list on standard input can be read once
+    targets = _targets(args.masks, paths)
 
     def write(answer: Prediction) -> None:
         assert isinstance(answer, Mask)
-        path = args.masks / f"{Path(answer.image).stem}.png"
+        path = targets[answer.image]
+        path.parent.mkdir(parents=True, exist_ok=True)
         mask = answer.at(*image.size_of(answer.image), keep=card.crop)
         with files.writing(path, overwrite=args.overwrite) as temporary:
             picture(mask, palette).save(temporary, format="PNG")
@@ -184,16 +190,32 @@ def _masks(args: argparse.Namespace, card: ModelCard) -> Callable[[Prediction], 
     return write
 
 
+def _targets(folder: Path, paths: list[Path]) -> dict[str, Path]:
+    """Where the mask of every picture is written: below the folder as the pictures lie below what they have in common.
+
+    Raises:
+        InputError: two have one name, or a mask would replace a picture.
+    """
+    common = Path(os.path.commonpath([path.absolute().parent for path in paths]))
+    found = {str(path): folder / path.absolute().relative_to(common).with_suffix(".png") for path in paths}
+    if len(set(found.values())) < len(found) or {path.absolute() for path in found.values()} & {
+        path.absolute() for path in paths
+    }:
+        raise InputError(f"--masks {folder}: pictures that differ in their ending alone, or the folder of the pictures")
+    return found
+
+
 def _draw(answers: list[Prediction], runner: Runner, card: ModelCard, args: argparse.Namespace) -> None:
     """Writes a picture of files with their answers."""
     import numpy as np
 
+    from keras_resnet import pictures
     from keras_resnet.evaluation.examples import loaded
     from keras_resnet.tasks import get_task
 
     pixels = np.stack([loaded(Path(each.image), runner) for each in answers])
     with files.writing(args.output, overwrite=args.overwrite) as temporary:
-        get_task(card.task).code.draw(pixels, answers, card).savefig(temporary, dpi=120, format="png")
+        temporary.write_bytes(pictures.png(get_task(card.task).code.draw(pixels, answers, card), dpi=120))
 
 
 def _note_bad(seen: _Seen, reason: str) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,12 +15,13 @@ from keras_resnet import machine
 from keras_resnet.console import progress
 from keras_resnet.data.dataset import Dataset, EncodedSplit, Files, Split
 from keras_resnet.data.folder import find_unreadable
-from keras_resnet.data.masks import NAMES, Legend, MaskFiles, decoded, palette, read_legend
+from keras_resnet.data.masks import NAMES, Legend, MaskFiles, decoded, palette, read_legend, settled
 from keras_resnet.data.parts import complete, part_name
 from keras_resnet.data.truth import VOID
 from keras_resnet.errors import InputError
 from keras_resnet.signals.table import get_signal
 
+_log = logging.getLogger("keras_resnet")
 _SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif", ".webp")  # of masks, which lose nothing
 
 Pairs = list[tuple[Path, Path]]
@@ -30,7 +32,9 @@ def _pictures(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in suffixes and path.is_file() and not path.name.startswith("."):
-            found.setdefault(str(path.relative_to(folder).with_suffix("")), path)
+            first = found.setdefault(str(path.relative_to(folder).with_suffix("")), path)
+            if first != path:
+                raise InputError(f"{path} and {first} have one name: expected one file for each")
     return found
 
 
@@ -63,15 +67,26 @@ def _plain(root: Path) -> dict[str, Pairs] | None:
     """`images/` and `masks/`, perhaps below `train`, `val` and `test`, or with these below them."""
     folders = _subfolders(root)
     if {"images", "masks"} <= set(folders):
-        parts = {part_name(name): name for name in _subfolders(folders["images"]) if part_name(name)}
+        parts = _parts(_subfolders(folders["images"]), folders["images"])
         if "train" in parts:
-            return {p: paired(folders["images"] / n, folders["masks"] / n) for p, n in parts.items() if p}
+            return {part: paired(path, folders["masks"] / path.name) for part, path in parts.items()}
         return {"train": paired(folders["images"], folders["masks"])}
-    below = {part_name(name): path for name, path in folders.items() if part_name(name)}
-    inside = {part: path for part, path in below.items() if part and {"images", "masks"} <= set(_subfolders(path))}
+    below = _parts(folders, root)
+    inside = {part: path for part, path in below.items() if {"images", "masks"} <= set(_subfolders(path))}
     return (
         {part: paired(path / "images", path / "masks") for part, path in inside.items()} if "train" in inside else None
     )
+
+
+def _parts(folders: Mapping[str, Path], root: Path) -> dict[str, Path]:
+    """Folders by the part that their name means."""
+    found: dict[str, Path] = {}
+    for name, path in folders.items():
+        if part := part_name(name):
+            if part in found:
+                raise InputError(f"{root} has {found[part].name} and {name}, which are both the {part} part")
+            found[part] = path
+    return found
 
 
 def _camvid(root: Path) -> dict[str, Pairs] | None:
@@ -116,7 +131,7 @@ def is_one(root: Path) -> bool:
         root: folder.
     """
     folders = set(_subfolders(root))
-    if {"images", "masks"} <= folders or any(f"{name}annot" in folders for name in folders):
+    if {"images", "masks"} <= folders or any(part_name(name) and f"{name}annot" in folders for name in folders):
         return True
     return any(part_name(name) and {"images", "masks"} <= set(_subfolders(root / name)) for name in folders)
 
@@ -146,7 +161,7 @@ def load(root: str | os.PathLike, image_shape: tuple[int, ...], keep: float = 1.
     legend = read_legend(root / NAMES) if (root / NAMES).is_file() else layout.legend
     everything = [pair for pairs in found.values() for pair in pairs]
     bad = set(find_unreadable([image for image, _ in everything], image_shape))
-    legend = checked([pair for pair in everything if pair[0] not in bad], legend)
+    legend = checked(root, [pair for pair in everything if pair[0] not in bad], legend)
     splits: dict[str, Split] = {}
     for part, pairs in found.items():
         kept = [pair for pair in pairs if pair[0] not in bad]
@@ -157,10 +172,11 @@ def load(root: str | os.PathLike, image_shape: tuple[int, ...], keep: float = 1.
     return Dataset(str(root), legend.names, image_shape, *parts, unreadable=tuple(sorted(bad)), truth="mask")
 
 
-def checked(pairs: Sequence[tuple[Path, Path]], legend: Legend) -> Legend:
-    """Reads every mask once, and names the first that cannot be right.
+def checked(root: Path, pairs: Sequence[tuple[Path, Path]], legend: Legend) -> Legend:
+    """Reads every mask, and names the first that cannot be right.
 
     Args:
+        root: folder of the set, for messages.
         pairs: pictures and their masks.
         legend: meaning of the values; without names, the classes are the values up to the largest one.
 
@@ -170,21 +186,32 @@ def checked(pairs: Sequence[tuple[Path, Path]], legend: Legend) -> Legend:
     Raises:
         InputError: a mask has another size than its picture, a value or a colour without a class, or all are void.
     """
+    if not pairs:
+        raise InputError(
+            f"{root}: none of the pictures can be decoded; are they damaged, or of formats that are not read?"
+        )
+    legend = settled([mask for _, mask in pairs], legend)
     with ThreadPoolExecutor(machine.cores()) as pool:
         looked = pool.map(lambda pair: _values(pair[0], pair[1], legend), pairs)
         found = list(progress(looked, "checking masks", len(pairs)) if len(pairs) > 500 else looked)
     seen = np.logical_or.reduce([values for values, _ in found])
     largest = int(np.flatnonzero(seen[:VOID]).max(initial=-1))
     if largest < 0:
-        raise InputError(f"all of the {len(pairs)} masks are void: is {NAMES}, or --void, that of other masks?")
+        raise InputError(f"{root}: all of the {len(pairs)} masks are void: is {NAMES} that of other masks?")
+    if seen[:VOID].sum() < 2:
+        only = legend.names[largest] if largest < len(legend.names) else largest
+        raise InputError(f"{root}: all masks have the class {only} alone, and void: expected two classes or more")
     if not legend.names:
         return replace(legend, names=tuple(map(str, range(largest + 1))), colours=palette(pairs[0][1], largest + 1))
     if largest >= len(legend.names):
         culprit = next(path for (values, path) in found if values[len(legend.names) : VOID].any())
         raise InputError(
             f"{culprit} has the value {largest}, and there are {len(legend.names)} classes, 0 to "
-            f"{len(legend.names) - 1}: name it in {NAMES}, or say that it is void (--void {largest})"
+            f"{len(legend.names) - 1}: name it in {NAMES}, by a line 'void' where it means nothing"
         )
+    absent = [name for name, there in zip(legend.names, seen, strict=False) if not there]
+    if absent:
+        _log.warning("note: %s: no mask has %s", root, ", ".join(absent[:5]) + ", ..." * (len(absent) > 5))
     return legend if legend.colours else replace(legend, colours=palette(pairs[0][1], len(legend.names)))
 
 

@@ -6,12 +6,15 @@ Inside the package a class is its place among the names, and 255 is void, whatev
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from keras_resnet import machine
 from keras_resnet.data.dataset import Split
 from keras_resnet.data.truth import VOID
 from keras_resnet.errors import InputError
@@ -20,6 +23,11 @@ from keras_resnet.untrusted import visible
 NAMES = "classes.txt"  # a class a line, in the order of the index: `name`, or `name R G B`; `void` is ignored
 _MOST = VOID  # classes, of which 255 is none
 Colour = tuple[int, int, int]
+_BINARY: dict[str, Any] = {
+    "names": ("background", "object"),
+    "colours": ((0, 0, 0), (255, 255, 255)),
+    "by_colour": True,
+}
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,8 @@ class Legend:
         colours: colour of every class, or none.
         void: values that mean nothing, besides 255.
         void_colours: colours that mean nothing.
-        shift: whether 0 is void and the classes begin at 1 (`--reduce-zero-label`).
+        shift: whether 0 is void and the classes begin at 1.
+        by_colour: whether masks are read by their colours (`settled`).
     """
 
     names: tuple[str, ...] = ()
@@ -39,6 +48,7 @@ class Legend:
     void: tuple[int, ...] = ()
     void_colours: tuple[Colour, ...] = ()
     shift: bool = False
+    by_colour: bool = False
 
     def lookup(self) -> np.ndarray:
         """Class of every value, uint8 `(256,)`; values of no class stay what they are without the shift."""
@@ -90,50 +100,108 @@ def decoded(path: Path, legend: Legend) -> np.ndarray:
     Raises:
         InputError: no picture, or colours that are not in the legend.
     """
-    values = _pixels(path)
-    if values.ndim == 2:
-        return legend.lookup()[values]
-    known = {**dict.fromkeys(legend.void_colours, VOID), **{c: n for n, c in enumerate(legend.colours)}}
-    if not known:
+    values, palette = stored(path)
+    if legend.by_colour:
+        return _of_colours(path, values if values.ndim == 3 else _coloured(values, palette), legend)
+    if values.ndim == 3:
         raise InputError(
             f"{path} has colours: expected values of classes (grey or palette), or a {NAMES} with lines like "
             "'road 128 64 128'"
         )
-    codes = values.astype(np.int32) @ np.array([65536, 256, 1], np.int32)
+    return legend.lookup()[values]
+
+
+def _coloured(values: np.ndarray, palette: np.ndarray | None) -> np.ndarray:
+    """Colours of a grey or palette picture."""
+    return np.repeat(values[..., None], 3, axis=-1) if palette is None else palette[values]
+
+
+def _of_colours(path: Path, colours: np.ndarray, legend: Legend) -> np.ndarray:
+    known = {**dict.fromkeys(legend.void_colours, VOID), **{c: n for n, c in enumerate(legend.colours)}}
+    codes = colours.astype(np.int32) @ np.array([65536, 256, 1], np.int32)
     found, places = np.unique(codes, return_inverse=True)
     strange = [code for code in found.tolist() if (code >> 16, code >> 8 & 255, code & 255) not in known]
     if strange:
         code = strange[0]
-        colour = f"{code >> 16} {code >> 8 & 255} {code & 255}"
-        raise InputError(f"{path} has the colour {colour}, which {NAMES} has not")
+        raise InputError(f"{path} has the colour {code >> 16} {code >> 8 & 255} {code & 255}, which {NAMES} has not")
     classes = np.array([known[code >> 16, code >> 8 & 255, code & 255] for code in found.tolist()], np.uint8)
     return classes[places].reshape(codes.shape)
 
 
-def _pixels(path: Path) -> np.ndarray:
-    """Values `(H, W)` of a grey or palette picture, or colours `(H, W, 3)`, uint8."""
+def stored(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """What a picture holds: values `(H, W)` or colours `(H, W, 3)`, uint8; and the palette `(256, 3)` where it has one.
+
+    Args:
+        path: file.
+
+    Raises:
+        InputError: no picture, or values beyond those of classes.
+    """
     from PIL import Image
 
     try:
         with Image.open(io.BytesIO(path.read_bytes())) as picture:
             picture.load()
-            if picture.mode in ("P", "L"):
-                return np.asarray(picture)
-            if picture.mode == "1":
-                return np.asarray(picture).astype(np.uint8)
+            if picture.mode == "P":
+                table = np.zeros((256, 3), np.uint8)
+                known = np.array(picture.getpalette() or [], np.uint8).reshape(-1, 3)
+                table[: len(known)] = known
+                return np.asarray(picture), table
+            if picture.mode in ("L", "1"):
+                return np.asarray(picture).astype(np.uint8), None
             if picture.mode.startswith("I"):
                 values = np.asarray(picture)
                 if values.size and (values.min() < 0 or values.max() > VOID):
                     raise InputError(f"{path} has the value {values.max()}: expected classes from 0 to 254, 255 void")
-                return values.astype(np.uint8)
+                return values.astype(np.uint8), None
+            if picture.mode not in ("RGB", "RGBA", "LA"):
+                raise InputError(f"{path} is of the mode {picture.mode}: expected grey values, a palette or colours")
             colours = np.asarray(picture.convert("RGB"))
     except InputError:
         raise
     except Exception as error:  # Pillow raises anything on damaged files
         raise InputError(f"{path} cannot be decoded as a mask: {visible(error)[:200]}") from error
-    if (colours[..., :1] == colours).all():  # grey, stored as colours
-        return colours[..., 0]
-    return colours
+    return (colours[..., 0], None) if (colours[..., :1] == colours).all() else (colours, None)
+
+
+def settled(paths: Sequence[Path], legend: Legend) -> Legend:
+    """Decides for a whole set whether its masks are read by colours or by values.
+
+    By colours, where `classes.txt` has some and a mask is coloured, has a value that is no class, or is white where
+    white is a class. Without `classes.txt`, masks of 0 and 255 alone are a background and an object.
+
+    Args:
+        paths: all masks.
+        legend: meaning that `classes.txt` gives.
+
+    Raises:
+        InputError: a mask cannot be decoded.
+    """
+    if legend.names and not legend.colours:
+        return legend
+    with ThreadPoolExecutor(machine.cores()) as pool:
+        looked = list(pool.map(lambda path: _looked(path, legend), paths))
+    seen = np.logical_or.reduce([values for values, _ in looked])
+    if not legend.names:
+        binary = set(np.flatnonzero(seen).tolist()) == {0, VOID} and not any(coloured for _, coloured in looked)
+        return replace(legend, **_BINARY) if binary and not legend.void and not legend.shift else legend
+    white = seen[VOID] and (VOID, VOID, VOID) in {*legend.colours, *legend.void_colours}
+    beyond = any(n >= len(legend.names) and n not in legend.void for n in np.flatnonzero(seen[:VOID]).tolist())
+    by_colour = white or beyond or any(coloured for _, coloured in looked)
+    return replace(legend, by_colour=True) if by_colour else legend
+
+
+def _looked(path: Path, legend: Legend) -> tuple[np.ndarray, bool]:
+    """Values that a mask has, bool `(256,)`; and whether its colours, or those of its palette, say what they mean."""
+    values, palette = stored(path)
+    if values.ndim == 3:
+        return np.zeros(256, bool), True
+    seen = np.bincount(values.ravel(), minlength=256) > 0
+    if palette is None or not legend.colours:
+        return seen, False
+    used = [tuple(map(int, palette[n])) for n in np.flatnonzero(seen)]
+    grey = all(colour == (n,) * 3 for n, colour in zip(np.flatnonzero(seen), used, strict=True))
+    return seen, not grey and set(used) <= {*legend.colours, *legend.void_colours}
 
 
 def read_legend(path: Path) -> Legend:

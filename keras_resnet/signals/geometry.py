@@ -59,7 +59,8 @@ def nearest(values: Any, placement: Placement, outside: int) -> Any:
     column = xp.floor(found[:, 0] / found[:, 2] + 0.5)
     row = xp.floor(found[:, 1] / found[:, 2] + 0.5)
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    index = xp.cast(xp.clip(row, 0, height - 1) * width + xp.clip(column, 0, width - 1), "int32")
+    row, column = (xp.cast(each, "int32") for each in (xp.clip(row, 0, height - 1), xp.clip(column, 0, width - 1)))
+    index = row * width + column  # as whole numbers: float32 has no odd ones above 2**24
     moved = xp.gathered(xp.reshape(values, (-1, height * width)), index, axis=1)
     return xp.reshape(xp.where(inside, moved, xp.cast(outside, values.dtype)), (-1, high, wide))
 

@@ -29,14 +29,30 @@ def resized(image: np.ndarray, size: tuple[int, int], keep: float = 1.0) -> tupl
     Returns:
         uint8 `(*size, channels)`, and the matrix of the placement, float32 `(3, 3)`.
     """
-    height, width = image.shape[:2]
+    (top, left, high, wide), matrix = placed(image.shape[0], image.shape[1], size, keep)
+    return scaled(image[top : top + high, left : left + wide], size), matrix
+
+
+def placed(
+    height: int, width: int, size: tuple[int, int], keep: float = 1.0
+) -> tuple[tuple[int, int, int, int], np.ndarray]:
+    """Which part of an image `resized` cuts out, and where it puts it.
+
+    Args:
+        height: height of the image.
+        width: its width.
+        size: `(height, width)` of the result.
+        keep: share of the largest part's height and width.
+
+    Returns:
+        First row, first column, height and width of the part; and the matrix of the placement, float32 `(3, 3)`.
+    """
     sides = min(height, width * size[0] // size[1]), min(width, height * size[1] // size[0])
     high, wide = (max(1, int(np.round(np.float32(side) * np.float32(keep)))) for side in sides)
     top, left = (height - high) // 2, (width - wide) // 2
     scale_y, scale_x = high / size[0], wide / size[1]
     first = left + scale_x / 2 - 0.5, top + scale_y / 2 - 0.5  # centres of pixels, as in `geometry.cut_out`
-    matrix = np.array([[scale_x, 0, first[0]], [0, scale_y, first[1]], [0, 0, 1]], np.float32)
-    return scaled(image[top : top + high, left : left + wide], size), matrix
+    return (top, left, high, wide), np.array([[scale_x, 0, first[0]], [0, scale_y, first[1]], [0, 0, 1]], np.float32)
 
 
 def scaled(images: np.ndarray, size: tuple[int, int], smooth: bool = True) -> np.ndarray:

@@ -12,7 +12,8 @@ import numpy as np
 
 from keras_resnet import pictures
 from keras_resnet.card import ModelCard
-from keras_resnet.data.truth import moved
+from keras_resnet.data.truth import VOID, moved
+from keras_resnet.errors import InputError
 from keras_resnet.signals.placement import Placement
 from keras_resnet.tasks.interface import sole
 from keras_resnet.tasks.segmentation.scores import classes_of
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _ALPHA = 0.55  # of a mask over its image
+_BAND = 512  # rows of a picture that are worked on at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +54,13 @@ class Mask:
             keep: share of the central part's sides that the net saw (`card.crop`).
         """
         plain = importlib.import_module("keras_resnet.signals.plain")  # array work of all libraries
-        matrix = plain.resized(np.zeros((height, width, 1), np.uint8), self.classes.shape, keep)[1]
-        back = Placement(np.linalg.inv(matrix.astype(np.float64))[None].astype(np.float32), (height, width))
-        return np.asarray(moved({TRUTH: self.classes[None]}, back)[TRUTH])[0]
+        back = np.linalg.inv(plain.placed(height, width, self.classes.shape, keep)[1].astype(np.float64))
+        found = np.empty((height, width), np.uint8)
+        for row in range(0, height, _BAND):  # places take 20 bytes a pixel
+            down = np.array([[1, 0, 0], [0, 1, row], [0, 0, 1]], np.float64)
+            band = Placement((back @ down)[None].astype(np.float32), (min(_BAND, height - row), width))
+            found[row : row + _BAND] = np.asarray(moved({TRUTH: self.classes[None]}, band)[TRUTH])[0]
+        return found
 
     def rows(self) -> tuple[tuple[str, ...], list[tuple[str, str]]]:
         """A table for the terminal: names of its columns, and a row per class."""
@@ -72,7 +78,10 @@ def decode(
         limit: largest number of classes that are named.
         names: names of the examples; by default their numbers.
     """
-    found = classes_of(np.asarray(sole(outputs, OUTPUT))).astype(np.uint8)
+    found = classes_of(np.asarray(sole(outputs, OUTPUT)))
+    if found.max(initial=0) >= VOID:
+        raise InputError(f"the model has the class {found.max()}: expected at most {VOID} classes, 0 to {VOID - 1}")
+    found = found.astype(np.uint8)
     names = [str(number) for number in range(len(found))] if names is None else names
     known = card.facts.get("names") or card.labels
     return [Mask(name, _shares(classes, known, limit), classes) for name, classes in zip(names, found, strict=True)]

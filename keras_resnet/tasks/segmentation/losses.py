@@ -50,7 +50,8 @@ class PixelLoss(keras.losses.Loss):
         if self.weights:
             counts = ops.sum(one_hot * ops.convert_to_tensor(self.weights, "float32"), axis=-1)
         if self.gamma:
-            entropy = entropy * ops.power(1 - ops.exp(-entropy), self.gamma)
+            # From above 0: the slope of a root is infinite there, and void pixels would make it no number.
+            entropy = entropy * ops.power(ops.maximum(1 - ops.exp(-entropy), 1e-7), self.gamma)
         axes = tuple(range(1, len(entropy.shape)))
         size = ops.cast(ops.shape(y_pred)[0], "float32")
         total, replicas = over_replicas(ops.sum(counts))

@@ -138,7 +138,7 @@ class Scorer:
         """
         scores, known = np.asarray(sole(outputs, OUTPUT)), np.asarray(truth[TRUTH])
         found = classes_of(scores)
-        classes = scores.shape[-1] if scores.ndim == 4 else max(len(self._names), int(found.max(initial=0)) + 1)
+        classes = max(2, scores.shape[-1]) if scores.ndim == 4 else max(len(self._names), int(found.max(initial=0)) + 1)
         if found.shape != known.shape:
             raise InputError(
                 f"the model's maps are {found.shape[1:]}, the masks {known.shape[1:]}: expected the same size"
@@ -181,6 +181,8 @@ def classes_of(scores: np.ndarray) -> np.ndarray:
     """
     if scores.ndim == 3:
         return scores.astype(np.int64)
+    if scores.shape[-1] == 1:
+        return (scores[..., 0] > 0.5).astype(np.int64)
     return scores.argmax(axis=-1)
 
 
