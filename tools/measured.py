@@ -182,13 +182,14 @@ def tasks() -> str:
     file, said = _last("tasks")
     rows = []
     for each in file["sets"]:
-        if "map" in each["test"]:
-            figures = (f"mAP {each['test']['map']:.3f}", f"{each['int8_test']['map']:.3f}")
-            guess = f"{each['test']['map_of_frequencies']:.3f}"
+        test, small = each.get("keras", each.get("test")), each.get("int8", each.get("int8_test"))
+        if "map" in test:
+            figures = (f"mAP {test['map']:.3f}", f"{small['map']:.3f}")
+            guess = f"{test['map_of_frequencies']:.3f}"
         else:
-            figures = tuple(f"MAE {each[key]['mae']['value']:.2f}" for key in ("test", "int8_test"))
-            guess = f"MAE {each['test']['values'][0]['mae_of_mean']:.2f}"
-        rows.append((f"`{each['set']}`", each["test"]["count"], *figures, guess, f"{each['seconds']} s"))
+            figures = tuple(f"MAE {next(iter(one['mae'].values())):.2f}" for one in (test, small))
+            guess = f"MAE {test['values'][0]['mae_of_mean']:.2f}"
+        rows.append((f"`{each['set']}`", test["count"], *figures, guess, f"{each['seconds']} s"))
     header = ("set", "test examples", "Keras", "int8", "guessing by frequencies, or the mean", "training")
     return "\n\n".join((said, markdown(header, rows)))
 
