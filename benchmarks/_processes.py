@@ -60,7 +60,7 @@ def tree(pid: int) -> Iterator[int]:
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
             found = path.read_text().split()
-        except OSError:  # it has just ended
+        except (OSError, ValueError):  # it has just ended; Python calls a file that ends so an invalid one
             continue
         for each in found:
             yield from tree(int(each))
@@ -69,6 +69,6 @@ def tree(pid: int) -> Iterator[int]:
 def _bytes(pid: int) -> int:
     try:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    except OSError:
+    except (OSError, ValueError):
         return 0
     return sum(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Pss:"))
