@@ -66,6 +66,7 @@ def test_rectangles_are_tensorflows(box, without_tensorflow):
     assert (ours[:, 2:] >= 1).all() and (ours[:, :2] + ours[:, 2:] <= sizes).all()
 
 
+@pytest.mark.slow
 def test_random_parts_are_tensorflows_but_for_one_level(photos, without_tensorflow):
     rng, places = np.random.default_rng(0), np.arange(len(photos))
     contents = np.array(photos.contents.read(places), object)
@@ -78,6 +79,7 @@ def test_random_parts_are_tensorflows_but_for_one_level(photos, without_tensorfl
     assert np.abs(ours.astype(int) - plain.parts(contents, photos.shape, draws[::-1], PHOTO.box)[0]).max() > 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("augment", [PHOTO, Augmentation()])
 @pytest.mark.parametrize("arguments", [{}, {"repeats": 2}])
 def test_batches_are_those_of_tf_data_from_any_step_on(photos, augment, arguments, without_tensorflow):

@@ -214,6 +214,7 @@ def trained(tmp_path_factory):
     return root, train(recipe, run_dir=root / "run", verbose=False)
 
 
+@pytest.mark.slow
 def test_a_net_learns_masks_and_is_evaluated(trained):
     root, result = trained
     assert result.metric == "mean_iou" and result.validation > 0.7
