@@ -78,21 +78,12 @@ class _Seen:
 
 def work(args: argparse.Namespace) -> int:
     """Does what was asked for."""
-    from keras_resnet.evaluation import written
-
     drawn = args.output if args.output and args.output.suffix == ".png" else None
     table = None if drawn else args.output
-    if table:
-        written.check(table, args.overwrite)
-    if drawn:
-        files.check_place(drawn, args.overwrite)
-    if args.ray is not None:
-        session.check(args.ray)
-        if not table:
-            raise InputError("--ray: expected -o FILE too, a table, beside which finished shards are kept")
+    _check(args, table)
     extras.require_for(args.model, args.weights)
     console.import_tensorflow("jax")
-    from keras_resnet.evaluation import bulk
+    from keras_resnet.evaluation import bulk, written
     from keras_resnet.evaluation.prediction import flat
     from keras_resnet.runtime.opening import open_named
 
@@ -128,6 +119,20 @@ def work(args: argparse.Namespace) -> int:
         _draw(seen.first, runner, card, args)
     _show(seen, args)
     return _say_bad(seen)
+
+
+def _check(args: argparse.Namespace, table: Path | None) -> None:
+    """Refuses places that take no answers, before any work is done for them."""
+    from keras_resnet.evaluation import written
+
+    if table:
+        written.check(table, args.overwrite)
+    elif args.output:
+        files.check_place(args.output, args.overwrite)
+    if args.ray is not None:
+        session.check(args.ray)
+        if not table:
+            raise InputError("--ray: expected -o FILE too, a table, beside which finished shards are kept")
 
 
 def _forget(args: argparse.Namespace) -> None:

@@ -20,6 +20,7 @@ from keras_resnet.data.parts import complete, part_name
 from keras_resnet.data.truth import VOID
 from keras_resnet.errors import InputError
 from keras_resnet.signals.table import get_signal
+from keras_resnet.untrusted import visible
 
 _log = logging.getLogger("keras_resnet")
 _SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif", ".webp")  # of masks, which lose nothing
@@ -113,7 +114,7 @@ class Layout:
     legend: Legend = field(default_factory=Legend)
 
 
-_CAMVID = (*("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist"),)
+_CAMVID = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist")
 LAYOUTS: dict[str, Layout] = {
     "folders": Layout(summary="images/ and masks/, or these below train, val and test", find=_plain),
     "camvid": Layout(
@@ -211,7 +212,8 @@ def checked(root: Path, pairs: Sequence[tuple[Path, Path]], legend: Legend) -> L
         )
     absent = [name for name, there in zip(legend.names, seen, strict=False) if not there]
     if absent:
-        _log.warning("note: %s: no mask has %s", root, ", ".join(absent[:5]) + ", ..." * (len(absent) > 5))
+        names = ", ".join(map(visible, absent[:5])) + ", ..." * (len(absent) > 5)
+        _log.warning("note: %s: no mask has %s", root, names)
     return legend if legend.colours else replace(legend, colours=palette(pairs[0][1], len(legend.names)))
 
 

@@ -6,7 +6,7 @@ Inside the package a class is its place among the names, and 255 is void, whatev
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,7 +39,6 @@ class Legend:
         colours: colour of every class, or none.
         void: values that mean nothing, besides 255.
         void_colours: colours that mean nothing.
-        shift: whether 0 is void and the classes begin at 1.
         by_colour: whether masks are read by their colours (`settled`).
     """
 
@@ -47,14 +46,13 @@ class Legend:
     colours: tuple[Colour, ...] = ()
     void: tuple[int, ...] = ()
     void_colours: tuple[Colour, ...] = ()
-    shift: bool = False
     by_colour: bool = False
 
     def lookup(self) -> np.ndarray:
-        """Class of every value, uint8 `(256,)`; values of no class stay what they are without the shift."""
-        table = np.arange(256, dtype=np.int64) - self.shift
-        table[[*self.void, VOID, *([0] if self.shift else [])]] = VOID
-        return table.astype(np.uint8)
+        """Class of every value, uint8 `(256,)`; values of no class stay what they are."""
+        table = np.arange(256, dtype=np.uint8)
+        table[list(self.void)] = VOID
+        return table
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +182,7 @@ def settled(paths: Sequence[Path], legend: Legend) -> Legend:
     seen = np.logical_or.reduce([values for values, _ in looked])
     if not legend.names:
         binary = set(np.flatnonzero(seen).tolist()) == {0, VOID} and not any(coloured for _, coloured in looked)
-        return replace(legend, **_BINARY) if binary and not legend.void and not legend.shift else legend
+        return replace(legend, **_BINARY) if binary and not legend.void else legend
     white = seen[VOID] and (VOID, VOID, VOID) in {*legend.colours, *legend.void_colours}
     beyond = any(n >= len(legend.names) and n not in legend.void for n in np.flatnonzero(seen[:VOID]).tolist())
     by_colour = white or beyond or any(coloured for _, coloured in looked)
@@ -267,12 +265,11 @@ def palette(path: Path, count: int) -> tuple[Colour, ...]:
     return tuple((red, green, blue) for red, green, blue in colours)
 
 
-def legends(split: Split) -> Iterator[Legend]:
+def legend_of(split: Split) -> Legend | None:
     """The legend of a split's masks, where they are files.
 
     Args:
         split: split of any kind.
     """
-    maps: Mapping[str, object] = getattr(split, "maps", {})
-    if isinstance(found := maps.get("mask"), MaskFiles):
-        yield found.legend
+    found = getattr(split, "maps", {}).get("mask")
+    return found.legend if isinstance(found, MaskFiles) else None

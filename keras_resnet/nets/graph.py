@@ -33,8 +33,7 @@ def deep_graphs() -> Iterator[None]:
 def uncollected() -> Iterator[None]:
     """Pauses Python's collector of cyclic garbage while Keras makes a graph, and starts it again if it was on.
 
-    Its passes over all objects of a net take longer the more there are: with them, a layer of ResNet-1202 took 1.3
-    times as long as one of ResNet-110.
+    Its passes over all objects of a net take longer the more there are, in very deep nets a good part of the time.
     """
     collects = gc.isenabled()
     gc.disable()

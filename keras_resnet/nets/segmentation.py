@@ -94,7 +94,7 @@ class SegmenterSpec:
         return tuple(max(1, rate * self.rates_stride // stride) for rate in self.rates)
 
 
-def resized(p: Primitives, x: Any, size: tuple[int, ...], name: str, how: str = "bilinear") -> Any:
+def resized(p: Primitives, x: Any, size: tuple[int, ...], name: str, how: str = "bilinear", **layer: Any) -> Any:
     """A map at another size, by a layer that devices have (`UpSampling2D` becomes tiles there).
 
     Args:
@@ -103,6 +103,7 @@ def resized(p: Primitives, x: Any, size: tuple[int, ...], name: str, how: str = 
         size: `(height, width)` of the result.
         name: name of the layer.
         how: `"bilinear"` (half pixel centres, as PyTorch with `align_corners=False`) or `"nearest"`.
+        **layer: further arguments of the layer.
 
     Returns:
         `(N, *size, channels)`; `x` itself where the size is its own.
@@ -114,7 +115,7 @@ def resized(p: Primitives, x: Any, size: tuple[int, ...], name: str, how: str = 
         return x
     if p.options.rank != 2:
         raise InputError(f"segmentation nets take images so far, received maps with {p.options.rank} axes")
-    return p.layer("Resizing", name, *size, interpolation=how)(x)
+    return p.layer("Resizing", name, *size, interpolation=how, **layer)(x)
 
 
 def logits(p: Primitives, x: Any, size: tuple[int, ...], classes: int, name: str = "logits", kernel: int = 1) -> Any:
@@ -131,9 +132,7 @@ def logits(p: Primitives, x: Any, size: tuple[int, ...], classes: int, name: str
     x = p.layer("ConvND", f"{name}_conv", classes, kernel, padding="same", dtype="float32")(x)
     if tuple(x.shape[1:-1]) == tuple(size):
         return p.layer("Activation", name, "linear", dtype="float32")(x)
-    if p.options.rank != 2:
-        raise InputError(f"segmentation nets take images so far, received maps with {p.options.rank} axes")
-    return p.layer("Resizing", name, *size, interpolation="bilinear", dtype="float32")(x)
+    return resized(p, x, size, name, dtype="float32")
 
 
 def fcn(p: Primitives, x: Any, spec: SegmenterSpec, prefix: str = "") -> Any:
@@ -145,7 +144,7 @@ def fcn(p: Primitives, x: Any, spec: SegmenterSpec, prefix: str = "") -> Any:
         spec: spec of the net.
         prefix: beginning of the layers' names behind the net's own.
     """
-    x = p.conv_norm_relu(x, x.shape[-1] // 4 if spec.width is None else spec.width, 3, f"{prefix}fcn")
+    x = p.conv_norm_relu(x, _width(spec, x), 3, f"{prefix}fcn")
     return p.layer("Dropout", f"{prefix}fcn_dropout", 0.1 if prefix else spec.dropout)(x)
 
 

@@ -94,13 +94,13 @@ def facts(dataset: Dataset, settings: Settings) -> Facts:
     Raises:
         InputError: the data have no names of classes.
     """
-    from keras_resnet.data.masks import legends
+    from keras_resnet.data.masks import legend_of
 
     if not dataset.classes:
         raise InputError(f"{dataset.name} has no names of classes: expected as many as its masks have")
-    colours = next((legend.colours for legend in legends(dataset.train)), ())
+    legend = legend_of(dataset.train)
     weights = _weights(dataset) if settings.class_weights else ()
-    return Facts(names=tuple(dataset.classes), colours=tuple(colours), weights=weights)
+    return Facts(names=tuple(dataset.classes), colours=legend.colours if legend else (), weights=weights)
 
 
 def _weights(dataset: Dataset) -> tuple[float, ...]:
