@@ -21,6 +21,7 @@ from keras_resnet import untrusted
 from keras_resnet.errors import InputError
 from keras_resnet.files import member
 from keras_resnet.signals.conventions import PREPROCESS, Preprocess
+from keras_resnet.signals.fits import FITS, Keep, kept
 
 MEMBER = "keras_resnet.json"
 KEY = "keras_resnet"  # in the metadata of .onnx and .safetensors files
@@ -43,6 +44,7 @@ class ModelCard:
             any.
         recipe: name of the recipe, None if unknown.
         crop: share of an image's central part, in height and width, that evaluation and prediction use.
+        fit: how an image fills the input (`signals.fits.FITS`), written where it is not `"crop"`.
         held_out: whether the validation examples of `dataset` stayed out of all training of these weights, so that
             probabilities can be calibrated on them; None if unknown, as on all cards of before.
         sha256: hash of the network in an exported file, None elsewhere.
@@ -61,9 +63,15 @@ class ModelCard:
     columns: Mapping[str, str] = field(default_factory=dict, hash=False)
     recipe: str | None = None
     crop: float = 1.0
+    fit: str = "crop"
     held_out: bool | None = None
     sha256: str | None = None
     version: int = field(default=VERSION, compare=False)
+
+    @property
+    def keep(self) -> Keep:
+        """What of an image becomes the input, as `signals` take it."""
+        return kept(self.fit, self.crop)
 
     @property
     def known(self) -> bool:
@@ -80,9 +88,9 @@ class ModelCard:
 
     def dumps(self) -> str:
         """The card as JSON text."""
-        own = {
-            name: value for name, value in asdict(self).items() if name != "version" and (value or name != "columns")
-        }
+        usual: dict[str, object] = {"columns": {}, "fit": "crop"}  # not written, so that older packages read the card
+        own = {name: value for name, value in asdict(self).items() if name != "version"}
+        own = {name: value for name, value in own.items() if name not in usual or value != usual[name]}
         return json.dumps({"version": VERSION, **own, "preprocess": self.preprocess.to_json()})
 
     @classmethod
@@ -142,6 +150,8 @@ class ModelCard:
     def _check(self) -> None:
         if not 0 < self.crop <= 1:
             raise ValueError(f"crop={self.crop}, expected above 0 and at most 1")
+        if self.fit not in FITS:
+            raise ValueError(f"fit={self.fit!r:.80}, expected one of {', '.join(FITS)}")
         for name in ("task", "signal", "spec", "dataset", "recipe", "sha256"):
             value = getattr(self, name)
             if not isinstance(value, str if name in ("task", "signal") else str | None):

@@ -474,7 +474,9 @@ def test_the_usual_evaluation_crop_against_pillow(height, width):
 
 def test_random_boxes_have_their_area_and_aspect_and_lie_inside():
     rng = np.random.default_rng(0)
-    boxes = np.array([crops.random_box(100, 150, rng.random(4).astype("f"), (0.2, 0.5)).numpy() for _ in range(300)])
+    boxes = np.array(
+        [crops.random_box(100, 150, rng.random(4).astype("f"), (8, 8), area=(0.2, 0.5)).numpy() for _ in range(300)]
+    )
     row, column, height, width = boxes.T
     assert (row >= 0).all()
     assert (column >= 0).all()
@@ -485,7 +487,7 @@ def test_random_boxes_have_their_area_and_aspect_and_lie_inside():
     assert share.min() > 0.19
     assert share.max() < 0.51
     assert (np.abs(np.log(width / height)) < np.log(4 / 3) + 0.05).all()
-    whole = crops.random_box(100, 100, np.float32([1 - 1e-7, 0.5, 0.9, 0.9]), (0.08, 1.0)).numpy()
+    whole = crops.random_box(100, 100, np.float32([1 - 1e-7, 0.5, 0.9, 0.9]), (8, 8), area=(0.08, 1.0)).numpy()
     assert whole.tolist() == [0, 0, 100, 100]
 
 

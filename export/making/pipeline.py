@@ -181,7 +181,7 @@ def _samples(source: Source, targets, count: int, folder: Path | None, evidence:
     if not any(made.calibrated for made, _ in targets) or is_quantized(source.model):
         return None
     if folder is not None:
-        known, crop = evidence.digests(), source.card.crop
+        known, crop = evidence.digests(), source.card.keep
         return representative.read_folder(folder, source.shape, known, crop, source.signal, source.noun)
     assert source.dataset is not None  # `check_target` has refused it
     return representative.draw(source.dataset.train, evidence.digests(), count, source.noun)

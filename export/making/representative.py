@@ -14,6 +14,7 @@ from export.model.evidence import digest
 from keras_resnet.data import Split
 from keras_resnet.data.truth import strata
 from keras_resnet.errors import InputError
+from keras_resnet.signals.fits import Keep
 from keras_resnet.signals.table import SIGNALS, Signal
 
 _SEED = 2015
@@ -98,7 +99,7 @@ def read_folder(
     folder: Path,
     shape: tuple[int, ...],
     known: Set[bytes],
-    crop: float = 1.0,
+    crop: Keep = 1.0,
     signal: Signal = SIGNALS["image"],
     noun: str = "images",
 ) -> Samples:
@@ -108,7 +109,7 @@ def read_folder(
         folder: folder of files with the suffixes of the signal; subfolders are looked into.
         shape: shape that every example gets.
         known: digests of the test examples (`Evidence.digests`).
-        crop: share of an image's central part that is used (`ModelCard.crop`).
+        crop: what of an image is used (`ModelCard.keep`).
         signal: row of `SIGNALS`.
         noun: what examples are called.
 

@@ -46,6 +46,7 @@ def adapted(recipe: Recipe, source: Source, settings: Settings, dataset: str | N
         dataset=str(dataset or source.card.dataset),
         preprocess=names[0],
         crop=source.card.crop,
+        fit=source.card.fit,
         augmentation=_augmentation(recipe, source),
         learning_rate=_learning_rate(recipe, source),
         own_rate=0.0,

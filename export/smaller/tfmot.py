@@ -45,6 +45,7 @@ _HONOURED = {
         "hold_out",
         "max_unreadable",
         "crop",
+        "fit",
         "seed",
         "precision",
     ),

@@ -311,7 +311,7 @@ def main(place: Path) -> None:
 
 def _batches(recipe: Recipe, job: dict) -> tuple[Callable[[int, int], tf.data.Dataset], int]:
     """The project's pipeline from any epoch and batch, and the steps of an epoch."""
-    dataset = load_dataset(recipe.dataset, job["data_dir"], tuple(job["image_shape"]), recipe.crop)
+    dataset = load_dataset(recipe.dataset, job["data_dir"], tuple(job["image_shape"]), recipe.data.keep)
     split = dataset.train if recipe.hold_out else joined(dataset.train, dataset.validation)
     preprocess = PREPROCESS[recipe.preprocess]
 

@@ -188,7 +188,7 @@ def _masks(args: argparse.Namespace, card: ModelCard) -> Callable[[Prediction], 
         assert isinstance(answer, Mask)
         path = targets[answer.image]
         path.parent.mkdir(parents=True, exist_ok=True)
-        mask = answer.at(*image.size_of(answer.image), keep=card.crop)
+        mask = answer.at(*image.size_of(answer.image), keep=card.keep)
         with files.writing(path, overwrite=args.overwrite) as temporary:
             picture(mask, palette).save(temporary, format="PNG")
 

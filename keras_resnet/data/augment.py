@@ -10,10 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+
 from keras_resnet.data.randaugment import DRAWS, rand_augment
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.signals import geometry
-from keras_resnet.signals.crops import Box, random_box, scale_box
+from keras_resnet.signals.crops import Box, random_box, scale_box, scene_box
+from keras_resnet.signals.fits import GREY
 from keras_resnet.signals.operations import operations
 from keras_resnet.signals.placement import Placement, in_a_row
 
@@ -84,8 +87,8 @@ def _mirrored(whether, length: int):
     return xp.where(whether, -1.0, 1.0), xp.where(whether, length - 1.0, 0.0)
 
 
-def affine(images, draws, degrees: float, zoom: float, pixels: float):
-    """Rotates, scales and shifts about the centre, with bilinear interpolation and black outside.
+def affine(images, draws, degrees: float, zoom: float, pixels: float, outside: int = 0):
+    """Rotates, scales and shifts about the centre, with bilinear interpolation.
 
     Args:
         images: uint8 `(n, H, W, C)`.
@@ -93,6 +96,7 @@ def affine(images, draws, degrees: float, zoom: float, pixels: float):
         degrees: largest rotation to either side.
         zoom: largest enlargement and reduction, a fraction.
         pixels: largest shift to either side.
+        outside: value of what comes from outside, black by default.
 
     Returns:
         uint8 `(n, H, W, C)`, and their `Placement`.
@@ -111,8 +115,50 @@ def affine(images, draws, degrees: float, zoom: float, pixels: float):
         *(zero, zero),
     )
     transforms = xp.stack(rows, axis=1)
-    moved = xp.projected(images, transforms)
+    moved = xp.projected(images, transforms, outside)
     return moved, Placement(geometry.projective(transforms), (height, width))
+
+
+def elastic(images, draws, degrees: float, pixels: float):
+    """Turns about the centre and bends: places are shifted by a smooth random field; grey outside.
+
+    For what has no fixed form, like cells (Simard et al. 2003; the U-Net paper, arXiv:1505.04597, has a grid of 3 x 3).
+
+    Args:
+        images: uint8 `(n, H, W, C)`.
+        draws: uniform in [0, 1), `(n, ELASTIC)`; 0.5 leaves an image as it is.
+        degrees: largest rotation to either side.
+        pixels: largest shift of a node of the grid along an axis.
+
+    Returns:
+        uint8 `(n, H, W, C)`, and their `Placement`.
+    """
+    xp, height, width = operations(images), images.shape[1], images.shape[2]
+    unit = 2 * draws - 1
+    angle = unit[:, 0] * (degrees * math.pi / 180)
+    nodes = xp.reshape(unit[:, 1:ELASTIC] * pixels, (-1, 2, _NODES, _NODES))
+    field = xp.matmul(xp.matmul(_smooth(height)[None, None], nodes), _smooth(width).T[None, None])
+    x, y = (width - 1) / 2, (height - 1) / 2
+    cosine, sine, zero = xp.cos(angle), xp.sin(angle), xp.zeros_like(angle)
+    rows = (
+        *(cosine, -sine, x - cosine * x + sine * y),
+        *(sine, cosine, y - sine * x - cosine * y),
+        *(zero, zero),
+    )
+    matrix = geometry.projective(xp.stack(rows, axis=1))
+    placement = Placement(matrix, (height, width), xp.transpose(field, (0, 2, 3, 1)))
+    return geometry.bilinear(images, placement, GREY), placement
+
+
+_NODES = 4
+ELASTIC = 1 + 2 * _NODES**2  # draws of `elastic`
+
+
+def _smooth(length: int) -> np.ndarray:
+    """Weights of the nodes for every place of an axis, float32 `(length, nodes)`: a cubic B-spline."""
+    apart = np.abs(np.linspace(0, _NODES - 1, length)[:, None] - np.arange(_NODES)[None])
+    near, far = 2 / 3 - apart**2 + apart**3 / 2, np.maximum(2 - apart, 0) ** 3 / 6
+    return np.where(apart < 1, near, far).astype(np.float32)
 
 
 def jitter(images, draws, strength: float):
@@ -224,6 +270,17 @@ def _affine(images, draws):
 _INCEPTION = partial(random_box, area=(0.08, 1.0))
 _PHOTO = partial(random_box, area=(0.25, 1.0))  # larger parts, which are learned sooner (training/photos)
 _SCALE = partial(scale_box, scales=(256 / 224, 480 / 224))
+_SCENE = partial(scene_box, scales=(0.5, 2.0))  # of segmentation: DeepLab's
+_SAMPLE = partial(scene_box, scales=(0.6, 1.7), own=True)  # pixels of a microscope mean a length
+_COLOUR = (unmoved(partial(jitter, strength=0.3)), 3)
+
+
+def _turned(images, draws):
+    return affine(images, draws, degrees=10, zoom=0.0, pixels=0.0, outside=GREY)
+
+
+def _bent(images, draws):
+    return elastic(images, draws, degrees=30, pixels=8)
 
 
 def _rand(magnitude: float) -> Step:
@@ -242,6 +299,9 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "scale-crop": Augmentation(box=_SCALE),
     "resized-crop": Augmentation(box=_INCEPTION),
     "photo": Augmentation(box=_PHOTO),
+    "scene": Augmentation(_COLOUR[0], draws=3, box=_SCENE),
+    "scene-turn": Augmentation(in_turn((_turned, 4), _COLOUR), draws=7, box=_SCENE),
+    "sample": Augmentation(in_turn((turn_flip, 3), (_bent, ELASTIC), _COLOUR), draws=6 + ELASTIC, box=_SAMPLE),
     "resized-crop-jitter": Augmentation(unmoved(partial(jitter, strength=0.4)), draws=3, box=_INCEPTION),
     # RandAugment of magnitude 6 and 7: "ResNet strikes back" A3 and A2; 10: ResNet-RS at 160 pixels.
     "resized-crop-rand6": Augmentation(_rand(6), draws=2 * DRAWS, box=_INCEPTION, anywhere=False),

@@ -10,11 +10,12 @@ from keras_resnet.data import records
 from keras_resnet.data.dataset import Dataset
 from keras_resnet.data.parts import part_name
 from keras_resnet.errors import InputError
+from keras_resnet.signals.fits import Keep
 
 PREFIX = "tfds:"
 
 
-def load(name: str, data_dir: str | os.PathLike | None, image_shape: tuple[int, ...], keep: float = 1.0) -> Dataset:
+def load(name: str, data_dir: str | os.PathLike | None, image_shape: tuple[int, ...], keep: Keep = 1.0) -> Dataset:
     """Opens a set, which tensorflow-datasets downloads and prepares the first time; its files are read by `records`.
 
     Args:

@@ -10,6 +10,7 @@ from typing import Protocol, Self, TypeVar
 import numpy as np
 
 from keras_resnet.data import truth as truths
+from keras_resnet.signals.fits import Keep
 from keras_resnet.signals.placement import Placement
 from keras_resnet.signals.table import get_signal
 
@@ -201,7 +202,7 @@ class EncodedSplit:
     contents: Contents
     truth: Mapping[str, np.ndarray]
     shape: tuple[int, ...]
-    keep: float = 1.0
+    keep: Keep = 1.0
     signal: str = "image"
     upright: bool = True
     maps: Mapping[str, Maps] = field(default_factory=dict)

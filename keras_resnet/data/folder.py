@@ -18,6 +18,7 @@ from keras_resnet.console import progress, without_chatter
 from keras_resnet.data.dataset import Dataset, EncodedSplit, Files, Split
 from keras_resnet.data.parts import complete, part_name
 from keras_resnet.errors import InputError
+from keras_resnet.signals.fits import Keep
 from keras_resnet.signals.table import get_signal
 from keras_resnet.untrusted import visible
 
@@ -25,7 +26,7 @@ MAX_UNREADABLE = 0.01
 _log = logging.getLogger("keras_resnet")
 
 
-def load(root: str | os.PathLike, image_shape: tuple[int, ...], keep: float = 1.0) -> Dataset:
+def load(root: str | os.PathLike, image_shape: tuple[int, ...], keep: Keep = 1.0) -> Dataset:
     """Finds the images and divides them.
 
     Where `root` has the folders `train` and `validation` (or `val`) or `test`, these are the splits (`data.parts` says
@@ -69,7 +70,7 @@ def load(root: str | os.PathLike, image_shape: tuple[int, ...], keep: float = 1.
 
 
 def load_part(
-    folder: str | os.PathLike, classes: Sequence[str], image_shape: tuple[int, ...], keep: float = 1.0
+    folder: str | os.PathLike, classes: Sequence[str], image_shape: tuple[int, ...], keep: Keep = 1.0
 ) -> EncodedSplit:
     """All pictures of a folder of class folders, for a model that knows the classes.
 

@@ -20,6 +20,7 @@ from keras_resnet.data.folder import find_unreadable
 from keras_resnet.data.parts import complete, part_name
 from keras_resnet.data.tables import SEPARATOR, TASKS, Roles, Table
 from keras_resnet.errors import InputError, unknown_name
+from keras_resnet.signals.fits import Keep
 from keras_resnet.untrusted import visible
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -30,7 +31,7 @@ _log = logging.getLogger("keras_resnet")
 def load(
     source: Any,
     image_shape: tuple[int, ...],
-    keep: float = 1.0,
+    keep: Keep = 1.0,
     *,
     columns: Mapping[str, str] | None = None,
     truth: str | None = None,

@@ -19,6 +19,7 @@ from keras_resnet.data.masks import NAMES, Legend, MaskFiles, decoded, palette, 
 from keras_resnet.data.parts import complete, part_name
 from keras_resnet.data.truth import VOID
 from keras_resnet.errors import InputError
+from keras_resnet.signals.fits import Keep
 from keras_resnet.signals.table import get_signal
 from keras_resnet.untrusted import visible
 
@@ -137,7 +138,7 @@ def is_one(root: Path) -> bool:
     return any(part_name(name) and {"images", "masks"} <= set(_subfolders(root / name)) for name in folders)
 
 
-def load(root: str | os.PathLike, image_shape: tuple[int, ...], keep: float = 1.0) -> Dataset:
+def load(root: str | os.PathLike, image_shape: tuple[int, ...], keep: Keep = 1.0) -> Dataset:
     """Finds pictures with masks and divides them.
 
     Args:

@@ -12,6 +12,7 @@ import numpy as np
 from keras_resnet.data.dataset import ArraySplit, Dataset, EncodedSplit, Split
 from keras_resnet.data.parts import complete
 from keras_resnet.errors import InputError
+from keras_resnet.signals.fits import Keep
 
 PREFIX = "memory:"
 _KEPT: dict[str, Dataset] = {}
@@ -70,7 +71,7 @@ def _kept(name: str) -> Dataset:
     return _KEPT[name]
 
 
-def load(name: str, data_dir: Path | None, shape: tuple[int, ...], keep: float) -> Dataset:
+def load(name: str, data_dir: Path | None, shape: tuple[int, ...], keep: Keep) -> Dataset:
     """Opens what `register` was given, with encoded examples in the shape that is asked for.
 
     Args:

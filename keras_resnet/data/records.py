@@ -16,6 +16,7 @@ from keras_resnet import arrays, files, untrusted
 from keras_resnet.data.dataset import Dataset, EncodedSplit
 from keras_resnet.data.parts import complete, part_name
 from keras_resnet.errors import InputError
+from keras_resnet.signals.fits import Keep
 from keras_resnet.signals.table import get_signal
 
 _log = logging.getLogger("keras_resnet")
@@ -97,7 +98,7 @@ def find(root: Path) -> dict[str, tuple[Path, ...]]:
 def load(
     root: str | os.PathLike,
     image_shape: tuple[int, ...],
-    keep: float = 1.0,
+    keep: Keep = 1.0,
     *,
     parts: Mapping[str, Sequence[Path]] | None = None,
     classes: Sequence[str] | None = None,

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 from keras_resnet.data import catalog, cifar, digits, folder, labelled, masked, memory, records, tables
 from keras_resnet.data.dataset import Dataset
 from keras_resnet.errors import InputError, unknown_name
+from keras_resnet.signals.fits import Keep
 
 IMAGENET = "imagenet"
 _FILES = "a folder of class folders (root/class_name/*.png|jpg, or these under train and val), or of TFRecord files"
@@ -19,7 +20,7 @@ _FILES = "a folder of class folders (root/class_name/*.png|jpg, or these under t
 class Load(Protocol):
     """Opens a data source."""
 
-    def __call__(self, name: str, data_dir: Path | None, shape: tuple[int, ...], keep: float) -> Dataset:
+    def __call__(self, name: str, data_dir: Path | None, shape: tuple[int, ...], keep: Keep) -> Dataset:
         """Opens it.
 
         Args:
@@ -67,18 +68,18 @@ class Source:
     table: bool = False
 
 
-def _from_files(name: str, data_dir: Path | None, shape: tuple[int, ...], keep: float) -> Dataset:
+def _from_files(name: str, data_dir: Path | None, shape: tuple[int, ...], keep: Keep) -> Dataset:
     _check_channels(shape)
     root = Path(name)
     return (records if records.find(root) else folder).load(root, shape, keep)
 
 
-def _from_table(name: Any, data_dir: Path | None, shape: tuple[int, ...], keep: float, **how: Any) -> Dataset:
+def _from_table(name: Any, data_dir: Path | None, shape: tuple[int, ...], keep: Keep, **how: Any) -> Dataset:
     _check_channels(shape)
     return labelled.load(name, shape, keep, root=data_dir, **how)
 
 
-def _imagenet(name: str, data_dir: Path | None, shape: tuple[int, ...], keep: float) -> Dataset:
+def _imagenet(name: str, data_dir: Path | None, shape: tuple[int, ...], keep: Keep) -> Dataset:
     _check_channels(shape)
     if data_dir is None:
         raise InputError(
@@ -87,7 +88,7 @@ def _imagenet(name: str, data_dir: Path | None, shape: tuple[int, ...], keep: fl
     return _from_files(str(data_dir), None, shape, keep).named(IMAGENET)
 
 
-def _catalog(name: str, data_dir: Path | None, shape: tuple[int, ...], keep: float) -> Dataset:
+def _catalog(name: str, data_dir: Path | None, shape: tuple[int, ...], keep: Keep) -> Dataset:
     _check_channels(shape)
     return catalog.load(name.removeprefix(catalog.PREFIX), data_dir, shape, keep)
 
@@ -296,7 +297,7 @@ def load_dataset(
     name: Any,
     data_dir: str | os.PathLike | None = None,
     image_shape: tuple[int, ...] = (224, 224, 3),
-    keep: float = 1.0,
+    keep: Keep = 1.0,
     *,
     columns: Mapping[str, str] | None = None,
     truth: str | None = None,

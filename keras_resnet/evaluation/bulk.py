@@ -129,7 +129,7 @@ def _one(runner: Runner, path: Path, card: ModelCard, top: int, name: str) -> Pr
 
 def _decoded(paths: Sequence[Path], runner: Runner) -> Iterator[tuple[list[int], np.ndarray]]:
     """Batches of the files that can be decoded: their positions, which ascend, and their examples."""
-    code, shape, keep = get_signal(runner.card.signal).code, image_shape(runner), runner.card.crop
+    code, shape, keep = get_signal(runner.card.signal).code, image_shape(runner), runner.card.keep
     there = [n for n, path in enumerate(paths) if path.is_file()]  # a pipe would be waited for
     names = np.array([os.fsencode(paths[n]) for n in there], object)
 

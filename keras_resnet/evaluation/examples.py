@@ -90,13 +90,13 @@ def loaded(source: Any, runner: Runner) -> np.ndarray:
     """
     signal, shape = get_signal(runner.card.signal), image_shape(runner)
     if isinstance(source, str | os.PathLike):
-        return signal.code.load(source, shape, runner.card.crop)
+        return signal.code.load(source, shape, runner.card.keep)
     if signal.name != "image":
         raise InputError(f"task {runner.card.task} on {signal.plural} takes paths, received {type(source).__name__}")
     if isinstance(source, np.ndarray) and source.shape == shape and source.dtype == np.uint8:
         return source
     contents = _as_png(source)
-    return np.asarray(signal.code.decoded(np.array([contents], object), shape, runner.card.crop)[0])[0]
+    return np.asarray(signal.code.decoded(np.array([contents], object), shape, runner.card.keep)[0])[0]
 
 
 def _as_png(source: Any) -> bytes:
@@ -153,7 +153,7 @@ def _of_place(data: str | os.PathLike, runner: Runner, part: str) -> Split:
     path, shape = Path(data), image_shape(runner)
     is_part = path.is_dir() and part_name(path.name) is not None
     if is_part and not any(part_name(each.name) for each in path.iterdir() if each.is_dir()):
-        return load_part(path, runner.card.labels, shape, runner.card.crop)
+        return load_part(path, runner.card.labels, shape, runner.card.keep)
     return getattr(dataset_for(runner, data), part)
 
 
@@ -181,7 +181,7 @@ def dataset_for(
     columns = columns or _own_columns(data, folder, card.columns)
     how: dict[str, Any] = {"columns": columns, "truth": truth, "classes": card.labels or None, "fold": fold}
     how["test_only"] = True  # there is nothing to learn here
-    return load_dataset(data, folder, image_shape(runner), card.crop, **how)
+    return load_dataset(data, folder, image_shape(runner), card.keep, **how)
 
 
 def _own_columns(data: Any, folder: Path | None, columns: Mapping[str, str]) -> Mapping[str, str] | None:

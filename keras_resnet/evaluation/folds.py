@@ -146,7 +146,7 @@ def cross_validate(recipe: Recipe, dataset: Dataset, count: int, folder: Path, *
             print(f"fold {number} of {count}", flush=True)
         result = _trained(replace(recipe, dataset=name, columns=""), folder / f"fold-{number}", verbose)
         runner = open_named(result.run_dir)
-        split = load_dataset(name, None, image_shape(runner), runner.card.crop).test
+        split = load_dataset(name, None, image_shape(runner), runner.card.keep).test
         found, truth = collected(runner, split)
         scorer = task.code.scorer(runner.card)
         scorer.update(found, truth)

@@ -103,7 +103,7 @@ def _load(args: argparse.Namespace, runner) -> np.ndarray:
     from keras_resnet.signals.table import get_signal
 
     shape, load = image_shape(runner), get_signal(runner.card.signal).code.load
-    return np.stack([load(path, shape, runner.card.crop) for path in args.images])
+    return np.stack([load(path, shape, runner.card.keep) for path in args.images])
 
 
 def _photo(path: str, image: np.ndarray, runner) -> np.ndarray | None:
@@ -112,7 +112,7 @@ def _photo(path: str, image: np.ndarray, runner) -> np.ndarray | None:
 
     height, width = image.shape[:2]
     more = min(-(-_PHOTO // max(height, width)), min(size_of(path)) // min(height, width))
-    return load(path, (more * height, more * width, image.shape[-1]), runner.card.crop) if more > 1 else None
+    return load(path, (more * height, more * width, image.shape[-1]), runner.card.keep) if more > 1 else None
 
 
 def _heat(args: argparse.Namespace, runner, command: str) -> None:

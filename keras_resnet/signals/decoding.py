@@ -16,6 +16,8 @@ import numpy as np
 from keras_resnet.errors import InputError
 from keras_resnet.extras import is_there
 from keras_resnet.lazily import tf
+from keras_resnet.signals import crops
+from keras_resnet.signals.fits import GREY
 
 FORMATS = "PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF or HEIC"
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -56,7 +58,8 @@ def decode_part(contents: tf.Tensor, channels: int, part: Part, upright: bool = 
     Args:
         contents: bytes of the file, scalar.
         channels: 1 for grey, 3 for RGB.
-        part: function of height and width; gives the rectangle, int32 `(4,)`: row, column, height, width.
+        part: function of height and width; gives the rectangle, int32 `(4,)`: row, column, height, width. It may reach
+            beyond the picture, where it is grey.
         upright: whether the orientation in EXIF is applied; the rectangle is one of the upright picture.
 
     Returns:
@@ -67,21 +70,31 @@ def decode_part(contents: tf.Tensor, channels: int, part: Part, upright: bool = 
         whole = tf.io.extract_jpeg_shape(contents)[:2]
         if not upright:
             box = part(whole[0], whole[1])
-            return tf.io.decode_and_crop_jpeg(contents, box, channels=channels), box
+            within = crops.inside(box, whole[0], whole[1])
+            return _framed(tf.io.decode_and_crop_jpeg(contents, within, channels=channels), within, box), box
         turns = _turns(contents)
         size = tf.where(turns[0], whole[::-1], whole)
         box = part(size[0], size[1])
-        lying = tf.io.decode_and_crop_jpeg(contents, _lying(box, size, turns), channels=channels)
-        return _turned(lying, turns), box
+        within = crops.inside(box, size[0], size[1])
+        lying = tf.io.decode_and_crop_jpeg(contents, _lying(within, size, turns), channels=channels)
+        return _framed(_turned(lying, turns), within, box), box
 
     def other() -> tuple[tf.Tensor, tf.Tensor]:
         image = decode(contents, channels, upright)
         whole = tf.shape(image)
         box = part(whole[0], whole[1])
-        row, column, height, width = tf.unstack(box)
-        return image[row : row + height, column : column + width], box
+        within = crops.inside(box, whole[0], whole[1])
+        row, column, height, width = tf.unstack(within)
+        return _framed(image[row : row + height, column : column + width], within, box), box
 
     return tf.cond(tf.io.is_jpeg(contents), jpeg, other)
+
+
+def _framed(image: tf.Tensor, within: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
+    """The whole of a rectangle, of which a part is known: grey around it."""
+    before = within[:2] - box[:2]
+    after = box[2:] - within[2:] - before
+    return tf.pad(image, [[before[0], after[0]], [before[1], after[1]], [0, 0]], constant_values=GREY)
 
 
 def is_readable(contents: bytes, channels: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 from keras_resnet.signals.operations import operations
@@ -51,18 +52,60 @@ def nearest(values: Any, placement: Placement, outside: int) -> Any:
         The dtype of `values`, `(n, *placement.size)`.
     """
     xp, (height, width), (high, wide) = operations(values), values.shape[1:3], placement.size
-    columns, rows = xp.cast(xp.arange(wide), "float32"), xp.cast(xp.arange(high), "float32")
-    x = xp.reshape(columns[None] + xp.zeros_like(rows)[:, None], (-1,))
-    y = xp.reshape(xp.zeros_like(columns)[None] + rows[:, None], (-1,))
-    places = xp.stack([x, y, xp.ones_like(x)], axis=0)
-    found = xp.matmul(xp.cast(placement.matrix, "float32"), places[None])  # (n, 3, high * wide)
-    column = xp.floor(found[:, 0] / found[:, 2] + 0.5)
-    row = xp.floor(found[:, 1] / found[:, 2] + 0.5)
+    column, row = (xp.floor(each + 0.5) for each in sources(placement, xp))
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
     row, column = (xp.cast(each, "int32") for each in (xp.clip(row, 0, height - 1), xp.clip(column, 0, width - 1)))
     index = row * width + column  # as whole numbers: float32 has no odd ones above 2**24
     moved = xp.gathered(xp.reshape(values, (-1, height * width)), index, axis=1)
     return xp.reshape(xp.where(inside, moved, xp.cast(outside, values.dtype)), (-1, high, wide))
+
+
+def bilinear(images: Any, placement: Placement, outside: int) -> Any:
+    """Images that are moved: every place gets what lies where it comes from, between four pixels.
+
+    Args:
+        images: uint8 `(n, H, W, C)`, array or tensor.
+        placement: where the moved images come from.
+        outside: value of pixels beyond the image.
+
+    Returns:
+        uint8 `(n, *placement.size, C)`.
+    """
+    xp, (height, width), channels = operations(images), images.shape[1:3], images.shape[3]
+    column, row = sources(placement, xp)
+    left, top = xp.floor(column), xp.floor(row)
+    right, down = (column - left)[..., None], (row - top)[..., None]
+    pixels = xp.reshape(images, (-1, height * width, channels))
+
+    def at(y, x):
+        within = ((y >= 0) & (y < height) & (x >= 0) & (x < width))[..., None]
+        places = (xp.cast(xp.clip(each, 0, most - 1), "int32") for each, most in ((y, height), (x, width)))
+        index = next(places) * width + next(places)
+        return xp.where(within, xp.cast(xp.gathered(pixels, index, axis=1), "float32"), float(outside))
+
+    upper = (1 - right) * at(top, left) + right * at(top, left + 1)
+    lower = (1 - right) * at(top + 1, left) + right * at(top + 1, left + 1)
+    found = xp.cast(xp.round((1 - down) * upper + down * lower), images.dtype)
+    return xp.reshape(found, (-1, *placement.size, channels))
+
+
+def sources(placement: Placement, xp: ModuleType) -> tuple[Any, Any]:
+    """Columns and rows of the input that every place of the output comes from, float32 `(n, height * width)` each.
+
+    Args:
+        placement: where moved examples come from.
+        xp: array functions (`signals.operations`).
+    """
+    high, wide = placement.size
+    columns, rows = xp.cast(xp.arange(wide), "float32"), xp.cast(xp.arange(high), "float32")
+    x = xp.reshape(columns[None] + xp.zeros_like(rows)[:, None], (1, -1))
+    y = xp.reshape(xp.zeros_like(columns)[None] + rows[:, None], (1, -1))
+    if placement.offsets is not None:
+        offsets = xp.reshape(placement.offsets, (-1, high * wide, 2))
+        x, y = x + offsets[..., 0], y + offsets[..., 1]
+    places = xp.stack([x, y, xp.ones_like(x)], axis=1)
+    found = xp.matmul(xp.cast(placement.matrix, "float32"), places)  # (n, 3, high * wide)
+    return found[:, 0] / found[:, 2], found[:, 1] / found[:, 2]
 
 
 def cut_out(row, column, height, width, size: tuple[int, int], mirrored=False) -> Any:

@@ -11,9 +11,10 @@ from keras_resnet.console import without_chatter
 from keras_resnet.errors import InputError
 from keras_resnet.extras import is_there
 from keras_resnet.lazily import tf
-from keras_resnet.signals import decoding, geometry, plain
+from keras_resnet.signals import crops, decoding, geometry, plain
 from keras_resnet.signals.crops import Box
 from keras_resnet.signals.decoding import FORMATS, decode, decode_part, is_as_it_is
+from keras_resnet.signals.fits import GREY, Keep
 from keras_resnet.signals.table import SIGNALS
 
 SUFFIXES = SIGNALS["image"].suffixes
@@ -31,14 +32,14 @@ def is_readable(contents: bytes, shape: tuple[int, int, int]) -> bool:
     return decoding.is_readable(contents, shape[2])
 
 
-def resize(image: tf.Tensor, size: tuple[int, int], keep: float = 1.0) -> tf.Tensor:
-    """Cuts out the central part that has the aspect of `size` and resizes it.
+def resize(image: tf.Tensor, size: tuple[int, int], keep: Keep = 1.0) -> tf.Tensor:
+    """Cuts out the central part that has the aspect of `size` and resizes it; or all of the image (`signals.fits`).
 
     Args:
         image: uint8 `(height, width, channels)`.
         size: `(height, width)` of the result.
         keep: share of the largest such part's height and width: 0.875 is the usual evaluation on ImageNet, to resize
-            the shorter side to 256 and to cut out the central 224.
+            the shorter side to 256 and to cut out the central 224. `"pad"` or `"stretch"` for all of the image.
 
     Returns:
         uint8 `(*size, channels)`; bilinear, with antialiasing when the image shrinks.
@@ -46,19 +47,30 @@ def resize(image: tf.Tensor, size: tuple[int, int], keep: float = 1.0) -> tf.Ten
     return _resized(image, size, keep)[0]
 
 
-def _resized(image: tf.Tensor, size: tuple[int, int], keep: float) -> tuple[tf.Tensor, tf.Tensor]:
+def _resized(image: tf.Tensor, size: tuple[int, int], keep: Keep) -> tuple[tf.Tensor, tf.Tensor]:
     """Does the work of `resize`; the matrix `(3, 3)` of the placement too."""
     shape = tf.shape(image)
-    height, width = shape[0], shape[1]
-    crop_height = tf.minimum(height, width * size[0] // size[1])
-    crop_width = tf.minimum(width, height * size[1] // size[0])
-    crop_height, crop_width = (
-        tf.cast(tf.round(tf.cast(n, tf.float32) * keep), tf.int32) for n in (crop_height, crop_width)
-    )
-    # At least one pixel, however extreme the aspect.
-    crop_height, crop_width = tf.maximum(crop_height, 1), tf.maximum(crop_width, 1)
-    box = (height - crop_height) // 2, (width - crop_width) // 2, crop_height, crop_width
-    return scaled(tf.image.crop_to_bounding_box(image, *box), size), geometry.cut_out(*box, size)
+    part = crops.rectangle(shape[0], shape[1], size, keep)
+    found = padded(image, *part) if keep == "pad" else tf.image.crop_to_bounding_box(image, *part)
+    return scaled(found, size), geometry.cut_out(*part, size)
+
+
+def padded(image: tf.Tensor, row: tf.Tensor, column: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
+    """A rectangle of an image that may reach beyond it on every side, where it is grey.
+
+    Args:
+        image: uint8 `(H, W, channels)`.
+        row: first row, int32 scalar.
+        column: first column.
+        height: rows of the rectangle.
+        width: columns of the rectangle.
+    """
+    high, wide = tf.shape(image)[0], tf.shape(image)[1]
+    before = tf.maximum(-row, 0), tf.maximum(-column, 0)
+    after = tf.maximum(row + height - high, 0), tf.maximum(column + width - wide, 0)
+    whole = tf.pad(image, [[before[0], after[0]], [before[1], after[1]], [0, 0]], constant_values=GREY)
+    top, left = row + before[0], column + before[1]
+    return whole[top : top + height, left : left + width]
 
 
 def scaled(image: tf.Tensor, size: tuple[int, int], antialias: bool = True) -> tf.Tensor:
@@ -91,14 +103,14 @@ def _in_height(columns: tf.Tensor, height: int) -> tf.Tensor:
 
 
 def decoded(
-    contents: tf.Tensor, shape: tuple[int, int, int], keep: float = 1.0, upright: bool = True
+    contents: tf.Tensor, shape: tuple[int, int, int], keep: Keep = 1.0, upright: bool = True
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Decodes files and resizes their central parts.
 
     Args:
         contents: bytes of files, `(n,)`.
         shape: `(height, width, channels)` of an image.
-        keep: share of the central part's height and width that is used.
+        keep: share of the central part's height and width that is used, or `"pad"` or `"stretch"` for all of it.
         upright: whether the orientation in EXIF is applied.
 
     Returns:
@@ -158,7 +170,7 @@ def random_part(
         uint8 `shape`, and the matrix of the placement, float32 `(3, 3)`.
     """
     size, channels = shape[:2], shape[2]
-    image, part = decode_part(contents, channels, lambda height, width: box(height, width, draws), upright)
+    image, part = decode_part(contents, channels, lambda height, width: box(height, width, draws, size), upright)
     # Smoothing takes half of the time, and hardly shows below a reduction to a half; evaluation always smooths.
     is_large = tf.reduce_any(tf.shape(image)[:2] > 2 * tf.constant(size))
     image = tf.cond(is_large, lambda: scaled(image, size), lambda: scaled(image, size, antialias=False))
@@ -168,13 +180,13 @@ def random_part(
     return tf.ensure_shape(image, shape), geometry.cut_out(row, column, height, width, size, mirrored)
 
 
-def load(path: str | os.PathLike, shape: tuple[int, int, int], keep: float = 1.0) -> np.ndarray:
+def load(path: str | os.PathLike, shape: tuple[int, int, int], keep: Keep = 1.0) -> np.ndarray:
     """Reads an image that a person named.
 
     Args:
         path: PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF or HEIC file; it is turned upright.
         shape: `(height, width, channels)` of the result, with 1 channel for grey, 3 for RGB.
-        keep: share of the central part's height and width that is used (`resize`).
+        keep: share of the central part's height and width that is used, or `"pad"` or `"stretch"` (`resize`).
 
     Returns:
         uint8 `shape`.

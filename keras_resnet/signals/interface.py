@@ -11,17 +11,19 @@ from typing import Protocol
 
 import numpy as np
 
+from keras_resnet.signals.fits import Keep
+
 
 class SignalCode(Protocol):
     """Functions that predictions, exports and trainings on arrays need."""
 
-    def load(self, path: str | os.PathLike, shape: tuple[int, ...], keep: float = 1.0) -> np.ndarray:
+    def load(self, path: str | os.PathLike, shape: tuple[int, ...], keep: Keep = 1.0) -> np.ndarray:
         """Reads an example that a person named.
 
         Args:
             path: file with one of the row's suffixes.
             shape: shape of the result, that of a net's input without the batch.
-            keep: share of the central part's sides that is used.
+            keep: what of an example is used (`signals.fits`).
 
         Returns:
             The example as data sources have it: the row's dtype and values, `shape`.
@@ -57,13 +59,13 @@ class EncodedCode(SignalCode, Protocol):
     def is_readable(self, contents: bytes, shape: tuple[int, ...]) -> bool:
         """Says whether a file can be decoded to an example of `shape`."""
 
-    def decoded(self, contents, shape: tuple[int, ...], keep: float = 1.0, upright: bool = True):
+    def decoded(self, contents, shape: tuple[int, ...], keep: Keep = 1.0, upright: bool = True):
         """Decodes files and resizes their central part.
 
         Args:
             contents: bytes of files, `(n,)`, tensor or array.
             shape: shape of an example.
-            keep: share of the central part's sides that is used.
+            keep: what of an example is used (`signals.fits`).
             upright: whether an example is turned as its file says; truth of places may mean the pixels in the file.
 
         Returns:

@@ -47,17 +47,18 @@ def matrices(values: jax.Array) -> jax.Array:
     return values.reshape(*values.shape[:-1], 3, 3)
 
 
-def projected(images: jax.Array, transforms: jax.Array) -> jax.Array:
-    """Images moved by projective maps from output to input, bilinear, black outside.
+def projected(images: jax.Array, transforms: jax.Array, outside: int = 0) -> jax.Array:
+    """Images moved by projective maps from output to input, bilinear.
 
     Args:
         images: uint8 `(n, H, W, C)`.
         transforms: float32 `(n, 8)`, as TensorFlow's `ImageProjectiveTransformV3` takes them.
+        outside: value of what comes from outside.
     """
-    return jax.vmap(_one_projected)(images, transforms)
+    return jax.vmap(lambda image, t: _one_projected(image, t, outside))(images, transforms)
 
 
-def _one_projected(image: jax.Array, t: jax.Array) -> jax.Array:
+def _one_projected(image: jax.Array, t: jax.Array, outside: int) -> jax.Array:
     height, width = image.shape[:2]
     y, x = jnp.mgrid[:height, :width].astype("float32")
     scale = t[6] * x + t[7] * y + 1
@@ -68,7 +69,7 @@ def _one_projected(image: jax.Array, t: jax.Array) -> jax.Array:
     def at(rows, columns):
         inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
         places = jnp.clip(rows, 0, height - 1).astype("int32"), jnp.clip(columns, 0, width - 1).astype("int32")
-        return jnp.where(inside[..., None], image[places].astype("float32"), 0.0)
+        return jnp.where(inside[..., None], image[places].astype("float32"), float(outside))
 
     upper = (1 - right) * at(top, left) + right * at(top, left + 1)
     lower = (1 - right) * at(top + 1, left) + right * at(top + 1, left + 1)

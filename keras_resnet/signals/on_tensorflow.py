@@ -39,12 +39,13 @@ def matrices(values: tf.Tensor) -> tf.Tensor:
     return tf.reshape(values, tf.concat([tf.shape(values)[:-1], [3, 3]], 0))
 
 
-def projected(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
-    """Images moved by projective maps from output to input, bilinear, black outside.
+def projected(images: tf.Tensor, transforms: tf.Tensor, outside: int = 0) -> tf.Tensor:
+    """Images moved by projective maps from output to input, bilinear.
 
     Args:
         images: uint8 `(n, H, W, C)`.
         transforms: float32 `(n, 8)`, as `ImageProjectiveTransformV3` takes them.
+        outside: value of what comes from outside.
     """
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
@@ -52,5 +53,5 @@ def projected(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
         output_shape=images.shape[1:3],
         interpolation="BILINEAR",
         fill_mode="CONSTANT",
-        fill_value=0.0,
+        fill_value=float(outside),
     )

@@ -17,6 +17,8 @@ class Placement:
         matrix: float32 `(n, rank + 1, rank + 1)`, one projective matrix for every example, array or tensor: a place
             `(x, y, 1)` of the output becomes one of the input, in homogeneous coordinates.
         size: lengths of the output's axes, `(height, width)` for an image.
+        offsets: what is added to every place of the output before the matrix is applied, float32 `(n, *size, rank)`,
+            the last axis first, as in a place; None for nothing. So an elastic move is one, behind all others.
 
     Example:
         >>> import numpy as np
@@ -27,14 +29,22 @@ class Placement:
 
     matrix: Any
     size: tuple[int, ...]
+    offsets: Any = None
 
     def after(self, earlier: Placement | None) -> Placement:
         """The placement of two moves in a row, of which this is the second.
 
         Args:
             earlier: placement of the first move; None where nothing moved.
+
+        Raises:
+            ValueError: the first move was elastic, which is the last of a row.
         """
-        return self if earlier is None else Placement(earlier.matrix @ self.matrix, self.size)
+        if earlier is None:
+            return self
+        if earlier.offsets is not None:
+            raise ValueError("an elastic move is the last one: its offsets are those of the output's places")
+        return Placement(earlier.matrix @ self.matrix, self.size, self.offsets)
 
 
 def in_a_row(first: Placement | None, second: Placement | None) -> Placement | None:

@@ -13,28 +13,48 @@ from functools import partial
 
 import numpy as np
 
-from keras_resnet.signals import geometry
+from keras_resnet.signals import crops, geometry
 from keras_resnet.signals.crops import Box
 from keras_resnet.signals.decoding import pixels
+from keras_resnet.signals.fits import GREY, Keep
 
 
-def resized(image: np.ndarray, size: tuple[int, int], keep: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+def resized(image: np.ndarray, size: tuple[int, int], keep: Keep = 1.0) -> tuple[np.ndarray, np.ndarray]:
     """Cuts out the central part that has the aspect of `size` and resizes it, as `signals.image.resize`.
 
     Args:
         image: uint8 `(height, width, channels)`.
         size: `(height, width)` of the result.
-        keep: share of the largest such part's height and width.
+        keep: share of the largest such part's height and width, or `"pad"` or `"stretch"` for all of the image.
 
     Returns:
         uint8 `(*size, channels)`, and the matrix of the placement, float32 `(3, 3)`.
     """
-    (top, left, high, wide), matrix = placed(image.shape[0], image.shape[1], size, keep)
-    return scaled(image[top : top + high, left : left + wide], size), matrix
+    part, matrix = placed(image.shape[0], image.shape[1], size, keep)
+    return scaled(padded(image, *part), size), matrix
+
+
+def padded(image: np.ndarray, row: int, column: int, height: int, width: int) -> np.ndarray:
+    """A rectangle of an image that may reach beyond it on every side, where it is grey.
+
+    Args:
+        image: uint8 `(H, W, channels)`.
+        row: first row.
+        column: first column.
+        height: rows of the rectangle.
+        width: columns of the rectangle.
+    """
+    inside = image[max(row, 0) : max(row + height, 0), max(column, 0) : max(column + width, 0)]
+    if inside.shape[:2] == (height, width):
+        return inside
+    whole = np.full((height, width, image.shape[2]), GREY, np.uint8)
+    top, left = max(-row, 0), max(-column, 0)
+    whole[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
+    return whole
 
 
 def placed(
-    height: int, width: int, size: tuple[int, int], keep: float = 1.0
+    height: int, width: int, size: tuple[int, int], keep: Keep = 1.0
 ) -> tuple[tuple[int, int, int, int], np.ndarray]:
     """Which part of an image `resized` cuts out, and where it puts it.
 
@@ -42,14 +62,12 @@ def placed(
         height: height of the image.
         width: its width.
         size: `(height, width)` of the result.
-        keep: share of the largest part's height and width.
+        keep: share of the largest part's height and width, or `"pad"` or `"stretch"`.
 
     Returns:
         First row, first column, height and width of the part; and the matrix of the placement, float32 `(3, 3)`.
     """
-    sides = min(height, width * size[0] // size[1]), min(width, height * size[1] // size[0])
-    high, wide = (max(1, int(np.round(np.float32(side) * np.float32(keep)))) for side in sides)
-    top, left = (height - high) // 2, (width - wide) // 2
+    top, left, high, wide = crops.rectangle(int(height), int(width), size, keep)
     scale_y, scale_x = high / size[0], wide / size[1]
     first = left + scale_x / 2 - 0.5, top + scale_y / 2 - 0.5  # centres of pixels, as in `geometry.cut_out`
     return (top, left, high, wide), np.array([[scale_x, 0, first[0]], [0, scale_y, first[1]], [0, 0, 1]], np.float32)
@@ -93,14 +111,14 @@ def png(image: np.ndarray) -> bytes:
 
 
 def decoded(
-    contents: np.ndarray, shape: tuple[int, ...], keep: float = 1.0, upright: bool = True
+    contents: np.ndarray, shape: tuple[int, ...], keep: Keep = 1.0, upright: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
     """Decodes files and resizes their central parts, on all cores.
 
     Args:
         contents: bytes of files, `(n,)`.
         shape: `(height, width, channels)` of an image.
-        keep: share of the central part's height and width that is used.
+        keep: share of the central part's height and width that is used, or `"pad"` or `"stretch"` for all of it.
         upright: whether the orientation in EXIF is applied.
 
     Returns:
@@ -148,13 +166,13 @@ def _part(
     contents: bytes, draws: np.ndarray, shape: tuple[int, ...], box: Box, upright: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     image, size = pixels(contents, shape[2], upright), (shape[0], shape[1])
-    part = box(image.shape[0], image.shape[1], draws)
+    part = np.asarray(box(image.shape[0], image.shape[1], draws, size))
     row, column, height, width = part.tolist()
-    image, mirrored = image[row : row + height, column : column + width], bool(draws[4] < 0.5)
+    image, mirrored = padded(image, row, column, height, width), bool(draws[4] < 0.5)
     image = scaled(image, size, smooth=height > 2 * size[0] or width > 2 * size[1])
-    matrix = geometry.cut_out(part[0], part[1], part[2], part[3], size, mirrored)
+    matrix = np.asarray(geometry.cut_out(part[0], part[1], part[2], part[3], size, mirrored))
     return image[:, ::-1] if mirrored else image, matrix
 
 
-def _decoded(contents: bytes, shape: tuple[int, ...], keep: float, upright: bool) -> tuple[np.ndarray, np.ndarray]:
+def _decoded(contents: bytes, shape: tuple[int, ...], keep: Keep, upright: bool) -> tuple[np.ndarray, np.ndarray]:
     return resized(pixels(contents, shape[2], upright), (shape[0], shape[1]), keep)

@@ -20,7 +20,17 @@ from keras_resnet.saving import weights_sha256
 from keras_resnet.training.recipe import Recipe
 
 FACTS = "facts.json"
-_IMAGES = ("seed", "batch_size", "augmentation", "repeats", "mixup", "cutmix", "preprocess", "crop")  # depend on these
+_IMAGES = (
+    "seed",
+    "batch_size",
+    "augmentation",
+    "repeats",
+    "mixup",
+    "cutmix",
+    "preprocess",
+    "crop",
+    "fit",
+)  # depend on these
 
 
 def distilled(

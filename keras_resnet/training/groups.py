@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from keras_resnet import ranges
+from keras_resnet.signals.fits import FITS, Keep, kept
 
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "lamb", "keras-lamb")
-SCHEDULES = ("constant", "cosine", "one-cycle", "plateau", "steps")
+SCHEDULES = ("constant", "cosine", "one-cycle", "plateau", "poly", "steps")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 KEEPS = ("best", "last")
 BALANCES = ("none", "sampling")
@@ -36,6 +37,8 @@ class Data:
             has learnt (arXiv:1906.06423).
         crop: share of an image file's central part, in height and width, for validation and later: 0.875 is the usual
             one on ImageNet.
+        fit: how an image file fills the net's frame: `"crop"`, the central part that has its aspect, `crop` of it;
+            `"pad"`, all of the image, grey at the bottom and at the right; `"stretch"`, all of it, whatever its aspect.
         max_unreadable: share of undecodable images above which training is refused.
         balance: `"sampling"`: every class is drawn as often as any other, with replacement, for classes that are
             uneven; an epoch is as long as ever. `"none"`: every image once an epoch.
@@ -53,8 +56,14 @@ class Data:
     image_width: int = ranges.at_least_0(0)
     test_size: int = ranges.at_least_0(0)
     crop: float = ranges.share(1.0)
+    fit: str = ranges.one_of(FITS, "crop")
     max_unreadable: float = ranges.at_least_0(0.01)
     balance: str = ranges.one_of(BALANCES, "none")
+
+    @property
+    def keep(self) -> Keep:
+        """What of an image becomes the frame, as `load_dataset` takes it."""
+        return kept(self.fit, self.crop)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +76,9 @@ class Rate:
         own_rate: highest rate of a compression, as a share of that which the model's own training had (at this
             batch size), because what heals one net makes another forget. `learning_rate` counts where that training is
             unknown or had another optimizer than sgd, and always at 0; `override` sets it so with a new learning_rate.
-        schedule: `"constant"`; `"cosine"` or, in a straight line, `"one-cycle"` to zero; `"steps"`: divided by ten at
-            `milestones`; `"plateau"`: divided by ten when the validation loss has not improved for `patience` epochs.
+        schedule: `"constant"`; `"cosine"` or, in a straight line, `"one-cycle"` to zero; `"poly"`: to zero by
+            `(1 - t) ** 0.9`, as segmentation nets are trained; `"steps"`: divided by ten at `milestones`; `"plateau"`:
+            divided by ten when the validation loss has not improved for `patience` epochs.
         milestones: ascending fractions of the run, for `"steps"`.
         warmup_epochs: epochs of linear increase from zero.
         patience: epochs without improvement, for `"plateau"`.

@@ -73,7 +73,7 @@ def load(recipe: Recipe, nets: FromRecipe, data_dir: str | os.PathLike | None) -
     if recipe.image_width:
         shape = _wide(recipe, signal.rank, shape)
     how: dict[str, Any] = {"columns": parse_columns(recipe.columns), "truth": task.truth, "fold": recipe.fold or None}
-    dataset = load_dataset(recipe.dataset, data_dir, shape, recipe.crop, **how)
+    dataset = load_dataset(recipe.dataset, data_dir, shape, recipe.data.keep, **how)
     if dataset.truth != task.truth:
         raise InputError(
             f"task {task.name} learns from {task.truth}; {recipe.dataset} has {dataset.truth}, of task "

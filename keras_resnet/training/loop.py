@@ -207,6 +207,7 @@ def _card(recipe: Recipe, nets: FromRecipe, dataset: Dataset) -> ModelCard:
         columns=parse_columns(recipe.columns),
         recipe=nets.origin(recipe),
         crop=recipe.crop,
+        fit=recipe.fit,
         held_out=start.held_out_after(dataset.name, recipe.hold_out) if start else recipe.hold_out,
     )
 

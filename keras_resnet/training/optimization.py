@@ -12,24 +12,28 @@ from keras_resnet.training.recipes import Recipe
 
 UNDECAYED = ("bias", "gamma", "beta")
 
+_POLY = 0.9  # DeepLab's power (arXiv:1606.00915)
+
 
 class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
-    """A straight line up to the peak and a straight line down to zero (arXiv:1708.07120)."""
+    """A straight line up to the peak and a straight line, or a power of one, down to zero (arXiv:1708.07120)."""
 
-    def __init__(self, peak: float, total: int, warmup: int):
-        """Takes the peak and the steps in all and up to the peak."""
-        self.peak, self.total, self.warmup = peak, total, warmup
+    def __init__(self, peak: float, total: int, warmup: int, power: float = 1.0):
+        """Takes the peak, the steps in all and up to the peak, and the power of the way down."""
+        self.peak, self.total, self.warmup, self.power = peak, total, warmup, power
 
     def __call__(self, step):
         """The rate at a step."""
         step = keras.ops.cast(step, "float32")
         down = (self.total - step) / (self.total - self.warmup)
-        up = step / self.warmup if self.warmup else down
-        return self.peak * keras.ops.maximum(keras.ops.minimum(up, down), 0.0)
+        up = step / max(self.warmup, 1)
+        down = keras.ops.maximum(down, 0.0)
+        down = down if self.power == 1 else keras.ops.power(down, self.power)
+        return self.peak * (keras.ops.where(step < self.warmup, up, down) if self.warmup else down)
 
     def get_config(self) -> dict[str, object]:
         """The arguments."""
-        return {"peak": self.peak, "total": self.total, "warmup": self.warmup}
+        return {"peak": self.peak, "total": self.total, "warmup": self.warmup, "power": self.power}
 
 
 def _is_plain(variable) -> bool:
@@ -116,6 +120,8 @@ def make_schedule(recipe: Recipe, steps_per_epoch: int):
         return keras.optimizers.schedules.CosineDecay(peak, total)
     if recipe.schedule == "one-cycle":
         return OneCycle(peak, total, warmup)
+    if recipe.schedule == "poly":
+        return OneCycle(peak, total, warmup, _POLY)
     boundaries, values = [], [peak]
     if warmup and recipe.schedule != "plateau":  # ten stairs are warm-up enough where the rate is piecewise constant
         stairs = min(10, warmup)

@@ -94,6 +94,7 @@ def finetune_recipe(
         dataset=str(dataset),
         preprocess=name,
         crop=card.crop,
+        fit=card.fit,
         weights=str(weights),
         freeze=freeze,
     )

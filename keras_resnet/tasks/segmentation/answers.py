@@ -14,6 +14,7 @@ from keras_resnet import pictures
 from keras_resnet.card import ModelCard
 from keras_resnet.data.truth import VOID, moved
 from keras_resnet.errors import InputError
+from keras_resnet.signals.fits import Keep
 from keras_resnet.signals.placement import Placement
 from keras_resnet.tasks.interface import sole
 from keras_resnet.tasks.segmentation.scores import classes_of
@@ -45,13 +46,13 @@ class Mask:
         """The shares as JSON types."""
         return {"image": self.image, "shares": dict(self.shares)}
 
-    def at(self, height: int, width: int, keep: float = 1.0) -> np.ndarray:
+    def at(self, height: int, width: int, keep: Keep = 1.0) -> np.ndarray:
         """The mask in places of the whole picture, uint8 `(height, width)`; 255 where the net did not see it.
 
         Args:
             height: height of the picture that stands upright.
             width: its width.
-            keep: share of the central part's sides that the net saw (`card.crop`).
+            keep: what of the picture the net saw (`card.keep`).
         """
         plain = importlib.import_module("keras_resnet.signals.plain")  # array work of all libraries
         back = np.linalg.inv(plain.placed(height, width, self.classes.shape, keep)[1].astype(np.float64))

@@ -142,7 +142,7 @@ def _net(seen: Look, given: dict[str, str], weights: str | None, offline: bool) 
     name = row_of(card.preprocess)
     if name is None:
         raise InputError(f"weights {found.weights} have an input convention of their own: {card.preprocess.to_json()}")
-    how = {"weights": found.weights, "preprocess": name, "crop": card.crop, **_TRANSFER}
+    how = {"weights": found.weights, "preprocess": name, "crop": card.crop, "fit": card.fit, **_TRANSFER}
     start = Decision(what="weights", value=found.weights, reason=found.reason, option="--weights none", settings=how)
     return [net, start]
 
