@@ -271,6 +271,7 @@ _INCEPTION = partial(random_box, area=(0.08, 1.0))
 _PHOTO = partial(random_box, area=(0.25, 1.0))  # larger parts, which are learned sooner (training/photos)
 _SCALE = partial(scale_box, scales=(256 / 224, 480 / 224))
 _SCENE = partial(scene_box, scales=(0.5, 2.0))  # of segmentation: DeepLab's
+_OWN_SCENE = partial(scene_box, scales=(0.5, 2.0), own=True)
 _SAMPLE = partial(scene_box, scales=(0.6, 1.7), own=True)  # pixels of a microscope mean a length
 _COLOUR = (unmoved(partial(jitter, strength=0.3)), 3)
 
@@ -300,6 +301,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "resized-crop": Augmentation(box=_INCEPTION),
     "photo": Augmentation(box=_PHOTO),
     "scene": Augmentation(_COLOUR[0], draws=3, box=_SCENE),
+    "scene-own": Augmentation(_COLOUR[0], draws=3, box=_OWN_SCENE),
     "scene-turn": Augmentation(in_turn((_turned, 4), _COLOUR), draws=7, box=_SCENE),
     "sample": Augmentation(in_turn((turn_flip, 3), (_bent, ELASTIC), _COLOUR), draws=6 + ELASTIC, box=_SAMPLE),
     "resized-crop-jitter": Augmentation(unmoved(partial(jitter, strength=0.4)), draws=3, box=_INCEPTION),

@@ -124,7 +124,8 @@ def rectangle(height: Any, width: Any, size: tuple[int, int], keep: Keep = 1.0) 
         keep: part that is used.
 
     Returns:
-        First row, first column, height and width, of the type of `height`; at least one pixel.
+        First row, first column, height and width, of the type of `height`; at least one pixel. Padding lies beyond the
+        image: the first row and column of `"own"` may be negative.
 
     Example:
         >>> rectangle(360, 480, (368, 480), "pad")  # all of it, and eight rows below
@@ -134,6 +135,8 @@ def rectangle(height: Any, width: Any, size: tuple[int, int], keep: Keep = 1.0) 
     """
     if keep == "stretch":
         return 0 * height, 0 * width, height, width
+    if keep == "own":
+        return (height - size[0]) // 2, (width - size[1]) // 2, 0 * height + size[0], 0 * width + size[1]
     if keep == "pad":
         xp = None if isinstance(height, int) else operations(height)
         larger = xp.maximum if xp else max

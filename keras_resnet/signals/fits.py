@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Literal, cast
 
 # Share of the central part's sides that is used, of the largest part that has the frame's aspect; or all of the image:
-# padded at the bottom and at the right to that aspect, or stretched to it.
-Keep = float | Literal["pad", "stretch"]
-FITS = ("crop", "pad", "stretch")  # `crop` with a share beside it
+# padded at the bottom and at the right to that aspect, or stretched to it; or pixels as large as they are: the central
+# part of the frame's size, padded around where the image is smaller.
+Keep = float | Literal["pad", "stretch", "own"]
+FITS = ("crop", "pad", "stretch", "own")  # `crop` with a share beside it
 GREY = 127  # of padding, near every data set's mean; uint8
 
 

@@ -39,7 +39,8 @@ def resize(image: tf.Tensor, size: tuple[int, int], keep: Keep = 1.0) -> tf.Tens
         image: uint8 `(height, width, channels)`.
         size: `(height, width)` of the result.
         keep: share of the largest such part's height and width: 0.875 is the usual evaluation on ImageNet, to resize
-            the shorter side to 256 and to cut out the central 224. `"pad"` or `"stretch"` for all of the image.
+            the shorter side to 256 and to cut out the central 224. `"pad"` or `"stretch"` for all of the image, `"own"`
+            for pixels as large as they are.
 
     Returns:
         uint8 `(*size, channels)`; bilinear, with antialiasing when the image shrinks.
@@ -51,7 +52,7 @@ def _resized(image: tf.Tensor, size: tuple[int, int], keep: Keep) -> tuple[tf.Te
     """Does the work of `resize`; the matrix `(3, 3)` of the placement too."""
     shape = tf.shape(image)
     part = crops.rectangle(shape[0], shape[1], size, keep)
-    found = padded(image, *part) if keep == "pad" else tf.image.crop_to_bounding_box(image, *part)
+    found = padded(image, *part) if keep in ("pad", "own") else tf.image.crop_to_bounding_box(image, *part)
     return scaled(found, size), geometry.cut_out(*part, size)
 
 
@@ -110,7 +111,7 @@ def decoded(
     Args:
         contents: bytes of files, `(n,)`.
         shape: `(height, width, channels)` of an image.
-        keep: share of the central part's height and width that is used, or `"pad"` or `"stretch"` for all of it.
+        keep: share of the central part's height and width that is used, or a word (`signals.fits`).
         upright: whether the orientation in EXIF is applied.
 
     Returns:
@@ -186,7 +187,7 @@ def load(path: str | os.PathLike, shape: tuple[int, int, int], keep: Keep = 1.0)
     Args:
         path: PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF or HEIC file; it is turned upright.
         shape: `(height, width, channels)` of the result, with 1 channel for grey, 3 for RGB.
-        keep: share of the central part's height and width that is used, or `"pad"` or `"stretch"` (`resize`).
+        keep: share of the central part's height and width that is used, or a word (`resize`).
 
     Returns:
         uint8 `shape`.

@@ -25,7 +25,7 @@ def resized(image: np.ndarray, size: tuple[int, int], keep: Keep = 1.0) -> tuple
     Args:
         image: uint8 `(height, width, channels)`.
         size: `(height, width)` of the result.
-        keep: share of the largest such part's height and width, or `"pad"` or `"stretch"` for all of the image.
+        keep: share of the largest such part's height and width, or a word (`signals.fits`).
 
     Returns:
         uint8 `(*size, channels)`, and the matrix of the placement, float32 `(3, 3)`.
@@ -62,7 +62,7 @@ def placed(
         height: height of the image.
         width: its width.
         size: `(height, width)` of the result.
-        keep: share of the largest part's height and width, or `"pad"` or `"stretch"`.
+        keep: share of the largest part's height and width, or `"pad"`, `"stretch"` or `"own"`.
 
     Returns:
         First row, first column, height and width of the part; and the matrix of the placement, float32 `(3, 3)`.
@@ -84,21 +84,26 @@ def scaled(images: np.ndarray, size: tuple[int, int], smooth: bool = True) -> np
     Returns:
         uint8 `(..., *size, channels)`.
     """
-    high, wide = (_weights(*lengths, smooth) for lengths in zip(images.shape[-3:-1], size, strict=True))
-    found = np.einsum("oh,...hwc->...owc", high, images.astype(np.float32), optimize=True)
-    found = np.einsum("ow,...hwc->...hoc", wide, found, optimize=True)
+    found: np.ndarray = images.astype(np.float32)
+    for axis, new in zip((-3, -2), size, strict=True):
+        found = _stretched(found, axis, new, smooth and found.shape[axis] > new)
     return np.clip(np.round(found), 0, 255).astype(np.uint8)
 
 
-def _weights(length: int, new: int, smooth: bool) -> np.ndarray:
-    """Share of every element in every new one, float32 `(new, length)`: a triangle over what an element covers."""
+def _stretched(images: np.ndarray, axis: int, new: int, smooth: bool) -> np.ndarray:
+    """Images with another length of an axis: between two elements, or where it shrinks the mean of what is covered."""
+    length = images.shape[axis]
     scale = length / new
     centres = (np.arange(new) + 0.5) * scale - 0.5
-    if not smooth:
-        centres = np.clip(centres, 0, length - 1)
-    apart = np.abs(centres[:, None] - np.arange(length)[None]) / (max(scale, 1.0) if smooth else 1.0)
-    triangle = np.maximum(1 - apart, 0)
-    return (triangle / triangle.sum(axis=1, keepdims=True)).astype(np.float32)
+    if smooth:
+        triangle = np.maximum(1 - np.abs(centres[:, None] - np.arange(length)[None]) / scale, 0)
+        weights = (triangle / triangle.sum(axis=1, keepdims=True)).astype(np.float32)
+        return np.moveaxis(np.tensordot(weights, images, (1, axis)), 0, axis)
+    centres = np.clip(centres, 0, length - 1)
+    first = np.minimum(centres.astype(np.int64), max(length - 2, 0))
+    share = (centres - first).astype(np.float32).reshape(-1, *[1] * (-1 - axis))
+    near, far = np.take(images, first, axis), np.take(images, np.minimum(first + 1, length - 1), axis)
+    return near + share * (far - near)
 
 
 def png(image: np.ndarray) -> bytes:
@@ -118,7 +123,7 @@ def decoded(
     Args:
         contents: bytes of files, `(n,)`.
         shape: `(height, width, channels)` of an image.
-        keep: share of the central part's height and width that is used, or `"pad"` or `"stretch"` for all of it.
+        keep: share of the central part's height and width that is used, or a word (`signals.fits`).
         upright: whether the orientation in EXIF is applied.
 
     Returns:

@@ -183,6 +183,7 @@ class CapableCode(TaskCode, Protocol):
     `sections`, figures and pages of its own, which need all outputs in memory; `gives_logits` where `summary` must
     know; `adopted`, for models that this package did not make; `chance`, below which an export warns; `settled`, where
     a fact is chosen on validation examples; `backbone`, from the variant and the settings to arguments of `build`;
+    `ONE_SIZE`, true where its nets have an input of fixed size, also in training;
     `EVIDENCE`, the format of what `evidence` gives, if that is no probability;
     `remarkable` and `suspects`, examples that a person should look at.
     """

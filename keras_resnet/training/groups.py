@@ -34,11 +34,14 @@ class Data:
         image_width: width in pixels of images that are not square, whose height `image_size` is then; 0 for squares.
         test_size: height and width in pixels for validation and for the net that is saved, where it differs; 0 for
             `image_size`. A net trained on small images is better on larger ones, which show its objects at the size it
-            has learnt (arXiv:1906.06423).
+            has learnt (arXiv:1906.06423). A net of masks is validated on the central part of `image_size`, and saved
+            for `test_size`.
+        test_width: width in pixels that goes with `test_size`, where images are not square; 0 for squares.
         crop: share of an image file's central part, in height and width, for validation and later: 0.875 is the usual
             one on ImageNet.
         fit: how an image file fills the net's frame: `"crop"`, the central part that has its aspect, `crop` of it;
-            `"pad"`, all of the image, grey at the bottom and at the right; `"stretch"`, all of it, whatever its aspect.
+            `"pad"`, all of the image, grey at the bottom and at the right; `"stretch"`, all of it, whatever its aspect;
+            `"own"`, the central pixels as large as they are, grey around a smaller image.
         max_unreadable: share of undecodable images above which training is refused.
         balance: `"sampling"`: every class is drawn as often as any other, with replacement, for classes that are
             uneven; an epoch is as long as ever. `"none"`: every image once an epoch.
@@ -55,6 +58,7 @@ class Data:
     image_size: int = ranges.at_least_0(0)
     image_width: int = ranges.at_least_0(0)
     test_size: int = ranges.at_least_0(0)
+    test_width: int = ranges.at_least_0(0)
     crop: float = ranges.share(1.0)
     fit: str = ranges.one_of(FITS, "crop")
     max_unreadable: float = ranges.at_least_0(0.01)

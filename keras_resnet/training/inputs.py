@@ -25,7 +25,7 @@ from keras_resnet.errors import InputError
 from keras_resnet.extras import is_there
 from keras_resnet.lazily import tf
 from keras_resnet.signals.conventions import Preprocess
-from keras_resnet.signals.table import get_signal
+from keras_resnet.signals.table import Signal, get_signal
 from keras_resnet.tasks import get_task
 from keras_resnet.tasks.table import task_of
 from keras_resnet.training.distillation import distilled
@@ -67,11 +67,7 @@ def load(recipe: Recipe, nets: FromRecipe, data_dir: str | os.PathLike | None) -
     """
     signal = get_signal(find_source(recipe.dataset).signal)
     augment = get_augmentation(recipe.augmentation, signal.name)
-    size = recipe.image_size or nets.image_size(recipe)
-    test_size = recipe.test_size or size
-    task, shape = get_task(recipe.task), (*[test_size] * signal.rank, signal.channels)
-    if recipe.image_width:
-        shape = _wide(recipe, signal.rank, shape)
+    task, (small, shape) = get_task(recipe.task), _shapes(recipe, signal, recipe.image_size or nets.image_size(recipe))
     how: dict[str, Any] = {"columns": parse_columns(recipe.columns), "truth": task.truth, "fold": recipe.fold or None}
     dataset = load_dataset(recipe.dataset, data_dir, shape, recipe.data.keep, **how)
     if dataset.truth != task.truth:
@@ -93,23 +89,34 @@ def load(recipe: Recipe, nets: FromRecipe, data_dir: str | os.PathLike | None) -
     if recipe.subset:
         fewer = sampled(dataset.validation, -(-recipe.subset // 4))  # or short epochs would mostly be validation
         dataset = replace(dataset, train=sampled(dataset.train, recipe.subset), validation=fewer)
-    if size != test_size:
+    if small != shape:
         if not isinstance(dataset.train, EncodedSplit):
             raise InputError(
-                f"test_size={test_size}: the {signal.plural} of {recipe.dataset} have one size; set test_size=0"
+                f"test_size={recipe.test_size}: the {signal.plural} of {recipe.dataset} have one size; set test_size=0"
             )
-        dataset = replace(dataset, train=replace(dataset.train, shape=(*[size] * signal.rank, signal.channels)))
+        dataset = replace(dataset, train=replace(dataset.train, shape=small))
+        if getattr(task.code, "ONE_SIZE", False) and isinstance(dataset.validation, EncodedSplit):
+            dataset = replace(dataset, validation=replace(dataset.validation, shape=small, keep="own"))
     return Inputs(dataset, augment, _steps(recipe, dataset))
 
 
-def _wide(recipe: Recipe, rank: int, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape of images that are not square."""
-    if not recipe.image_size or recipe.test_size or rank != 2:
+def _shapes(recipe: Recipe, signal: Signal, size: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Shapes of training examples, and of those for validation and for the net that is saved."""
+    if (recipe.image_width and not recipe.image_size) or bool(recipe.test_width) != bool(
+        recipe.image_width and recipe.test_size
+    ):
         raise InputError(
-            f"image_width={recipe.image_width} goes with image_size, the height, and images of one size: set "
-            "image_size=HEIGHT and test_size=0"
+            f"image_size={recipe.image_size}, image_width={recipe.image_width}, test_size={recipe.test_size}, "
+            f"test_width={recipe.test_width}: a width goes with a height; expected both widths where both heights are "
+            "set, or none"
         )
-    return shape[0], recipe.image_width, shape[2]
+    if recipe.image_width and signal.rank != 2:
+        raise InputError(f"image_width={recipe.image_width}: a {signal.name} has no width; set image_width=0")
+    small: tuple[int, ...] = (size, recipe.image_width) if recipe.image_width else (size,) * signal.rank
+    large: tuple[int, ...] = small
+    if recipe.test_size:
+        large = (recipe.test_size, recipe.test_width) if recipe.test_width else (recipe.test_size,) * signal.rank
+    return (*small, signal.channels), (*large, signal.channels)
 
 
 def _steps(recipe: Recipe, dataset: Dataset) -> int:

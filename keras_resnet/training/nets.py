@@ -121,6 +121,8 @@ def build_pair(
     rank = len(spatial)
     # Training and validation images of two sizes pass through a net of no fixed one.
     seen = [None] * rank if recipe.test_size else spatial
+    if recipe.test_size and getattr(code, "ONE_SIZE", False):
+        seen = list(dataset.train.shape[:-1])  # type: ignore[attr-defined]  # a split of files, which `inputs` has seen to
     needed: dict[str, Any] = getattr(code, "backbone", lambda *_: {})(spec, recipe.head)
     with precision.policy(policy), devices.scope():
         backbone = build(

@@ -12,6 +12,7 @@ from .head import objectives as objectives
 from .limits import LIMITS as LIMITS
 from .scores import agreement as agreement
 from .scores import scorer as scorer
+from .settings import ONE_SIZE as ONE_SIZE
 from .settings import Facts as Facts
 from .settings import Settings as Settings
 from .settings import backbone as backbone

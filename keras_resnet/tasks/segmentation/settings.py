@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 OUTPUT, AUXILIARY, TRUTH = "logits", "aux_logits", "mask"
 DECODER_NAMES = ("unet", "deeplabv3plus", "deeplabv3", "fcn")
 LOSSES = ("cross-entropy", "focal")
+ONE_SIZE = True  # a decoder resizes maps to the size of its input, which a net is built for
 MOST_WEIGHT = 20.0  # of a class, however rare it is
 
 
