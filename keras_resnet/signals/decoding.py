@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.errors import InputError
-from keras_resnet.extras import is_there
 from keras_resnet.lazily import tf
 from keras_resnet.signals import crops
 from keras_resnet.signals.fits import GREY
+from keras_resnet.signals.operations import has_tensorflow
 
 FORMATS = "PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF or HEIC"
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -40,7 +40,7 @@ def decode(contents: tf.Tensor, channels: int, upright: bool = True) -> tf.Tenso
     Returns:
         uint8 `(height, width, channels)`; an array where TensorFlow is not installed.
     """
-    if not is_there("tensorflow"):
+    if not has_tensorflow():
         return pixels(contents, channels, upright)
 
     def plain() -> tf.Tensor:
@@ -104,7 +104,7 @@ def is_readable(contents: bytes, channels: int) -> bool:
         contents: bytes of the file.
         channels: channels that the image gets.
     """
-    if not is_there("tensorflow"):
+    if not has_tensorflow():
         with contextlib.suppress(InputError):
             return bool(pixels(contents, channels).size)
         return False

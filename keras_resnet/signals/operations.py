@@ -20,8 +20,9 @@ def is_jax(values: Any) -> bool:
     return type(values).__module__.partition(".")[0] in ("jax", "jaxlib")
 
 
-@functools.cache  # asked for several times a picture
-def _has_tensorflow() -> bool:
+@functools.cache  # asked for several times a picture; and what is cached, TensorFlow does not try to trace
+def has_tensorflow() -> bool:
+    """Whether TensorFlow is installed."""
     return is_there("tensorflow")
 
 
@@ -38,7 +39,7 @@ def operations(values: Any) -> ModuleType:
         from keras_resnet.signals import on_jax
 
         return on_jax
-    if isinstance(values, np.ndarray | np.generic) and not _has_tensorflow():
+    if isinstance(values, np.ndarray | np.generic) and not has_tensorflow():
         from keras_resnet.signals import on_numpy
 
         return on_numpy
