@@ -55,6 +55,7 @@ def add(parser: Parser) -> None:
         metavar="DIR",
         help="of a segmentation: write the mask of every picture there, as a PNG of its size with a palette",
     )
+    flags.add_tiles(parser)
     session.add_option(parser, "predict")
     console.add_json(parser, "the answers")
 
@@ -133,6 +134,8 @@ def _check(args: argparse.Namespace, table: Path | None) -> None:
         session.check(args.ray)
         if not table:
             raise InputError("--ray: expected -o FILE too, a table, beside which finished shards are kept")
+        if args.tile is not None:
+            raise InputError("--ray: without --tile; a cluster resizes pictures")
 
 
 def _forget(args: argparse.Namespace) -> None:
@@ -149,9 +152,13 @@ _Answers = Iterator["Prediction | Unreadable"]
 def _here(args: argparse.Namespace, runner: Runner, card: ModelCard) -> tuple[int, _Answers]:
     """Number of files, and the answers by this process."""
     from keras_resnet.evaluation import bulk
+    from keras_resnet.evaluation.tiles import check as check_tiles
 
-    paths = bulk.listed(args.images, get_signal(card.signal).suffixes)
-    return len(paths), console.progress(bulk.answers(runner, paths, card, args.top), "predicting", len(paths))
+    paths, tiles = bulk.listed(args.images, get_signal(card.signal).suffixes), flags.tiles_of(args)
+    if tiles:
+        check_tiles(runner, tiles, args.tile or None)
+    found = bulk.answers(runner, paths, card, args.top, tiles=tiles)
+    return len(paths), console.progress(found, "predicting", len(paths))
 
 
 def _on_ray(args: argparse.Namespace, runner: Runner, card: ModelCard) -> tuple[int, _Answers]:
@@ -188,7 +195,7 @@ def _masks(args: argparse.Namespace, card: ModelCard) -> Callable[[Prediction], 
         assert isinstance(answer, Mask)
         path = targets[answer.image]
         path.parent.mkdir(parents=True, exist_ok=True)
-        mask = answer.at(*image.size_of(answer.image), keep=card.keep)
+        mask = answer.at(*image.size_of(answer.image), keep=card.keep if args.tile is None else "stretch")
         with files.writing(path, overwrite=args.overwrite) as temporary:
             picture(mask, palette).save(temporary, format="PNG")
 
@@ -216,9 +223,14 @@ def _draw(answers: list[Prediction], runner: Runner, card: ModelCard, args: argp
 
     from keras_resnet import pictures
     from keras_resnet.evaluation.examples import loaded
+    from keras_resnet.signals import decoding
     from keras_resnet.tasks import get_task
 
-    pixels = np.stack([loaded(Path(each.image), runner) for each in answers])
+    pixels: np.ndarray | list[np.ndarray]
+    if args.tile is None:
+        pixels = np.stack([loaded(Path(each.image), runner) for each in answers])
+    else:
+        pixels = [decoding.pixels(Path(each.image).read_bytes(), 3) for each in answers]
     with files.writing(args.output, overwrite=args.overwrite) as temporary:
         temporary.write_bytes(pictures.png(get_task(card.task).code.draw(pixels, answers, card), dpi=120))
 

@@ -186,12 +186,13 @@ def _task(members: Sequence[Member], views: Views, weights: Sequence[float] | No
         raise InputError(f"the members have the tasks {' and '.join(sorted(names))}: expected one")
     task = get_task(names.pop())
     several = len(members) > 1 or weights is not None
-    for capability, wanted in {"ensemble": several, "views": views != ONE, "corruptions": bool(corrupted)}.items():
+    seen_whole = views != ONE and not views.tiles
+    for capability, wanted in {"ensemble": several, "views": seen_whole, "corruptions": bool(corrupted)}.items():
         if wanted:
             task.require(capability)
     for member in members:
         signal = get_signal(member.runner.card.signal)
-        for capability, wanted in {"views": views != ONE, "corruptions": bool(corrupted)}.items():
+        for capability, wanted in {"views": seen_whole, "corruptions": bool(corrupted)}.items():
             if wanted:
                 signal.require(capability)
     if several:

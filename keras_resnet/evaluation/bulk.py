@@ -13,11 +13,13 @@ import numpy as np
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation.examples import loaded, named
-from keras_resnet.evaluation.running import answered, image_shape
+from keras_resnet.evaluation.running import answered, check_finite, image_shape
+from keras_resnet.evaluation.tiles import Tiles, of_file
 from keras_resnet.extras import is_there
 from keras_resnet.lazily import tf
 from keras_resnet.runtime.interface import Runner
 from keras_resnet.signals.table import get_signal
+from keras_resnet.tasks import get_task
 from keras_resnet.tasks.results import Prediction
 
 LIST = "-"  # in place of a file: a list of files on standard input
@@ -81,7 +83,12 @@ def members(text: str, suffixes: Sequence[str], *, patterns: bool = True) -> lis
 
 
 def answers(
-    runner: Runner, paths: Sequence[Path], card: ModelCard, top: int, names: Sequence[str] | None = None
+    runner: Runner,
+    paths: Sequence[Path],
+    card: ModelCard,
+    top: int,
+    names: Sequence[str] | None = None,
+    tiles: Tiles | None = None,
 ) -> Iterator[Prediction | Unreadable]:
     """A model's answers for files, in their order; the same as those of `predict`.
 
@@ -91,6 +98,7 @@ def answers(
         card: card with the names of the classes.
         top: number of answers per file at most.
         names: names of the files in the answers; by default their paths.
+        tiles: how pictures are divided, in place of being resized; None for no tiles.
 
     Yields:
         What the model says of each file, or why it says nothing.
@@ -101,10 +109,10 @@ def answers(
     names = list(map(str, paths)) if names is None else names
 
     def one(number: int) -> Prediction | Unreadable:
-        return _one(runner, paths[number], card, top, names[number])
+        return _one(runner, paths[number], card, top, names[number], tiles)
 
     by_graph = is_there("tensorflow") and hasattr(get_signal(runner.card.signal).code, "decoded")
-    if len(paths) <= _FEW or not by_graph:
+    if len(paths) <= _FEW or not by_graph or tiles:
         yield from map(one, range(len(paths)))
         return
     place = 0
@@ -117,8 +125,14 @@ def answers(
     yield from map(one, range(place, len(paths)))
 
 
-def _one(runner: Runner, path: Path, card: ModelCard, top: int, name: str) -> Prediction | Unreadable:
+def _one(
+    runner: Runner, path: Path, card: ModelCard, top: int, name: str, tiles: Tiles | None
+) -> Prediction | Unreadable:
     try:
+        if tiles:
+            outputs = of_file(runner, path, tiles)
+            check_finite(outputs, name)
+            return get_task(card.task).code.decode(outputs, card, limit=top, names=[name])[0]
         example = loaded(path, runner)
     except InputError as error:
         return Unreadable(path, str(error))

@@ -45,6 +45,7 @@ def add(parser: Parser) -> None:
         "--average", default="probabilities", help="probabilities or logits, of views and members (%(default)s)"
     )
     views.add_argument("--ensemble-weights", default="", metavar="W,W,...", help="of the members (default: all alike)")
+    flags.add_tiles(parser)
     _add_figures(parser)
 
 
@@ -91,9 +92,11 @@ def work(args: argparse.Namespace) -> int:
     console.import_tensorflow("jax")
     from keras_resnet.evaluation import assessment, pages
     from keras_resnet.evaluation.corruptions import CORRUPTIONS
+    from keras_resnet.evaluation.tiles import check as check_tiles
     from keras_resnet.evaluation.views import Views
 
-    views = Views(crops=args.crops, scales=views_asked, flip=args.flip, average=args.average)
+    tiles = flags.tiles_of(args)
+    views = Views(crops=args.crops, scales=views_asked, flip=args.flip, average=args.average, tiles=tiles)
     kinds = list(CORRUPTIONS) if args.corruptions == "all" else [kind for kind in args.corruptions.split(",") if kind]
     for kind in kinds:
         if kind not in CORRUPTIONS:
@@ -102,6 +105,9 @@ def work(args: argparse.Namespace) -> int:
             raise unknown_name("corruption", kind, CORRUPTIONS)
     named = [(args.model, args.weights)] if args.model else [_member(each) for each in args.ensemble]
     members, labels, data = _open(named, args)
+    for member in members:
+        if tiles:
+            check_tiles(member.runner, tiles, args.tile or None)
     found = assessment.assess(
         members, labels=labels, views=views, weights=shares or None, corrupted=kinds, progress=True
     )
@@ -123,7 +129,15 @@ def _cross_validate(args: argparse.Namespace) -> int:
 
     if bool(args.model) == bool(args.recipe) or args.ensemble:
         raise InputError("--folds: expected --model RUN, a run directory with its recipe, or --recipe NAME")
-    views = args.crops != 1 or args.scales or args.flip or args.corruptions or args.limit or args.ensemble_weights
+    views = (
+        args.crops != 1
+        or args.scales
+        or args.flip
+        or args.tile is not None
+        or args.corruptions
+        or args.limit
+        or args.ensemble_weights
+    )
     if views or args.weights or args.per_class or args.no_temperature or args.task:
         raise InputError("--folds goes with --data, --model or --recipe, --set, -o, --json and --report alone")
     if args.report:

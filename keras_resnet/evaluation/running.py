@@ -11,6 +11,7 @@ from keras_resnet.card import ModelCard
 from keras_resnet.data import Split
 from keras_resnet.data.dataset import end_to_end
 from keras_resnet.errors import GateError, InputError
+from keras_resnet.evaluation import tiles
 from keras_resnet.evaluation.views import ONE, Views, batches_of_views, of_any_size
 from keras_resnet.runtime.interface import Runner
 from keras_resnet.signals.table import get_signal
@@ -26,7 +27,7 @@ def chunks(
     Args:
         runner: model.
         split: examples.
-        views: crops, scales and mirror images whose answers are merged by the task.
+        views: crops, scales and mirror images whose answers are merged by the task; or tiles.
         progress: whether a bar is shown on stderr.
 
     Yields:
@@ -37,6 +38,12 @@ def chunks(
         GateError: the model answers NaN or infinity.
     """
     task = get_task(runner.card.task)
+    if views.tiles:
+        whole = tiles.chunks(runner, split, views.tiles)
+        for found, truth in console.progress(whole, "evaluating", len(split)) if progress else whole:
+            check_finite(found, "an example")
+            yield found, truth
+        return
     if views != ONE:
         task.require("views")
         get_signal(runner.card.signal).require("views")

@@ -15,6 +15,7 @@ from keras_resnet.data.pipeline import ahead, arrays_of
 from keras_resnet.data.reading import read
 from keras_resnet.data.splits import at_once
 from keras_resnet.errors import InputError, unknown_name
+from keras_resnet.evaluation.tiles import Tiles
 from keras_resnet.lazily import tf
 from keras_resnet.nets.graph import deep_graphs
 from keras_resnet.runtime.interface import Runner
@@ -39,6 +40,7 @@ class Views:
             over all positions (He et al. 2015, table 4).
         flip: the mirror image as well.
         average: what is averaged, one of `ensembles.AVERAGES`.
+        tiles: how pictures of any size are divided for a net of masks, in place of being resized; None for no tiles.
 
     Raises:
         InputError: values out of range, or views that contain each other.
@@ -48,6 +50,7 @@ class Views:
     scales: tuple[int, ...] = ()
     flip: bool = False
     average: str = "probabilities"
+    tiles: Tiles | None = None
 
     def __post_init__(self) -> None:
         """Refuses what cannot be."""
@@ -59,6 +62,8 @@ class Views:
             raise InputError("scales show the whole image, crops parts of it: give one of them")
         if any(not isinstance(s, int) or s < _SMALLEST for s in self.scales):
             raise InputError(f"scales={self.scales}: expected whole numbers of pixels from {_SMALLEST}")
+        if self.tiles and (self.crops != 1 or self.scales or self.flip):
+            raise InputError("tiles are not mirrored, cut or scaled: leave out the other views")
         if self.average not in AVERAGES:
             raise unknown_name("average", self.average, AVERAGES)
 
@@ -67,6 +72,7 @@ class Views:
         parts = ["10 crops"] if self.crops == 10 else []
         parts += [f"scales {', '.join(map(str, self.scales))}"] if self.scales else []
         parts += ["with mirror image"] if self.flip else []
+        parts += [f"tiles that overlap by {self.tiles.overlap}"] if self.tiles else []
         return ", ".join(parts) or "one view"
 
 

@@ -143,11 +143,11 @@ def picture(mask: np.ndarray, palette: np.ndarray) -> Image.Image:
     return made
 
 
-def draw(pixels: np.ndarray, predictions: Sequence[Mask], card: ModelCard) -> Figure:
+def draw(pixels: np.ndarray | Sequence[np.ndarray], predictions: Sequence[Mask], card: ModelCard) -> Figure:
     """Images with their masks over them, and a legend of the classes that are there.
 
     Args:
-        pixels: uint8 `(n, H, W, 1 or 3)`.
+        pixels: uint8 `(n, H, W, 1 or 3)`, or a list of images of different sizes.
         predictions: mask of each image.
         card: card of the model.
     """
@@ -157,7 +157,7 @@ def draw(pixels: np.ndarray, predictions: Sequence[Mask], card: ModelCard) -> Fi
     palette = colours(card, max(len(names), *(int(each.classes.max()) + 1 for each in predictions)))
     columns = min(3, len(predictions))
     lines = -(-len(predictions) // columns)
-    height, width = pixels.shape[1:3]
+    height, width = max(image.shape[0] for image in pixels), max(image.shape[1] for image in pixels)
     made = pictures.figure(4.2 * columns, (4.2 * height / width + 0.4) * lines + 0.6)
     for axes in (grid := made.subplots(lines, columns, squeeze=False)).flat:
         axes.axis("off")
