@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import types
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ from keras_resnet.data import masked, published
 from keras_resnet.data.legends import Legend, Reading, parse_void
 from keras_resnet.data.named import Named
 from keras_resnet.data.sources import find_source, truth_of
-from keras_resnet.training import train
+from keras_resnet.evaluation import examples
+from keras_resnet.training import inputs, loop, train
+from keras_resnet.training.nets import FromRecipe
 from keras_resnet.training.photos import plan
 
 # ---- Pascal VOC
@@ -297,26 +300,40 @@ def test_sets_of_tensorflow_datasets_with_masks(tmp_path):
         load(f"tfds-masks:trimaps/two:{tmp_path}")
 
 
-@pytest.mark.slow
-def test_a_run_remembers_what_it_was_told(tmp_path, capsys):
+def test_a_recipe_and_a_card_say_how_masks_are_read(tmp_path, monkeypatch, capsys):
+    root = pets(tmp_path / "pets", 20, 4)
+    recipe = dataclasses.replace(RECIPE, dataset=str(root), void="3")
+    dataset = inputs.load(recipe, FromRecipe(), None).dataset
+    card = loop._card(recipe, FromRecipe(), dataset)
+    assert card.reading == {"void": [3]} and card.facts["names"] == ["pet", "background"]
+    monkeypatch.setattr(examples, "image_shape", lambda runner: (*SIZE, 3))
+    model = types.SimpleNamespace(card=card)
+    assert examples.dataset_for(model, root).classes == ("pet", "background")
+    assert examples.dataset_for(model, root, void=()).classes == ("pet", "background", "border")
+    assert examples.dataset_for(model, root, void=(2,)).classes == ("pet", "border")
+    with pytest.raises(InputError, match="the values begin at 1 here already"):
+        examples.dataset_for(model, root, reduce_zero_label=True)
+    found, _ = plan(Named(str(root)), ["void=3", "model=resnet8"], weights="none")
+    assert (found.task, found.void, found.reduce_zero_label) == ("segmentation", "3", False)
+    with pytest.raises(InputError, match="void and reduce_zero_label go with masks"):
+        plan(Named("digits"), ["void=3"], weights="none")
+    assert cli.main(["train", "--resume", str(tmp_path), "--void", "3"]) == 2
+    assert "leave out --void" in capsys.readouterr().err
+
+
+@pytest.mark.proof
+def test_a_run_remembers_what_it_was_told(tmp_path):
     root, run = pets(tmp_path / "pets", 20, 4), tmp_path / "run"
     recipe = dataclasses.replace(RECIPE, dataset=str(root), void="3", epochs=1, batch_size=8, warmup_epochs=0.0)
     train(recipe, run_dir=run, verbose=False)
-    card = keras_resnet.load_model(run)[1]
-    assert card.reading == {"void": [3]} and card.facts["names"] == ["pet", "background"]
+    assert keras_resnet.load_model(run)[1].reading == {"void": [3]}
     assert json.loads((run / "recipe.json").read_text())["void"] == "3"
+    assert cli.main(["train", "--resume", str(run)]) == 0
     assert cli.main(["evaluate", "--model", str(run), "--data", str(root), "--json", str(tmp_path / "a.json")]) == 0
     assert set(json.loads((tmp_path / "a.json").read_text())["iou"]) == {"pet", "background"}
     assert load_source(run, dataset=root).dataset.classes == ("pet", "background")
     told = load_source(run, dataset=root, reading={"void": ()})
     assert told.dataset.classes == ("pet", "background", "border")
-    capsys.readouterr()
-    assert cli.main(["train", "--resume", str(run), "--void", "3"]) == 2
-    assert "leave out --void" in capsys.readouterr().err
-    with pytest.raises(InputError, match="void and reduce_zero_label go with masks"):
-        plan(Named("digits"), ["void=3"], weights="none")
-    found, _ = plan(Named(str(root)), ["void=3", "model=resnet8"], weights="none")
-    assert (found.task, found.void, found.reduce_zero_label) == ("segmentation", "3", False)
 
 
 def test_a_card_with_another_reading_is_damaged():
