@@ -292,6 +292,15 @@ def test_files_of_yolo_that_cannot_be_right_are_named(message, tmp_path):
         masked.load(tmp_path, (*SIZE, 3))
 
 
+@pytest.mark.parametrize("write", [write_coco, yolo])
+def test_a_look_shows_a_damaged_picture_and_goes_on(write, tmp_path, capsys):
+    damaged = sorted(write(tmp_path).rglob("*.jpg"))[2]
+    damaged.write_bytes(b"no picture")
+    assert cli.main(["data", str(tmp_path), "--json", str(tmp_path / "look.json")]) == 0
+    assert damaged.name in (tmp_path / "look.json").read_text()
+    assert len(load(tmp_path).unreadable) == 1
+
+
 def test_labels_without_a_picture_are_named_and_a_command_says_it_in_a_line(tmp_path, capsys):
     root = yolo(tmp_path)
     (root / "images" / "train" / "train3.jpg").unlink()

@@ -17,7 +17,7 @@ from keras_resnet.data import coco, published, yolo
 from keras_resnet.data.dataset import Dataset, EncodedSplit, Files, Maps, Split
 from keras_resnet.data.folder import find_unreadable
 from keras_resnet.data.legends import NAMES, NOTHING, Legend, Reading, read_legend
-from keras_resnet.data.masks import Encoded, MaskFiles, decoded, opened, palette, settled
+from keras_resnet.data.masks import Encoded, MaskFiles, decoded, palette, settled, size_of
 from keras_resnet.data.outlines import Drawn, Scene, sized
 from keras_resnet.data.pairs import Found, by_part, paired, subfolders
 from keras_resnet.data.parts import complete, part_name
@@ -109,7 +109,7 @@ LAYOUTS: dict[str, Layout] = {
     ),
     "yolo": Layout(
         summary="data.yaml, images/ and labels/ of polygons (YOLO)",
-        sign=lambda root: any((root / name).is_file() for name in yolo.FILES),
+        sign=yolo.is_one,
         find=yolo.find,
     ),
 }
@@ -287,11 +287,10 @@ def check_drawn(root: Path, maps: Iterable[Drawn], legend: Legend) -> None:
 def _values(image: Encoded, mask: Encoded, legend: Legend) -> tuple[np.ndarray, Encoded]:
     """Which classes a mask has, bool `(256,)`."""
     classes = decoded(mask, legend)
-    with opened(image) as picture:
-        width, height = picture.size
-    if classes.shape != (height, width):
+    size = size_of(image)
+    if size is not None and classes.shape != size:
         raise InputError(
-            f"{mask} is {classes.shape[1]} x {classes.shape[0]} pixels and its picture {width} x {height}: expected "
+            f"{mask} is {classes.shape[1]} x {classes.shape[0]} pixels and its picture {size[1]} x {size[0]}: expected "
             "the same size"
         )
     return np.bincount(classes.ravel(), minlength=256) > 0, mask

@@ -46,6 +46,20 @@ def opened(source: Encoded) -> Image.Image:
     return Image.open(source if isinstance(source, Path) else io.BytesIO(source.read_bytes()))
 
 
+def size_of(source: Encoded) -> tuple[int, int] | None:
+    """Height and width of a picture, as it lies; None where it cannot be opened: others count and name such files.
+
+    Args:
+        source: encoded picture.
+    """
+    try:
+        with opened(source) as picture:
+            width, height = picture.size
+    except Exception:  # Pillow raises anything on damaged files
+        return None
+    return height, width
+
+
 @dataclass(frozen=True, eq=False)
 class MaskFiles:
     """Masks in files, one for every picture.

@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_resnet import machine
 from keras_resnet.data.legends import Legend
+from keras_resnet.data.masks import size_of
 from keras_resnet.data.truth import VOID
 from keras_resnet.errors import InputError
 from keras_resnet.untrusted import visible
@@ -48,7 +49,7 @@ class Scene:
     Attributes:
         origin: file, and place in it, for messages.
         shapes: things in the order of the file.
-        size: height and width of the picture; None where the file does not say.
+        size: height and width of the picture; None where nobody knows: then nothing is drawn.
         relative: whether corners are shares of the picture's width and height.
     """
 
@@ -116,13 +117,12 @@ def sized(pairs: Sequence[tuple[Path, Scene]]) -> list[tuple[Path, Scene]]:
 
 
 def _sized(pair: tuple[Path, Scene]) -> tuple[Path, Scene]:
-    from PIL import Image
-
     path, scene = pair
-    with Image.open(path) as picture:
-        width, height = picture.size
-    if scene.size not in (None, (height, width)):
-        assert scene.size is not None
+    size = size_of(path)
+    if size is None:
+        return pair
+    height, width = size
+    if scene.size is not None and scene.size != size:
         raise InputError(
             f"{scene.origin} is {scene.size[1]} x {scene.size[0]} pixels, its picture {path} {width} x {height}: "
             "expected the same size"
@@ -139,7 +139,7 @@ def _sized(pair: tuple[Path, Scene]) -> tuple[Path, Scene]:
                 )
             if len(points) > _RICH:
                 _check_length(points, scene.origin)
-    return path, replace(scene, size=(height, width))
+    return path, replace(scene, size=size)
 
 
 def _check_length(polygon: np.ndarray, origin: str) -> None:

@@ -10,7 +10,7 @@ from keras_resnet import untrusted
 from keras_resnet.data.coco import BACKGROUND
 from keras_resnet.data.legends import MOST, Legend
 from keras_resnet.data.outlines import MOST_POINTS, Scene, Shape, area, corners
-from keras_resnet.data.pairs import Found, inside, lines, pictures
+from keras_resnet.data.pairs import Found, inside, lines, pictures, subfolders
 from keras_resnet.data.parts import part_name
 from keras_resnet.errors import InputError
 from keras_resnet.signals.table import get_signal
@@ -19,6 +19,16 @@ from keras_resnet.untrusted import visible
 FILES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _MOST_BYTES = 1 << 18  # of such a file: names of thousands of classes have less
 _KNOWN = ("train", "val", "valid", "validation", "test")
+
+
+def is_one(root: Path) -> bool:
+    """Whether a folder has such a file, and labels; nothing is opened.
+
+    Args:
+        root: folder.
+    """
+    places = (root, *subfolders(root).values())
+    return any((root / name).is_file() for name in FILES) and any((place / "labels").is_dir() for place in places)
 
 
 def find(root: Path) -> Found | None:
