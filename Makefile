@@ -17,7 +17,7 @@ help:
 	@echo "make fast    ruff, mypy and the quick ones of these (a minute)"
 	@echo "make proof   all other tests that need no foreign engine (up to 45 minutes)"
 	@echo "make proof-sample  five minutes of these, chosen by the commit"
-	@echo "make proof-fuzz  200 hostile files of each of eleven kinds (5 minutes)"
+	@echo "make proof-fuzz  200 hostile files of each of thirteen kinds (5 minutes)"
 	@echo "make coverage  the everyday tests again, and which lines they run; fails below the floor of pyproject.toml"
 	@echo "make mutation  thirty faults, one at a time: are they noticed? (half an hour)"
 	@echo "make notebooks  run the notebooks of examples/ and keep their outputs (ten minutes)"

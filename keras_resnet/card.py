@@ -42,6 +42,8 @@ class ModelCard:
         dataset: name of the data source it was trained on, None if unknown.
         columns: that table's own names of columns by their meaning (`data.tables.parse_columns`), written if there are
             any.
+        reading: how values of masks were read besides what their folder says: `void`, a list of values, and
+            `reduce_zero_label`; written if there is something.
         recipe: name of the recipe, None if unknown.
         crop: share of an image's central part, in height and width, that evaluation and prediction use.
         fit: how an image fills the input (`signals.fits.FITS`), written where it is not `"crop"`.
@@ -61,6 +63,7 @@ class ModelCard:
     spec: str | None = None
     dataset: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict, hash=False)
+    reading: Mapping[str, Any] = field(default_factory=dict, hash=False)
     recipe: str | None = None
     crop: float = 1.0
     fit: str = "crop"
@@ -88,7 +91,8 @@ class ModelCard:
 
     def dumps(self) -> str:
         """The card as JSON text."""
-        usual: dict[str, object] = {"columns": {}, "fit": "crop"}  # not written, so that older packages read the card
+        # What is usual is not written, so that older packages read the card.
+        usual: dict[str, object] = {"columns": {}, "reading": {}, "fit": "crop"}
         own = {name: value for name, value in asdict(self).items() if name != "version"}
         own = {name: value for name, value in own.items() if name not in usual or value != usual[name]}
         return json.dumps({"version": VERSION, **own, "preprocess": self.preprocess.to_json()})
@@ -160,6 +164,11 @@ class ModelCard:
             raise TypeError(f"held_out={self.held_out!r}, expected true, false or null")
         if not isinstance(self.columns, dict) or not all(isinstance(own, str) for own in self.columns.values()):
             raise TypeError(f"columns={self.columns!r:.80}, expected names by their meaning")
+        if not isinstance(self.reading, dict) or not self.reading.keys() <= {"void", "reduce_zero_label"}:
+            raise TypeError(f"reading={self.reading!r:.80}, expected void and reduce_zero_label")
+        void, shift = self.reading.get("void", []), self.reading.get("reduce_zero_label", False)
+        if not isinstance(void, list) or not all(type(each) is int for each in void) or not isinstance(shift, bool):
+            raise TypeError(f"reading={self.reading!r:.80}, expected a list of whole numbers, and true or false")
         if not isinstance(self.facts, dict):
             raise TypeError(f"facts={self.facts!r}, expected an object")
 

@@ -30,7 +30,8 @@ EXTRAS = {  # by the name that is imported
     "mlflow": "mlflow",
     "ray": "ray",
 }
-_NAMED = {"hf://": "huggingface_hub", "tfds:": "tensorflow_datasets"}  # beginnings of weights and data sets
+# Beginnings of weights and data sets.
+_NAMED = {"hf://": "huggingface_hub", "tfds:": "tensorflow_datasets", "tfds-masks:": "tensorflow_datasets"}
 _ENGINES = {".tflite": "ai_edge_litert", ".onnx": "onnxruntime"}  # endings of model files
 
 

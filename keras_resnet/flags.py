@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keras_resnet.errors import InputError
 from keras_resnet.parsing import Parser, note_former
@@ -62,6 +63,12 @@ def add_data(parser: Parser, *, text: str = DATA, group: argparse._ActionsContai
     place.add_argument(
         "--columns", metavar="file=NAME,label=NAME", help="of a table: its own names of columns, where they are others"
     )
+    place.add_argument("--void", metavar="N,N,...", help="of masks: values that mean nothing; none: no others")
+    place.add_argument(
+        "--reduce-zero-label",
+        action=argparse.BooleanOptionalAction,
+        help="of masks: 0 means nothing, and the first class is 1",
+    )
     parser.former["--dataset"] = "--data"
 
 
@@ -99,6 +106,46 @@ def columns_of(args: argparse.Namespace) -> dict[str, str] | None:
     from keras_resnet.data.tables import parse_columns
 
     return parse_columns(args.columns) if args.columns else None
+
+
+def masks_of(args: argparse.Namespace) -> dict[str, Any]:
+    """What `--void` and `--reduce-zero-label` say, as arguments of `load_dataset`; empty where neither was given.
+
+    Args:
+        args: options of a parser that `add_data` was called with.
+
+    Raises:
+        InputError: something else than values with commas between.
+    """
+    found: dict[str, Any] = {}
+    if args.void is not None:
+        from keras_resnet.data.legends import parse_void
+
+        found["void"] = parse_void(args.void)
+    if args.reduce_zero_label is not None:
+        found["reduce_zero_label"] = args.reduce_zero_label
+    return found
+
+
+def mask_settings(args: argparse.Namespace) -> list[str]:
+    """The same as settings of a recipe.
+
+    Args:
+        args: options of a parser that `add_data` was called with.
+    """
+    text = {"void": lambda values: ",".join(map(str, values)), "reduce_zero_label": lambda value: str(value).lower()}
+    return [f"{key}={text[key](value)}" for key, value in masks_of(args).items()]
+
+
+def mask_options(args: argparse.Namespace) -> str:
+    """The same as a command line has it, with a space before; empty where neither was given.
+
+    Args:
+        args: options of a parser that `add_data` was called with.
+    """
+    void = "" if args.void is None else f" --void {shlex.quote(args.void)}"
+    shift = {None: "", True: " --reduce-zero-label", False: " --no-reduce-zero-label"}[args.reduce_zero_label]
+    return void + shift
 
 
 def named_data(args: argparse.Namespace, usual: str | None = None) -> Named:

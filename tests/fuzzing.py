@@ -1,4 +1,4 @@
-"""Hostile files of eleven kinds, and the program that opens them one after the other: `python fuzzing.py KIND ...`.
+"""Hostile files of thirteen kinds, and the program that opens them one after the other: `python fuzzing.py KIND ...`.
 
 It runs in a process of its own, writes one JSON line per file to its answers, and may end at any of them: who started
 it knows then which file it was. `tests/export/test_fuzzing.py` starts and judges it.
@@ -23,7 +23,9 @@ import numpy as np
 
 SECONDS = 60  # that a file may take
 DATA = 4_000_000_000  # bytes that the process may write to, beside those of its start
-KINDS = ("keras", "tflite", "onnx", "safetensors", "npz", "weights.h5", "h5", "run", "tfrecords", "csv", "jsonl")
+_FILES = ("keras", "tflite", "onnx", "safetensors", "npz", "weights.h5", "h5", "run", "tfrecords", "csv", "jsonl")
+_MASKS = ("coco", "yolo")
+KINDS = (*_FILES, *_MASKS)
 _LABELS = [f"class {number}" for number in range(10)]
 # What a value of JSON is replaced with.
 _VALUES = [None, True, -1, 1e400, "x", "\x1b[31m", [], {}, [[]], {"a": {}}, 10**30, "{:>999999999}"]
@@ -55,6 +57,8 @@ def originals(folder: Path, kind: str, exported: Path) -> Path:
         _records(path)
     elif kind in ("csv", "jsonl"):
         _table(path)
+    elif kind in _MASKS:
+        _things(path, kind)
     else:
         model = keras_resnet.build("resnet8")
         if kind == "safetensors":
@@ -130,6 +134,32 @@ def _table(path: Path) -> None:
             *(",".join(f'"{cell.replace(chr(34), chr(34) * 2)}"' for cell in row) for row in rows),
         ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _things(folder: Path, kind: str) -> None:
+    """Pictures with polygons and run lengths; little beside them, so that damage hits what is meant."""
+    from PIL import Image
+
+    names = [f"{number}.png" for number in range(8)]
+    (folder / "images").mkdir(parents=True)
+    for name in names:
+        Image.new("RGB", (8, 8)).save(folder / "images" / name)
+    if kind == "yolo":
+        (folder / "labels").mkdir()
+        for name in names:
+            (folder / "labels" / name.replace("png", "txt")).write_text("0 0 0 1 0 1 1\n1 0.2 0.2 0.7 0.2 0.7 0.7\n")
+        (folder / "data.yaml").write_text("path: .\ntrain: images\nnames:\n  0: cat\n  1: dog\n")
+        return
+    images = [{"id": n, "file_name": name, "height": 8, "width": 8} for n, name in enumerate(names)]
+    outlines = [[[0, 0, 6, 0, 6, 6]], {"size": [8, 8], "counts": [9, 5, 50]}, {"size": [8, 8], "counts": "95b1"}]
+    notes = [
+        {"image_id": n, "category_id": 1 + n % 2, "segmentation": outlines[n % 3], "iscrowd": int(n == 1)}
+        for n in range(8)
+    ]
+    categories = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
+    (folder / "annotations").mkdir()
+    content = {"images": images, "annotations": notes, "categories": categories}
+    (folder / "annotations" / "instances_train.json").write_text(json.dumps(content))
 
 
 # ---- damage
@@ -225,6 +255,16 @@ def open_table(path: Path) -> int:
     return 0
 
 
+def open_masks(folder: Path) -> int:
+    """Draws all masks of a folder."""
+    import keras_resnet
+
+    dataset = keras_resnet.load_dataset(folder, image_shape=(8, 8, 3))
+    for split in (dataset.train, dataset.validation, dataset.test):
+        split.fetch(range(len(split)))
+    return 0
+
+
 def _open_run(folder: Path) -> int:
     from keras_resnet import cli
     from keras_resnet.labels import read_labels
@@ -247,6 +287,8 @@ def opener(kind: str, image: Path) -> Callable[[Path], int]:
 
     if kind in ("csv", "jsonl"):
         return lambda path: console.run(lambda: open_table(path))
+    if kind in _MASKS:
+        return lambda path: console.run(lambda: open_masks(path))
     if kind == "tfrecords":
         return lambda path: console.run(lambda: open_records(path))
     if kind == "run":

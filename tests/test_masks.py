@@ -11,7 +11,8 @@ from keras_resnet import InputError
 from keras_resnet.data import batches, masked, training_batches
 from keras_resnet.data import truth as truths
 from keras_resnet.data.augment import get_augmentation
-from keras_resnet.data.masks import Legend, decoded, read_legend
+from keras_resnet.data.legends import Legend, read_legend
+from keras_resnet.data.masks import decoded
 from keras_resnet.data.sources import find_source, truth_of
 from keras_resnet.signals.placement import Placement
 

@@ -151,6 +151,7 @@ def open_source(args: argparse.Namespace):
         "data_dir": data[1],
         "classes": args.classes,
         "columns": flags.columns_of(args),
+        "reading": flags.masks_of(args),
     }
     source = load_source(args.model, **names, hints=foreign.hints_of(args))
     if args.image_size and not getattr(args, "input_size", None) and source.shape[0] != args.image_size:

@@ -104,6 +104,7 @@ def load_source(
     dataset: str | os.PathLike | Dataset | None = None,
     data_dir: str | os.PathLike | None = None,
     columns: Mapping[str, str] | None = None,
+    reading: Mapping[str, Any] | None = None,
     classes: str | os.PathLike | Sequence[str] | None = None,
     labels: str | os.PathLike | None = None,
     hints: foreign.Hints = foreign.NO_HINTS,
@@ -119,6 +120,7 @@ def load_source(
         dataset: name of the data, or the data; by default what the model was trained on.
         data_dir: folder of CIFAR's official binary files; by default Keras' cache.
         columns: a table's own names of columns by their meaning.
+        reading: `void` and `reduce_zero_label` of masks; by default what the model's card says.
         classes: names of the classes (`labels.class_names`), in place of those that the model carries.
         labels: former name of `classes`.
         hints: what a person says of a model that does not tell itself.
@@ -136,7 +138,7 @@ def load_source(
     if isinstance(model, list | tuple) and not any(isinstance(each, ModelCard) for each in model):
         if len(model) > 1:
             how: dict[str, Any] = {"weights": weights, "dataset": dataset, "data_dir": data_dir, "classes": classes}
-            how |= {"hints": hints, "columns": columns}
+            how |= {"hints": hints, "columns": columns, "reading": reading}
             return _ensemble([load_source(each, **how) for each in model])
         model = model[0] if model else None
     model = getattr(model, "run_dir", model)  # what `train` returned
@@ -155,7 +157,7 @@ def load_source(
         card = replace(card, labels=class_names(classes, network.output_shape[-1]))
     runner = KerasRunner(network, card)
     named(network, card)  # a model that gives something else is refused here
-    data = _dataset(runner, dataset, data_dir, columns)
+    data = _dataset(runner, dataset, data_dir, {"columns": columns, **(reading or {})})
     if data is not None:
         check_fit(runner, data.shape)
         outputs = runner.output.shape[-1]
@@ -210,17 +212,17 @@ def shipped(data_dir: str | os.PathLike | None) -> tuple[str, str]:
     return _PHOTOS if SOURCES["cifar10"].at_hand(data_dir) else _SMALL
 
 
-def _dataset(runner: KerasRunner, name: Any, data_dir: Any, columns: Mapping[str, str] | None) -> Dataset | None:
+def _dataset(runner: KerasRunner, name: Any, data_dir: Any, how: Mapping[str, Any]) -> Dataset | None:
     """The data that were named, or those that the model was trained on, where they are here."""
     if isinstance(name, Dataset):
         return name
     folder = None if data_dir is None else Path(data_dir)
     if name is not None:
-        return dataset_for(runner, name, folder, columns=columns)
+        return dataset_for(runner, name, folder, **how)
     own = runner.card.dataset or ""
     row = SOURCES.get(own)
     if (row and row.at_hand(data_dir)) or (own and not row and (Path(own).is_absolute() or Path(own).exists())):
-        return dataset_for(runner, own, folder, columns=columns)
+        return dataset_for(runner, own, folder, **how)
     return None
 
 

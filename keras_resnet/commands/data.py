@@ -43,8 +43,10 @@ def work(args: argparse.Namespace) -> int:
     place = flags.named_data(args)
     if not of_folders(place):
         console.import_tensorflow("jax")
-    columns_given = flags.columns_of(args)
-    found = look(place, columns=columns_given) if columns_given else look(place)
+    how = flags.masks_of(args)
+    if columns_given := flags.columns_of(args):
+        how["columns"] = columns_given
+    found = look(place, **how)
     console.write_json(args.json, found.to_json())
     print(f"{len(found.facts):,} pictures in {console.visible(found.data.name)}")
     for each in found.tables():
@@ -58,5 +60,6 @@ def work(args: argparse.Namespace) -> int:
         pages.write_html(found, command, args.report, overwrite=args.overwrite)
         print(f"page: {args.report}")
     columns = f" --columns {shlex.quote(args.columns)}" if args.columns else ""
+    columns += flags.mask_options(args)
     print(f"next: keras-resnet train {console.visible(shlex.quote(str(place)))}{console.visible(columns)}")
     return console.OK

@@ -40,6 +40,7 @@ def work(args: argparse.Namespace) -> int:
     from keras_resnet.training import finetune_recipe
 
     data = flags.named_data(args)
-    settings = [*([f"columns={args.columns}"] if args.columns else []), *flags.settings_of(args)]
+    columns = [f"columns={args.columns}"] if args.columns else []
+    settings = [*columns, *flags.mask_settings(args), *flags.settings_of(args)]
     recipe = finetune_recipe(args.weights, data.name, args.model, freeze=args.freeze, settings=settings)
     return training.run_it(args, recipe, data)

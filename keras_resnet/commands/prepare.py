@@ -62,7 +62,7 @@ def _here(args: argparse.Namespace) -> Prepared:
 
     if places.is_address(args.data):
         raise InputError(f"{args.data}: expected a path, received an address: read it through Ray, --ray local")
-    dataset = load_dataset(*flags.named_data(args), columns=flags.columns_of(args))
+    dataset = load_dataset(*flags.named_data(args), columns=flags.columns_of(args), **flags.masks_of(args))
     return prepare(dataset, args.output, shards=args.shards, shorter_side=args.shorter_side)
 
 
@@ -72,11 +72,11 @@ def _on_ray(args: argparse.Namespace) -> Prepared:
     from keras_resnet.data import load_dataset
 
     named = None if places.is_address(args.data) else flags.named_data(args)
-    columns = flags.columns_of(args)
+    given = {"columns": flags.columns_of(args), **flags.masks_of(args)}
     how = {"shards": args.shards, "shorter_side": args.shorter_side}
-    with preparing.source(args.data if named is None else named.name) as given:
+    with preparing.source(args.data if named is None else named.name) as source:
 
         def load(path: Path) -> Dataset:
-            return load_dataset(*(named or (path, None)), columns=columns)
+            return load_dataset(*(named or (path, None)), **given)
 
-        return preparing.prepare(args.ray, given, load, args.output, **how)
+        return preparing.prepare(args.ray, source, load, args.output, **how)

@@ -15,7 +15,18 @@ from keras_resnet.training.recipes import PHOTOS, RECIPES, Recipe, get_recipe
 from keras_resnet.training.run import RUNS
 
 # What only a new run can be told.
-_NEW = ("model", "weights", "task", "columns", "minutes", "balance", "stop_patience", "freeze")
+_NEW = (
+    "model",
+    "weights",
+    "task",
+    "columns",
+    "void",
+    "reduce_zero_label",
+    "minutes",
+    "balance",
+    "stop_patience",
+    "freeze",
+)
 
 
 def add(parser: Parser) -> None:
@@ -110,7 +121,7 @@ def _asked(args: argparse.Namespace) -> tuple[Recipe | None, list[str]]:
     given = [f"model={args.model}"] if args.model else []
     names = ("balance", "stop_patience", "freeze")
     given += [f"{name}={value}" for name in names if (value := getattr(args, name)) is not None]
-    given += flags.settings_of(args)
+    given += flags.mask_settings(args) + flags.settings_of(args)
     name: str | Recipe | None = args.recipe
     if args.config:
         if args.recipe:

@@ -1,18 +1,27 @@
-"""Image classification sets of tensorflow-datasets, by name, where that package is installed."""
+"""Sets of tensorflow-datasets, by name, where that package is installed: pictures with classes, or with masks."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from keras_resnet import extras
-from keras_resnet.data import records
-from keras_resnet.data.dataset import Dataset
-from keras_resnet.data.parts import part_name
+from keras_resnet.data import masked, published, records
+from keras_resnet.data.dataset import Dataset, EncodedSplit, Split
+from keras_resnet.data.legends import NOTHING, Legend, Reading
+from keras_resnet.data.masks import MaskFiles
+from keras_resnet.data.parts import complete, part_name
+from keras_resnet.data.records import Records
 from keras_resnet.errors import InputError
 from keras_resnet.signals.fits import Keep
 
 PREFIX = "tfds:"
+MASKS = "tfds-masks:"
+_LEGENDS: dict[str, Legend] = {"oxford_iiit_pet": published.PETS}  # of sets that do not say what their values mean
 
 
 def load(name: str, data_dir: str | os.PathLike | None, image_shape: tuple[int, ...], keep: Keep = 1.0) -> Dataset:
@@ -30,7 +39,22 @@ def load(name: str, data_dir: str | os.PathLike | None, image_shape: tuple[int, 
     Raises:
         InputError: tensorflow-datasets is missing, knows no such set, or the set has not one image and one class.
     """
-    extras.require_for(f"{PREFIX}{name}")
+    builder, tfds = _builder(name, data_dir, PREFIX)
+    features = builder.info.features
+    kinds = {"image": tfds.features.Image, "label": tfds.features.ClassLabel}
+    if any(key not in features or not isinstance(features[key], kind) for key, kind in kinds.items()):
+        raise InputError(
+            f"{name} is not for classification: expected the features image and label, received {features}"
+        )
+    root = Path(builder.data_dir)
+    names = features["label"].names
+    dataset = records.load(root, image_shape, keep, parts=_shards(builder), classes=names)
+    return dataset.named(f"{PREFIX}{name}")
+
+
+def _builder(name: str, data_dir: str | os.PathLike | None, prefix: str) -> tuple[Any, Any]:
+    """The builder of a set whose files are there now, and the package."""
+    extras.require_for(f"{prefix}{name}")
     import tensorflow_datasets as tfds
 
     try:
@@ -38,17 +62,87 @@ def load(name: str, data_dir: str | os.PathLike | None, image_shape: tuple[int, 
         builder.download_and_prepare()
     except (tfds.core.DatasetNotFoundError, ValueError, AssertionError) as error:
         raise InputError(f"tensorflow-datasets cannot open {name}: {str(error).splitlines()[0]}") from error
-    features = builder.info.features
-    kinds = {"image": tfds.features.Image, "label": tfds.features.ClassLabel}
-    if any(key not in features or not isinstance(features[key], kind) for key, kind in kinds.items()):
-        raise InputError(
-            f"{name} is not for classification: expected the features image and label, received {features}"
-        )
-    parts = {
+    return builder, tfds
+
+
+def _shards(builder: Any) -> dict[str, tuple[Path, ...]]:
+    """Files by part."""
+    return {
         part: tuple(Path(path) for path in info.filepaths)
         for split, info in builder.info.splits.items()
         if (part := part_name(split))
     }
+
+
+@dataclass(frozen=True, eq=False)
+class _Entry:
+    """A picture within a record; `masks.Encoded`.
+
+    Attributes:
+        records: records, with the name of the picture's feature.
+        index: place of the record.
+    """
+
+    records: Records
+    index: int
+
+    def read_bytes(self) -> bytes:
+        """Its bytes."""
+        return self.records.read(np.array([self.index]))[0]
+
+    def __str__(self) -> str:
+        """File and place, for messages."""
+        shard = self.records.shards[self.records.shard[self.index]]
+        return f"{shard}@{self.records.offset[self.index]}, {self.records.feature}"
+
+
+def load_masks(
+    name: str,
+    data_dir: str | os.PathLike | None,
+    image_shape: tuple[int, ...],
+    keep: Keep = 1.0,
+    reading: Reading = NOTHING,
+) -> Dataset:
+    """Opens a set whose examples have one picture and one mask; see `load`.
+
+    Args:
+        name: name in the catalog behind the prefix: `"tfds-masks:oxford_iiit_pet"`.
+        data_dir: folder of tensorflow-datasets' files; None for its own default.
+        image_shape: `(height, width, channels)` that every image gets.
+        keep: share of the central part's height and width that is used.
+        reading: what is said of the masks' values besides.
+
+    Returns:
+        A `Dataset` named `"tfds-masks:NAME"`.
+
+    Raises:
+        InputError: see `load`; the set has not one mask, or `masked.checked` refuses them.
+    """
+    if image_shape[-1] not in (1, 3):
+        raise InputError(f"pictures of a set have 1 or 3 channels, the model takes {image_shape[-1]}")
+    name = name.removeprefix(MASKS)
+    builder, tfds = _builder(name, data_dir, MASKS)
+    features, key = builder.info.features, "image"
+    pictures = {each: found for each, found in features.items() if isinstance(found, tfds.features.Image)}
+    others = [each for each, found in pictures.items() if each != key and found.shape[-1] == 1]
+    if key not in pictures or len(others) != 1:
+        raise InputError(f"{name}: expected the feature image and one mask (h, w, 1), received {features}")
     root = Path(builder.data_dir)
-    dataset = records.load(root, image_shape, keep, parts=parts, classes=features["label"].names)
-    return dataset.named(f"{PREFIX}{name}")
+    found, bad = records.with_masks(root, _shards(builder), (key, others[0]), image_shape[-1])
+    legend = reading.of(_LEGENDS.get(builder.name, Legend()))
+    entries = {
+        part: [(_Entry(each, place), _Entry(each.of(others[0]), place)) for place in range(len(each))]
+        for part, each in found.items()
+    }
+    legend = masked.checked(root, [pair for pairs in entries.values() for pair in pairs], legend, reading)
+    splits: dict[str, Split] = {
+        part: EncodedSplit(each, {}, image_shape, keep, maps={"mask": MaskFiles(_second(entries[part]), legend)})
+        for part, each in found.items()
+    }
+    whole = complete(splits)
+    ready = whole["train"], whole["validation"], whole["test"]
+    return Dataset(f"{MASKS}{name}", legend.names, image_shape, *ready, unreadable=bad, truth="mask")
+
+
+def _second(pairs: list[tuple[_Entry, _Entry]]) -> tuple[_Entry, ...]:
+    return tuple(mask for _, mask in pairs)

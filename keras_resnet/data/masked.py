@@ -4,100 +4,54 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from keras_resnet import machine
 from keras_resnet.console import progress
-from keras_resnet.data.dataset import Dataset, EncodedSplit, Files, Split
+from keras_resnet.data import coco, published, yolo
+from keras_resnet.data.dataset import Dataset, EncodedSplit, Files, Maps, Split
 from keras_resnet.data.folder import find_unreadable
-from keras_resnet.data.masks import NAMES, Legend, MaskFiles, decoded, palette, read_legend, settled
+from keras_resnet.data.legends import NAMES, NOTHING, Legend, Reading, read_legend
+from keras_resnet.data.masks import Encoded, MaskFiles, decoded, palette, settled, size_of
+from keras_resnet.data.outlines import Drawn, Scene, sized
+from keras_resnet.data.pairs import Found, by_part, paired, subfolders
 from keras_resnet.data.parts import complete, part_name
 from keras_resnet.data.truth import VOID
 from keras_resnet.errors import InputError
 from keras_resnet.signals.fits import Keep
-from keras_resnet.signals.table import get_signal
 from keras_resnet.untrusted import visible
 
 _log = logging.getLogger("keras_resnet")
-_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif", ".webp")  # of masks, which lose nothing
-
-Pairs = list[tuple[Path, Path]]
 
 
-def _pictures(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
-    """Pictures in a folder and below by their place without the suffix."""
-    found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in suffixes and path.is_file() and not path.name.startswith("."):
-            first = found.setdefault(str(path.relative_to(folder).with_suffix("")), path)
-            if first != path:
-                raise InputError(f"{path} and {first} have one name: expected one file for each")
-    return found
-
-
-def paired(images: Path, masks: Path) -> Pairs:
-    """Pictures of a folder with the masks of the same names in another.
-
-    Args:
-        images: folder of pictures.
-        masks: folder of masks.
-
-    Raises:
-        InputError: one has no partner: it is named.
-    """
-    here, there = _pictures(images, get_signal("image").suffixes), _pictures(masks, _SUFFIXES)
-    for ours, theirs, kind, folder in ((here, there, "mask", masks), (there, here, "picture", images)):
-        alone = [name for name in ours if name not in theirs]
-        if alone:
-            raise InputError(
-                f"{ours[alone[0]]} has no {kind}: expected {folder / alone[0]}.* beside it "
-                f"({len(alone)} of {len(ours)} have none)"
-            )
-    return [(path, there[name]) for name, path in here.items()]
-
-
-def _subfolders(root: Path) -> dict[str, Path]:
-    return {path.name: path for path in sorted(root.iterdir()) if path.is_dir()} if root.is_dir() else {}
-
-
-def _plain(root: Path) -> dict[str, Pairs] | None:
+def _plain(root: Path) -> Found | None:
     """`images/` and `masks/`, perhaps below `train`, `val` and `test`, or with these below them."""
-    folders = _subfolders(root)
+    folders = subfolders(root)
     if {"images", "masks"} <= set(folders):
-        parts = _parts(_subfolders(folders["images"]), folders["images"])
+        parts = by_part(subfolders(folders["images"]), folders["images"])
         if "train" in parts:
-            return {part: paired(path, folders["masks"] / path.name) for part, path in parts.items()}
-        return {"train": paired(folders["images"], folders["masks"])}
-    below = _parts(folders, root)
-    inside = {part: path for part, path in below.items() if {"images", "masks"} <= set(_subfolders(path))}
-    return (
-        {part: paired(path / "images", path / "masks") for part, path in inside.items()} if "train" in inside else None
-    )
-
-
-def _parts(folders: Mapping[str, Path], root: Path) -> dict[str, Path]:
-    """Folders by the part that their name means."""
-    found: dict[str, Path] = {}
-    for name, path in folders.items():
-        if part := part_name(name):
-            if part in found:
-                raise InputError(f"{root} has {found[part].name} and {name}, which are both the {part} part")
-            found[part] = path
-    return found
-
-
-def _camvid(root: Path) -> dict[str, Pairs] | None:
-    """`train/` and `trainannot/`, as SegNet's copy of CamVid has them."""
-    folders = _subfolders(root)
-    parts = {name: part for name in folders if (part := part_name(name)) and f"{name}annot" in folders}
-    if "train" not in parts.values():
+            return Found({part: paired(path, folders["masks"] / path.name) for part, path in parts.items()})
+        return Found({"train": paired(folders["images"], folders["masks"])})
+    below = by_part(folders, root)
+    inside = {part: path for part, path in below.items() if {"images", "masks"} <= set(subfolders(path))}
+    if "train" not in inside:
         return None
-    return {part: paired(folders[name], folders[f"{name}annot"]) for name, part in parts.items()}
+    return Found({part: paired(path / "images", path / "masks") for part, path in inside.items()})
+
+
+def _is_plain(root: Path) -> bool:
+    folders = subfolders(root)
+    each = (set(folders), *(set(subfolders(path)) for name, path in folders.items() if part_name(name)))
+    return any({"images", "masks"} <= names for names in each)
+
+
+def _has(*places: str) -> Callable[[Path], bool]:
+    return lambda root: all((root / place).exists() for place in places)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,22 +60,58 @@ class Layout:
 
     Attributes:
         summary: words for people.
-        find: from the folder to pairs of files by part; None where it has another layout.
-        legend: meaning of the values where no `classes.txt` says it.
+        sign: whether a folder looks like it; nothing is opened.
+        find: from the folder to its pictures and masks; None where it has another layout.
+        dummies: parts whose masks may all be void, as the publisher keeps the true ones: they are left out then.
     """
 
     summary: str
-    find: Callable[[Path], dict[str, Pairs] | None]
-    legend: Legend = field(default_factory=Legend)
+    sign: Callable[[Path], bool]
+    find: Callable[[Path], Found | None]
+    dummies: tuple[str, ...] = ()
 
 
-_CAMVID = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist")
 LAYOUTS: dict[str, Layout] = {
-    "folders": Layout(summary="images/ and masks/, or these below train, val and test", find=_plain),
+    "folders": Layout(
+        summary="images/ and masks/, or these below train, val and test",
+        sign=_is_plain,
+        find=_plain,
+    ),
     "camvid": Layout(
         summary="train/ and trainannot/, val/ and valannot/, test/ and testannot/",
-        find=_camvid,
-        legend=Legend(_CAMVID, void=(len(_CAMVID),)),
+        sign=lambda root: any(part_name(name) and (root / f"{name}annot").is_dir() for name in subfolders(root)),
+        find=published.camvid,
+    ),
+    "voc": Layout(
+        summary="JPEGImages/, SegmentationClass/ and ImageSets/Segmentation/ (Pascal VOC)",
+        sign=_has("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"),
+        find=published.voc,
+    ),
+    "cityscapes": Layout(
+        summary="leftImg8bit/ and gtFine/ (Cityscapes)",
+        sign=_has("leftImg8bit", "gtFine"),
+        find=published.cityscapes,
+        dummies=("test",),
+    ),
+    "ade20k": Layout(
+        summary="images/training/ and annotations/training/ (ADE20K)",
+        sign=_has("images/training", "annotations/training"),
+        find=published.ade20k,
+    ),
+    "pets": Layout(
+        summary="images/, annotations/trimaps/ and annotations/trainval.txt (Oxford-IIIT pets)",
+        sign=_has("images", "annotations/trimaps", "annotations/trainval.txt"),
+        find=published.pets,
+    ),
+    "coco": Layout(
+        summary="annotations/instances_NAME.json and NAME/, or pictures with _annotations.coco.json (COCO)",
+        sign=lambda root: bool(coco.files(root)),
+        find=coco.find,
+    ),
+    "yolo": Layout(
+        summary="data.yaml, images/ and labels/ of polygons (YOLO)",
+        sign=yolo.is_one,
+        find=yolo.find,
     ),
 }
 
@@ -132,19 +122,19 @@ def is_one(root: Path) -> bool:
     Args:
         root: folder.
     """
-    folders = set(_subfolders(root))
-    if {"images", "masks"} <= folders or any(part_name(name) and f"{name}annot" in folders for name in folders):
-        return True
-    return any(part_name(name) and {"images", "masks"} <= set(_subfolders(root / name)) for name in folders)
+    return any(row.sign(root) for row in LAYOUTS.values())
 
 
-def load(root: str | os.PathLike, image_shape: tuple[int, ...], keep: Keep = 1.0) -> Dataset:
+def load(
+    root: str | os.PathLike, image_shape: tuple[int, ...], keep: Keep = 1.0, reading: Reading = NOTHING
+) -> Dataset:
     """Finds pictures with masks and divides them.
 
     Args:
         root: folder of a row of `LAYOUTS`; `classes.txt` in it names the classes.
         image_shape: `(height, width, channels)` that every picture gets, and its mask.
         keep: share of the central part's height and width that is used.
+        reading: what is said of the masks' values besides.
 
     Returns:
         A `Dataset` whose truth is `mask`.
@@ -155,32 +145,73 @@ def load(root: str | os.PathLike, image_shape: tuple[int, ...], keep: Keep = 1.0
     root = Path(root)
     if image_shape[-1] not in (1, 3):
         raise InputError(f"pictures of a folder have 1 or 3 channels, the model takes {image_shape[-1]}")
-    candidates = ((row, row.find(root)) for row in LAYOUTS.values())
-    layout, found = next(((row, pairs) for row, pairs in candidates if pairs is not None), (None, {}))
-    if layout is None or not found["train"]:
-        expected = "; ".join(row.summary for row in LAYOUTS.values())
-        raise InputError(f"{root} has no pictures with masks: expected {expected}")
-    legend = read_legend(root / NAMES) if (root / NAMES).is_file() else layout.legend
-    everything = [pair for pairs in found.values() for pair in pairs]
+    row, found = _found(root)
+    legend = _legend(root, found, reading)
+    everything = [pair for pairs in found.parts.values() for pair in pairs]
     bad = set(find_unreadable([image for image, _ in everything], image_shape))
-    legend = checked(root, [pair for pair in everything if pair[0] not in bad], legend)
+    parts = {part: [pair for pair in pairs if pair[0] not in bad] for part, pairs in found.parts.items()}
+    maps: dict[str, Maps]
+    if isinstance(everything[0][1], Scene):
+        parts = {part: sized(pairs) for part, pairs in parts.items()}
+        drawn = {part: Drawn(tuple(scene for _, scene in pairs), legend) for part, pairs in parts.items()}
+        check_drawn(root, drawn.values(), legend)
+        maps = {**drawn}
+    else:
+        parts = {part: pairs for part, pairs in parts.items() if part not in row.dummies or _means(part, pairs, legend)}
+        legend = checked(root, [pair for pairs in parts.values() for pair in pairs], legend, reading)
+        maps = {part: MaskFiles(tuple(mask for _, mask in pairs), legend) for part, pairs in parts.items()}
     splits: dict[str, Split] = {}
-    for part, pairs in found.items():
-        kept = [pair for pair in pairs if pair[0] not in bad]
-        images, masks = tuple(image for image, _ in kept), tuple(mask for _, mask in kept)
-        splits[part] = EncodedSplit(Files(images), {}, image_shape, keep, maps={"mask": MaskFiles(masks, legend)})
+    for part, pairs in parts.items():
+        images = Files(tuple(image for image, _ in pairs))
+        splits[part] = EncodedSplit(images, {}, image_shape, keep, maps={"mask": maps[part]})
     whole = complete(splits)
-    parts = whole["train"], whole["validation"], whole["test"]
-    return Dataset(str(root), legend.names, image_shape, *parts, unreadable=tuple(sorted(bad)), truth="mask")
+    ready = whole["train"], whole["validation"], whole["test"]
+    return Dataset(str(root), legend.names, image_shape, *ready, unreadable=tuple(sorted(bad)), truth="mask")
 
 
-def checked(root: Path, pairs: Sequence[tuple[Path, Path]], legend: Legend) -> Legend:
+def _found(root: Path) -> tuple[Layout, Found]:
+    for row in LAYOUTS.values():
+        if (found := row.find(root)) is not None:
+            if not found.parts.get("train"):
+                raise InputError(f"{root} has no pictures with masks for training: expected {row.summary}")
+            return row, found
+    expected = "; ".join(row.summary for row in LAYOUTS.values())
+    raise InputError(f"{root} has no pictures with masks: expected {expected}")
+
+
+def _legend(root: Path, found: Found, reading: Reading) -> Legend:
+    """The meaning of the values: that of `classes.txt`, which may only rename where a set has its own."""
+    path = root / NAMES
+    if not path.is_file():
+        return reading.of(found.legend)
+    legend = read_legend(path)
+    if not found.named:
+        return reading.of(legend, listed=True)
+    if len(legend.names) != len(found.legend.names):
+        raise InputError(
+            f"{path} names {len(legend.names)} classes, and the folder's layout has {len(found.legend.names)}: "
+            "expected another name for each, or no such file"
+        )
+    colours = legend.colours or found.legend.colours
+    return reading.of(replace(found.legend, names=legend.names, colours=colours))
+
+
+def _means(part: str, pairs: Sequence[tuple[Path, Path]], legend: Legend) -> bool:
+    """Whether a part has a mask that is not void."""
+    if any((decoded(mask, legend) != VOID).any() for _, mask in pairs):
+        return True
+    _log.warning("note: the %s part is left out: its %d masks are void, as its publisher keeps them", part, len(pairs))
+    return False
+
+
+def checked(root: Path, pairs: Sequence[tuple[Encoded, Encoded]], legend: Legend, reading: Reading = NOTHING) -> Legend:
     """Reads every mask, and names the first that cannot be right.
 
     Args:
         root: folder of the set, for messages.
         pairs: pictures and their masks.
         legend: meaning of the values; without names, the classes are the values up to the largest one.
+        reading: what a person said besides, which is in the legend already.
 
     Returns:
         The legend, with names.
@@ -193,6 +224,11 @@ def checked(root: Path, pairs: Sequence[tuple[Path, Path]], legend: Legend) -> L
             f"{root}: none of the pictures can be decoded; are they damaged, or of formats that are not read?"
         )
     legend = settled([mask for _, mask in pairs], legend)
+    if legend.by_colour and reading.shift:
+        raise InputError(
+            f"{root}: reduce_zero_label moves values, and these masks have colours: leave it out, and write void "
+            f"before a colour of {NAMES} that means nothing"
+        )
     with ThreadPoolExecutor(machine.cores()) as pool:
         looked = pool.map(lambda pair: _values(pair[0], pair[1], legend), pairs)
         found = list(progress(looked, "checking masks", len(pairs)) if len(pairs) > 500 else looked)
@@ -204,30 +240,58 @@ def checked(root: Path, pairs: Sequence[tuple[Path, Path]], legend: Legend) -> L
         only = legend.names[largest] if largest < len(legend.names) else largest
         raise InputError(f"{root}: all masks have the class {only} alone, and void: expected two classes or more")
     if not legend.names:
-        return replace(legend, names=tuple(map(str, range(largest + 1))), colours=palette(pairs[0][1], largest + 1))
+        values = tuple(value for value in range(largest + 1) if value not in legend.void)
+        shown = palette(pairs[0][1], largest + 1)
+        colours = tuple(shown[value] for value in values if shown)
+        return replace(legend, names=tuple(map(str, values)), colours=colours, values=values if legend.void else ())
     if largest >= len(legend.names):
         culprit = next(path for (values, path) in found if values[len(legend.names) : VOID].any())
         raise InputError(
             f"{culprit} has the value {largest}, and there are {len(legend.names)} classes, 0 to "
             f"{len(legend.names) - 1}: name it in {NAMES}, by a line 'void' where it means nothing"
         )
+    _note_absent(root, legend, seen)
+    if legend.colours:
+        return legend
+    shown = palette(pairs[0][1], 1 + max(legend.values or range(len(legend.names))))
+    return replace(legend, colours=tuple(shown[value] for value in legend.values or range(len(legend.names)) if shown))
+
+
+def _note_absent(root: Path, legend: Legend, seen: np.ndarray) -> None:
     absent = [name for name, there in zip(legend.names, seen, strict=False) if not there]
     if absent:
         names = ", ".join(map(visible, absent[:5])) + ", ..." * (len(absent) > 5)
         _log.warning("note: %s: no mask has %s", root, names)
-    return legend if legend.colours else replace(legend, colours=palette(pairs[0][1], len(legend.names)))
 
 
-def _values(image: Path, mask: Path, legend: Legend) -> tuple[np.ndarray, Path]:
-    """Which classes a mask has, bool `(256,)`."""
-    from PIL import Image
+def check_drawn(root: Path, maps: Iterable[Drawn], legend: Legend) -> None:
+    """Refuses things that teach nothing.
 
-    classes = decoded(mask, legend)
-    with Image.open(image) as picture:
-        width, height = picture.size
-    if classes.shape != (height, width):
+    Args:
+        root: folder of the set, for messages.
+        maps: things of all pictures.
+        legend: meaning of their values.
+
+    Raises:
+        InputError: there are none that mean something, or of one class alone.
+    """
+    values = {shape.value for each in maps for scene in each.scenes for shape in scene.shapes}
+    seen = np.bincount(legend.lookup()[[0, *values]], minlength=256) > 0
+    if seen[:VOID].sum() < 2:
         raise InputError(
-            f"{mask} is {classes.shape[1]} x {classes.shape[0]} pixels and its picture {width} x {height}: expected "
+            f"{root}: all pictures have {', '.join(map(visible, np.array(legend.names)[seen[: len(legend.names)]]))} "
+            "alone, and void: expected things of a class or more"
+        )
+    _note_absent(root, legend, seen)
+
+
+def _values(image: Encoded, mask: Encoded, legend: Legend) -> tuple[np.ndarray, Encoded]:
+    """Which classes a mask has, bool `(256,)`."""
+    classes = decoded(mask, legend)
+    size = size_of(image)
+    if size is not None and classes.shape != size:
+        raise InputError(
+            f"{mask} is {classes.shape[1]} x {classes.shape[0]} pixels and its picture {size[1]} x {size[0]}: expected "
             "the same size"
         )
     return np.bincount(classes.ravel(), minlength=256) > 0, mask

@@ -1,7 +1,4 @@
-"""Masks in files: pictures whose pixels are classes, as grey or palette values or as colours, and what these mean.
-
-Inside the package a class is its place among the names, and 255 is void, whatever the files have.
-"""
+"""Masks in files: pictures whose pixels are classes, as grey or palette values or as colours (`legends`)."""
 
 from __future__ import annotations
 
@@ -10,19 +7,20 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from keras_resnet import machine
 from keras_resnet.data.dataset import Split
+from keras_resnet.data.legends import NAMES, Colour, Legend, spans
 from keras_resnet.data.truth import VOID
 from keras_resnet.errors import InputError
 from keras_resnet.untrusted import visible
 
-NAMES = "classes.txt"  # a class a line, in the order of the index: `name`, or `name R G B`; `void` is ignored
-_MOST = VOID  # classes, of which 255 is none
-Colour = tuple[int, int, int]
+if TYPE_CHECKING:
+    from PIL import Image
+
 _BINARY: dict[str, Any] = {
     "names": ("background", "object"),
     "colours": ((0, 0, 0), (255, 255, 255)),
@@ -30,29 +28,36 @@ _BINARY: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class Legend:
-    """What the values of masks mean.
+class Encoded(Protocol):
+    """A picture that is a file or a part of one; paths are such."""
 
-    Attributes:
-        names: names of the classes, in the order of their values.
-        colours: colour of every class, or none.
-        void: values that mean nothing, besides 255.
-        void_colours: colours that mean nothing.
-        by_colour: whether masks are read by their colours (`settled`).
+    def read_bytes(self) -> bytes:
+        """Its bytes."""
+
+
+def opened(source: Encoded) -> Image.Image:
+    """Opens a picture, of which only the head is read where it is a file.
+
+    Args:
+        source: encoded picture.
     """
+    from PIL import Image
 
-    names: tuple[str, ...] = ()
-    colours: tuple[Colour, ...] = ()
-    void: tuple[int, ...] = ()
-    void_colours: tuple[Colour, ...] = ()
-    by_colour: bool = False
+    return Image.open(source if isinstance(source, Path) else io.BytesIO(source.read_bytes()))
 
-    def lookup(self) -> np.ndarray:
-        """Class of every value, uint8 `(256,)`; values of no class stay what they are."""
-        table = np.arange(256, dtype=np.uint8)
-        table[list(self.void)] = VOID
-        return table
+
+def size_of(source: Encoded) -> tuple[int, int] | None:
+    """Height and width of a picture, as it lies; None where it cannot be opened: others count and name such files.
+
+    Args:
+        source: encoded picture.
+    """
+    try:
+        with opened(source) as picture:
+            width, height = picture.size
+    except Exception:  # Pillow raises anything on damaged files
+        return None
+    return height, width
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,11 +65,11 @@ class MaskFiles:
     """Masks in files, one for every picture.
 
     Attributes:
-        paths: files.
+        paths: files, or parts of such.
         legend: meaning of their values.
     """
 
-    paths: tuple[Path, ...]
+    paths: tuple[Encoded, ...]
     legend: Legend
 
     def __len__(self) -> int:
@@ -88,7 +93,7 @@ class MaskFiles:
         return replace(self, paths=self.paths + other.paths)
 
 
-def decoded(path: Path, legend: Legend) -> np.ndarray:
+def decoded(path: Encoded, legend: Legend) -> np.ndarray:
     """The classes of a mask file, uint8 `(H, W)`; 255 is void.
 
     Args:
@@ -106,6 +111,13 @@ def decoded(path: Path, legend: Legend) -> np.ndarray:
             f"{path} has colours: expected values of classes (grey or palette), or a {NAMES} with lines like "
             "'road 128 64 128'"
         )
+    if legend.values:
+        seen = np.bincount(values.ravel(), minlength=256) > 0
+        if (value := legend.strange(seen)) is not None:
+            raise InputError(
+                f"{path} has the value {value}, which means nothing: expected {spans(legend.values)} for classes, "
+                f"{spans((*legend.void, VOID))} for void"
+            )
     return legend.lookup()[values]
 
 
@@ -114,7 +126,7 @@ def _coloured(values: np.ndarray, palette: np.ndarray | None) -> np.ndarray:
     return np.repeat(values[..., None], 3, axis=-1) if palette is None else palette[values]
 
 
-def _of_colours(path: Path, colours: np.ndarray, legend: Legend) -> np.ndarray:
+def _of_colours(path: Encoded, colours: np.ndarray, legend: Legend) -> np.ndarray:
     known = {**dict.fromkeys(legend.void_colours, VOID), **{c: n for n, c in enumerate(legend.colours)}}
     codes = colours.astype(np.int32) @ np.array([65536, 256, 1], np.int32)
     found, places = np.unique(codes, return_inverse=True)
@@ -126,7 +138,7 @@ def _of_colours(path: Path, colours: np.ndarray, legend: Legend) -> np.ndarray:
     return classes[places].reshape(codes.shape)
 
 
-def stored(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+def stored(path: Encoded) -> tuple[np.ndarray, np.ndarray | None]:
     """What a picture holds: values `(H, W)` or colours `(H, W, 3)`, uint8; and the palette `(256, 3)` where it has one.
 
     Args:
@@ -162,7 +174,7 @@ def stored(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     return (colours[..., 0], None) if (colours[..., :1] == colours).all() else (colours, None)
 
 
-def settled(paths: Sequence[Path], legend: Legend) -> Legend:
+def settled(paths: Sequence[Encoded], legend: Legend) -> Legend:
     """Decides for a whole set whether its masks are read by colours or by values.
 
     By colours, where `classes.txt` has some and a mask is coloured, has a value that is no class, or is white where
@@ -175,7 +187,7 @@ def settled(paths: Sequence[Path], legend: Legend) -> Legend:
     Raises:
         InputError: a mask cannot be decoded.
     """
-    if legend.names and not legend.colours:
+    if legend.fixed or (legend.names and not legend.colours):
         return legend
     with ThreadPoolExecutor(machine.cores()) as pool:
         looked = list(pool.map(lambda path: _looked(path, legend), paths))
@@ -184,12 +196,13 @@ def settled(paths: Sequence[Path], legend: Legend) -> Legend:
         binary = set(np.flatnonzero(seen).tolist()) == {0, VOID} and not any(coloured for _, coloured in looked)
         return replace(legend, **_BINARY) if binary and not legend.void else legend
     white = seen[VOID] and (VOID, VOID, VOID) in {*legend.colours, *legend.void_colours}
-    beyond = any(n >= len(legend.names) and n not in legend.void for n in np.flatnonzero(seen[:VOID]).tolist())
+    known = {*(legend.values or range(len(legend.names))), *legend.void}
+    beyond = any(n not in known for n in np.flatnonzero(seen[:VOID]).tolist())
     by_colour = white or beyond or any(coloured for _, coloured in looked)
     return replace(legend, by_colour=True) if by_colour else legend
 
 
-def _looked(path: Path, legend: Legend) -> tuple[np.ndarray, bool]:
+def _looked(path: Encoded, legend: Legend) -> tuple[np.ndarray, bool]:
     """Values that a mask has, bool `(256,)`; and whether its colours, or those of its palette, say what they mean."""
     values, palette = stored(path)
     if values.ndim == 3:
@@ -202,62 +215,9 @@ def _looked(path: Path, legend: Legend) -> tuple[np.ndarray, bool]:
     return seen, not grey and set(used) <= {*legend.colours, *legend.void_colours}
 
 
-def read_legend(path: Path) -> Legend:
-    """Reads a list of classes.
-
-    Args:
-        path: `classes.txt`: a class a line in the order of the values, `name` or `name R G B`; a line `void` or
-            `void R G B` marks what is ignored, and takes a value of its own only where it has no colour.
-
-    Raises:
-        InputError: damaged, colours for some of the classes only, or a name twice.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-    names: list[str] = []
-    colours: list[Colour | None] = []
-    void: list[int] = []
-    void_colours: list[Colour] = []
-    for number, line in enumerate((each.strip() for each in lines), 1):
-        if not line or line.startswith("#"):
-            continue
-        name, colour = _class(line, f"{path}, line {number}")
-        if name.lower() == "void":
-            void_colours += [colour] if colour else []
-            void += [] if colour else [len(names) + len(void)]
-            continue
-        if name in names:
-            raise InputError(f"{path}, line {number}: the class {visible(name)} is there twice")
-        names.append(name)
-        colours.append(colour)
-    found = [colour for colour in colours if colour is not None]
-    if len(found) not in (0, len(names)):
-        raise InputError(f"{path}: {len(found)} of {len(names)} classes have colours; expected all of them, or none")
-    if not 1 <= len(names) <= _MOST or (void and any(each < len(names) for each in void)):
-        raise InputError(f"{path}: expected 1 to {_MOST} classes, and void behind them where it has no colour")
-    if len({*found, *void_colours}) < len(found) + len(void_colours):
-        raise InputError(f"{path}: two classes have the same colour")
-    return Legend(tuple(names), tuple(found), tuple(void), tuple(void_colours))
-
-
-def _class(line: str, where: str) -> tuple[str, Colour | None]:
-    """Name and colour of a line."""
-    words = line.replace(",", " ").split()
-    if len(words) >= 4 and all(word.isdigit() for word in words[-3:]):
-        red, green, blue = (int(word) for word in words[-3:])
-        if max(red, green, blue) > 255:
-            raise InputError(f"{where}: a colour has three numbers from 0 to 255, received {' '.join(words[-3:])}")
-        return " ".join(words[:-3]), (red, green, blue)
-    return " ".join(words), None
-
-
-def palette(path: Path, count: int) -> tuple[Colour, ...]:
+def palette(path: Encoded, count: int) -> tuple[Colour, ...]:
     """Colours of a palette picture; empty where it is none."""
-    from PIL import Image
-
-    with Image.open(path) as picture:
+    with opened(path) as picture:
         if picture.mode != "P":
             return ()
         values = np.array(picture.getpalette() or [], np.int64).reshape(-1, 3)
@@ -266,10 +226,9 @@ def palette(path: Path, count: int) -> tuple[Colour, ...]:
 
 
 def legend_of(split: Split) -> Legend | None:
-    """The legend of a split's masks, where they are files.
+    """The legend of a split's masks, where they are read from files.
 
     Args:
         split: split of any kind.
     """
-    found = getattr(split, "maps", {}).get("mask")
-    return found.legend if isinstance(found, MaskFiles) else None
+    return getattr(getattr(split, "maps", {}).get("mask"), "legend", None)

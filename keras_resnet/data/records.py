@@ -21,6 +21,7 @@ from keras_resnet.signals.table import get_signal
 
 _log = logging.getLogger("keras_resnet")
 INDEX = "keras_resnet_index.npz"
+_MASKS = "keras_resnet_masks.npz"  # the index of the same files where masks are learned
 LABELS = "labels.txt"
 _SHARD = re.compile(r"(?:^|[-_.])(train|validation|valid|val|test)(?=[-_.]|$).*", re.IGNORECASE)
 _COUNTED = re.compile(r"-(\d{5})-of-(\d{5})$")
@@ -64,6 +65,14 @@ class Records:
     def take(self, indices: np.ndarray) -> Records:
         """The records at these positions."""
         return replace(self, **{name: getattr(self, name)[indices] for name in ("shard", "offset", "length")})
+
+    def of(self, feature: str) -> Records:
+        """The same records, of which another feature is read.
+
+        Args:
+            feature: name of a feature with one string.
+        """
+        return replace(self, feature=feature)
 
     def joined(self, other: Records) -> Records:
         """These records, then the others."""
@@ -134,10 +143,40 @@ def load(
     records = Records(shards, str(table["feature"]), table["shard"], table["offset"], table["length"])
     whole = EncodedSplit(records, {"label": labels}, image_shape, keep)
     found = complete({name: whole.take(np.flatnonzero(good & (part_of == name))) for name in parts})
-    bad = tuple(Path(f"{shards[table['shard'][i]]}@{table['offset'][i]}") for i in np.flatnonzero(~good))
+    bad = _left_out(root, shards, table)
+    return Dataset(str(root), classes, image_shape, found["train"], found["validation"], found["test"], bad)
+
+
+def with_masks(
+    root: Path, parts: Mapping[str, Sequence[Path]], features: tuple[str, str], channels: int
+) -> tuple[dict[str, Records], tuple[Path, ...]]:
+    """Records of pictures with masks, those that can be decoded; see `load`.
+
+    Args:
+        root: folder where the index is kept.
+        parts: shards by part.
+        features: names of the features of the picture and of the mask.
+        channels: channels of the pictures.
+
+    Returns:
+        Records by part, and those that were left out.
+
+    Raises:
+        InputError: shards that are damaged, or without these features.
+    """
+    shards = tuple(path for name in parts for path in parts[name])
+    table = _index(root, shards, channels, features)
+    part_of = np.repeat(list(parts), [len(parts[name]) for name in parts])[table["shard"]]
+    whole = Records(shards, features[0], table["shard"], table["offset"], table["length"])
+    found = {name: whole.take(np.flatnonzero(table["readable"] & (part_of == name))) for name in parts}
+    return found, _left_out(root, shards, table)
+
+
+def _left_out(root: Path, shards: tuple[Path, ...], table: Mapping[str, np.ndarray]) -> tuple[Path, ...]:
+    bad = tuple(Path(f"{shards[table['shard'][i]]}@{table['offset'][i]}") for i in np.flatnonzero(~table["readable"]))
     if bad:
         _log.warning("note: left out of %s: %d records without a picture that can be decoded", root, len(bad))
-    return Dataset(str(root), classes, image_shape, found["train"], found["validation"], found["test"], bad)
+    return bad
 
 
 def _labelled(
@@ -185,10 +224,13 @@ def _named(table: Mapping[str, np.ndarray], first: int) -> list[str]:
     return names
 
 
-def _index(root: Path, shards: tuple[Path, ...], channels: int) -> dict[str, np.ndarray]:
+def _index(
+    root: Path, shards: tuple[Path, ...], channels: int, features: tuple[str, str] | None = None
+) -> dict[str, np.ndarray]:
     """Where every record is, from the file kept in the folder or made now."""
-    state = np.array([f"{channels}"] + [f"{path.name} {path.stat().st_size}" for path in shards])
-    kept = root / INDEX
+    asked = [f"{channels}", *(features or ())]
+    state = np.array(asked + [f"{path.name} {path.stat().st_size}" for path in shards])
+    kept = root / (_MASKS if features else INDEX)
     if kept.is_file():
         try:
             table = arrays.read(kept)
@@ -197,7 +239,7 @@ def _index(root: Path, shards: tuple[Path, ...], channels: int) -> dict[str, np.
                 return table
         except (ValueError, KeyError, TypeError, OSError) as error:
             raise InputError(f"{kept} is damaged ({error}): delete it, it will be made anew") from error
-    table = {"state": state, **_scan(shards, channels)}
+    table = {"state": state, **_scan(shards, channels, features)}
     try:
         with files.writing(kept, overwrite=True) as temporary:
             np.savez(temporary, **table)  # type: ignore[arg-type]  # it takes these for its own arguments
@@ -226,8 +268,9 @@ def _check_index(table: Mapping[str, np.ndarray], shards: tuple[Path, ...]) -> N
         raise ValueError("its records lie outside of their files")
 
 
-def _scan(shards: tuple[Path, ...], channels: int) -> dict[str, np.ndarray]:
+def _scan(shards: tuple[Path, ...], channels: int, features: tuple[str, str] | None = None) -> dict[str, np.ndarray]:
     """Reads every record once and decodes its image."""
     is_readable = get_signal("image").code.is_readable
-    scan = importlib.import_module("keras_resnet.data.scanning").scan  # the reader is TensorFlow's
-    return scan(shards, lambda encoded: is_readable(encoded, (0, 0, channels)))
+    scanning = importlib.import_module("keras_resnet.data.scanning")  # the reader is TensorFlow's
+    layouts = scanning.LAYOUTS if features is None else (features,)
+    return scanning.scan(shards, lambda encoded: is_readable(encoded, (0, 0, channels)), layouts)

@@ -18,17 +18,20 @@ LAYOUTS = (("image/encoded", "image/class/label"), ("image", "label"))
 _HEADER, _FOOTER = 12, 4  # bytes around a record: its length with checksum, its checksum
 
 
-def scan(shards: Sequence[Path], is_readable: Callable[[bytes], bool]) -> dict[str, np.ndarray]:
+def scan(
+    shards: Sequence[Path], is_readable: Callable[[bytes], bool], layouts: Sequence[tuple[str, str]] = LAYOUTS
+) -> dict[str, np.ndarray]:
     """Reads every record of TFRecord files once: checksums by TensorFlow's reader, images by their decoder.
 
     Args:
         shards: TFRecord files.
         is_readable: says whether an encoded image can be decoded.
+        layouts: names of the features of the image and of what is known of it: a class, or an encoded mask.
 
     Returns:
         Columns by name: for each of N records `shard`, its place in `shards`, int32 `(N,)`; `offset` and `length` in
-        bytes, int64; `label`, int64, -1 where there is none; `readable`, bool. Besides `feature`, the name of the
-        image's feature, and pairs of `named_labels` and `names`.
+        bytes, int64; `label`, int64, -1 where there is none, 0 for a mask; `readable`, bool. Besides `feature`, the
+        name of the image's feature, and pairs of `named_labels` and `names`.
 
     Raises:
         InputError: a file is damaged or has another layout, or there are no records.
@@ -44,7 +47,7 @@ def scan(shards: Sequence[Path], is_readable: Callable[[bytes], bool]) -> dict[s
         for number, path in enumerate(progress(shards, "indexing the TFRecord files", len(shards))):
             try:
                 raw = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
-                layout = layout or _layout(raw, path)
+                layout = layout or _layout(raw, path, layouts)
                 found = list(pool.map(lambda record, own=layout: _inspected(record, own, is_readable), raw))
             except (tf.errors.DataLossError, DecodeError) as error:
                 raise _damaged(path) from error
@@ -72,7 +75,7 @@ def _inspected(
 ) -> tuple[int, bool, str, int]:
     """Label, whether there is one image that can be decoded, name of the class, and length in bytes."""
     features = tf.train.Example.FromString(record).features.feature
-    label = features[layout[1]].int64_list.value
+    label = features[layout[1]].int64_list.value or [0] * len(features[layout[1]].bytes_list.value)
     encoded = features[layout[0]].bytes_list.value
     texts = [features[f"image/class/{name}"].bytes_list.value for name in ("text", "synset")]
     text = next((values[0].decode(errors="replace") for values in texts if values), "")
@@ -86,12 +89,12 @@ def _damaged(path: Path) -> InputError:
     )
 
 
-def _layout(records: Sequence[bytes], path: Path) -> tuple[str, str] | None:
+def _layout(records: Sequence[bytes], path: Path, layouts: Sequence[tuple[str, str]]) -> tuple[str, str] | None:
     if not records:
         return None
     features = tf.train.Example.FromString(records[0]).features.feature
-    for layout in LAYOUTS:
+    for layout in layouts:
         if all(name in features for name in layout):
             return layout
-    expected = " or ".join(f"{image} and {label}" for image, label in LAYOUTS)
+    expected = " or ".join(f"{image} and {label}" for image, label in layouts)
     raise InputError(f"{path}: expected the features {expected}, received {', '.join(sorted(features)[:8])}")

@@ -6,10 +6,12 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from keras_resnet.data import catalog, cifar, digits, folder, labelled, masked, memory, records, tables
 from keras_resnet.data.dataset import Dataset
+from keras_resnet.data.legends import Reading
+from keras_resnet.data.named import Named
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.signals.fits import Keep
 
@@ -50,7 +52,7 @@ class Source:
         at_hand: from a data folder, or None, to whether all that it needs is there, so that it can be a default.
         matches: says whether a name that is no row's belongs to this source.
         signal: row of `signals.table.SIGNALS`: what an example is.
-        truth: row of `data.truth.KINDS`: what is known of an example.
+        truth: row of `data.truth.KINDS`: what is known of an example; `load` of masks may be given a `Reading` too.
         upright: whether pictures are turned as EXIF says. Published figures and places of a set mean the pixels as they
             lie in its files; photographs of one's own are to be seen as people see them.
         table: whether it is a table, whose columns decide the truth (`labelled.load`).
@@ -160,8 +162,8 @@ SOURCES: dict[str, Source] = {
         Source(
             name="a folder of pictures and masks",
             summary="images of one's own with the class of every pixel",
-            needs="images/ and masks/ with the same names, or these below train, val and test; perhaps classes.txt",
-            load=lambda name, data_dir, shape, keep: masked.load(name, shape, keep),
+            needs="images/ and masks/ with the same names, or a layout of docs/segmentation.md; perhaps classes.txt",
+            load=lambda name, data_dir, shape, keep, **how: masked.load(name, shape, keep, **how),
             matches=lambda name: Path(name).is_dir() and masked.is_one(Path(name)),
             truth="mask",
         ),
@@ -178,6 +180,14 @@ SOURCES: dict[str, Source] = {
             needs="the package tensorflow-datasets, which downloads the set the first time",
             load=_catalog,
             matches=lambda name: name.startswith(catalog.PREFIX),
+        ),
+        Source(
+            name=f"{catalog.MASKS}NAME",
+            summary="a set of tensorflow-datasets with one picture and one mask",
+            needs="the package tensorflow-datasets, which downloads the set the first time",
+            load=lambda name, data_dir, shape, keep, **how: catalog.load_masks(name, data_dir, shape, keep, **how),
+            matches=lambda name: name.startswith(catalog.MASKS),
+            truth="mask",
         ),
     )
 }
@@ -196,22 +206,6 @@ def find_source(name: str) -> Source:
             return row
     named = [row.name for row in SOURCES.values() if row.matches is _never]
     raise unknown_name("dataset", name, named, "(or name a folder, or tfds:NAME)")
-
-
-class Named(NamedTuple):
-    """A data source, and the folder of its files.
-
-    Attributes:
-        name: name of a source, or a path.
-        folder: folder of a named source's files; None for its usual place, and for a path.
-    """
-
-    name: str
-    folder: Path | None = None
-
-    def __str__(self) -> str:
-        """As `--data` takes it."""
-        return self.name if self.folder is None else f"{self.name}:{self.folder}"
 
 
 def locate(data: str | os.PathLike, usual: str | None = None) -> Named:
@@ -250,9 +244,9 @@ def _located(text: str, usual: str | None) -> Named:
         if not rest:
             raise InputError(f"{text}: expected a folder behind the colon, or {start} alone")
         return Named(start, Path(rest))
-    if text.startswith(catalog.PREFIX):
-        name, colon, folder = text.removeprefix(catalog.PREFIX).partition(":")
-        return Named(catalog.PREFIX + name, Path(folder) if colon and folder else None)
+    if text.startswith((catalog.PREFIX, catalog.MASKS)):
+        prefix, name, folder = (*text.split(":", 2), "")[:3]
+        return Named(f"{prefix}:{name}", Path(folder) if folder else None)
     if Path(text).is_dir():
         if usual == IMAGENET:
             return Named(IMAGENET, Path(text))
@@ -304,6 +298,8 @@ def load_dataset(
     classes: Sequence[str] | None = None,
     fold: str | None = None,
     test_only: bool = False,
+    void: Sequence[int] = (),
+    reduce_zero_label: bool = False,
 ) -> Dataset:
     """Loads a data source.
 
@@ -320,6 +316,8 @@ def load_dataset(
         classes: names of a table's labels in a model's order; by default those of the table, sorted.
         fold: fold of a table that is the test.
         test_only: whether a table without training rows is taken.
+        void: values of masks that mean nothing, besides what the folder says.
+        reduce_zero_label: whether 0 means nothing in masks, and the first class is 1.
 
     Returns:
         The three splits, with uint8 images.
@@ -337,11 +335,15 @@ def load_dataset(
         name, data_dir = locate(name)
     where = None if data_dir is None else Path(data_dir), tuple(image_shape), keep
     row = None if tables.is_frame(name) else find_source(str(name))
+    reading = Reading(tuple(void), bool(reduce_zero_label))
+    if reading and (row is None or row.truth != "mask"):
+        raise InputError(f"void and reduce_zero_label go with masks: the data are {row.name if row else 'a table'}")
     if row is None or row.table:
         how: dict[str, Any] = {"columns": columns, "truth": truth, "classes": classes, "fold": fold}
         return _from_table(name, *where, **how, test_only=test_only)
     _refuse_columns(row, columns)
     if fold is not None:
         raise InputError(f"fold {fold} goes with a table that has a column fold: the data are {row.name}")
-    found = row.load(str(name), *where)
+    load: Callable[..., Dataset] = row.load
+    found = load(str(name), *where, reading=reading) if reading else load(str(name), *where)
     return found if row.upright else found.as_it_lies()

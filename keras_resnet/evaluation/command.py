@@ -144,20 +144,23 @@ def _cross_validate(args: argparse.Namespace) -> int:
         files.check_place(args.report, args.overwrite)
     recipe = recipes.get_recipe(args.recipe) if args.recipe else run.reopen(None, Path(args.model))
     is_open = recipe is recipes.PHOTOS
-    recipe = recipe if is_open else recipes.override(recipe, args.set)
+    settings = [*flags.mask_settings(args), *args.set]
+    recipe = recipe if is_open else recipes.override(recipe, settings)
     place = flags.named_data(args, recipe.dataset)
     extras.require_for(place.name, recipe.weights)
     console.import_tensorflow("jax")
     from keras_resnet.data import load_dataset
+    from keras_resnet.data.legends import parse_void
     from keras_resnet.data.tables import parse_columns
     from keras_resnet.evaluation import folds
     from keras_resnet.training.photos import plan
 
     if is_open:
-        recipe, _ = plan(place, args.set, columns=flags.columns_of(args), offline=True)
+        recipe, _ = plan(place, settings, columns=flags.columns_of(args), offline=True)
     folder = args.output or run.default(recipe).with_name(f"{run.default(recipe).name}-folds")
     columns = flags.columns_of(args) or parse_columns(recipe.columns) or None
-    found = folds.cross_validate(recipe, load_dataset(*place, columns=columns), args.folds, folder)
+    said = {"void": parse_void(recipe.void), "reduce_zero_label": recipe.reduce_zero_label}
+    found = folds.cross_validate(recipe, load_dataset(*place, columns=columns, **said), args.folds, folder)
     console.write_json(args.json, found.to_json())
     title = f"{recipe.name} in {args.folds} folds of {Path(place.name).name}"
     console.print_table(title, (found.task.score.name, "value"), found.rows())
@@ -191,7 +194,7 @@ def _open(named: list[tuple[str, str | None]], args: argparse.Namespace) -> tupl
         runner = open_named(model, weights, foreign.hints_of(args))
         note_missing_card(model, runner)
         name, folder = _place(args, runner)
-        dataset = dataset_for(runner, name, folder, columns=flags.columns_of(args))
+        dataset = dataset_for(runner, name, folder, columns=flags.columns_of(args), **flags.masks_of(args))
         if runner.card.labels and runner.card.labels != dataset.classes:
             names = " and ".join(f"{', '.join(some[:3])}, ..." for some in (runner.card.labels, dataset.classes))
             print(f"note: the labels of model and dataset differ: {console.visible(names)}", file=sys.stderr)

@@ -164,6 +164,8 @@ def dataset_for(
     *,
     columns: Mapping[str, str] | None = None,
     fold: str | None = None,
+    void: Sequence[int] | None = None,
+    reduce_zero_label: bool | None = None,
 ) -> Dataset:
     """The data source that a model is asked about: examples in its size, truth of its task, classes in its order.
 
@@ -173,6 +175,8 @@ def dataset_for(
         folder: folder of a named source's files.
         columns: a table's own names of columns by their meaning; by default those of the card, if the table has them.
         fold: fold of a table that is the test.
+        void: values of masks that mean nothing; by default those of the card.
+        reduce_zero_label: whether 0 means nothing in masks; by default what the card says.
 
     Raises:
         InputError: no such data, or none of the model's task.
@@ -181,6 +185,9 @@ def dataset_for(
     columns = columns or _own_columns(data, folder, card.columns)
     how: dict[str, Any] = {"columns": columns, "truth": truth, "classes": card.labels or None, "fold": fold}
     how["test_only"] = True  # there is nothing to learn here
+    own = card.reading if truth == "mask" else {}
+    how["void"] = own.get("void", ()) if void is None else void
+    how["reduce_zero_label"] = own.get("reduce_zero_label", False) if reduce_zero_label is None else reduce_zero_label
     return load_dataset(data, folder, image_shape(runner), card.keep, **how)
 
 

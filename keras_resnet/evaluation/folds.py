@@ -144,7 +144,11 @@ def cross_validate(recipe: Recipe, dataset: Dataset, count: int, folder: Path, *
     for number, name in enumerate(names, 1):
         if verbose:
             print(f"fold {number} of {count}", flush=True)
-        result = _trained(replace(recipe, dataset=name, columns=""), folder / f"fold-{number}", verbose)
+        result = _trained(
+            replace(recipe, dataset=name, columns="", void="", reduce_zero_label=False),
+            folder / f"fold-{number}",
+            verbose,
+        )
         runner = open_named(result.run_dir)
         split = load_dataset(name, None, image_shape(runner), runner.card.keep).test
         found, truth = collected(runner, split)

@@ -66,7 +66,7 @@ def scores(runner: Runner, picture: np.ndarray, tiles: Tiles) -> np.ndarray:
     height, width = picture.shape[:2]
     whole = plain.padded(picture, 0, 0, max(height, high), max(width, wide))
     places = [(y, x) for y in tiles.starts(height, high) for x in tiles.starts(width, wide)]
-    weight = np.minimum.outer(_ramp(high, tiles.overlap), _ramp(wide, tiles.overlap))
+    weight = np.multiply.outer(_ramp(high, tiles.overlap), _ramp(wide, tiles.overlap))
     total = np.zeros((*whole.shape[:2], 1), np.float32)
     found: np.ndarray | None = None
     for first in range(0, len(places), _AT_ONCE):

@@ -199,7 +199,7 @@ def _embeddings(args: argparse.Namespace, runner, command: str) -> None:
     from keras_resnet.tasks import get_task
 
     name, folder = flags.named_data(args, runner.card.dataset)
-    dataset = dataset_for(runner, name, folder, columns=flags.columns_of(args))
+    dataset = dataset_for(runner, name, folder, columns=flags.columns_of(args), **flags.masks_of(args))
     test = sampled(dataset.test, args.limit)
     pixels = np.concatenate([batch[test.key] for batch in arrays_of(test, 256)])
     name, features = embeddings.pooled_features(runner, pixels, args.layer)

@@ -183,7 +183,7 @@ def look(place: Any, **how: Any) -> Findings:
 
     Args:
         place: `data.sources.Named`, or what `--data` takes: a folder, a table of labels, a name.
-        **how: further arguments of `load_dataset`, of a table.
+        **how: further arguments of `load_dataset`, of a table or of masks.
 
     Raises:
         InputError: there is nothing to look at.

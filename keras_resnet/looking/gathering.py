@@ -66,12 +66,12 @@ def gather(place: Named, **how: Any) -> Gathered:
 
     Args:
         place: what `--data` names.
-        **how: further arguments of `load_dataset`, where it is asked: those of a table.
+        **how: further arguments of `load_dataset`, where it is asked: those of a table or of masks.
 
     Raises:
         InputError: there is nothing, or the source cannot be opened.
     """
-    if of_folders(place):
+    if of_folders(place) and not how.keys() & {"void", "reduce_zero_label"}:
         return _of_folders(Path(place.name))
     with folder.unchecked():
         dataset = load_dataset(place.name, place.folder, _SHAPE, **how)

@@ -172,8 +172,10 @@ class TaskCode(Protocol):
     ) -> np.ndarray:
         """How far two models say the same of each example: float64 `(n,)`, 0 to 1."""
 
-    def draw(self, pixels: np.ndarray, predictions: Sequence[Prediction], card: ModelCard) -> Figure:
-        """A picture of predictions beside what was looked at."""
+    def draw(
+        self, pixels: np.ndarray | Sequence[np.ndarray], predictions: Sequence[Prediction], card: ModelCard
+    ) -> Figure:
+        """A picture of predictions beside what was looked at: examples `(n, ...)`, in tiles of any size."""
 
 
 class CapableCode(TaskCode, Protocol):

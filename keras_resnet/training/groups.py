@@ -23,6 +23,8 @@ class Data:
             table, ...
         columns: a table's own names of columns by their meaning, like `"file=photo,label=breed"`; empty where they are
             called so.
+        void: values of masks that mean nothing, besides what the folder says, like `"0,11"`.
+        reduce_zero_label: whether 0 means nothing in masks, and the first class is 1.
         fold: fold of a table that is the test; empty for the column `split`, or the last fold without one.
         preprocess: row of `PREPROCESS`.
         augmentation: row of `data.augment.AUGMENTATIONS`.
@@ -50,6 +52,8 @@ class Data:
     dataset: str
     preprocess: str
     columns: str = ""
+    void: str = ""
+    reduce_zero_label: bool = False
     fold: str = ""
     augmentation: str = "none"
     subset: int = ranges.at_least_0(0)

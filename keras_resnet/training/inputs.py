@@ -14,6 +14,7 @@ from keras_resnet.data import Dataset, Split, batches, joined, load_dataset, sam
 from keras_resnet.data.augment import Augmentation, get_augmentation
 from keras_resnet.data.dataset import ArraySplit, EncodedSplit
 from keras_resnet.data.folder import check_unreadable
+from keras_resnet.data.legends import parse_void
 from keras_resnet.data.loading import loaded
 from keras_resnet.data.mixing import make_mix
 from keras_resnet.data.pipeline import plan
@@ -69,6 +70,7 @@ def load(recipe: Recipe, nets: FromRecipe, data_dir: str | os.PathLike | None) -
     augment = get_augmentation(recipe.augmentation, signal.name)
     task, (small, shape) = get_task(recipe.task), _shapes(recipe, signal, recipe.image_size or nets.image_size(recipe))
     how: dict[str, Any] = {"columns": parse_columns(recipe.columns), "truth": task.truth, "fold": recipe.fold or None}
+    how |= {"void": parse_void(recipe.void), "reduce_zero_label": recipe.reduce_zero_label}
     dataset = load_dataset(recipe.dataset, data_dir, shape, recipe.data.keep, **how)
     if dataset.truth != task.truth:
         raise InputError(

@@ -14,6 +14,7 @@ import keras
 from keras_resnet import extras, files
 from keras_resnet.card import ModelCard
 from keras_resnet.data import Dataset
+from keras_resnet.data.legends import Reading, parse_void
 from keras_resnet.data.tables import parse_columns
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.lazily import tf
@@ -205,6 +206,7 @@ def _card(recipe: Recipe, nets: FromRecipe, dataset: Dataset) -> ModelCard:
         spec=spec.name if spec else None,
         dataset=dataset.name,
         columns=parse_columns(recipe.columns),
+        reading=Reading(parse_void(recipe.void), recipe.reduce_zero_label).to_json(),
         recipe=nets.origin(recipe),
         crop=recipe.crop,
         fit=recipe.fit,

@@ -23,12 +23,8 @@ DESCRIPTION = ("name", "expected", "hardware", "wall_time", "command")
 VERSION = 6
 # Settings that are younger than a version, with the values that mean what was done before them.
 _YOUNG = {"columns": "", "fold": "", "focal_gamma": 2.0, "class_weights": False, "balance": "none", "stop_patience": 0}
-ADDED: dict[int, dict[str, Any]] = {
-    2: {"task": DEFAULT},
-    4: _YOUNG,
-    5: {"image_width": 0},
-    6: {"fit": "crop", "test_width": 0},
-}
+_SCENES = {"fit": "crop", "test_width": 0, "void": "", "reduce_zero_label": False}
+ADDED: dict[int, dict[str, Any]] = {2: {"task": DEFAULT}, 4: _YOUNG, 5: {"image_width": 0}, 6: _SCENES}
 # Values that mean something else since a version, by setting, with what the old meaning is called now.
 RENAMED: dict[int, dict[str, dict[Any, Any]]] = {3: {"optimizer": {"lamb": "keras-lamb"}}}
 OWN = ("name", "task", "model", "expected", "hardware", "wall_time", "command")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnet.data import Dataset, load_dataset
+from keras_resnet.data.legends import parse_void
 from keras_resnet.data.sources import Named
 from keras_resnet.errors import InputError
 from keras_resnet.nets.specs import SPECS, get_spec
@@ -77,12 +78,13 @@ def plan(
         weights = weights or given["weights"] or "none"
         settings = [each for each in settings if not each.startswith("weights=")]
     found = task_for(data.name, columns, task)
-    dataset = load_dataset(*data, columns=columns, truth=get_task(found).truth)
+    own = checked(for_task(PHOTOS, found), settings)
+    said = {"void": parse_void(own.get("void", "")), "reduce_zero_label": own.get("reduce_zero_label", False)}
+    dataset = load_dataset(*data, columns=columns, truth=get_task(found).truth, **said)
     if dataset.signal != "image":
         raise InputError(f"{data}: recipe photos is for images, these are {dataset.signal}: pass --recipe NAME")
     seen = look(dataset)
     decisions = [_task(dataset, found, task)]
-    own = checked(for_task(PHOTOS, found), settings)
     net = _net(seen, given, weights if weights is None else model_path(weights), offline)
     transfer = "weights" in net[-1].settings
     length = _length(seen, transfer, own.get("epochs", 0))
