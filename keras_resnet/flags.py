@@ -13,9 +13,7 @@ from keras_resnet.parsing import Parser, note_former
 
 if TYPE_CHECKING:
     from keras_resnet.data.sources import Named
-    from keras_resnet.evaluation.tiles import Tiles
 
-_OVERLAP = 64
 DATA = (
     "a folder of class folders, a table of labels (.csv, .tsv, .jsonl), TFRecord files, or a name: digits, cifar10, "
     "cifar100, imagenet, tfds:NAME; NAME:DIR for files that are elsewhere"
@@ -162,41 +160,6 @@ def named_data(args: argparse.Namespace, usual: str | None = None) -> Named:
     if found is None:
         raise InputError(f"expected --data DATA: {DATA}")
     return found
-
-
-def add_tiles(parser: argparse._ActionsContainer) -> None:
-    """`--tile` and `--overlap`; `tiles_of` reads them.
-
-    Args:
-        parser: parser or group.
-    """
-    parser.add_argument(
-        "--tile",
-        nargs="?",
-        type=positive,
-        const=0,
-        metavar="N",
-        help="of a segmentation: pictures at their own size, in tiles as large as the net's input (N pixels)",
-    )
-    parser.add_argument("--overlap", type=int, metavar="N", help=f"pixels that tiles share (default: {_OVERLAP})")
-
-
-def tiles_of(args: argparse.Namespace) -> Tiles | None:
-    """The tiles that a command line asks for; None for none.
-
-    Args:
-        args: options of a parser that `add_tiles` was called with.
-
-    Raises:
-        InputError: an overlap without tiles.
-    """
-    from keras_resnet.evaluation.tiles import Tiles
-
-    if args.tile is None:
-        if args.overlap is not None:
-            raise InputError("--overlap goes with --tile")
-        return None
-    return Tiles(_OVERLAP if args.overlap is None else args.overlap)
 
 
 def add_output(parser: argparse._ActionsContainer, text: str, metavar: str = "FILE", *, required: bool = False) -> None:

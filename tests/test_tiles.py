@@ -6,7 +6,7 @@ import pytest
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation import tiles
-from keras_resnet.evaluation.tiles import Tiles
+from keras_resnet.evaluation.tiling import Tiles
 from keras_resnet.runtime.interface import Runner, Tensor
 from keras_resnet.signals.fits import GREY
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from keras_resnet import console, extras, files, flags
 from keras_resnet.cluster import session
 from keras_resnet.errors import GateError, InputError
+from keras_resnet.evaluation import tiling
 from keras_resnet.evaluation.command import note_missing_card
 from keras_resnet.labels import class_names
 from keras_resnet.parsing import Parser
@@ -55,7 +56,7 @@ def add(parser: Parser) -> None:
         metavar="DIR",
         help="of a segmentation: write the mask of every picture there, as a PNG of its size with a palette",
     )
-    flags.add_tiles(parser)
+    tiling.add(parser)
     session.add_option(parser, "predict")
     console.add_json(parser, "the answers")
 
@@ -154,7 +155,7 @@ def _here(args: argparse.Namespace, runner: Runner, card: ModelCard) -> tuple[in
     from keras_resnet.evaluation import bulk
     from keras_resnet.evaluation.tiles import check as check_tiles
 
-    paths, tiles = bulk.listed(args.images, get_signal(card.signal).suffixes), flags.tiles_of(args)
+    paths, tiles = bulk.listed(args.images, get_signal(card.signal).suffixes), tiling.asked(args)
     if tiles:
         check_tiles(runner, tiles, args.tile or None)
     found = bulk.answers(runner, paths, card, args.top, tiles=tiles)

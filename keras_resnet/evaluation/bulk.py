@@ -14,7 +14,8 @@ from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation.examples import loaded, named
 from keras_resnet.evaluation.running import answered, check_finite, image_shape
-from keras_resnet.evaluation.tiles import Tiles, of_file
+from keras_resnet.evaluation.tiles import of_file
+from keras_resnet.evaluation.tiling import Tiles
 from keras_resnet.extras import is_there
 from keras_resnet.lazily import tf
 from keras_resnet.runtime.interface import Runner

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from keras_resnet import console, extras, files, flags
 from keras_resnet.errors import InputError
+from keras_resnet.evaluation import tiling
 from keras_resnet.parsing import Parser
 from keras_resnet.runtime import foreign
 
@@ -45,7 +46,7 @@ def add(parser: Parser) -> None:
         "--average", default="probabilities", help="probabilities or logits, of views and members (%(default)s)"
     )
     views.add_argument("--ensemble-weights", default="", metavar="W,W,...", help="of the members (default: all alike)")
-    flags.add_tiles(parser)
+    tiling.add(parser)
     _add_figures(parser)
 
 
@@ -95,7 +96,7 @@ def work(args: argparse.Namespace) -> int:
     from keras_resnet.evaluation.tiles import check as check_tiles
     from keras_resnet.evaluation.views import Views
 
-    tiles = flags.tiles_of(args)
+    tiles = tiling.asked(args)
     views = Views(crops=args.crops, scales=views_asked, flip=args.flip, average=args.average, tiles=tiles)
     kinds = list(CORRUPTIONS) if args.corruptions == "all" else [kind for kind in args.corruptions.split(",") if kind]
     for kind in kinds:

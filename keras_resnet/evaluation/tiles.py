@@ -7,13 +7,13 @@ how a microscope's or a satellite's pictures are read, whose pixels mean a lengt
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from keras_resnet.data.dataset import EncodedSplit, Split
 from keras_resnet.errors import InputError
+from keras_resnet.evaluation.tiling import Tiles
 from keras_resnet.runtime.interface import Runner
 from keras_resnet.signals import plain
 from keras_resnet.signals.decoding import pixels
@@ -22,33 +22,6 @@ from keras_resnet.tasks.interface import sole
 
 _AT_ONCE = 8  # tiles that the net gets together
 _MOST = 2_000_000_000  # bytes of the scores of a picture
-
-
-@dataclass(frozen=True)
-class Tiles:
-    """How a picture is divided.
-
-    Attributes:
-        overlap: pixels that two neighbours share, at least; 0 to below the side of a tile.
-    """
-
-    overlap: int
-
-    def starts(self, length: int, tile: int) -> list[int]:
-        """First pixels of the tiles along an axis: as few as cover it, evenly apart, the last one at its end.
-
-        Args:
-            length: pixels of the axis.
-            tile: pixels of a tile.
-
-        Example:
-            >>> Tiles(64).starts(600, 256), Tiles(64).starts(200, 256)
-            ([0, 172, 344], [0])
-        """
-        if length <= tile:
-            return [0]
-        count = -(-(length - tile) // (tile - self.overlap)) + 1
-        return np.round(np.linspace(0, length - tile, count)).astype(int).tolist()
 
 
 def scores(runner: Runner, picture: np.ndarray, tiles: Tiles) -> np.ndarray:

@@ -15,7 +15,7 @@ from keras_resnet.data.pipeline import ahead, arrays_of
 from keras_resnet.data.reading import read
 from keras_resnet.data.splits import at_once
 from keras_resnet.errors import InputError, unknown_name
-from keras_resnet.evaluation.tiles import Tiles
+from keras_resnet.evaluation.tiling import Tiles
 from keras_resnet.lazily import tf
 from keras_resnet.nets.graph import deep_graphs
 from keras_resnet.runtime.interface import Runner
