@@ -1,6 +1,8 @@
 """Pictures with masks: what their values mean, where their folders have them, and what is refused by name."""
 
+import dataclasses
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import keras_resnet
 from keras_resnet import InputError
 from keras_resnet.data import batches, masked, training_batches
 from keras_resnet.data import truth as truths
-from keras_resnet.data.augment import get_augmentation
+from keras_resnet.data.augment import AUGMENTATIONS, ELASTIC, elastic, get_augmentation, in_turn, turn_flip
 from keras_resnet.data.legends import Legend, read_legend
 from keras_resnet.data.masks import decoded
 from keras_resnet.data.sources import find_source, truth_of
@@ -121,18 +123,26 @@ def test_a_folder_is_a_data_set(mode, tmp_path):
     assert colours == (COLOURS if mode == "P" else ())
 
 
-@pytest.mark.parametrize("name", ["none", "affine", "crop-flip", "resized-crop", "turn-flip"])
+# The cuts of scenes, without the change of colours, by which this test knows a class.
+CUTS = {name: dataclasses.replace(AUGMENTATIONS[name], batch=None, draws=0) for name in ("scene", "scene-own")}
+CUTS["sample"] = dataclasses.replace(
+    AUGMENTATIONS["sample"], batch=in_turn((turn_flip, 3), (partial(elastic, degrees=30, pixels=2), ELASTIC))
+)
+
+
+@pytest.mark.parametrize("name", ["none", "affine", "crop-flip", "resized-crop", "turn-flip", *CUTS])
 def test_masks_follow_the_pixels_through_augmentation(name, tmp_path):
     split = keras_resnet.load_dataset(folder(tmp_path, ("train",)), image_shape=(28, 40, 3)).train
-    pipeline = training_batches(split, 4, seed=3, augment=get_augmentation(name, "image"), first_epoch=1)
+    augment = CUTS.get(name) or get_augmentation(name, "image")
+    pipeline = training_batches(split, 4, seed=3, augment=augment, first_epoch=1)
     seen = 0.0
     for batch in pipeline.take(2).as_numpy_iterator():
         known = batch["mask"] != 255
         assert batch["mask"].dtype == np.uint8 and batch["mask"].shape == batch["image"].shape[:-1]
         classes = np.round(batch["image"][..., 0] / 100)
-        assert (classes == batch["mask"])[known].mean() > 0.94  # colours between two bands are those of neither
+        assert (classes == batch["mask"])[known].mean() > 0.92  # colours between two bands are those of neither
         seen += known.mean() / 2
-    assert 0.6 < seen < 1
+    assert (0.3 if name.startswith("s") else 0.6) < seen < 1  # at half the scale three quarters are outside
 
 
 def test_other_layouts(tmp_path):
@@ -147,6 +157,24 @@ def test_other_layouts(tmp_path):
     np.testing.assert_array_equal(camvid.test.fetch([1])["mask"][0], scene(1)[1])
     inside = keras_resnet.load_dataset(tmp_path / "inside", image_shape=(30, 44, 3))
     assert inside.classes == ("0", "1", "2") and len(inside.validation) == 3
+
+
+def test_a_list_says_which_part_a_picture_belongs_to(tmp_path):
+    for number in range(4):
+        pixels, mask = scene(number)
+        Image.fromarray(pixels).save(_made(tmp_path / "images" / f"{number}.png"))
+        _write(tmp_path / "masks" / f"{number}.png", mask)
+    listed = tmp_path / "images.csv"
+    listed.write_text("id,kind,split\n0,a,train\n1,a,test\n2,b,train\n3,b,val\n")
+    found = keras_resnet.load_dataset(tmp_path, image_shape=(30, 44, 3))
+    assert [len(part) for part in (found.train, found.validation, found.test)] == [2, 1, 1]
+    np.testing.assert_array_equal(found.test.fetch([0])["mask"][0], scene(1)[1])
+    listed.write_text("file,split\n0.png,train\n1.png,test\n2.png,train\n")
+    with pytest.raises(InputError, match="3.png is not in .*images.csv"):
+        keras_resnet.load_dataset(tmp_path, image_shape=(30, 44, 3))
+    listed.write_text("file,split\n0.png,train\n1.png,test\n2.png,train\n3.png,lost\n")
+    with pytest.raises(InputError, match="3.png has a split that is none"):
+        keras_resnet.load_dataset(tmp_path, image_shape=(30, 44, 3))
 
 
 def test_a_folder_that_is_not_divided_is_divided(tmp_path):

@@ -280,7 +280,7 @@ def test_recipes_shows_every_setting_with_value_range_and_meaning(capsys):
     rows = {each["name"]: each for each in json.loads(Path("r.json").read_text())["settings"]}
     assert set(rows) == {"task", "model", *RECIPES["rsb-a2"].settings()}
     assert rows["mixup"]["value"] == 0.1
-    assert rows["schedule"]["range"] == "constant, cosine, one-cycle, plateau, steps"
+    assert rows["schedule"]["range"] == "constant, cosine, one-cycle, plateau, poly, steps"
     assert rows["momentum"]["range"] == "0 up to below 1"
     assert [name for name, row in rows.items() if not row["meaning"]] == []
     assert "keras-resnet train --recipe rsb-a2 --set" in capsys.readouterr().out

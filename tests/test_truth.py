@@ -10,7 +10,16 @@ import tensorflow as tf
 from keras_resnet import InputError
 from keras_resnet.data import batches, training_batches
 from keras_resnet.data import truth as truths
-from keras_resnet.data.augment import AUGMENTATIONS, affine, get_augmentation, in_turn, pad_crop, unmoved
+from keras_resnet.data.augment import (
+    AUGMENTATIONS,
+    ELASTIC,
+    affine,
+    elastic,
+    get_augmentation,
+    in_turn,
+    pad_crop,
+    unmoved,
+)
 from keras_resnet.data.dataset import ArraySplit, EncodedSplit, Files
 from keras_resnet.data.parts import complete
 from keras_resnet.data.randaugment import DRAWS, GEOMETRIC, OPERATIONS, rand_augment
@@ -31,6 +40,8 @@ def _ramp(height=HEIGHT, width=WIDTH):
 def _sources(placement, index=0):
     """Where the output's pixels come from, `(H, W)` columns and rows."""
     y, x = np.mgrid[: placement.size[0], : placement.size[1]]
+    if placement.offsets is not None:
+        x, y = x + np.asarray(placement.offsets)[index, ..., 0], y + np.asarray(placement.offsets)[index, ..., 1]
     found = np.asarray(placement.matrix)[index] @ np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
     return (found[:2] / found[2]).reshape(2, *placement.size)
 
@@ -50,7 +61,9 @@ def _check(moved, placement, index=0, tolerance=0.6, whole=(HEIGHT, WIDTH), marg
 STEPS = {
     "pad_crop": (functools.partial(pad_crop, pixels=6, flip=True), 3),
     "affine": (functools.partial(affine, degrees=20, zoom=0.2, pixels=5), 4),
+    "elastic": (functools.partial(elastic, degrees=20, pixels=6), ELASTIC),
 }
+STEPS["bent at last"] = (in_turn(STEPS["affine"], STEPS["elastic"]), 4 + ELASTIC)
 STEPS["both"] = (in_turn(STEPS["pad_crop"], (unmoved(lambda x, d: x), 2), STEPS["affine"]), 9)
 
 
@@ -182,7 +195,7 @@ def test_a_mask_moves_as_tensorflows_kernel_moves_it_by_any_library(monkeypatch)
         fill_value=255.0,
     ).numpy()[..., 0]
     found = {"tensorflow": truths.moved({"mask": tf.constant(masks)}, placement)["mask"].numpy()}
-    monkeypatch.setattr("keras_resnet.signals.operations._has_tensorflow", lambda: False)
+    monkeypatch.setattr("keras_resnet.signals.operations.has_tensorflow", lambda: False)
     found["numpy"] = truths.moved({"mask": masks}, placement)["mask"]
     if importlib.util.find_spec("jax"):
         import jax.numpy as jnp

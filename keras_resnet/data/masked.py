@@ -19,7 +19,7 @@ from keras_resnet.data.folder import find_unreadable
 from keras_resnet.data.legends import NAMES, NOTHING, Legend, Reading, read_legend
 from keras_resnet.data.masks import Encoded, MaskFiles, decoded, palette, settled, size_of
 from keras_resnet.data.outlines import Drawn, Scene, sized
-from keras_resnet.data.pairs import Found, by_part, paired, subfolders
+from keras_resnet.data.pairs import PARTS, Found, by_part, divided, paired, subfolders
 from keras_resnet.data.parts import complete, part_name
 from keras_resnet.data.truth import VOID
 from keras_resnet.errors import InputError
@@ -30,13 +30,13 @@ _log = logging.getLogger("keras_resnet")
 
 
 def _plain(root: Path) -> Found | None:
-    """`images/` and `masks/`, perhaps below `train`, `val` and `test`, or with these below them."""
+    """`images/` and `masks/`, perhaps below `train`, `val` and `test`, with these below them, or with a list."""
     folders = subfolders(root)
     if {"images", "masks"} <= set(folders):
         parts = by_part(subfolders(folders["images"]), folders["images"])
         if "train" in parts:
             return Found({part: paired(path, folders["masks"] / path.name) for part, path in parts.items()})
-        return Found({"train": paired(folders["images"], folders["masks"])})
+        return Found(divided(root / PARTS, paired(folders["images"], folders["masks"])))
     below = by_part(folders, root)
     inside = {part: path for part, path in below.items() if {"images", "masks"} <= set(subfolders(path))}
     if "train" not in inside:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from keras_resnet.untrusted import visible
 _log = logging.getLogger("keras_resnet")
 SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif", ".webp")  # of masks, which lose nothing
 _MOST_LIST = 16 << 20  # bytes of a list of names
+PARTS = "images.csv"  # says which part a picture belongs to: columns `split`, and `id`, `file` or `name`
 
 Pairs = list[tuple[Path, Path]]
 
@@ -178,4 +180,41 @@ def by_part(folders: Mapping[str, Path], root: Path) -> dict[str, Path]:
             if part in found:
                 raise InputError(f"{root} has {found[part].name} and {name}, which are both the {part} part")
             found[part] = path
+    return found
+
+
+def divided(path: Path, pairs: Pairs) -> dict[str, Pairs]:
+    """Pictures by the parts that a list gives them.
+
+    Args:
+        path: table with the columns `split` (train, val or test) and `id`, `file` or `name`, with or without an ending;
+            it need not exist.
+        pairs: pictures and masks.
+
+    Returns:
+        Pairs by part; all of them as `"train"` where there is no such table.
+
+    Raises:
+        InputError: a picture that is not in the list, or a part that is none.
+    """
+    if not path.is_file():
+        return {"train": pairs}
+    if path.stat().st_size > _MOST_LIST:
+        raise InputError(f"{path}: expected a list of parts of at most {_MOST_LIST >> 20} MB")
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read as a list of parts: {visible(error)[:200]}") from error
+    key = next((name for name in ("id", "file", "name") if rows and name in rows[0]), None)
+    if key is None or "split" not in rows[0]:
+        return {"train": pairs}  # a table about something else
+    known = {Path(str(row[key])).stem: part_name(str(row["split"])) for row in rows}
+    found: dict[str, Pairs] = {}
+    for image, mask in pairs:
+        part = known.get(image.stem, "")
+        if not part:
+            what = "is not in" if part == "" else "has a split that is none of train, val and test in"
+            raise InputError(f"{image} {what} {path}: expected a part for every picture, or no column split")
+        found.setdefault(part, []).append((image, mask))
     return found
