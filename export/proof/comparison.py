@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from keras_resnet.tasks.results import RedrawnScorer, Scorer
 _OUTLIERS = 1000  # one of so many examples
 _MAX_DB = 200.0  # of equal outputs, which have no noise
 _BLOCK = 64_000_000  # bytes of outputs that are compared at once
-_DRAWS = 1000  # of a bootstrap
+_DRAWS = 2000  # of a bootstrap
 
 
 def sqnr(reference: np.ndarray, outputs: np.ndarray) -> float:
@@ -77,6 +77,9 @@ class Comparison:
         score_reference: headline figure of Keras, None without truth.
         drop: loss of the file in points of a hundred, None without truth.
         drop_error: half the width of the drop's 95 % confidence interval, None where it is not known.
+        drop_interval: the drop's 95 % interval over samples of the examples, in points; None where it is not known.
+        count: number of examples.
+        noun: what examples are called.
         interface: what is wrong with names, shapes and dtypes; values are not compared then.
     """
 
@@ -88,6 +91,9 @@ class Comparison:
     score_reference: float | None = None
     drop: float | None = None
     drop_error: float | None = None
+    drop_interval: tuple[float, float] | None = None
+    count: int = 0
+    noun: str = "examples"
     interface: tuple[str, ...] = ()
 
     @property
@@ -161,6 +167,7 @@ class Comparer:
         self._bytes = 0
         self._values: dict[str, _Values] = {}
         self._agreement: list[np.ndarray] = []
+        self._count = 0
         self._scorers: tuple[Scorer, Scorer] | None = None
 
     def update(
@@ -188,7 +195,8 @@ class Comparer:
             for name, values in reference.items():
                 self._values.setdefault(name, _Values()).update(values, outputs[name])
         theirs, ours = ({name: each[name] for name in self._answers} for each in (reference, outputs))
-        self._agreement.append(self._task.code.agreement(theirs, ours, self._card))
+        self._count += len(next(iter(theirs.values())))
+        self._agreement.append(self._task.code.agreement(theirs, ours, self._card, truth))
         if truth:
             if self._scorers is None:
                 self._scorers = self._task.code.scorer(self._card), self._task.code.scorer(self._card)
@@ -199,36 +207,46 @@ class Comparer:
         """Figures of all examples."""
         self._compare()
         names = sorted(self._values, key=lambda name: name not in self._answers)
+        agreement = np.concatenate(self._agreement)
         return Comparison(
             task=self._task.name,
             figures={name: self._values[name].result() for name in names},
             answers=self._answers,
-            agreement=float(np.concatenate(self._agreement).mean()),
+            agreement=float(agreement.mean()) if len(agreement) else float("nan"),  # which no gate lets pass
+            count=self._count,
+            noun="images" if self._card.signal == "image" else "examples",
             **(_scores(*self._scorers, self._task.score.per_example) if self._scorers else {}),
         )
 
 
 def _scores(theirs: Scorer, ours: Scorer, per_example: bool) -> dict[str, Any]:
-    """Headline figures, the drop and its error."""
+    """Headline figures, the drop, its error and its interval."""
     if per_example:
         lost = 100 * (theirs.examples - ours.examples)
-        error: float | None = float(1.96 * lost.std() / len(lost) ** 0.5)
         score, reference, drop = float(ours.examples.mean()), float(theirs.examples.mean()), float(lost.mean())
+        error: float | None = float(1.96 * lost.std() / len(lost) ** 0.5)
+        interval: tuple[float, float] | None = _bootstrapped(lambda chosen: float(lost[chosen].mean()), len(lost))
     else:
         score, reference = float(ours.result().value), float(theirs.result().value)
-        drop, error = 100 * (reference - score), _bootstrapped(theirs, ours)
-    return {"score": score, "score_reference": reference, "drop": drop, "drop_error": error}
+        drop, interval = 100 * (reference - score), _redrawn(theirs, ours)
+        error = None if interval is None else (interval[1] - interval[0]) / 2
+    figures = {"score": score, "score_reference": reference, "drop": drop}
+    return {**figures, "drop_error": error, "drop_interval": interval}
 
 
-def _bootstrapped(theirs: Scorer, ours: Scorer) -> float | None:
-    """Half the width of the drop's 95 % interval: examples are drawn again and again, the same for both."""
+def _redrawn(theirs: Scorer, ours: Scorer) -> tuple[float, float] | None:
+    """The drop's interval where the score is no mean; None where the scorers cannot be asked."""
     if not (isinstance(theirs, RedrawnScorer) and isinstance(ours, RedrawnScorer)):
         return None
+    return _bootstrapped(lambda chosen: 100 * (theirs.drawn(chosen) - ours.drawn(chosen)), ours.count)
+
+
+def _bootstrapped(lost: Callable[[np.ndarray], float], count: int) -> tuple[float, float]:
+    """95 % interval of what is lost: examples are drawn again and again, the same for both."""
     rng = np.random.default_rng(0)
-    draws = (rng.integers(0, ours.count, ours.count) for _ in range(_DRAWS))
-    lost = [100 * (theirs.drawn(chosen) - ours.drawn(chosen)) for chosen in draws]
-    low, high = np.percentile(lost, [2.5, 97.5])
-    return float(high - low) / 2
+    found = [lost(rng.integers(0, count, count)) for _ in range(_DRAWS)]
+    low, high = np.percentile(found, [2.5, 97.5])
+    return float(low), float(high)
 
 
 def compare(

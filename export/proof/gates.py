@@ -17,6 +17,7 @@ from keras_resnet.signals.conventions import PREPROCESS
 from keras_resnet.tasks import get_task
 
 LIMITS = ("max_abs", "cosine", "sqnr", "agreement", "drop")
+DECISIVE = 100  # examples from which a drop is taken as it is found: one of fewer is worth more than a point
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,16 +77,26 @@ def limit_of(precision: str, task: str, limits: Mapping[str, float]) -> Limit:
 
 @dataclass(frozen=True)
 class Gate:
-    """One check: the value found, the limit, and whether it held."""
+    """One check.
+
+    Attributes:
+        name: what was checked.
+        limit: limit of the value.
+        value: what was found.
+        passed: whether it held.
+        undecided: why a value beyond its limit did not fail the file; empty where it is not.
+    """
 
     name: str
     limit: float | str
     value: float | str
     passed: bool
+    undecided: str = ""
 
     def to_json(self) -> dict[str, object]:
-        """The fields as JSON types."""
-        return {"name": self.name, "limit": self.limit, "value": self.value, "passed": self.passed}
+        """The fields as JSON types; `undecided` where it is."""
+        found: dict[str, object] = {"name": self.name, "limit": self.limit, "value": self.value, "passed": self.passed}
+        return {**found, "undecided": self.undecided} if self.undecided else found
 
 
 def interface_errors(runner: Runner, artifact: Artifact, shapes: Mapping[str, tuple]) -> list[str]:
@@ -205,6 +216,11 @@ def _closeness(found: Figures, limit: Limit, of: str) -> list[Gate]:
 
 
 def _answer_gates(comparison: Comparison, limit: Limit) -> list[Gate]:
+    """The loss of the headline score; of few examples it fails where the whole interval lies beyond the limit."""
     if comparison.drop is None:
         return []
-    return [Gate("drop", limit.drop, comparison.drop, comparison.drop <= limit.drop + 1e-9)]
+    most = limit.drop + 1e-9
+    held, interval = comparison.drop <= most, comparison.drop_interval
+    if held or interval is None or comparison.count >= DECISIVE or not interval[0] <= most:  # nan fails
+        return [Gate("drop", limit.drop, comparison.drop, held)]
+    return [Gate("drop", limit.drop, comparison.drop, True, f"not decided by {comparison.count} {comparison.noun}")]

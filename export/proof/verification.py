@@ -220,6 +220,7 @@ def row_figures(comparison: Comparison) -> dict[str, Any]:
         "score_reference": comparison.score_reference,
         "drop": comparison.drop,
         "drop_error": comparison.drop_error,
+        "drop_interval": comparison.drop_interval,
     }
 
 

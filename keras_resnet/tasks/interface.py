@@ -168,9 +168,21 @@ class TaskCode(Protocol):
         """A new scorer."""
 
     def agreement(
-        self, reference: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray], card: ModelCard
+        self,
+        reference: Mapping[str, np.ndarray],
+        outputs: Mapping[str, np.ndarray],
+        card: ModelCard,
+        truth: Mapping[str, np.ndarray] | None = None,
     ) -> np.ndarray:
-        """How far two models say the same of each example: float64 `(n,)`, 0 to 1."""
+        """How far two models say the same of each example: float64 `(n,)`, 0 to 1.
+
+        Args:
+            reference: outputs of one model by name.
+            outputs: outputs of the other.
+            card: card of the models.
+            truth: arrays by kind of truth, for a task where some of an example may not count; an example of which
+                nothing counts has no share. None where nothing is known.
+        """
 
     def draw(self, pixels: np.ndarray, predictions: Sequence[Prediction], card: ModelCard) -> Figure:
         """A picture of predictions beside what was looked at."""

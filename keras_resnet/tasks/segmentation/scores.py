@@ -195,14 +195,25 @@ def scorer(card: ModelCard) -> Scorer:
     return Scorer(card)
 
 
-def agreement(reference: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray], card: ModelCard) -> np.ndarray:
-    """Share of the pixels for which both models name the same class, float64 `(n,)`.
+def agreement(
+    reference: Mapping[str, np.ndarray],
+    outputs: Mapping[str, np.ndarray],
+    card: ModelCard,
+    truth: Mapping[str, np.ndarray] | None = None,
+) -> np.ndarray:
+    """Share of the pixels for which both models name the same class, float64; pixels that are void do not count.
 
     Args:
         reference: outputs of one model.
         outputs: outputs of the other.
         card: not used.
+        truth: `mask` `(n, H, W)` with 255 where void; None where nothing is known.
+
+    Returns:
+        A share for every example that has a pixel which counts.
     """
     del card
     one, other = (classes_of(np.asarray(sole(each, OUTPUT))) for each in (reference, outputs))
-    return (one == other).reshape(len(one), -1).mean(axis=1)
+    counts = np.asarray(truth[TRUTH]) != VOID if truth else np.ones(one.shape, bool)
+    same, of_all = ((each & counts).reshape(len(one), -1).sum(axis=1) for each in (one == other, counts))
+    return same[of_all > 0] / of_all[of_all > 0]
