@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_resnet.card import ModelCard
 from keras_resnet.data.dataset import end_to_end
-from keras_resnet.tasks import Task, get_task
+from keras_resnet.tasks import Output, Task, get_task
 from keras_resnet.tasks.results import RedrawnScorer, Scorer
 
 _OUTLIERS = 1000  # one of so many examples
@@ -70,7 +70,7 @@ class Comparison:
 
     Attributes:
         task: row of `TASKS`.
-        figures: values by output, those of the task first; empty where the interface is wrong.
+        figures: values by output, those of the task first; none of numbers of classes, or where the interface is wrong.
         answers: names of the task's outputs.
         agreement: mean agreement of the answers, 0 to 1.
         score: headline figure of the file as a fraction, None without truth.
@@ -154,15 +154,16 @@ class Comparer:
     A few numbers are kept of every example, and outputs only until there is a block of them to be compared.
     """
 
-    def __init__(self, card: ModelCard, answers: Sequence[str]):
+    def __init__(self, card: ModelCard, answers: Sequence[Output]):
         """Starts without examples.
 
         Args:
-            card: card of the Keras model.
-            answers: names of the task's outputs; others are compared by their values alone.
+            card: card that says what the outputs are.
+            answers: the task's outputs; others are compared by their values alone, and numbers of classes by the task.
         """
         self._task: Task = get_task(card.task)
-        self._card, self._answers = card, tuple(answers)
+        self._card, self._answers = card, tuple(each.name for each in answers)
+        self._labels = {each.name for each in answers if each.labels}
         self._waiting: list[tuple[Mapping, Mapping, Mapping]] = []
         self._bytes = 0
         self._values: dict[str, _Values] = {}
@@ -193,6 +194,8 @@ class Comparer:
         self._waiting, self._bytes = [], 0
         with np.errstate(invalid="ignore"):  # outputs that are not finite give nan, which no gate lets pass
             for name, values in reference.items():
+                if name in self._labels:
+                    continue
                 self._values.setdefault(name, _Values()).update(values, outputs[name])
         theirs, ours = ({name: each[name] for name in self._answers} for each in (reference, outputs))
         self._count += len(next(iter(theirs.values())))
@@ -265,6 +268,6 @@ def compare(
         card: card of the Keras model.
         answers: names of the task's outputs.
     """
-    comparer = Comparer(card, answers)
+    comparer = Comparer(card, [Output(name, ()) for name in answers])
     comparer.update(reference, outputs, truth or {})
     return comparer.result()

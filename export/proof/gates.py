@@ -99,18 +99,22 @@ class Gate:
         return {**found, "undecided": self.undecided} if self.undecided else found
 
 
-def interface_errors(runner: Runner, artifact: Artifact, shapes: Mapping[str, tuple]) -> list[str]:
+def interface_errors(
+    runner: Runner, artifact: Artifact, shapes: Mapping[str, tuple], labels: Sequence[str] = ()
+) -> list[str]:
     """Differences of names, shapes and dtypes from what an artifact must have.
 
     Args:
         runner: file.
         artifact: what was to be made.
         shapes: shape of the input, then of every output in Keras, by name; the batch is the format's.
+        labels: outputs that are numbers of classes: uint8 in every file.
 
     Returns:
         One sentence per difference.
     """
     wanted = {name: Tensor(name, (artifact.format.batch, *shape[1:]), artifact.io) for name, shape in shapes.items()}
+    wanted |= {name: dataclasses.replace(wanted[name], dtype="uint8") for name in labels}
     start, *outputs = wanted.values()
     if artifact.layout == "nchw":
         batch, *size, channels = start.shape
@@ -147,7 +151,7 @@ def check(
     if contents.unfolded is not None:
         most = len(unfoldable)
         gates.append(Gate("unfolded batch norms", most, contents.unfolded, contents.unfolded <= most))
-    if not comparison.figures:
+    if comparison.agreement is None:
         return gates
     limit = limit_of(contents.precision, comparison.task, limits)
     return [*gates, *_value_gates(comparison, limit), *_answer_gates(comparison, limit)]
@@ -192,9 +196,9 @@ def _operator_gate(contents: Contents) -> Gate:
 
 def _value_gates(comparison: Comparison, limit: Limit) -> list[Gate]:
     """Values of the task's outputs, and the noise of all."""
-    first = next(iter(comparison.figures))
+    first = next(iter(comparison.figures), None)
     gates = []
-    for name in comparison.answers:
+    for name in filter(comparison.figures.__contains__, comparison.answers):
         of = "" if name == first else f" of {name}"
         gates += _closeness(comparison.figures[name], limit, of)
     # Written so that nan fails.

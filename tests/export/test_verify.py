@@ -20,7 +20,7 @@ from keras_resnet import InputError, ModelCard
 from keras_resnet.runtime.interface import Runner, Tensor
 from keras_resnet.signals.conventions import PREPROCESS
 from keras_resnet.signals.table import SIGNALS
-from keras_resnet.tasks import TASKS, Score, get_task
+from keras_resnet.tasks import TASKS, Output, Score, get_task
 
 CLASSES = 10
 
@@ -225,7 +225,7 @@ def test_chunks_give_the_figures_of_the_whole(reference, monkeypatch):
     outputs["cam"] = maps + 0.1
     whole = _compare_all(both, outputs, LABELS)
     monkeypatch.setattr(comparison, "_BLOCK", 5_000)
-    comparer = comparison.Comparer(ModelCard(), ["probabilities"])
+    comparer = comparison.Comparer(ModelCard(), [Output("probabilities", ("n", "classes"))])
     for start in range(0, 1000, 70):
         part = slice(start, start + 70)
         theirs, ours = ({name: each[part] for name, each in found.items()} for found in (both, outputs))

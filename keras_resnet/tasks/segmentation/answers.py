@@ -15,9 +15,8 @@ from keras_resnet.card import ModelCard
 from keras_resnet.data.truth import VOID, moved
 from keras_resnet.errors import InputError
 from keras_resnet.signals.placement import Placement
-from keras_resnet.tasks.interface import sole
-from keras_resnet.tasks.segmentation.scores import classes_of
-from keras_resnet.tasks.segmentation.settings import OUTPUT, TRUTH
+from keras_resnet.tasks.segmentation.forms import answer, classes_of
+from keras_resnet.tasks.segmentation.settings import TRUTH
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -73,12 +72,12 @@ def decode(
     """The mask of every example.
 
     Args:
-        outputs: `logits` `(n, H, W, classes)`, or the only output of a foreign file.
+        outputs: `logits` `(n, H, W, classes)`, what the form of the file has, or the only output of a foreign one.
         card: card with the names of the classes.
         limit: largest number of classes that are named.
         names: names of the examples; by default their numbers.
     """
-    found = classes_of(np.asarray(sole(outputs, OUTPUT)))
+    found = classes_of(answer(outputs, card))
     if found.max(initial=0) >= VOID:
         raise InputError(f"the model has the class {found.max()}: expected at most {VOID} classes, 0 to {VOID - 1}")
     found = found.astype(np.uint8)
