@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from export.formats.artifacts import Artifact
 from export.formats.precisions import PRECISIONS
 from export.formats.table import Contents
-from export.proof.comparison import Comparison, Figures
+from export.proof.comparison import DECISIVE, Comparison, Figures
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.runtime.interface import Runner, Tensor
@@ -17,7 +17,6 @@ from keras_resnet.signals.conventions import PREPROCESS
 from keras_resnet.tasks import get_task
 
 LIMITS = ("max_abs", "cosine", "sqnr", "agreement", "drop")
-DECISIVE = 100  # examples from which a drop is taken as it is found: one of fewer is worth more than a point
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,7 +40,7 @@ class Row:
         score_reference: headline figure of Keras on the same examples.
         drop: headline figure of Keras less the file's, in points.
         drop_error: half the width of the drop's 95 % confidence interval (paired).
-        drop_interval: its ends in points, over 2,000 samples of the examples; None where it is not known.
+        drop_interval: its ends in points, over samples of the examples; None where it is not known.
         latency_ms: median of repeated runs, one example, one thread.
         gates: checks.
         task: row of `TASKS`.
