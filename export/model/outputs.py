@@ -88,9 +88,12 @@ def require_choices(card: ModelCard, made: Artifact) -> None:
             require_classes(card, option)
     if made.labels_file:
         require_classes(card, "--metadata", _NAMED)
+        if get_task(card.task).forms and made.form != _SHARES:
+            raise InputError(f"--metadata are for MediaPipe, which takes probabilities: give --form {_SHARES} with it")
 
 
-_NAMED = (DEFAULT, "multilabel")  # tasks whose outputs are shares of classes with names
+_NAMED = (DEFAULT, "multilabel", "segmentation")  # tasks whose outputs are, or can be, shares of classes with names
+_SHARES = "probabilities"
 
 
 def require_classes(card: ModelCard, what: str, tasks: Sequence[str] = (DEFAULT,)) -> None:

@@ -25,6 +25,7 @@ from keras_resnet.tasks.table import DEFAULT
 
 MODEL, GOLDEN = "model.json", "golden.json"
 _SMALL = 64  # pixels: larger images are given in smaller numbers
+_MOST_BYTES = 2_000_000  # of an output's values in all examples, of which there is one at least
 
 
 def describe(runner: Runner, made: Artifact, contents: Contents, file: Path) -> dict[str, Any]:
@@ -39,7 +40,8 @@ def describe(runner: Runner, made: Artifact, contents: Contents, file: Path) -> 
     Returns:
         JSON types: `input` and `output` have name, shape, dtype, and scale and zero_point where they are quantized
         (`real = scale * (value - zero_point)`); the input also mean, std and channels: `real = (pixel - mean) / std`.
-        `task` says what the output means; of several tags `thresholds` has the probability from which each is there.
+        `task` says what the output means; of several tags `thresholds` has the probability from which each is there; of
+        masks `form` says what the output is, and `colours` has one for each class.
     """
     convention = runner.card.preprocess.for_channels(runner.image_shape[-1])
     channels = runner.image_shape[-1]
@@ -96,19 +98,23 @@ def write(folder: Path, model: dict[str, Any], card: ModelCard) -> None:
     arrays, about = golden.read(golden.beside(folder / str(model["file"])))
     output = str(model["output"]["name"])
     count = golden.COUNT if max(arrays["pixels"].shape[1:3]) <= _SMALL else 2
+    size = 4 * int(np.prod(arrays[output].shape[1:]))
+    count = max(1, min(count, _MOST_BYTES // size))
     chosen = {
         "pixels": arrays["pixels"],
         "input": arrays["input"],
         "output": arrays.get(f"{output}_raw", arrays[output]),
         known.output: arrays[output],
     }
+    if arrays[output].ndim > 2 and f"{output}_raw" not in arrays:
+        del chosen["output"]  # a map, which is large, is not given twice
     best = {"top1": arrays[output][:count].argmax(axis=1).tolist()} if card.task == DEFAULT else {}
     text = {
         "engine": about["engine"],
         "tolerance": golden.tolerance(about, output),
         "count": min(count, len(arrays["pixels"])),
         "encoding": "base64 of little-endian arrays: pixels uint8 RGB, input and output as model.json has them, "
-        "probabilities float32",
+        f"{known.output} float32",
         **best,
         **{name: _base64(values[:count]) for name, values in chosen.items()},
     }

@@ -4,6 +4,7 @@ from .answers import Mask as Mask
 from .answers import colours as colours
 from .answers import decode as decode
 from .answers import draw as draw
+from .answers import numbers as numbers
 from .answers import picture as picture
 from .forms import as_form as as_form
 from .forms import restored as restored
