@@ -98,16 +98,15 @@ def write(folder: Path, model: dict[str, Any], card: ModelCard) -> None:
     arrays, about = golden.read(golden.beside(folder / str(model["file"])))
     output = str(model["output"]["name"])
     count = golden.COUNT if max(arrays["pixels"].shape[1:3]) <= _SMALL else 2
-    size = 4 * int(np.prod(arrays[output].shape[1:]))
-    count = max(1, min(count, _MOST_BYTES // size))
+    count = min(count, _affordable(arrays[output]))
     chosen = {
         "pixels": arrays["pixels"],
         "input": arrays["input"],
         "output": arrays.get(f"{output}_raw", arrays[output]),
         known.output: arrays[output],
     }
-    if arrays[output].ndim > 2 and f"{output}_raw" not in arrays:
-        del chosen["output"]  # a map, which is large, is not given twice
+    if _is_map(arrays[output]) and f"{output}_raw" not in arrays:
+        del chosen["output"]  # it is large, and not given twice
     best = {"top1": arrays[output][:count].argmax(axis=1).tolist()} if card.task == DEFAULT else {}
     text = {
         "engine": about["engine"],
@@ -122,6 +121,15 @@ def write(folder: Path, model: dict[str, Any], card: ModelCard) -> None:
         with files.writing(folder / name, overwrite=True) as temporary:
             temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
     (folder / LABELS).write_text(labels_text(known.names), encoding="utf-8")
+
+
+def _affordable(values: np.ndarray) -> int:
+    """How many examples' outputs are given, one at least."""
+    return max(1, _MOST_BYTES // (4 * int(np.prod(values.shape[1:]))))
+
+
+def _is_map(values: np.ndarray) -> bool:
+    return values.ndim > 2
 
 
 def _base64(values: np.ndarray) -> str:

@@ -238,6 +238,13 @@ def test_a_damaged_card_has_no_form(facts, said):
         settings.Facts(names=("a",), **facts)
 
 
+def test_a_stranger_s_card_asks_for_no_giant_masks():
+    card = dataclasses.replace(CARD, facts={"names": NAMES, "form": "logits", "size": [8192, 64]})
+    with pytest.raises(InputError, match=r"asks for masks of \[8192, 64\], and the model gives maps of \[2, 2\]"):
+        answers.decode({"logits": np.zeros((1, 2, 2, 3), "f")}, card)
+    assert answers.decode({"logits": np.zeros((1, 128, 2, 3), "f")}, card)[0].classes.shape == (8192, 64)
+
+
 def test_a_form_is_of_the_file_and_not_of_the_net():
     from keras_resnet.tasks.cards import card_facts
 

@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from keras_resnet.card import ModelCard
+from keras_resnet.errors import InputError
 from keras_resnet.tasks.interface import sole
 from keras_resnet.tasks.segmentation.settings import CLASSES, LOGITS, OUTPUT, PROBABILITIES, output_of
+
+MOST_STRIDE = 64  # of a decoder's map; the deepest of a net's is 32
 
 
 def answer(outputs: Mapping[str, np.ndarray], card: ModelCard) -> np.ndarray:
@@ -28,10 +31,18 @@ def restored(outputs: Mapping[str, np.ndarray], card: ModelCard) -> dict[str, np
     Args:
         outputs: arrays by output name.
         card: card of the file.
+
+    Raises:
+        InputError: the card asks for a mask that no net's map is made for; it may be a stranger's.
     """
     if card.facts.get("form") != LOGITS:
         return dict(outputs)
-    return {name: resized(np.asarray(values), card.facts["size"]) for name, values in outputs.items()}
+    size = card.facts["size"]
+    for values in outputs.values():
+        given = np.shape(values)[1:3]
+        if len(given) < 2 or any(wanted > MOST_STRIDE * side for wanted, side in zip(size, given, strict=True)):
+            raise InputError(f"the card asks for masks of {size}, and the model gives maps of {list(given)}")
+    return {name: resized(np.asarray(values), size) for name, values in outputs.items()}
 
 
 def as_form(outputs: Mapping[str, np.ndarray], card: ModelCard) -> dict[str, np.ndarray]:
