@@ -13,6 +13,7 @@ from keras_resnet import console, flags
 from keras_resnet.flags import positive
 from keras_resnet.parsing import Parser, note_former
 from keras_resnet.runtime import foreign
+from keras_resnet.tasks.table import TASKS
 
 EPILOG = "Exit status: 0 when all gates hold, 1 when a gate fails, 2 for wrong usage or input."
 FOLDER = Path("exports")
@@ -120,6 +121,12 @@ def add_writing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--features", type=_strides, default=(), metavar="8,16,32", help="feature maps of these strides as outputs too"
     )
+    parser.add_argument(
+        "--form",
+        choices=sorted({form for task in TASKS.values() for form in task.forms}),
+        help="of masks: logits at the decoder's own size, probabilities or classes (uint8) in place of logits at the "
+        "size of the image",
+    )
     parser.add_argument("--with-cam", action="store_true", help="the class activation map as an output too")
     parser.add_argument(
         "--metadata", action="store_true", help=f"TFLite metadata with {LABELS}, as MediaPipe and ML Kit read them"
@@ -136,6 +143,7 @@ def choices(args: argparse.Namespace) -> dict[str, Any]:
         "cam": args.with_cam,
         "size": args.input_size or args.image_size or None,  # of a net with a size of its own, --image-size was this
         "labels_file": LABELS if args.metadata else "",
+        "form": args.form or "",
     }
 
 

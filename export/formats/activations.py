@@ -100,6 +100,24 @@ def rewrite(model: keras.Model) -> None:
             operation.call = functools.partial(function, **alpha)
 
 
+def simplify(model: keras.Model) -> None:
+    """Has the place of the largest value found by one operator: Keras tells -0 from 0 by bits, which TFLite cannot.
+
+    Args:
+        model: functional; for a process of its own.
+    """
+    for operation in operations(model):
+        kind = type(operation)
+        if kind.__name__ == "Argmax" and kind.__module__.startswith("keras.") and not operation.keepdims:
+            operation.call = functools.partial(_argmax, axis=operation.axis)
+
+
+def _argmax(x, axis: int | None):
+    import tensorflow as tf
+
+    return tf.argmax(x if axis is not None else tf.reshape(x, [-1]), axis or 0, output_type=tf.int32)
+
+
 def refuse(model: keras.Model, artifact: Artifact) -> None:
     """Refuses, before the conversion, what TFLite would compute wrongly.
 

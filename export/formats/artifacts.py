@@ -39,6 +39,7 @@ class Artifact:
         labels_file: name of the labels in a TFLite file's metadata; without it no metadata are written.
         plan_arena: whether a TFLite file tells TFLite Micro where to put its tensors (`memory.write_plan`).
         input_range: smallest and largest value of a raw input, known from its signal; None: to be measured.
+        form: one of the task's forms (`Task.forms`); empty for the model's own outputs.
     """
 
     format: Format
@@ -54,6 +55,7 @@ class Artifact:
     labels_file: str = ""
     plan_arena: bool = False
     input_range: tuple[float, float] | None = (0.0, 255.0)
+    form: str = ""
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -112,7 +114,8 @@ class Artifact:
             folder: folder of the file.
             stem: name of the model.
         """
-        return folder / f"{stem}-{self.name.partition(':')[2].replace('@', '-')}{self.format.suffix}"
+        kind = self.name.partition(":")[2].replace("@", "-")
+        return folder / f"{stem}-{kind}{self.form and f'-{self.form}'}{self.format.suffix}"
 
 
 def artifact(
@@ -128,6 +131,7 @@ def artifact(
     size: int | None = None,
     labels_file: str = "",
     plan_arena: bool = False,
+    form: str = "",
 ) -> Artifact:
     """Parses `FORMAT:PRECISION` or `FORMAT:PRECISION@QUANTIZER`, and completes the choices.
 
@@ -144,6 +148,7 @@ def artifact(
         size: height and width of the file's input; by default the net's own.
         labels_file: name of the labels in a TFLite file's metadata; by default there are none.
         plan_arena: whether a TFLite file tells TFLite Micro where to put its tensors.
+        form: one of the task's forms, like a segmentation's `"probabilities"`; empty for the model's own outputs.
 
     Raises:
         InputError: unknown format, or a choice that the format does not offer.
@@ -180,6 +185,7 @@ def artifact(
         size=size,
         labels_file=labels_file,
         plan_arena=plan_arena,
+        form=form,
     )
 
 

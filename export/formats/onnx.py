@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from export.formats import activations
 from export.formats.artifacts import Artifact
 from export.formats.table import Contents
 from keras_resnet import extras
@@ -59,6 +60,8 @@ def _traced(model, layout: str, weights: Path):
 
     extras.silence()
     import tf2onnx
+
+    activations.simplify(model)
 
     kernels = [variable for variable in model.weights if len(variable.shape) > 1]
 

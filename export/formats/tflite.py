@@ -41,6 +41,7 @@ def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -
     import tensorflow as tf
 
     activations.rewrite(model)
+    activations.simplify(model)
     serve, example, names = _served(model, artifact)
     # Not by way of a SavedModel, which takes as long as the conversion; and without `model` as second argument, which
     # would leave the weights out of the file.
@@ -257,15 +258,15 @@ def describe(path: Path) -> Contents:
     ]
     return Contents(
         operators,
-        _precision(graph, lite.buffers, schema.TensorType),
+        _precision(graph, names, lite.buffers, schema.TensorType),
         tuple(forbidden + ["open shape"] * open_shapes),
         unfolded=len(scaled),
         scales=dict(filter(None, (_scale(graph.tensors[i]) for i in (*graph.inputs, *graph.outputs)))),
     )
 
 
-def _precision(graph, buffers, kinds) -> str:
-    """By the dtypes of what is computed and of what is stored."""
+def _precision(graph, names: Sequence[str], buffers, kinds) -> str:
+    """By the dtypes of what is computed and of what is stored; numbers of classes, cast to uint8, are neither."""
 
     def stored(index: int):
         """A constant's dtype, if it has two dimensions or more: biases have others."""
@@ -274,7 +275,8 @@ def _precision(graph, buffers, kinds) -> str:
         return tensor.type if buffers[tensor.buffer].data is not None and len(shape) > 1 else None
 
     constants = {stored(index) for index in range(len(graph.tensors))}
-    computed = {graph.tensors[i].type for op in graph.operators for i in op.outputs}
+    computing = [op for name, op in zip(names, graph.operators, strict=True) if name != "CAST"]
+    computed = {graph.tensors[i].type for op in computing for i in op.outputs}
     if kinds.INT16 in computed:
         return "int16x8"
     if computed & {kinds.INT8, kinds.UINT8}:

@@ -25,6 +25,9 @@ _RGB = 1  # ColorSpaceType
 _FEATURE, _IMAGE = 1, 2  # ContentProperties
 _NORMALIZATION = 1  # ProcessUnitOptions
 _AXIS_LABELS = 2  # AssociatedFileType
+_MASKS = "segmentation"  # the task whose files MediaPipe's ImageSegmenter runs
+_SEGMENTER, _SEGMENTER_IDENTIFIER, _NO_ACTIVATION = "SEGMENTER_METADATA", b"V001", 0
+_ALIGNED = 16  # bytes, of custom metadata
 
 
 def add(path: Path, card: ModelCard, preprocess: Preprocess, labels_file: str) -> None:
@@ -95,8 +98,9 @@ def _content(builder, card: ModelCard, preprocess: Preprocess, labels_file: str)
             6: _offsets(builder, [labels]),
         },
     )
-    subgraph = table(10, {2: _offsets(builder, [image]), 3: _offsets(builder, [scores])})
-    name = card.spec or "image classifier"
+    more = {9: _offsets(builder, [_segmenter(builder, table)])} if card.task == _MASKS else {}
+    subgraph = table(10, {2: _offsets(builder, [image]), 3: _offsets(builder, [scores]), **more})
+    name = card.spec or ("image segmenter" if more else "image classifier")
     model = table(
         8,
         {
@@ -109,6 +113,23 @@ def _content(builder, card: ModelCard, preprocess: Preprocess, labels_file: str)
     )
     builder.Finish(model, _IDENTIFIER)
     return bytes(builder.Output())
+
+
+def _segmenter(builder, table):
+    """What makes a segmenter of it: scores that are probabilities already (`image_segmenter_metadata_schema.fbs`)."""
+    from flatbuffers import Builder
+
+    inner = Builder(64)
+    inner.StartObject(2)
+    inner.PrependInt8Slot(0, _NO_ACTIVATION, -1)  # written although it is the default: MediaPipe warns otherwise
+    inner.Finish(inner.EndObject(), _SEGMENTER_IDENTIFIER)
+    content = bytes(inner.Output())
+    name = builder.CreateString(_SEGMENTER)
+    builder.StartVector(1, len(content), _ALIGNED)
+    for value in reversed(content):
+        builder.PrependByte(value)
+    data = builder.EndVector()
+    return table(2, {0: name, 1: data})
 
 
 def _writers(builder) -> tuple[Callable, Callable, Callable]:

@@ -197,6 +197,7 @@ def _convert(
 ) -> ModelCard:
     """Makes the file with its card; `meanwhile` is called while the child converts."""
     network = folder / "network.keras"
+    source = source.in_form(made.form)
     prepared = graph.prepare(source.model, source.card, made)
     save_model(prepared, network, overwrite=True)
     samples = None

@@ -67,6 +67,9 @@ def draw(split: Split, known: Set[bytes], count: int = SAMPLES, noun: str = "ima
 
     Returns:
         The samples.
+
+    Raises:
+        InputError: there are no training examples, or all of them are test examples.
     """
     if not len(split):
         raise InputError(f"the data have no training {noun}: expected some to calibrate with, or --calibration FOLDER")
@@ -92,6 +95,11 @@ def draw(split: Split, known: Set[bytes], count: int = SAMPLES, noun: str = "ima
         chosen += batch[good][:room].tolist()
         if len(chosen) == count:
             break
+    if not kept:
+        raise InputError(
+            f"all {skipped} training {noun} are among the test {noun} too, with which nothing may be calibrated: "
+            "expected others, or --calibration FOLDER"
+        )
     return Samples(np.stack(kept), f"training {noun}", tuple(chosen), skipped)
 
 

@@ -9,7 +9,7 @@ import keras
 
 from export.formats.artifacts import Artifact
 from keras_resnet.card import ModelCard
-from keras_resnet.errors import InputError
+from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.runtime.keras import output_names
 from keras_resnet.tasks import Output, get_task
 from keras_resnet.tasks.facts import facts_of
@@ -63,15 +63,20 @@ def named(model: keras.Model, card: ModelCard) -> dict[str, keras.KerasTensor]:
 
 
 def require_choices(card: ModelCard, made: Artifact) -> None:
-    """Refuses choices of an artifact that only classifiers of images have.
+    """Refuses choices of an artifact that its task does not have.
 
     Args:
         card: says task and signal.
         made: what was asked for.
 
     Raises:
-        InputError: another task or signal.
+        InputError: another task or signal, or no such form.
     """
+    if made.form:
+        task = get_task(card.task)
+        task.require("forms")
+        if made.form not in task.forms:
+            raise unknown_name(f"form of {card.task}", made.form, task.forms)
     chosen = {
         "--input tf": made.input == "tf",
         "--with-cam": made.cam,
@@ -83,9 +88,12 @@ def require_choices(card: ModelCard, made: Artifact) -> None:
             require_classes(card, option)
     if made.labels_file:
         require_classes(card, "--metadata", _NAMED)
+        if get_task(card.task).forms and made.form != _SHARES:
+            raise InputError(f"--metadata are for MediaPipe, which takes probabilities: give --form {_SHARES} with it")
 
 
-_NAMED = (DEFAULT, "multilabel")  # tasks whose outputs are shares of classes with names
+_NAMED = (DEFAULT, "multilabel", "segmentation")  # tasks whose outputs are, or can be, shares of classes with names
+_SHARES = "probabilities"
 
 
 def require_classes(card: ModelCard, what: str, tasks: Sequence[str] = (DEFAULT,)) -> None:

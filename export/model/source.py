@@ -72,6 +72,18 @@ class Source:
         """What examples are called in messages."""
         return "images" if self.card.signal == "image" else "examples"
 
+    def in_form(self, form: str) -> Source:
+        """The source with the outputs, and the card, of a form.
+
+        Args:
+            form: one of the task's forms, or empty: the source itself.
+        """
+        if not form:
+            return self
+        with deep_graphs():
+            model, card = get_task(self.card.task).capable.formed(self.model, self.card, form)
+        return replace(self, model=model, card=card)
+
     def on_validation(self) -> Source:
         """The source with its validation examples in the test examples' place: for what is chosen by its result."""
         if self.dataset is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,13 +10,14 @@ import numpy as np
 
 from keras_resnet.card import ModelCard
 from keras_resnet.data.dataset import end_to_end
-from keras_resnet.tasks import Task, get_task
+from keras_resnet.tasks import Output, Task, get_task
 from keras_resnet.tasks.results import RedrawnScorer, Scorer
 
 _OUTLIERS = 1000  # one of so many examples
 _MAX_DB = 200.0  # of equal outputs, which have no noise
 _BLOCK = 64_000_000  # bytes of outputs that are compared at once
-_DRAWS = 1000  # of a bootstrap
+DECISIVE = 100  # examples from which a drop is taken as it is found: one of fewer is worth more than a point
+_DRAWS, _DECIDING_DRAWS = 1000, 2000  # of a bootstrap whose interval is shown, and of one by which a file fails
 
 
 def sqnr(reference: np.ndarray, outputs: np.ndarray) -> float:
@@ -70,13 +71,16 @@ class Comparison:
 
     Attributes:
         task: row of `TASKS`.
-        figures: values by output, those of the task first; empty where the interface is wrong.
+        figures: values by output, those of the task first; none of numbers of classes, or where the interface is wrong.
         answers: names of the task's outputs.
         agreement: mean agreement of the answers, 0 to 1.
         score: headline figure of the file as a fraction, None without truth.
         score_reference: headline figure of Keras, None without truth.
         drop: loss of the file in points of a hundred, None without truth.
         drop_error: half the width of the drop's 95 % confidence interval, None where it is not known.
+        drop_interval: the drop's 95 % interval over samples of the examples, in points; None where it is not known.
+        count: number of examples.
+        noun: what examples are called.
         interface: what is wrong with names, shapes and dtypes; values are not compared then.
     """
 
@@ -88,6 +92,9 @@ class Comparison:
     score_reference: float | None = None
     drop: float | None = None
     drop_error: float | None = None
+    drop_interval: tuple[float, float] | None = None
+    count: int = 0
+    noun: str = "examples"
     interface: tuple[str, ...] = ()
 
     @property
@@ -148,19 +155,21 @@ class Comparer:
     A few numbers are kept of every example, and outputs only until there is a block of them to be compared.
     """
 
-    def __init__(self, card: ModelCard, answers: Sequence[str]):
+    def __init__(self, card: ModelCard, answers: Sequence[Output]):
         """Starts without examples.
 
         Args:
-            card: card of the Keras model.
-            answers: names of the task's outputs; others are compared by their values alone.
+            card: card that says what the outputs are.
+            answers: the task's outputs; others are compared by their values alone, and numbers of classes by the task.
         """
         self._task: Task = get_task(card.task)
-        self._card, self._answers = card, tuple(answers)
+        self._card, self._answers = card, tuple(each.name for each in answers)
+        self._labels = {each.name for each in answers if each.labels}
         self._waiting: list[tuple[Mapping, Mapping, Mapping]] = []
         self._bytes = 0
         self._values: dict[str, _Values] = {}
         self._agreement: list[np.ndarray] = []
+        self._count = 0
         self._scorers: tuple[Scorer, Scorer] | None = None
 
     def update(
@@ -186,9 +195,12 @@ class Comparer:
         self._waiting, self._bytes = [], 0
         with np.errstate(invalid="ignore"):  # outputs that are not finite give nan, which no gate lets pass
             for name, values in reference.items():
+                if name in self._labels:
+                    continue
                 self._values.setdefault(name, _Values()).update(values, outputs[name])
         theirs, ours = ({name: each[name] for name in self._answers} for each in (reference, outputs))
-        self._agreement.append(self._task.code.agreement(theirs, ours, self._card))
+        self._count += len(next(iter(theirs.values())))
+        self._agreement.append(self._task.code.agreement(theirs, ours, self._card, truth))
         if truth:
             if self._scorers is None:
                 self._scorers = self._task.code.scorer(self._card), self._task.code.scorer(self._card)
@@ -199,36 +211,47 @@ class Comparer:
         """Figures of all examples."""
         self._compare()
         names = sorted(self._values, key=lambda name: name not in self._answers)
+        agreement = np.concatenate(self._agreement)
         return Comparison(
             task=self._task.name,
             figures={name: self._values[name].result() for name in names},
             answers=self._answers,
-            agreement=float(np.concatenate(self._agreement).mean()),
+            agreement=float(agreement.mean()) if len(agreement) else float("nan"),  # which no gate lets pass
+            count=self._count,
+            noun="images" if self._card.signal == "image" else "examples",
             **(_scores(*self._scorers, self._task.score.per_example) if self._scorers else {}),
         )
 
 
 def _scores(theirs: Scorer, ours: Scorer, per_example: bool) -> dict[str, Any]:
-    """Headline figures, the drop and its error."""
+    """Headline figures, the drop, its error and its interval."""
     if per_example:
         lost = 100 * (theirs.examples - ours.examples)
-        error: float | None = float(1.96 * lost.std() / len(lost) ** 0.5)
         score, reference, drop = float(ours.examples.mean()), float(theirs.examples.mean()), float(lost.mean())
+        error: float | None = float(1.96 * lost.std() / len(lost) ** 0.5)
+        interval: tuple[float, float] | None = _bootstrapped(lambda chosen: float(lost[chosen].mean()), len(lost))
     else:
         score, reference = float(ours.result().value), float(theirs.result().value)
-        drop, error = 100 * (reference - score), _bootstrapped(theirs, ours)
-    return {"score": score, "score_reference": reference, "drop": drop, "drop_error": error}
+        drop, interval = 100 * (reference - score), _redrawn(theirs, ours)
+        error = None if interval is None else (interval[1] - interval[0]) / 2
+    figures = {"score": score, "score_reference": reference, "drop": drop}
+    return {**figures, "drop_error": error, "drop_interval": interval}
 
 
-def _bootstrapped(theirs: Scorer, ours: Scorer) -> float | None:
-    """Half the width of the drop's 95 % interval: examples are drawn again and again, the same for both."""
+def _redrawn(theirs: Scorer, ours: Scorer) -> tuple[float, float] | None:
+    """The drop's interval where the score is no mean; None where the scorers cannot be asked."""
     if not (isinstance(theirs, RedrawnScorer) and isinstance(ours, RedrawnScorer)):
         return None
+    return _bootstrapped(lambda chosen: 100 * (theirs.drawn(chosen) - ours.drawn(chosen)), ours.count)
+
+
+def _bootstrapped(lost: Callable[[np.ndarray], float], count: int) -> tuple[float, float]:
+    """95 % interval of what is lost: examples are drawn again and again, the same for both."""
     rng = np.random.default_rng(0)
-    draws = (rng.integers(0, ours.count, ours.count) for _ in range(_DRAWS))
-    lost = [100 * (theirs.drawn(chosen) - ours.drawn(chosen)) for chosen in draws]
-    low, high = np.percentile(lost, [2.5, 97.5])
-    return float(high - low) / 2
+    draws = _DRAWS if count >= DECISIVE else _DECIDING_DRAWS
+    found = [lost(rng.integers(0, count, count)) for _ in range(draws)]
+    low, high = np.percentile(found, [2.5, 97.5])
+    return float(low), float(high)
 
 
 def compare(
@@ -247,6 +270,6 @@ def compare(
         card: card of the Keras model.
         answers: names of the task's outputs.
     """
-    comparer = Comparer(card, answers)
+    comparer = Comparer(card, [Output(name, ()) for name in answers])
     comparer.update(reference, outputs, truth or {})
     return comparer.result()

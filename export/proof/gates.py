@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from export.formats.artifacts import Artifact
 from export.formats.precisions import PRECISIONS
 from export.formats.table import Contents
-from export.proof.comparison import Comparison, Figures
+from export.proof.comparison import DECISIVE, Comparison, Figures
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.runtime.interface import Runner, Tensor
@@ -76,30 +76,44 @@ def limit_of(precision: str, task: str, limits: Mapping[str, float]) -> Limit:
 
 @dataclass(frozen=True)
 class Gate:
-    """One check: the value found, the limit, and whether it held."""
+    """One check.
+
+    Attributes:
+        name: what was checked.
+        limit: limit of the value.
+        value: what was found.
+        passed: whether it held.
+        undecided: why a value beyond its limit did not fail the file; empty where it is not.
+    """
 
     name: str
     limit: float | str
     value: float | str
     passed: bool
+    undecided: str = ""
 
     def to_json(self) -> dict[str, object]:
-        """The fields as JSON types."""
-        return {"name": self.name, "limit": self.limit, "value": self.value, "passed": self.passed}
+        """The fields as JSON types; `undecided` where it is."""
+        found: dict[str, object] = {"name": self.name, "limit": self.limit, "value": self.value, "passed": self.passed}
+        return {**found, "undecided": self.undecided} if self.undecided else found
 
 
-def interface_errors(runner: Runner, artifact: Artifact, shapes: Mapping[str, tuple]) -> list[str]:
+def interface_errors(
+    runner: Runner, artifact: Artifact, shapes: Mapping[str, tuple], labels: Sequence[str] = ()
+) -> list[str]:
     """Differences of names, shapes and dtypes from what an artifact must have.
 
     Args:
         runner: file.
         artifact: what was to be made.
         shapes: shape of the input, then of every output in Keras, by name; the batch is the format's.
+        labels: outputs that are numbers of classes: uint8 in every file.
 
     Returns:
         One sentence per difference.
     """
     wanted = {name: Tensor(name, (artifact.format.batch, *shape[1:]), artifact.io) for name, shape in shapes.items()}
+    wanted |= {name: dataclasses.replace(wanted[name], dtype="uint8") for name in labels}
     start, *outputs = wanted.values()
     if artifact.layout == "nchw":
         batch, *size, channels = start.shape
@@ -136,7 +150,7 @@ def check(
     if contents.unfolded is not None:
         most = len(unfoldable)
         gates.append(Gate("unfolded batch norms", most, contents.unfolded, contents.unfolded <= most))
-    if not comparison.figures:
+    if comparison.agreement is None:
         return gates
     limit = limit_of(contents.precision, comparison.task, limits)
     return [*gates, *_value_gates(comparison, limit), *_answer_gates(comparison, limit)]
@@ -181,9 +195,9 @@ def _operator_gate(contents: Contents) -> Gate:
 
 def _value_gates(comparison: Comparison, limit: Limit) -> list[Gate]:
     """Values of the task's outputs, and the noise of all."""
-    first = next(iter(comparison.figures))
+    first = next(iter(comparison.figures), None)
     gates = []
-    for name in comparison.answers:
+    for name in filter(comparison.figures.__contains__, comparison.answers):
         of = "" if name == first else f" of {name}"
         gates += _closeness(comparison.figures[name], limit, of)
     # Written so that nan fails.
@@ -205,6 +219,11 @@ def _closeness(found: Figures, limit: Limit, of: str) -> list[Gate]:
 
 
 def _answer_gates(comparison: Comparison, limit: Limit) -> list[Gate]:
+    """The loss of the headline score; of few examples it fails where the whole interval lies beyond the limit."""
     if comparison.drop is None:
         return []
-    return [Gate("drop", limit.drop, comparison.drop, comparison.drop <= limit.drop + 1e-9)]
+    most = limit.drop + 1e-9
+    held, interval = comparison.drop <= most, comparison.drop_interval
+    if held or interval is None or comparison.count >= DECISIVE or not interval[0] <= most:  # nan fails
+        return [Gate("drop", limit.drop, comparison.drop, held)]
+    return [Gate("drop", limit.drop, comparison.drop, True, f"not decided by {comparison.count} {comparison.noun}")]

@@ -40,6 +40,7 @@ class Row:
         score_reference: headline figure of Keras on the same examples.
         drop: headline figure of Keras less the file's, in points.
         drop_error: half the width of the drop's 95 % confidence interval (paired).
+        drop_interval: its ends in points, over samples of the examples; None where it is not known.
         latency_ms: median of repeated runs, one example, one thread.
         gates: checks.
         task: row of `TASKS`.
@@ -71,6 +72,7 @@ class Row:
     task: str = "classification"
     outputs: dict[str, dict[str, float]] = field(default_factory=dict)
     processor: str = ""
+    drop_interval: tuple[float, float] | None = None
 
     @property
     def kind(self) -> str:
@@ -94,9 +96,10 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """`passed`, or the gates that did not hold."""
+        """`passed`, or the gates that did not hold; and what so few examples cannot decide."""
         failed = [gate.name for gate in self.gates if not gate.passed]
-        return f"FAILED: {', '.join(failed)}" if failed else f"passed ({len(self.gates)})"
+        said = f"FAILED: {', '.join(failed)}" if failed else f"passed ({len(self.gates)})"
+        return "; ".join([said, *(f"{gate.name} {gate.undecided}" for gate in self.gates if gate.undecided)])
 
     def renamed(self, file: str) -> Row:
         """The same row for the name that the file got."""

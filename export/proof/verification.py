@@ -116,8 +116,12 @@ class Proof:
         Args:
             made: says which outputs.
         """
-        start = {self.source.signal.key: (None, *made.shape_of(self.source.shape))}
-        return start | {name: values.shape for name, values in self.references.get(made).items()}
+        shapes = {self.source.signal.key: (None, *made.shape_of(self.source.shape))}
+        if made.form:
+            source = self.source.in_form(made.form)
+            own = {name: tuple(tensor.shape) for name, tensor in outputs.named(source.model, source.card).items()}
+            return shapes | own
+        return shapes | {name: values.shape for name, values in self.references.get(made).items()}
 
     def preprocess(self, runner: Runner) -> Preprocess:
         """Input convention of a file; one that lost its card is taken for what the source is.
@@ -134,15 +138,20 @@ class Proof:
             runner: file.
             made: what was asked for.
         """
-        card, reference = self.source.card, self.references.get(made)
-        errors = interface_errors(runner, made, self.shapes(made))
-        known = {tensor.name for tensor in runner.outputs}
-        if any("shape" in error for error in errors) or not set(reference) <= known:
+        card, reference = self.source.in_form(made.form).card, self.references.get(made)
+        answers = outputs.of_task(card)
+        errors = interface_errors(runner, made, self.shapes(made), [each.name for each in answers if each.labels])
+        known, wanted = {tensor.name for tensor in runner.outputs}, {each.name for each in answers}
+        if any("shape" in error for error in errors) or not {*wanted, *made.more_outputs} <= known:
             return Comparison(task=card.task, interface=tuple(errors))
-        comparer, start = Comparer(card, [output.name for output in outputs.of_task(card)]), 0
+        comparer, start = Comparer(card, answers), 0
+        code = get_task(card.task).capable
         for found, truth in self.evidence.outputs(runner, self.preprocess(runner)):
             stop = start + len(next(iter(found.values())))
-            comparer.update({name: values[start:stop] for name, values in reference.items()}, found, truth)
+            part = {name: values[start:stop] for name, values in reference.items()}
+            if made.form:  # what its caller does is proven with it
+                part, found = code.as_form(part, card), code.restored(found, card)
+            comparer.update(part, found, truth)
             start = stop
         return dataclasses.replace(comparer.result(), interface=tuple(errors))
 
@@ -167,13 +176,14 @@ class Proof:
         contents = form.module.describe(file)
         if fusion.scales_otherwise(self.source.model):
             contents = dataclasses.replace(contents, unfolded=None)
-        wanted = made or _inferred(runner, contents, file, self.source.shape)
+        wanted = made or _inferred(runner, contents, file, self.source)
         comparison = self.compare(runner, wanted)
         if made is None and not comparison.interface:
             latency = self._latency(file, runner.example_shape, self.preprocess(runner))
         unfoldable = fusion.unfolded_norms(self.source.model, form.name) if contents.unfolded is not None else []
         gates = check(comparison, contents, self.limits, unfoldable)
-        identity = identity_gates(runner.card, self.source.card, form.module.fingerprint(file))
+        expected = self.source.in_form(wanted.form).card
+        identity = identity_gates(runner.card, expected, form.module.fingerprint(file))
         gates = [*identity, *_golden_gate(name, runner, self, comparison, made), *gates]
         if made is not None:
             gates.insert(0, Gate("precision", made.precision, contents.precision, contents.precision == made.precision))
@@ -220,6 +230,7 @@ def row_figures(comparison: Comparison) -> dict[str, Any]:
         "score_reference": comparison.score_reference,
         "drop": comparison.drop,
         "drop_error": comparison.drop_error,
+        "drop_interval": comparison.drop_interval,
     }
 
 
@@ -230,8 +241,9 @@ def _convention(found: Preprocess, weights: Preprocess) -> str:
     return "tf" if found == PREPROCESS["tf"] != weights else "normalized"
 
 
-def _inferred(runner: Runner, contents: Contents, file: Path, shape: tuple[int, ...]) -> Artifact:
+def _inferred(runner: Runner, contents: Contents, file: Path, source: Source) -> Artifact:
     """What a file seems to have been made as."""
+    shape, said = source.shape, runner.card.facts.get("form", "")
     form = format_of(file)
     offer = form.offers.get(contents.precision, form.offers["float32"])
     names = [tensor.name for tensor in runner.outputs]
@@ -242,6 +254,7 @@ def _inferred(runner: Runner, contents: Contents, file: Path, shape: tuple[int, 
         layout=runner.layout if runner.layout in form.layouts else "nhwc",
         features=tuple(strides),
         cam=CAM in names,
+        form=said if said in get_task(source.card.task).forms and not source.card.facts.get("form") else "",
         size=None if runner.example_shape[:-1] == shape[:-1] or len(shape) != 3 else runner.example_shape[0],
     )
 

@@ -25,6 +25,7 @@ from keras_resnet.tasks.table import DEFAULT
 
 MODEL, GOLDEN = "model.json", "golden.json"
 _SMALL = 64  # pixels: larger images are given in smaller numbers
+_MOST_BYTES = 2_000_000  # of an output's values in all examples, of which there is one at least
 
 
 def describe(runner: Runner, made: Artifact, contents: Contents, file: Path) -> dict[str, Any]:
@@ -39,7 +40,8 @@ def describe(runner: Runner, made: Artifact, contents: Contents, file: Path) -> 
     Returns:
         JSON types: `input` and `output` have name, shape, dtype, and scale and zero_point where they are quantized
         (`real = scale * (value - zero_point)`); the input also mean, std and channels: `real = (pixel - mean) / std`.
-        `task` says what the output means; of several tags `thresholds` has the probability from which each is there.
+        `task` says what the output means; of several tags `thresholds` has the probability from which each is there; of
+        masks `form` says what the output is, and `colours` has one for each class.
     """
     convention = runner.card.preprocess.for_channels(runner.image_shape[-1])
     channels = runner.image_shape[-1]
@@ -96,19 +98,22 @@ def write(folder: Path, model: dict[str, Any], card: ModelCard) -> None:
     arrays, about = golden.read(golden.beside(folder / str(model["file"])))
     output = str(model["output"]["name"])
     count = golden.COUNT if max(arrays["pixels"].shape[1:3]) <= _SMALL else 2
+    count = min(count, _affordable(arrays[output]))
     chosen = {
         "pixels": arrays["pixels"],
         "input": arrays["input"],
         "output": arrays.get(f"{output}_raw", arrays[output]),
         known.output: arrays[output],
     }
+    if _is_map(arrays[output]) and f"{output}_raw" not in arrays:
+        del chosen["output"]  # it is large, and not given twice
     best = {"top1": arrays[output][:count].argmax(axis=1).tolist()} if card.task == DEFAULT else {}
     text = {
         "engine": about["engine"],
         "tolerance": golden.tolerance(about, output),
         "count": min(count, len(arrays["pixels"])),
         "encoding": "base64 of little-endian arrays: pixels uint8 RGB, input and output as model.json has them, "
-        "probabilities float32",
+        f"{known.output} float32",
         **best,
         **{name: _base64(values[:count]) for name, values in chosen.items()},
     }
@@ -116,6 +121,15 @@ def write(folder: Path, model: dict[str, Any], card: ModelCard) -> None:
         with files.writing(folder / name, overwrite=True) as temporary:
             temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
     (folder / LABELS).write_text(labels_text(known.names), encoding="utf-8")
+
+
+def _affordable(values: np.ndarray) -> int:
+    """How many examples' outputs are given, one at least."""
+    return max(1, _MOST_BYTES // (4 * int(np.prod(values.shape[1:]))))
+
+
+def _is_map(values: np.ndarray) -> bool:
+    return values.ndim > 2
 
 
 def _base64(values: np.ndarray) -> str:

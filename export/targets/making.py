@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -117,6 +118,7 @@ def make_bundle(
     """
     row = get_target(target)
     made = row.artifact(precision, io=io, input=input, quantizer=quantizer)
+    made = dataclasses.replace(made, form=row.forms.get(source.card.task, ""))
     request = Request(source=source, target=row, made=made, options=dict(options or {}))
     _refuse(request, folder, overwrite)
     with _hidden(folder) as hidden:

@@ -12,13 +12,18 @@ from typing import Any
 
 import numpy as np
 
+from export.targets import masks
 from export.targets.bundle import Bundle, Check, Request
 from export.targets.description import MODEL
 from keras_resnet import processes
 from keras_resnet.tasks import get_task
 from keras_resnet.tasks.table import DEFAULT
 
-FILES = {"classify.py": "answers for images, as a command or a function; needs onnxruntime, numpy and pillow"}
+FILES = {
+    "classify.py": "answers for images, as a command or a function; needs onnxruntime, numpy and pillow",
+    "segment.py": "draws masks, as a command or a function; needs onnxruntime, numpy and pillow",
+}
+_APART = "in a process of its own, from PNG files"
 _COUNT = 8
 _SECONDS = 300
 _CLOSE = 1e-5  # of probabilities; of values, in units of the largest
@@ -30,22 +35,43 @@ def refuse(request: Request) -> None:
 
 
 def write(bundle: Bundle) -> list[Check]:
-    """Writes `classify.py` and runs it in a fresh process, without this package, on images as files."""
-    from PIL import Image
-
-    bundle.add("classify.py", _CODE.substitute(model=MODEL, answers=_ANSWERS[bundle.task]))
-    with tempfile.TemporaryDirectory() as images:
-        files = [str(Path(images, f"{number}.png")) for number in range(min(_COUNT, len(bundle.evidence.pixels)))]
-        for file, pixels in zip(files, bundle.evidence.pixels, strict=False):
-            Image.fromarray(pixels).save(file)
-        command: list[str | Path] = [sys.executable, "-I", bundle.folder / "classify.py", "--json", *files]
+    """Writes a script and runs it in a fresh process, without this package, on images as files."""
+    draws = bundle.task == "segmentation"
+    script = "segment.py" if draws else "classify.py"
+    parts = {"answers": _ANSWERS[bundle.task], "main": _DRAWING if draws else _MAIN}
+    bundle.add(script, _CODE.substitute(model=MODEL, script=script, option="-o DIR" if draws else "--json", **parts))
+    with tempfile.TemporaryDirectory() as folder:
+        files = _pictures(bundle.evidence.fetch(0, _COUNT)[0], Path(folder))
+        options = ["-o", folder] if draws else ["--json"]
+        command: list[str | Path] = [sys.executable, "-I", bundle.folder / script, *options, *files]
         try:
             child = processes.run(command, seconds=_SECONDS)
         except TimeoutError as error:
-            return [Check(name="classify.py", wanted="answers", found=str(error), passed=False)]
-    if child.status:
-        return [Check(name="classify.py", wanted="answers", found=child.last_words(), passed=False)]
+            return [Check(name=script, wanted="answers", found=str(error), passed=False)]
+        if child.status:
+            return [Check(name=script, wanted="answers", found=child.last_words(), passed=False)]
+        if draws:
+            found = [_opened(Path(f"{file}.mask.png")) for file in files]
+            return [masks.drawn(bundle, f"{script} {_APART}", lambda _: np.stack(found), len(files))]
     return [_compared(bundle, json.loads(child.out), bundle.probabilities[: len(files)])]
+
+
+def _pictures(images: np.ndarray, folder: Path) -> list[Path]:
+    """The images as files."""
+    from PIL import Image
+
+    files = [folder / f"{number}.png" for number in range(len(images))]
+    for file, pixels in zip(files, images, strict=True):
+        Image.fromarray(pixels).save(file)
+    return files
+
+
+def _opened(file: Path) -> np.ndarray:
+    """The mask in a picture with a palette."""
+    from PIL import Image
+
+    with Image.open(file) as picture:
+        return np.asarray(picture)
 
 
 def _compared(bundle: Bundle, found: list[Any], own: np.ndarray) -> Check:
@@ -60,7 +86,7 @@ def _compared(bundle: Bundle, found: list[Any], own: np.ndarray) -> Check:
         numbers = np.array([list(each["values" if "values" in each else "probabilities"].values()) for each in found])
         apart = float(np.abs(numbers - own).max() / max(1.0, float(np.abs(own).max())))
     return Check(
-        name="classify.py in a process of its own, from PNG files",
+        name=f"classify.py {_APART}",
         wanted=f"our own runner's {what}, numbers within {_CLOSE:g}",
         found=f"{sum(same)} of {len(found)} {what}, {apart:.2g} apart",
         passed=all(same) and len(same) == len(own) and apart <= _CLOSE,
@@ -72,7 +98,7 @@ def _kept(answer: Mapping[str, Any]) -> Any:
     return sorted(answer["tags"]) if "tags" in answer else list(answer["values"])
 
 
-_CODE = Template('''"""python classify.py [--json] IMAGE ...   (pip install onnxruntime numpy pillow)"""
+_CODE = Template('''"""python $script [$option] IMAGE ...   (pip install onnxruntime numpy pillow)"""
 
 import json
 import os
@@ -113,14 +139,28 @@ def outputs(images):
 $answers
 
 if __name__ == "__main__":
-    names = [name for name in sys.argv[1:] if name != "--json"]
+$main''')
+
+_MAIN = """    names = [name for name in sys.argv[1:] if name != "--json"]
     answers = [classify([load(name)])[0] for name in names]
     if "--json" in sys.argv:
         print(json.dumps([plain(answer) for answer in answers]))
     else:
         for name, answer in zip(names, answers):
             print(f"{name}: {words(answer)}")
-''')
+"""
+_DRAWING = """    names, folder = sys.argv[1:], None
+    if names[:1] == ["-o"]:
+        folder, names = Path(names[1]), names[2:]
+    for name in names:
+        image = load(name)
+        (mask,) = segment([image])
+        place = Path(folder or Path(name).parent, Path(name).name)
+        picture(mask).save(f"{place}.mask.png")
+        drawn(image, mask).save(f"{place}.drawn.png")
+        shares = np.bincount(mask.ravel(), minlength=len(LABELS)) / mask.size
+        print(f"{name}: " + ", ".join(f"{LABELS[i]} {shares[i]:.1%}" for i in np.argsort(-shares)[:5]))
+"""
 
 _ANSWERS = {
     "classification": """def classify(images, top=5):
@@ -150,6 +190,28 @@ def plain(answer):
 
 def words(answer):
     return ", ".join(f"{tag} {answer[1][tag]:.1%}" for tag in answer[0]) or "none of the tags"
+""",
+    "segmentation": """PALETTE = np.array(MODEL["colours"], np.uint8)
+
+
+def segment(images):
+    \"\"\"The class of every pixel of the part that the net saw: uint8 (images, height, width).\"\"\"
+    return outputs(images)
+
+
+def picture(mask):
+    \"\"\"A mask as a picture with a palette: its values are the classes.\"\"\"
+    made = Image.fromarray(mask)
+    made.putpalette(PALETTE.ravel().tolist())
+    return made
+
+
+def drawn(image, mask):
+    \"\"\"The mask over what the net saw.\"\"\"
+    wanted = MODEL["input"]
+    pixels = image * np.float32(wanted["std"]) + np.float32(wanted["mean"])
+    pixels = pixels[..., ::-1] if wanted["channels"] == "bgr" else pixels
+    return Image.fromarray((0.45 * pixels + 0.55 * PALETTE[mask]).round().clip(0, 255).astype(np.uint8))
 """,
     "regression": """def classify(images):
     \"\"\"The values of every image by their names, in their units.\"\"\"

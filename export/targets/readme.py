@@ -75,7 +75,9 @@ def text(bundle: Bundle, report: Report, checks: tuple[Check, ...]) -> str:
     }
     files |= getattr(target.code, "FILES", {})
     written = {path.relative_to(bundle.folder).as_posix() for path in bundle.folder.rglob("*") if path.is_file()}
-    words, steps = _facts(bundle), Path(__file__).with_name("steps") / f"{target.name}.md"
+    words, steps = _facts(bundle), Path(__file__).with_name("steps") / f"{target.name}-{bundle.task}.md"
+    if not steps.exists():
+        steps = steps.with_name(f"{target.name}.md")
     return Template(_README).substitute(
         words,
         target=target.name,
@@ -121,7 +123,7 @@ def _facts(bundle: Bundle) -> dict[str, str]:
         "output_name": output["name"],
         "output_shape": "x".join(map(str, output["shape"])),
         "output_dtype": output["dtype"],
-        "classes": str(output["shape"][-1]),
+        "classes": str(len(numbers.names)),
         "kind": numbers.noun,
         "labels": ", ".join(numbers.names[:4]) + (", ..." if len(numbers.names) > 4 else ""),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 
 from export.formats.artifacts import LABELS, Artifact, artifact
@@ -27,6 +27,7 @@ class Target:
         inputs: conventions that the place can follow, the default first.
         module: name of a module of this package.
         tasks: rows of `tasks.TASKS` that the place's API has.
+        forms: form of the file by task, where that is not the model's own outputs.
         size: height and width that the place hands over, None for the net's own.
         labels_file: name of the labels in the file's TFLite metadata.
         plan_arena: whether the file tells TFLite Micro where to put its tensors.
@@ -42,6 +43,7 @@ class Target:
     checked_by: str
     module: str
     tasks: Sequence[str] = (DEFAULT,)
+    forms: Mapping[str, str] = field(default_factory=dict)
     inputs: Sequence[str] = ("raw",)
     size: int | None = None
     labels_file: str = ""
@@ -99,13 +101,14 @@ TARGETS: dict[str, Target] = {
     for row in (
         Target(
             name="mediapipe",
-            summary="MediaPipe Tasks' ImageClassifier (Android, iOS, web, Python)",
+            summary="MediaPipe Tasks' ImageClassifier or ImageSegmenter (Android, iOS, web, Python)",
             format="tflite",
             io={"int8": ("uint8", "float32"), "float32": _FLOAT, "float16": _FLOAT, "dynamic_int8": _FLOAT},
             labels_file=LABELS,
             checked_by="MediaPipe's task itself",
             module="mediapipe",
-            tasks=(DEFAULT, "multilabel"),
+            tasks=(DEFAULT, "multilabel", "segmentation"),
+            forms={"segmentation": "probabilities"},
         ),
         Target(
             name="litert-sample",
@@ -150,9 +153,10 @@ TARGETS: dict[str, Target] = {
             format="onnx",
             io={precision: _FLOAT for precision in ("float32", "int8", "dynamic_int8", "float16")},
             inputs=("raw", "normalized"),
-            checked_by="its own classify.py in a fresh process",
+            checked_by="its own classify.py or segment.py in a fresh process",
             module="onnxruntime",
-            tasks=(DEFAULT, "multilabel", "regression"),
+            tasks=(DEFAULT, "multilabel", "regression", "segmentation"),
+            forms={"segmentation": "classes"},
         ),
         Target(
             name="onnxruntime-web",

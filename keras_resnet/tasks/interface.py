@@ -14,6 +14,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from keras_resnet.errors import InputError
+from keras_resnet.tasks.parts import Limits as Limits
+from keras_resnet.tasks.parts import Objectives as Objectives
+from keras_resnet.tasks.parts import Output as Output
+from keras_resnet.tasks.parts import Score as Score
 
 if TYPE_CHECKING:
     import keras
@@ -30,85 +34,6 @@ if TYPE_CHECKING:
 def _imported(module: str) -> ModuleType:
     """The module of a row."""
     return importlib.import_module(module)
-
-
-@dataclass(frozen=True)
-class Output:
-    """One tensor that a model gives.
-
-    Attributes:
-        name: name in every exported file, like `"probabilities"`.
-        axes: meaning of every axis, like `("n", "classes")`.
-        range: smallest and largest value that the network can give, known before any calibration; None: to be measured.
-    """
-
-    name: str
-    axes: tuple[str, ...]
-    range: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True)
-class Score:
-    """The headline figure of a task; larger is better.
-
-    Attributes:
-        name: words for tables, like `"top-1"`.
-        key: name in JSON and in `Scores`, like `"top1"`.
-        form: format of the figure as a fraction, like `"{:.2%}"`.
-        per_example: whether the figure is the mean of one value per example, which makes paired intervals exact.
-    """
-
-    name: str
-    key: str
-    form: str = "{:.2%}"
-    per_example: bool = True
-
-    @property
-    def title(self) -> str:
-        """The name at the beginning of a line: `"Top-1"`, `"mAP"`."""
-        return self.name.capitalize() if self.name.islower() else self.name
-
-    def text(self, value: float | None) -> str | None:
-        """The figure as people read it; None for none."""
-        return None if value is None else self.form.format(value)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """How much an exported file may change the answers, in one precision.
-
-    Attributes:
-        agreement: smallest mean agreement with the Keras model, 0 to 1.
-        drop: largest loss of the headline score, in points of a hundred.
-        reason: why these figures.
-    """
-
-    agreement: float
-    drop: float
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Objectives:
-    """What a training minimises and watches.
-
-    Attributes:
-        loss: what `keras.Model.compile` takes as `loss`.
-        loss_weights: what it takes as `loss_weights`; None for one output.
-        metrics: what it takes as `weighted_metrics`.
-        watch: name of the metric, without `val_`, whose best value on the validation split is kept.
-        larger_is_better: direction of `watch`; equal values are decided by the loss.
-        form: format of the watched value, like `"{:.2%}"`.
-        as_error: whether charts show the watched value as an error: 1 - value, in per cent.
-    """
-
-    loss: Any
-    loss_weights: Mapping[str, float] | None = None
-    metrics: Any = None
-    watch: str = "loss"
-    larger_is_better: bool = False
-    form: str = "{:.4f}"
-    as_error: bool = False
 
 
 class TaskCode(Protocol):
@@ -168,9 +93,21 @@ class TaskCode(Protocol):
         """A new scorer."""
 
     def agreement(
-        self, reference: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray], card: ModelCard
+        self,
+        reference: Mapping[str, np.ndarray],
+        outputs: Mapping[str, np.ndarray],
+        card: ModelCard,
+        truth: Mapping[str, np.ndarray] | None = None,
     ) -> np.ndarray:
-        """How far two models say the same of each example: float64 `(n,)`, 0 to 1."""
+        """How far two models say the same of each example: float64 `(n,)`, 0 to 1.
+
+        Args:
+            reference: outputs of one model by name.
+            outputs: outputs of the other.
+            card: card of the models.
+            truth: arrays by kind of truth, for a task where some of an example may not count; an example of which
+                nothing counts has no share. None where nothing is known.
+        """
 
     def draw(
         self, pixels: np.ndarray | Sequence[np.ndarray], predictions: Sequence[Prediction], card: ModelCard
@@ -251,6 +188,24 @@ class CapableCode(TaskCode, Protocol):
     def numbers(self, card: ModelCard, count: int) -> Numbers:
         """What an app must know of the output's numbers, of which there are `count`."""
 
+    def formed(self, model: keras.Model, card: ModelCard, form: str) -> tuple[keras.Model, ModelCard]:
+        """What a file of a form computes, and its card.
+
+        Args:
+            model: functional, with the task's own outputs.
+            card: its card.
+            form: one of `Task.forms`.
+
+        Raises:
+            InputError: the model cannot have that form.
+        """
+
+    def restored(self, outputs: Mapping[str, np.ndarray], card: ModelCard) -> dict[str, np.ndarray]:
+        """Outputs of a file after what its caller has to do with them; the card says the form."""
+
+    def as_form(self, outputs: Mapping[str, np.ndarray], card: ModelCard) -> dict[str, np.ndarray]:
+        """The model's own outputs as a file with this card gives them, after `restored`; by NumPy alone."""
+
     def questions(self, outputs: Mapping[str, np.ndarray], asked: Any) -> np.ndarray:
         """What is explained of every example: `(n,)`."""
 
@@ -282,6 +237,7 @@ class Task:
         truth: row of `data.truth.KINDS`.
         score: the headline figure.
         supports: what exists beyond training, evaluation, prediction and export: some of `CAPABILITIES`.
+        forms: names of what a file may give where that is not the model's own outputs (`--form`).
         module: full name of the module with the functions of `TaskCode`; imported on first use, and importing it alone
             must import neither TensorFlow nor NumPy.
     """
@@ -292,6 +248,7 @@ class Task:
     score: Score
     module: str
     supports: frozenset[str] = field(default_factory=frozenset)
+    forms: tuple[str, ...] = ()
 
     @property
     def code(self) -> TaskCode:
@@ -328,6 +285,7 @@ CAPABILITIES: dict[str, tuple[str, ...]] = {
     "corruptions": (),
     "distillation": (),
     "ensemble": ("merge", "check_weights"),
+    "forms": ("formed", "restored", "as_form"),
     "explain": ("questions", "questions_named", "question_name", "evidence", "called", "scalar"),
     "mixing": (),
     "places": ("numbers",),

@@ -16,7 +16,7 @@ TASKS: dict[str, Task] = {
             truth="label",
             score=Score("top-1", "top1"),
             module="keras_resnet.tasks.classification",
-            supports=frozenset(CAPABILITIES),
+            supports=frozenset(CAPABILITIES) - {"forms"},
         ),
         Task(
             name="multilabel",
@@ -40,6 +40,8 @@ TASKS: dict[str, Task] = {
             truth="mask",
             score=Score("mean IoU", "miou", per_example=False),
             module="keras_resnet.tasks.segmentation",
+            supports=frozenset({"forms", "places"}),
+            forms=("logits", "probabilities", "classes"),
         ),
     )
 }

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow
 KEYS = [
     *("file", "format", "precision", "quantizer", "input", "io", "engine", "size_bytes", "operators", "unfolded"),
     *("notes", "max_abs", "cosine", "sqnr", "agreement", "top1", "top1_reference", "drop", "drop_error"),
-    *("latency_ms", "gates", "task", "outputs", "processor"),
+    *("latency_ms", "gates", "task", "outputs", "processor", "drop_interval"),
 ]
 ARTIFACTS = [artifact(name) for name in names()]
 TFLITE = [a.precision for a in ARTIFACTS if a.format.name == "tflite"]

@@ -38,6 +38,12 @@ def test_training_images_that_are_test_images_are_left_out(digits):
     assert set(plain.indices[7:]) <= set(drawn.indices)
 
 
+def test_training_images_that_are_all_test_images_are_refused(digits):
+    few = ArraySplit(digits.train.images[:9], digits.train.labels[:9])
+    with pytest.raises(InputError, match="all 9 training images are among the test images too"):
+        draw(few, _known(few.images), 5)
+
+
 def test_other_images_have_another_hash(digits):
     changed = ArraySplit(255 - digits.train.images, digits.train.labels)
     assert draw(changed, NONE, 20).sha256 != draw(digits.train, NONE, 20).sha256

@@ -7,6 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from export.formats.artifacts import artifact
 from export.formats.precisions import PRECISIONS
@@ -14,11 +15,12 @@ from export.formats.table import Contents
 from export.proof import comparison, golden, verification
 from export.proof.comparison import Comparison, compare
 from export.proof.gates import check, identity_gates, interface_errors, limit_of
+from export.proof.report import Report, Row
 from keras_resnet import InputError, ModelCard
 from keras_resnet.runtime.interface import Runner, Tensor
 from keras_resnet.signals.conventions import PREPROCESS
 from keras_resnet.signals.table import SIGNALS
-from keras_resnet.tasks import TASKS, Score, get_task
+from keras_resnet.tasks import TASKS, Output, Score, get_task
 
 CLASSES = 10
 
@@ -223,7 +225,7 @@ def test_chunks_give_the_figures_of_the_whole(reference, monkeypatch):
     outputs["cam"] = maps + 0.1
     whole = _compare_all(both, outputs, LABELS)
     monkeypatch.setattr(comparison, "_BLOCK", 5_000)
-    comparer = comparison.Comparer(ModelCard(), ["probabilities"])
+    comparer = comparison.Comparer(ModelCard(), [Output("probabilities", ("n", "classes"))])
     for start in range(0, 1000, 70):
         part = slice(start, start + 70)
         theirs, ours = ({name: each[part] for name, each in found.items()} for found in (both, outputs))
@@ -283,6 +285,66 @@ def test_a_score_that_is_no_mean_has_the_interval_of_a_bootstrap(reference, monk
         return
     # To first order the error is that of the mean, times the slope of the square.
     assert found.drop_error == pytest.approx(2 * 0.97 * 196 * (0.03 * 0.97 / 1000) ** 0.5, rel=0.1)
+
+
+def _drop_gate(found):
+    (gate,) = [each for each in check(found, Contents(Counter(), "float32"), {}) if each.name == "drop"]
+    return gate
+
+
+@pytest.mark.parametrize(("count", "wrong", "passed"), [(40, 1, True), (40, 12, False), (99, 3, True), (100, 3, False)])
+def test_few_images_fail_a_drop_only_if_their_whole_interval_does(reference, count, wrong, passed):
+    outputs = reference[:count].copy()
+    outputs[:wrong] = np.roll(outputs[:wrong], 1, axis=1)
+    found = _compare(reference[:count], outputs, LABELS[:count])
+    right = [(part.argmax(1) == LABELS[:count]).astype(float) for part in (reference[:count], outputs)]
+    theirs = scipy.stats.bootstrap(
+        right, lambda a, b, axis: 100 * (a - b).mean(axis=axis), paired=True, method="percentile", n_resamples=2000,
+        rng=np.random.default_rng(1),
+    ).confidence_interval  # fmt: skip
+    assert found.drop_interval == pytest.approx((theirs.low, theirs.high), abs=0.02 * 100)
+    gate = _drop_gate(found)
+    assert (gate.passed, bool(gate.undecided)) == (passed, passed) and gate.value > gate.limit
+    assert gate.to_json().get("undecided", "") == f"not decided by {count} images" * passed
+    assert not _drop_gate(_compare(reference[:count], reference[:count], LABELS[:count])).undecided
+
+
+def test_a_report_says_what_was_not_decided(reference, tmp_path, capsys):
+    outputs = reference[:40].copy()
+    outputs[:1] = np.roll(outputs[:1], 1, axis=1)
+    found = _compare(reference[:40], outputs, LABELS[:40])
+    made = {field.name: None for field in dataclasses.fields(Row)} | verification.row_figures(found)
+    made |= {"file": "a.tflite", "format": "tflite", "precision": "int8", "gates": (_drop_gate(found),)}
+    made |= {"notes": (), "operators": {}, "processor": "", "size_bytes": 1, "input": "raw", "io": "int8"}
+    report = Report((Row(**made),), "a net", "40 images")
+    report.print()
+    assert "drop not decided by 40 images" in " ".join(capsys.readouterr().out.split())
+    report.write_html(tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text().count("not decided by 40 images") == 2  # the table, and the gates
+    assert json.loads(json.dumps(report.to_json()))[0]["drop_interval"] == list(found.drop_interval)
+
+
+def test_pixels_that_are_void_do_not_agree_or_disagree():
+    """A file with really wrong masks fails with 8 images too; one that is wrong where void is, does not."""
+    rng = np.random.default_rng(0)
+    masks = rng.integers(0, 3, (8, 16, 16)).astype(np.uint8)
+    logits = 10 * np.eye(3, dtype="f")[masks]
+    masks[:, :5] = 255
+    card = ModelCard(task="segmentation", facts={"names": ["a", "b", "c"]})
+
+    def beside(rows, axis=-1):
+        other = logits.copy()
+        other[:, rows] = np.roll(other[:, rows], 1, axis=axis)
+        found = compare({"logits": logits}, {"logits": other}, {"mask": masks}, card, ["logits"])
+        return found, {gate.name for gate in check(found, Contents(Counter(), "int8"), {}) if not gate.passed}
+
+    found, failed = beside(slice(0, 5))
+    assert (found.agreement, found.drop) == (1.0, 0.0) and not {"agreement", "drop"} & failed
+    found, failed = beside(slice(5, 10))
+    assert found.agreement == pytest.approx(6 / 11) and {"agreement", "drop"} <= failed
+    masks[:] = 255  # nothing counts: nothing is proven
+    found, failed = beside(slice(0, 0))
+    assert np.isnan(found.agreement) and "agreement" in failed
 
 
 class Two(Runner):

@@ -121,13 +121,19 @@ def scorer(card: ModelCard) -> Scorer:
     return Scorer()
 
 
-def agreement(reference: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray], card: ModelCard) -> np.ndarray:
+def agreement(
+    reference: Mapping[str, np.ndarray],
+    outputs: Mapping[str, np.ndarray],
+    card: ModelCard,
+    truth: Mapping[str, np.ndarray] | None = None,
+) -> np.ndarray:
     """1.0 where both models have the same likeliest class: float64 `(n,)`.
 
     Args:
         reference: outputs of one model by name.
         outputs: outputs of the other model by name.
         card: card of the models.
+        truth: not used.
     """
-    del card
+    del card, truth
     return (sole(reference, OUTPUT).argmax(axis=1) == sole(outputs, OUTPUT).argmax(axis=1)).astype(np.float64)

@@ -195,14 +195,21 @@ def scorer(card: ModelCard) -> Scorer:
     return Scorer(card)
 
 
-def agreement(reference: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray], card: ModelCard) -> np.ndarray:
+def agreement(
+    reference: Mapping[str, np.ndarray],
+    outputs: Mapping[str, np.ndarray],
+    card: ModelCard,
+    truth: Mapping[str, np.ndarray] | None = None,
+) -> np.ndarray:
     """Share of the tags about which two models say the same, for every example: float64 `(n,)`.
 
     Args:
         reference: outputs of one model by name.
         outputs: outputs of the other model by name.
         card: card of the models, which has the thresholds.
+        truth: not used.
     """
+    del truth
     one, other = sole(reference, OUTPUT), sole(outputs, OUTPUT)
     limits = thresholds.of(card, one.shape[1])
     return ((one >= limits) == (other >= limits)).mean(axis=1, dtype=np.float64)

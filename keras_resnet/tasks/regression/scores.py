@@ -125,13 +125,20 @@ def scorer(card: ModelCard) -> Scorer:
     return Scorer(card)
 
 
-def agreement(reference: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray], card: ModelCard) -> np.ndarray:
+def agreement(
+    reference: Mapping[str, np.ndarray],
+    outputs: Mapping[str, np.ndarray],
+    card: ModelCard,
+    truth: Mapping[str, np.ndarray] | None = None,
+) -> np.ndarray:
     """1 - the mean difference of two models in units of the training range, from 0: float64 `(n,)`.
 
     Args:
         reference: outputs of one model by name.
         outputs: outputs of the other model by name.
         card: card of the models, which has the range.
+        truth: not used.
     """
+    del truth
     one, other = sole(reference, OUTPUT).astype(np.float64), sole(outputs, OUTPUT)
     return (1 - (np.abs(one - other) / spans(card.facts, one)).mean(axis=1)).clip(0)

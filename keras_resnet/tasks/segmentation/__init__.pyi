@@ -4,10 +4,14 @@ from .answers import Mask as Mask
 from .answers import colours as colours
 from .answers import decode as decode
 from .answers import draw as draw
+from .answers import numbers as numbers
 from .answers import picture as picture
+from .forms import as_form as as_form
+from .forms import restored as restored
 from .head import adopted as adopted
 from .head import attach as attach
 from .head import encode as encode
+from .head import formed as formed
 from .head import objectives as objectives
 from .limits import LIMITS as LIMITS
 from .scores import agreement as agreement

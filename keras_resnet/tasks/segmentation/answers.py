@@ -16,9 +16,9 @@ from keras_resnet.data.truth import VOID, moved
 from keras_resnet.errors import InputError
 from keras_resnet.signals.fits import Keep
 from keras_resnet.signals.placement import Placement
-from keras_resnet.tasks.interface import sole
-from keras_resnet.tasks.segmentation.scores import classes_of
-from keras_resnet.tasks.segmentation.settings import OUTPUT, TRUTH
+from keras_resnet.tasks.results import Numbers
+from keras_resnet.tasks.segmentation.forms import answer, classes_of
+from keras_resnet.tasks.segmentation.settings import TRUTH, output_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,12 +74,12 @@ def decode(
     """The mask of every example.
 
     Args:
-        outputs: `logits` `(n, H, W, classes)`, or the only output of a foreign file.
+        outputs: `logits` `(n, H, W, classes)`, what the form of the file has, or the only output of a foreign one.
         card: card with the names of the classes.
         limit: largest number of classes that are named.
         names: names of the examples; by default their numbers.
     """
-    found = classes_of(np.asarray(sole(outputs, OUTPUT)))
+    found = classes_of(answer(outputs, card))
     if found.max(initial=0) >= VOID:
         raise InputError(f"the model has the class {found.max()}: expected at most {VOID} classes, 0 to {VOID - 1}")
     found = found.astype(np.uint8)
@@ -92,6 +92,18 @@ def _shares(classes: np.ndarray, names: Sequence[str], limit: int) -> dict[str, 
     counts = np.bincount(classes.ravel(), minlength=256)
     order = [int(n) for n in np.argsort(-counts, kind="stable") if counts[n]][:limit]
     return {str(names[n]) if n < len(names) else str(n): float(counts[n] / classes.size) for n in order}
+
+
+def numbers(card: ModelCard, count: int) -> Numbers:
+    """What an app must know of the classes: their names and colours, and the form of the file.
+
+    Args:
+        card: card of the file.
+        count: number of classes, where the card does not name them.
+    """
+    names = tuple(map(str, card.facts.get("names") or card.labels or range(count)))
+    form = card.facts.get("form", "")
+    return Numbers(output_of(form), "classes", names, {"form": form, "colours": colours(card, len(names)).tolist()})
 
 
 def colours(card: ModelCard, count: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from keras_resnet.nets.segmentation import SegmenterSpec, get_segmenter
 from keras_resnet.segmenter import decoded
 from keras_resnet.tasks.interface import Objectives
 from keras_resnet.tasks.segmentation.losses import MeanIoU, PixelLoss
-from keras_resnet.tasks.segmentation.settings import AUXILIARY, OUTPUT, TRUTH
+from keras_resnet.tasks.segmentation.settings import AUXILIARY, CLASSES, LOGITS, OUTPUT, TRUTH, output_of
 
 if TYPE_CHECKING:
     from keras_resnet.tasks.segmentation.settings import Facts, Settings
@@ -100,8 +100,66 @@ def adopted(model: keras.Model, card: ModelCard, *, logits: bool = False, origin
     """
     del logits
     outputs = keras.tree.flatten(model.outputs)
-    if len(outputs) == 1 and len(outputs[0].shape) != 4:
+    axes = 3 if card.facts.get("form") == CLASSES else 4
+    if len(outputs) == 1 and len(outputs[0].shape) != axes:
         raise InputError(
             f"{origin} gives {tuple(outputs[0].shape)}: expected (batch, height, width, classes) for task {card.task}"
         )
     return model
+
+
+def formed(model: keras.Model, card: ModelCard, form: str) -> tuple[keras.Model, ModelCard]:
+    """What a file of a form computes, and its card.
+
+    Args:
+        model: from images to scores at their size.
+        card: its card.
+        form: `"logits"`: scores at the size of the decoder's map; `"probabilities"`; or `"classes"`, uint8.
+
+    Raises:
+        InputError: the model has a form already, or ends in a softmax.
+    """
+    if card.facts.get("form"):
+        raise InputError(f"the model gives {card.facts['form']} already: --form is for one that gives logits")
+    (scores,) = keras.tree.flatten(model.outputs)
+    facts = {**card.facts, "form": form}
+    if form == LOGITS:
+        facts["size"] = list(scores.shape[1:3])
+        scores = _before_resizing(scores)
+    elif _is_softmax(scores):
+        raise InputError(f"--form {form}: the model ends in a softmax; without --form its file gives probabilities")
+    elif scores.shape[-1] == 1:  # a probability as it is
+        scores = scores if form != CLASSES else keras.ops.cast(scores[..., 0] > 0.5, "uint8")
+    elif form == CLASSES:
+        scores = keras.ops.cast(keras.ops.argmax(scores, axis=-1), "uint8")
+    else:
+        scores = keras.layers.Softmax(name=form, dtype="float32")(scores)
+    made = keras.Model(model.input, {output_of(form): scores}, name=model.name)
+    return made, dataclasses.replace(card, facts=facts)
+
+
+def _before_resizing(scores: keras.KerasTensor) -> keras.KerasTensor:
+    """The map that a net resizes last, bilinearly; the scores themselves where it does not."""
+    layer = scores._keras_history.operation
+    while isinstance(layer, keras.layers.Activation | keras.layers.Resizing):
+        resizes = isinstance(layer, keras.layers.Resizing)
+        plain = layer.activation is keras.activations.linear if not resizes else _is_plain(layer)
+        if not plain:
+            break
+        scores = layer.input
+        if resizes:
+            break
+        layer = scores._keras_history.operation
+    return scores
+
+
+def _is_plain(layer: keras.layers.Resizing) -> bool:
+    """Whether a layer does what `forms.resized` does."""
+    config = layer.get_config()
+    others = ("antialias", "crop_to_aspect_ratio", "pad_to_aspect_ratio")
+    return config["interpolation"] == "bilinear" and not any(config.get(name) for name in others)
+
+
+def _is_softmax(scores: keras.KerasTensor) -> bool:
+    layer = scores._keras_history.operation
+    return isinstance(layer, keras.layers.Softmax) or getattr(layer, "activation", None) is keras.activations.softmax

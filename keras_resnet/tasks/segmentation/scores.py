@@ -10,9 +10,9 @@ import numpy as np
 from keras_resnet.card import ModelCard
 from keras_resnet.data.truth import VOID
 from keras_resnet.errors import InputError
-from keras_resnet.tasks.interface import sole
 from keras_resnet.tasks.results import Table, bootstrapped
-from keras_resnet.tasks.segmentation.settings import OUTPUT, TRUTH
+from keras_resnet.tasks.segmentation.forms import answer, classes_of
+from keras_resnet.tasks.segmentation.settings import TRUTH
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,7 @@ class Scorer:
 
     def __init__(self, card: ModelCard) -> None:
         """Starts without examples."""
+        self._card = card
         self._names: Sequence[str] = card.facts.get("names") or card.labels or ()
         self._counts: list[np.ndarray] = []
         self._pixels = 0
@@ -130,13 +131,13 @@ class Scorer:
         """Adds a chunk of examples.
 
         Args:
-            outputs: `logits` or other scores `(n, H, W, classes)`, or classes `(n, H, W)`.
+            outputs: scores `(n, H, W, classes)` or classes `(n, H, W)`, as the form of the card has them.
             truth: `mask`, uint8 `(n, H, W)`; 255 is void.
 
         Raises:
             InputError: maps of another size, or more classes in the truth than the model has.
         """
-        scores, known = np.asarray(sole(outputs, OUTPUT)), np.asarray(truth[TRUTH])
+        scores, known = answer(outputs, self._card), np.asarray(truth[TRUTH])
         found = classes_of(scores)
         classes = max(2, scores.shape[-1]) if scores.ndim == 4 else max(len(self._names), int(found.max(initial=0)) + 1)
         if found.shape != known.shape:
@@ -173,19 +174,6 @@ class Scorer:
         )
 
 
-def classes_of(scores: np.ndarray) -> np.ndarray:
-    """The class of every pixel, `(n, H, W)`.
-
-    Args:
-        scores: `(n, H, W, classes)`; one of one class is its probability. Classes `(n, H, W)` stay what they are.
-    """
-    if scores.ndim == 3:
-        return scores.astype(np.int64)
-    if scores.shape[-1] == 1:
-        return (scores[..., 0] > 0.5).astype(np.int64)
-    return scores.argmax(axis=-1)
-
-
 def scorer(card: ModelCard) -> Scorer:
     """A new scorer.
 
@@ -195,14 +183,24 @@ def scorer(card: ModelCard) -> Scorer:
     return Scorer(card)
 
 
-def agreement(reference: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray], card: ModelCard) -> np.ndarray:
-    """Share of the pixels for which both models name the same class, float64 `(n,)`.
+def agreement(
+    reference: Mapping[str, np.ndarray],
+    outputs: Mapping[str, np.ndarray],
+    card: ModelCard,
+    truth: Mapping[str, np.ndarray] | None = None,
+) -> np.ndarray:
+    """Share of the pixels for which both models name the same class, float64; pixels that are void do not count.
 
     Args:
         reference: outputs of one model.
         outputs: outputs of the other.
-        card: not used.
+        card: card of both, which says the form of their outputs.
+        truth: `mask` `(n, H, W)` with 255 where void; None where nothing is known.
+
+    Returns:
+        A share for every example that has a pixel which counts.
     """
-    del card
-    one, other = (classes_of(np.asarray(sole(each, OUTPUT))) for each in (reference, outputs))
-    return (one == other).reshape(len(one), -1).mean(axis=1)
+    one, other = (classes_of(answer(each, card)) for each in (reference, outputs))
+    counts = np.asarray(truth[TRUTH]) != VOID if truth else np.ones(one.shape, bool)
+    same, of_all = ((each & counts).reshape(len(one), -1).sum(axis=1) for each in (one == other, counts))
+    return same[of_all > 0] / of_all[of_all > 0]

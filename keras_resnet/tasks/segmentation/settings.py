@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from keras_resnet.nets.interface import ResNetSpec
 
 OUTPUT, AUXILIARY, TRUTH = "logits", "aux_logits", "mask"
+LOGITS, PROBABILITIES, CLASSES = FORMS = ("logits", "probabilities", "classes")  # of files; see `Facts.form`
+MOST_SIDE = 8192  # pixels, of a mask that a card asks for
 DECODER_NAMES = ("unet", "deeplabv3plus", "deeplabv3", "fcn")
 LOSSES = ("cross-entropy", "focal")
 ONE_SIZE = True  # a decoder resizes maps to the size of its input, which a net is built for
@@ -66,11 +68,17 @@ class Facts:
         names: names of the classes.
         colours: colour of every class, `(red, green, blue)` in 0..255; empty for the usual ones.
         weights: weight of every class in the loss; empty for none. Not on the card.
+        form: what a file gives: `""`, logits at the size of its input; `"logits"` at the size of the decoder's map,
+            which the caller resizes to `size`; `"probabilities"` and `"classes"` at the size of the input. On the card
+            of a file that has one.
+        size: height and width in pixels of the mask that the caller makes, of the form `"logits"`.
     """
 
     names: tuple[str, ...] = ()
     colours: tuple[tuple[int, int, int], ...] = ()
     weights: tuple[float, ...] = dataclasses.field(default=(), metadata=TRAINING)
+    form: str = dataclasses.field(default="", metadata=TRAINING)
+    size: tuple[int, ...] = dataclasses.field(default=(), metadata=TRAINING)
 
     def __post_init__(self) -> None:
         """Refuses what a damaged card may hold."""
@@ -83,6 +91,11 @@ class Facts:
             if not right or not all(type(each) is int and 0 <= each <= 255 for each in colour):
                 raise ValueError(f"colour {colour!r:.80}, expected three numbers from 0 to 255")
         check_numbers(self, ("weights",), len(self.names), 0.0, MOST_WEIGHT)
+        if self.form not in ("", *FORMS):
+            raise ValueError(f"form={self.form!r:.80}, expected one of {', '.join(FORMS)}")
+        right = isinstance(self.size, list | tuple) and len(self.size) == (2 if self.form == LOGITS else 0)
+        if not right or not all(type(each) is int and 0 < each <= MOST_SIDE for each in self.size):
+            raise ValueError(f"size={self.size!r:.80}, expected height and width of a file of the form {LOGITS}")
 
 
 def facts(dataset: Dataset, settings: Settings) -> Facts:
@@ -128,10 +141,18 @@ def _histograms(split: Any, count: int) -> Iterator[Any]:
         yield np.bincount(mask.ravel(), minlength=256)[:count].astype(np.float64)
 
 
+def output_of(form: str) -> str:
+    """Name of the output of a form."""
+    return form or OUTPUT
+
+
 def outputs(facts: Facts) -> tuple[Output, ...]:
-    """One output: logits of every pixel `(n, height, width, classes)`."""
-    del facts
-    return (Output(OUTPUT, ("n", "height", "width", "classes")),)
+    """One output: logits of every pixel `(n, height, width, classes)`, or what the form has in their place."""
+    name = output_of(facts.form)
+    if facts.form == CLASSES:
+        return (Output(name, ("n", "height", "width"), labels=True),)
+    span = (0.0, 1.0) if facts.form == PROBABILITIES else None
+    return (Output(name, ("n", "height", "width", "classes"), span),)
 
 
 def backbone(spec: ResNetSpec, settings: Settings) -> dict[str, Any]:

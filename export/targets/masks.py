@@ -1,0 +1,73 @@
+"""Checks of places that draw masks: another way to run the file, beside our own runner, a few images at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from export.targets.bundle import AGREEMENT, Bundle, Check
+from keras_resnet.runtime.interface import Runner
+from keras_resnet.tasks import get_task
+
+MOST = 100  # images that are compared
+_BYTES = 200_000_000  # of outputs in memory, of one runner
+CLOSE = 0.02  # of probabilities: five steps of 8 bits
+
+Said = Callable[[np.ndarray], np.ndarray]  # from uint8 images to the classes of their pixels
+
+
+def compared(bundle: Bundle, name: str, other: Runner, count: int) -> tuple[Check, Check]:
+    """Whether another engine gives our own runner's classes, and its probabilities.
+
+    Args:
+        bundle: folder with the file.
+        name: name of the engine.
+        other: the same file on that engine.
+        count: number of images at most.
+    """
+    convention, code = bundle.runner.card.preprocess, get_task(bundle.task).code
+    few, equal, apart = bundle.evidence.first(count), 0.0, 0.0
+    size = 4 * int(np.prod([each or 1 for each in bundle.runner.output.shape[1:]]))
+    for images, _ in few.chunks(max(1, _BYTES // size)):
+        own, theirs = bundle.runner.run(convention(images)), other.run(other.card.preprocess(images))
+        equal += float(code.agreement(own, theirs, bundle.runner.card).sum())
+        apart = max([apart, *(float(np.abs(own[key] - theirs[key]).max()) for key in own)])
+    share = equal / len(few)
+    return (
+        Check(
+            name=name,
+            wanted=f"our own runner's class of {AGREEMENT:.1%} of the pixels",
+            found=f"{share:.3%} of the pixels of {len(few)} images",
+            passed=share >= AGREEMENT,
+        ),
+        Check(
+            name=f"{name}: confidence masks",
+            wanted=f"our own runner's probabilities, {CLOSE} apart at most",
+            found=f"{apart:.2g} apart",
+            passed=apart <= CLOSE,
+        ),
+    )
+
+
+def drawn(bundle: Bundle, name: str, said: Said, count: int) -> Check:
+    """Whether a program draws our own runner's masks.
+
+    Args:
+        bundle: folder with the file.
+        name: name of the program.
+        said: runs the program on images of the size that the file takes.
+        count: number of images at most.
+    """
+    images, _ = bundle.evidence.fetch(0, count)
+    own = bundle.runner.run(bundle.runner.card.preprocess(images))
+    decoded = get_task(bundle.task).code.decode(own, bundle.runner.card)
+    wanted = np.stack([getattr(each, "classes") for each in decoded])  # noqa: B009  # of masks, not of every answer
+    found = said(images)
+    share = float((found == wanted).mean()) if found.shape == wanted.shape else 0.0
+    return Check(
+        name=name,
+        wanted=f"our own runner's class of {AGREEMENT:.1%} of the pixels",
+        found=f"{share:.3%} of the pixels of {len(images)} images",
+        passed=share >= AGREEMENT,
+    )
