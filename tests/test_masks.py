@@ -16,6 +16,7 @@ from keras_resnet.data.augment import AUGMENTATIONS, ELASTIC, elastic, get_augme
 from keras_resnet.data.legends import Legend, read_legend
 from keras_resnet.data.masks import decoded
 from keras_resnet.data.sources import find_source, truth_of
+from keras_resnet.signals.fits import GREY
 from keras_resnet.signals.placement import Placement
 
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
@@ -126,7 +127,7 @@ def test_a_folder_is_a_data_set(mode, tmp_path):
 # The cuts of scenes, without the change of colours, by which this test knows a class.
 CUTS = {name: dataclasses.replace(AUGMENTATIONS[name], batch=None, draws=0) for name in ("scene", "scene-own")}
 CUTS["sample"] = dataclasses.replace(
-    AUGMENTATIONS["sample"], batch=in_turn((turn_flip, 3), (partial(elastic, degrees=30, pixels=2), ELASTIC))
+    AUGMENTATIONS["sample"], batch=in_turn((turn_flip, 3), (partial(elastic, degrees=30, pixels=6), ELASTIC))
 )
 
 
@@ -140,7 +141,9 @@ def test_masks_follow_the_pixels_through_augmentation(name, tmp_path):
         known = batch["mask"] != 255
         assert batch["mask"].dtype == np.uint8 and batch["mask"].shape == batch["image"].shape[:-1]
         classes = np.round(batch["image"][..., 0] / 100)
-        assert (classes == batch["mask"])[known].mean() > 0.92  # colours between two bands are those of neither
+        assert (classes == batch["mask"])[known].mean() > 0.94  # colours between two bands are those of neither
+        if name in CUTS:  # nothing is known of what is grey, though the file goes on beyond a cut that is turned later
+            assert not known[(batch["image"] == GREY).all(-1)].any()
         seen += known.mean() / 2
     assert (0.3 if name.startswith("s") else 0.6) < seen < 1  # at half the scale three quarters are outside
 

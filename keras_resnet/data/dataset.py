@@ -248,7 +248,7 @@ class EncodedSplit:
     def _mapped(self, name: str, indices: np.ndarray, placement: Placement) -> np.ndarray:
         found = np.empty((len(indices), *placement.size), np.uint8)
         for place, index in enumerate(indices):  # each has a size of its own
-            one = Placement(placement.matrix[place : place + 1], placement.size)
+            one = placement.of(slice(place, place + 1))
             found[place] = np.asarray(truths.moved({name: self.maps[name].read(int(index))[None]}, one)[name])[0]
         return found
 

@@ -13,10 +13,12 @@ from keras_resnet.data.augment import NOTHING, Augmentation
 from keras_resnet.data.dataset import ArraySplit, EncodedSplit, Split
 from keras_resnet.data.epochs import Epochs
 from keras_resnet.data.mixing import VALUES, Mix
-from keras_resnet.data.truth import moved
+from keras_resnet.data.truth import VOID, moved
 from keras_resnet.extras import is_there
 from keras_resnet.lazily import tf
+from keras_resnet.signals import geometry
 from keras_resnet.signals.crops import Box
+from keras_resnet.signals.operations import operations
 from keras_resnet.signals.placement import Placement, in_a_row
 from keras_resnet.signals.table import get_signal
 
@@ -78,18 +80,31 @@ def _parts(split: EncodedSplit, indices: tf.Tensor, draws: tf.Tensor, box: Box) 
 
 
 def _with_maps(
-    split: Split, indices: tf.Tensor, truth: dict[str, tf.Tensor], placement: Placement | None
+    split: Split,
+    indices: tf.Tensor,
+    truth: dict[str, tf.Tensor],
+    placement: Placement | None,
+    step: Placement | None = None,
+    frame: tuple[int, ...] | None = None,
 ) -> dict[str, Any]:
-    """The truth of moved examples; maps are read now, and moved once from where they lie to where they are needed."""
+    """The truth of moved examples; maps are read now, and moved once from where they lie to where they are needed.
+
+    A part that was cut out shows nothing beyond its `frame`: where a later `step` took something from there, maps are
+    void, though the file goes on.
+    """
     found = moved(truth, placement)
     if placement is None or not (isinstance(split, EncodedSplit) and split.maps):
         return found
 
-    def mapped(places: np.ndarray, matrices: np.ndarray) -> list[np.ndarray]:
-        return list(split.mapped(places, Placement(matrices, placement.size)).values())
+    def mapped(places: np.ndarray, matrices: np.ndarray, *offsets: np.ndarray) -> list[np.ndarray]:
+        return list(split.mapped(places, Placement(matrices, placement.size, *offsets)).values())
 
-    maps = tf.numpy_function(mapped, [indices, placement.matrix], [tf.uint8] * len(split.maps), stateful=False)
+    given = [indices, placement.matrix, *([] if placement.offsets is None else [placement.offsets])]
+    maps = tf.numpy_function(mapped, given, [tf.uint8] * len(split.maps), stateful=False)
     shape = (*indices.shape, *placement.size)
+    if step is not None and frame is not None:
+        seen = geometry.within(step, (frame[0], frame[1]), operations(step.matrix))
+        maps = [tf.where(seen, each, tf.cast(VOID, each.dtype)) for each in maps]
     return {**found, **{name: tf.ensure_shape(each, shape) for name, each in zip(split.maps, maps, strict=True)}}
 
 
@@ -253,5 +268,6 @@ def _augmented(
         pixels, truth, placement = fetched(split, indices)
     if augment.batch:
         pixels, step = augment.batch(pixels, own)
-        placement = in_a_row(placement, step)
+        frame = pixels.shape[1:-1] if augment.box else None
+        return pixels, _with_maps(split, indices, truth, in_a_row(placement, step), step, frame)
     return pixels, _with_maps(split, indices, truth, placement)

@@ -89,6 +89,19 @@ def bilinear(images: Any, placement: Placement, outside: int) -> Any:
     return xp.reshape(found, (-1, *placement.size, channels))
 
 
+def within(placement: Placement, size: tuple[int, int], xp: ModuleType) -> Any:
+    """Which places of moved examples come from inside of what was moved, bool `(n, *placement.size)`.
+
+    Args:
+        placement: where moved examples come from.
+        size: `(height, width)` of what was moved.
+        xp: array functions (`signals.operations`).
+    """
+    column, row = sources(placement, xp)
+    inside = (column >= -0.5) & (column < size[1] - 0.5) & (row >= -0.5) & (row < size[0] - 0.5)
+    return xp.reshape(inside, (-1, *placement.size))
+
+
 def sources(placement: Placement, xp: ModuleType) -> tuple[Any, Any]:
     """Columns and rows of the input that every place of the output comes from, float32 `(n, height * width)` each.
 

@@ -31,6 +31,15 @@ class Placement:
     size: tuple[int, ...]
     offsets: Any = None
 
+    def of(self, examples: slice) -> Placement:
+        """The placement of some of the examples.
+
+        Args:
+            examples: which of them.
+        """
+        offsets = None if self.offsets is None else self.offsets[examples]
+        return Placement(self.matrix[examples], self.size, offsets)
+
     def after(self, earlier: Placement | None) -> Placement:
         """The placement of two moves in a row, of which this is the second.
 
