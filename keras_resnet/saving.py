@@ -19,8 +19,11 @@ from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
 from keras_resnet.nets.functional import is_functional
 from keras_resnet.nets.graph import deep_graphs
+from keras_resnet.nets.segmentation import SEGMENTERS
 from keras_resnet.nets.specs import get_spec
+from keras_resnet.segmenter import segmenter
 from keras_resnet.weights import WEIGHT_SETS, built, weights_card
+from keras_resnet.weights.registry import SEGMENTER_WEIGHTS
 
 
 def save_model(
@@ -115,7 +118,7 @@ def load_named(model: str | os.PathLike, weights: str | None) -> tuple[keras.Mod
     """Opens what `--model` and `--weights` name: a `.keras` file, or a row of the table with weights.
 
     Args:
-        model: path of a `.keras` file, or a name of `list_models()`.
+        model: path of a `.keras` file, a name of `list_models()`, or that of a segmentation net that has weights here.
         weights: for a row: a registered name, a weight file, or `"none"` for random values.
 
     Returns:
@@ -129,6 +132,8 @@ def load_named(model: str | os.PathLike, weights: str | None) -> tuple[keras.Mod
         if weights is not None:
             raise InputError(f"--weights goes with the name of a variant; {model} is a file and has its own")
         return load_model(model)
+    if str(model) in SEGMENTERS:
+        return _segmenter(str(model), weights)
     spec = get_spec(str(model))
     if weights is None:
         known = [name for variant, name in WEIGHT_SETS if variant == spec.name]
@@ -138,6 +143,20 @@ def load_named(model: str | os.PathLike, weights: str | None) -> tuple[keras.Mod
     if weights == "none":
         return build(spec), ModelCard(spec=spec.name)
     return build(spec, weights=weights), weights_card(weights, spec)
+
+
+def _segmenter(name: str, weights: str | None) -> tuple[keras.Model, ModelCard]:
+    """A segmentation net with registered weights, at the size that they were trained for."""
+    row = SEGMENTER_WEIGHTS.get((name, weights or ""))
+    if row is None:
+        known = [own for net, own in SEGMENTER_WEIGHTS if net == name]
+        raise InputError(
+            f"--model {name} needs --weights {' or '.join(known)}"
+            if known
+            else f"--model {name}: no weights are registered; make the net by keras_resnet.segmenter, or name a file"
+        )
+    size = (row.resolution, row.resolution, 3)
+    return segmenter(name, weights=weights, input_shape=size), row.card
 
 
 def weights_sha256(model: keras.Model) -> str:

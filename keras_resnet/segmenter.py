@@ -27,6 +27,7 @@ from keras_resnet.nets.segmentation import (
     logits,
 )
 from keras_resnet.nets.specs import get_spec
+from keras_resnet.weights.registry import registered
 
 DEFAULT_SIZE = 520  # pixels: torchvision's
 
@@ -59,8 +60,8 @@ def segmenter(
         name_or_spec: `"fcn"`, `"deeplabv3"`, `"deeplabv3plus"` or `"unet"` on a backbone; torchvision's nets
             `"fcn_r50"`, `"fcn_r101"`, `"deeplabv3_r50"` and `"deeplabv3_r101"`; or a `SegmenterSpec` of your own.
         backbone: name of a variant (`list_models()`), or a `ResNetSpec`; by default that of the row.
-        weights: values of the whole net: a `.safetensors` or `.npz` file of ours or of torchvision's names, or a
-            `.keras` file; None for random ones.
+        weights: values of the whole net: a registered name (`list_weights(task="segmentation")`), a `.safetensors` or
+            `.npz` file of ours or of torchvision's names, or a `.keras` file; None for random ones.
         weights_match: as in `build`; with `"adapt"` other classes keep the last convolution's initial values.
         backbone_weights: values of the backbone alone, as `build` takes them for a net without head.
         input_shape: `(height, width, channels)`; height and width must be divisible by the deepest stride, but for FCN
@@ -109,6 +110,7 @@ def segmenter(
     if stride is None and spec.output_stride:
         stride = min(spec.output_stride, base.final_stride())
     options = Options(activation=activation, norm=norm, freeze_bn=freeze_bn)
+    stages = spec.stages if stages is None else stages
     called = name or (spec.name if spec.backbone else f"{spec.name}_{base.name}")
     with deep_graphs():
         net = build(
@@ -124,6 +126,7 @@ def segmenter(
         )
         made = decoded(net, spec, classes, aux=aux, stages=stages, rates=rates, options=options, name=called)
         if weights is not None:
+            weights = registered(spec.name, weights) or weights
             weights_lib.load_weights(made, weights, match=weights_match, spec=base)
     return made
 

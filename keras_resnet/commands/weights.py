@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from keras_resnet import console
 from keras_resnet.parsing import Parser
+
+if TYPE_CHECKING:
+    from keras_resnet.weights.registry import WeightSet
 
 
 def add(parser: Parser) -> None:
@@ -16,15 +20,17 @@ def add(parser: Parser) -> None:
 
 def work(args: argparse.Namespace) -> int:
     """Does what was asked for."""
+    from keras_resnet.nets.segmentation import SEGMENTERS
     from keras_resnet.nets.specs import get_spec
     from keras_resnet.weights import PUBLISHED, list_weights
 
-    sets = list_weights(args.model)
-    wanted = get_spec(args.model).name if args.model else None
+    of_masks = list_weights(args.model if args.model in SEGMENTERS else None, task="segmentation")
+    wanted = get_spec(args.model).name if args.model and args.model not in SEGMENTERS else None
+    sets = [*([] if args.model in SEGMENTERS else list_weights(args.model)), *([] if wanted else of_masks)]
     published = [row for row in PUBLISHED.values() if wanted in (None, row.spec)]
     console.write_json(args.json, [*(row.to_json() for row in sets), *(row.to_json() for row in published)])
     rows = [
-        (row.spec, row.name, row.dataset, f"{row.top1:.2%}", f"{row.resolution} px", row.license,
+        (row.spec, row.name, row.dataset, _figure(row), f"{row.resolution} px", row.license,
          row.source.partition(";")[0])  # --json has all of it
         for row in sets
     ]  # fmt: skip
@@ -36,3 +42,7 @@ def work(args: argparse.Namespace) -> int:
         "--weights takes each of them, other timm ResNets (hf://OWNER/NAME), and .safetensors, .npz, .h5, .keras files"
     )
     return console.OK
+
+
+def _figure(row: WeightSet) -> str:
+    return f"{row.top1:.2%}" + ("" if row.figure == "top-1" else f" {row.figure}")

@@ -268,6 +268,6 @@ def _augmented(
         pixels, truth, placement = fetched(split, indices)
     if augment.batch:
         pixels, step = augment.batch(pixels, own)
-        frame = pixels.shape[1:-1] if augment.box else None
+        frame = split.shape[:-1] if augment.box and isinstance(split, EncodedSplit) else None
         return pixels, _with_maps(split, indices, truth, in_a_row(placement, step), step, frame)
     return pixels, _with_maps(split, indices, truth, placement)

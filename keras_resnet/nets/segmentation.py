@@ -47,6 +47,7 @@ class SegmenterSpec:
         backbone: name of a variant (`list_models()`), the default; None where the net goes with any.
         output_stride: size of the input divided by that of the backbone's last feature map, the default; None for what
             the backbone has.
+        stages: stages of the backbone that are used, the default; None for all.
         width: channels of the decoder's convolutions; None: a quarter of the backbone's last feature map's.
         widths: channels of every step of a U-Net's decoder, from the deepest.
         rates: dilations of the 3x3 convolutions of the pyramid at an output stride of `rates_stride`; half as large
@@ -65,6 +66,7 @@ class SegmenterSpec:
     decoder: str
     backbone: str | None = None
     output_stride: int | None = 8
+    stages: int | None = None
     width: int | None = 256
     widths: tuple[int, ...] = (256, 128, 64, 32, 16)
     rates: tuple[int, ...] = (12, 24, 36)
@@ -239,6 +241,7 @@ DECODERS: dict[str, Decoder] = {
 
 _fcn_row = SegmenterSpec(name="fcn", decoder="fcn", width=None, dropout=0.1, any_size=True, paper=FCN)
 _deeplab = SegmenterSpec(name="deeplabv3", decoder="deeplabv3", dropout=0.5, any_size=True)
+_unet_row = SegmenterSpec(name="unet", decoder="unet", output_stride=None, paper=UNET)
 _ROWS = (
     _fcn_row,
     replace(_fcn_row, name="fcn_r50", backbone="resnet50_v1_5"),
@@ -247,7 +250,15 @@ _ROWS = (
     replace(_deeplab, name="deeplabv3_r50", backbone="resnet50_v1_5"),
     replace(_deeplab, name="deeplabv3_r101", backbone="resnet101_v1_5"),
     SegmenterSpec(name="deeplabv3plus", decoder="deeplabv3plus", output_stride=16, dropout=0.1, paper=DEEPLABV3PLUS),
-    SegmenterSpec(name="unet", decoder="unet", output_stride=None, paper=UNET),
+    _unet_row,
+    replace(  # of the recipe `nuclei`, whose weights are in the package: two million parameters
+        _unet_row,
+        name="unet_nuclei",
+        backbone="resnet10t",
+        stages=3,
+        widths=(128, 64, 32, 16, 8),
+        classes=2,
+    ),
 )
 SEGMENTERS: dict[str, SegmenterSpec] = {row.name: row for row in _ROWS}
 

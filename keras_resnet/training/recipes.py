@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from keras_resnet.errors import InputError, unknown_name
+from keras_resnet.training import scenes
 from keras_resnet.training.changes import override
 from keras_resnet.training.recipe import Recipe, loads
 
@@ -281,6 +282,7 @@ RECIPES: dict[str, Recipe] = _Recipes(
         *(_DIGITS, _HE2015, _FAST, _FAST_RESNET8, _COMPRESS, _PRUNE, _LAB, _LAB_DIGITS),
         _FAST_CIFAR100,
         *(_RSB_A2, _RSB_A3, _RESNET_RS, _BAG_OF_TRICKS),
+        *scenes.ROWS,
     )
 )
 

@@ -7,11 +7,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.labels import CIFAR10, DIGITS
 from keras_resnet.nets.interface import ResNetSpec
+from keras_resnet.nets.segmentation import get_segmenter
 from keras_resnet.nets.specs import get_spec
 from keras_resnet.signals.conventions import PREPROCESS, Preprocess
 
@@ -28,7 +30,7 @@ class WeightSet:
         name: name that `weights=` is given.
         labels: class names, where the package holds them.
         preprocess: convention from RGB pixels 0..255 to the net's input.
-        top1: accuracy, a fraction, on `dataset`'s test or validation images.
+        top1: accuracy, or another `figure` of the task, a fraction, on `dataset`'s test or validation images.
         crop: share of an image's central part that evaluation uses.
         resolution: height and width of those images in pixels, after the centre crop.
         dataset: name of the data that the net was trained on.
@@ -36,6 +38,11 @@ class WeightSet:
         source: author, or the command that makes the weights again.
         license: licence of the weights.
         md5: hashes of the public `.h5` files, with and without head; empty for files in this package.
+        recipe: name of the recipe that makes them.
+        task: row of `tasks.TASKS`; of a segmentation `spec` is a row of `nets.segmentation.SEGMENTERS`.
+        figure: what `top1` is.
+        fit: how an image fills the input (`ModelCard.fit`).
+        facts: facts of the task (`ModelCard.facts`).
     """
 
     spec: str
@@ -51,6 +58,10 @@ class WeightSet:
     held_out: bool | None = None
     md5: Mapping[bool, str] = field(default_factory=dict)
     recipe: str | None = None
+    task: str = "classification"
+    figure: str = "top-1"
+    fit: str = "crop"
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def url(self) -> str | None:
@@ -64,12 +75,15 @@ class WeightSet:
     def card(self) -> ModelCard:
         """Card of a model with these weights."""
         return ModelCard(
+            task=self.task,
+            facts=dict(self.facts),
             labels=self.labels,
             preprocess=self.preprocess,
-            spec=self.spec,
+            spec=get_segmenter(self.spec).backbone if self.task == "segmentation" else self.spec,
             dataset=self.dataset,
             recipe=self.recipe,
             crop=self.crop,
+            fit=self.fit,
             held_out=self.held_out,
         )
 
@@ -77,7 +91,18 @@ class WeightSet:
         """All facts as JSON types."""
         fields = {
             key: getattr(self, key)
-            for key in ("spec", "name", "dataset", "held_out", "top1", "resolution", "license", "source")
+            for key in (
+                "spec",
+                "name",
+                "task",
+                "dataset",
+                "held_out",
+                "figure",
+                "top1",
+                "resolution",
+                "license",
+                "source",
+            )
         }
         md5 = {("top" if top else "notop"): digest for top, digest in self.md5.items()}
         return fields | {"url": self.url, "md5": md5, "preprocess": self.preprocess.to_json(), "labels": self.labels}
@@ -200,14 +225,46 @@ _ROWS = [
     _gpu_cifar("resnet110_cifar", 0.9383),
     _gpu_cifar("resnetv2_164_cifar", 0.9441),
 ]
+_OF_MASKS = [
+    WeightSet(
+        spec="unet_nuclei",
+        name="nuclei",
+        task="segmentation",
+        labels=("background", "object"),
+        facts={"names": ["background", "object"], "colours": [[0, 0, 0], [255, 255, 255]]},
+        preprocess=PREPROCESS["tf"],
+        dataset="nuclei",
+        recipe="nuclei",
+        figure="mean IoU",
+        top1=0.0,
+        fit="own",
+        held_out=True,
+        resolution=256,
+        source="",
+        license="CC0 1.0 (data), Apache-2.0 (weights)",
+    ),
+]
 WEIGHT_SETS: dict[tuple[str, str], WeightSet] = {(row.spec, row.name): row for row in _ROWS}
+SEGMENTER_WEIGHTS: dict[tuple[str, str], WeightSet] = {(row.spec, row.name): row for row in _OF_MASKS}
 
 
-def list_weights(model: str | None = None) -> list[WeightSet]:
+def registered(net: str, weights: str | os.PathLike) -> Path | None:
+    """The file of a segmentation net's registered weights; None where there are none of that name.
+
+    Args:
+        net: row of `nets.segmentation.SEGMENTERS`.
+        weights: name, or anything else.
+    """
+    row = SEGMENTER_WEIGHTS.get((net, str(weights)))
+    return row.path(True) if row else None
+
+
+def list_weights(model: str | None = None, task: str = "classification") -> list[WeightSet]:
     """The registered weight sets.
 
     Args:
         model: only those of this variant.
+        task: row of `tasks.TASKS` that they are for: `"classification"` or `"segmentation"`.
 
     Returns:
         Rows with name, url, hashes, input convention, resolution, accuracy, licence and source.
@@ -220,6 +277,8 @@ def list_weights(model: str | None = None) -> list[WeightSet]:
         >>> [row.name for row in keras_resnet.list_weights("resnet50")]
         ['imagenet']
     """
+    if task == "segmentation":
+        return [row for row in SEGMENTER_WEIGHTS.values() if model in (None, row.spec)]
     rows = list(WEIGHT_SETS.values())
     return rows if model is None else [row for row in rows if row.spec == get_spec(model).name]
 

@@ -1,0 +1,129 @@
+"""Recipes of segmentation: those measured here from scratch, and published ones; rows of `recipes.RECIPES`.
+
+Their expected figures are mean IoUs over the classes on the test part, as fractions.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from keras_resnet.training.recipe import Recipe
+
+_PUBLISHED = "published figure; not run here"
+_OWN = Recipe(  # from scratch, in an hour or two on two cores
+    name="scenes",
+    task="segmentation",
+    model="resnet18",
+    dataset="",
+    preprocess="torch",
+    augmentation="scene-turn",
+    epochs=150,
+    batch_size=16,
+    optimizer="adamw",
+    learning_rate=1e-3,
+    weight_decay=0.03,
+    schedule="poly",
+    warmup_epochs=2.0,
+    keep="last",  # the rate falls to zero
+    fit="pad",
+    decoder="deeplabv3plus",
+    output_stride=16,
+    stages=3,  # the last one has three quarters of the weights, which a few hundred pictures do not teach
+    width=128,
+)
+_CAMVID = dataclasses.replace(
+    _OWN,
+    name="camvid",
+    augmentation="scene-own",
+    image_size=192,  # parts of a frame, at half to double scale; the net that is saved takes whole frames
+    image_width=256,
+    test_size=368,
+    test_width=480,
+    class_weights=True,
+    precise_bn=367,
+    hardware="",
+    wall_time="",
+    command="keras-resnet train --recipe camvid --data CamVid",
+)
+_PETS = dataclasses.replace(
+    _OWN,
+    name="pets",
+    image_size=160,
+    epochs=60,
+    precise_bn=240,
+    command="keras-resnet train --recipe pets --data pets3",
+)
+_NUCLEI = dataclasses.replace(
+    _OWN,
+    name="nuclei",
+    model="resnet10t",
+    preprocess="tf",
+    augmentation="sample",
+    fit="own",
+    image_size=256,
+    epochs=60,
+    decoder="unet",
+    output_stride=0,
+    dice=0.5,
+    precise_bn=512,
+    command="keras-resnet train --recipe nuclei --data nuclei",
+)
+_VOC = Recipe(  # TensorFlow Model Garden's and mmsegmentation's schedules, on VOC 2012 with SBD's masks
+    name="deeplabv3-voc",
+    task="segmentation",
+    model="resnet50_v1_5",
+    dataset="",
+    preprocess="torch",
+    augmentation="scene",
+    epochs=60,  # 40,000 steps
+    batch_size=16,
+    learning_rate=0.01,
+    coupled_decay=True,
+    weight_decay=5e-4,
+    schedule="poly",
+    keep="last",
+    fit="pad",
+    image_size=512,
+    decoder="deeplabv3",
+    output_stride=8,
+    aux=0.4,
+    weights="imagenet",
+    expected=(0.777,),
+    hardware=_PUBLISHED,
+    wall_time="a day on four GPUs",
+    command="keras-resnet train --recipe deeplabv3-voc --data VOC2012",
+)
+ROWS = (
+    _CAMVID,
+    _PETS,
+    _NUCLEI,
+    _VOC,
+    dataclasses.replace(
+        _VOC,
+        name="deeplabv3plus-voc",
+        decoder="deeplabv3plus",
+        expected=(0.768,),
+        command="keras-resnet train --recipe deeplabv3plus-voc --data VOC2012",
+    ),
+    dataclasses.replace(
+        _VOC,
+        name="fcn-voc",
+        decoder="fcn",
+        expected=(0.67,),
+        command="keras-resnet train --recipe fcn-voc --data VOC2012",
+    ),
+    dataclasses.replace(
+        _VOC,
+        name="deeplabv3plus-cityscapes",
+        augmentation="scene-own",
+        batch_size=8,
+        epochs=215,  # 80,000 steps
+        image_size=512,
+        image_width=1024,
+        test_size=1024,
+        test_width=2048,
+        decoder="deeplabv3plus",
+        expected=(0.801,),
+        command="keras-resnet train --recipe deeplabv3plus-cityscapes --data CITYSCAPES",
+    ),
+)
