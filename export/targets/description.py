@@ -61,6 +61,7 @@ def describe(runner: Runner, made: Artifact, contents: Contents, file: Path) -> 
             "mean": mean,
             "std": std,
             "crop": runner.card.crop,
+            "fit": runner.card.fit,
         },
         "output": _tensor(runner.output, contents),
         "task": runner.card.task,

@@ -157,6 +157,12 @@ def _refuse(request: Request, folder: Path, overwrite: bool) -> None:
     for each in (folder, _failed(folder)):
         if each.exists() and not (each / REPORT).exists():
             raise InputError(f"{each} was not made by an export (it has no {REPORT}): choose another name")
+    fit = request.source.card.fit
+    if fit not in request.target.fits:
+        raise InputError(
+            f"{request.target.name} cuts out the central part of a picture, and the net was trained with fit={fit}: "
+            "train it with --set fit=crop, or take --place onnxruntime"
+        )
     unknown = set(request.options) - set(request.target.options)
     if unknown:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(unknown))

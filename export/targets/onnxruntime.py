@@ -116,16 +116,29 @@ LABELS = (HERE / MODEL["labels"]).read_text(encoding="utf-8").splitlines()
 SESSION = onnxruntime.InferenceSession(str(HERE / MODEL["file"]), providers=onnxruntime.get_available_providers())
 
 
-def load(path):
-    """The central part of an image, resized, as the net takes it: float32 (height, width, 3)."""
-    wanted = MODEL["input"]
-    height, width, keep = wanted["height"], wanted["width"], wanted["crop"]
-    image = Image.open(path).convert("RGB")
+def rectangle(image, height, width, keep, fit):
+    """What of an image fills the net's input: left, top, width, height; beyond the image it is grey."""
+    if fit == "stretch":
+        return 0, 0, image.width, image.height
+    if fit == "pad":  # at the bottom and at the right
+        across, down = -(-image.height * width // height), -(-image.width * height // width)
+        return 0, 0, max(image.width, across), max(image.height, down)
+    if fit == "own":
+        return (image.width - width) // 2, (image.height - height) // 2, width, height
     part_height = max(1, round(min(image.height, image.width * height // width) * keep))
     part_width = max(1, round(min(image.width, image.height * width // height) * keep))
-    left, top = (image.width - part_width) // 2, (image.height - part_height) // 2
-    box = (left, top, left + part_width, top + part_height)
-    pixels = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box), np.float32)
+    return (image.width - part_width) // 2, (image.height - part_height) // 2, part_width, part_height
+
+
+def load(path):
+    """An image as the net takes it: float32 (height, width, 3)."""
+    wanted = MODEL["input"]
+    height, width = wanted["height"], wanted["width"]
+    image = Image.open(path).convert("RGB")
+    left, top, across, down = rectangle(image, height, width, wanted["crop"], wanted["fit"])
+    part = Image.new("RGB", (across, down), (127, 127, 127))
+    part.paste(image, (-left, -top))
+    pixels = np.asarray(part.resize((width, height), Image.Resampling.BILINEAR), np.float32)
     if wanted["channels"] == "bgr":
         pixels = pixels[..., ::-1]
     return (pixels - np.float32(wanted["mean"])) / np.float32(wanted["std"])

@@ -10,6 +10,7 @@ from types import ModuleType
 from export.formats.artifacts import LABELS, Artifact, artifact
 from export.formats.table import FORMATS
 from keras_resnet.errors import InputError, unknown_name
+from keras_resnet.signals.fits import FITS
 from keras_resnet.tasks.table import DEFAULT
 
 _FLOAT = ("float32",)
@@ -32,6 +33,7 @@ class Target:
         labels_file: name of the labels in the file's TFLite metadata.
         plan_arena: whether the file tells TFLite Micro where to put its tensors.
         checked_by: what runs the file, in words.
+        fits: how the place's program fills the input with a picture, some of `signals.fits.FITS`.
         options: options of the command that only this target understands.
         place: folder in the bundle for the file and its description.
     """
@@ -48,6 +50,7 @@ class Target:
     size: int | None = None
     labels_file: str = ""
     plan_arena: bool = False
+    fits: Sequence[str] = ("crop",)
     options: Sequence[str] = ()
     place: str = ""
 
@@ -101,6 +104,7 @@ TARGETS: dict[str, Target] = {
     for row in (
         Target(
             name="mediapipe",
+            fits=FITS,
             summary="MediaPipe Tasks' ImageClassifier or ImageSegmenter (Android, iOS, web, Python)",
             format="tflite",
             io={"int8": ("uint8", "float32"), "float32": _FLOAT, "float16": _FLOAT, "dynamic_int8": _FLOAT},
@@ -123,6 +127,7 @@ TARGETS: dict[str, Target] = {
         ),
         Target(
             name="tflm",
+            fits=FITS,
             summary="TensorFlow Lite for Microcontrollers",
             format="tflite",
             io={"int8": ("int8",), "int8x4": ("int8",)},
@@ -149,6 +154,7 @@ TARGETS: dict[str, Target] = {
         ),
         Target(
             name="onnxruntime",
+            fits=FITS,
             summary="a server or desktop with ONNX Runtime",
             format="onnx",
             io={precision: _FLOAT for precision in ("float32", "int8", "dynamic_int8", "float16")},

@@ -27,7 +27,7 @@ def work(args: argparse.Namespace) -> int:
     of_masks = list_weights(args.model if args.model in SEGMENTERS else None, task="segmentation")
     wanted = get_spec(args.model).name if args.model and args.model not in SEGMENTERS else None
     sets = [*([] if args.model in SEGMENTERS else list_weights(args.model)), *([] if wanted else of_masks)]
-    published = [row for row in PUBLISHED.values() if wanted in (None, row.spec)]
+    published = [row for row in PUBLISHED.values() if wanted in (None, row.spec) and args.model not in SEGMENTERS]
     console.write_json(args.json, [*(row.to_json() for row in sets), *(row.to_json() for row in published)])
     rows = [
         (row.spec, row.name, row.dataset, _figure(row), f"{row.resolution} px", row.license,
