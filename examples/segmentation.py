@@ -1,50 +1,51 @@
 #!/usr/bin/env python3
-"""A backbone for another task: which pixels of a digit are ink, from the feature maps of a pretrained ResNet-8.
+"""From pictures and masks to a verified file: a U-Net finds blue and orange digits on a canvas.
 
-Run it: python examples/segmentation.py [--epochs 4]        (about half a minute)
+Run it: python examples/segmentation.py [SCENES]        (a minute; a folder of your own has images/ and masks/)
 """
 
-import argparse
+import sys
+from pathlib import Path
 
-from keras_resnet import console
+import numpy as np
+from PIL import Image
 
-console.import_tensorflow()
+import export
+import keras_resnet
 
-import keras  # noqa: E402
-
-import keras_resnet  # noqa: E402
-
-
-def segmenter() -> keras.Model:
-    """Feature maps of three resolutions, brought to one, and a 1x1 convolution: (N, 32, 32, 3) -> (N, 32, 32, 1)."""
-    backbone = keras_resnet.build("resnet8", weights="digits", weights_match="adapt", features=(1, 2, 4))
-    maps = [
-        keras.layers.UpSampling2D(stride, interpolation="bilinear")(tensor) if stride > 1 else tensor
-        for stride, tensor in backbone.output.items()
-    ]
-    x = keras.layers.Concatenate()(maps)
-    return keras.Model(backbone.input, keras.layers.Conv2D(1, 1, activation="sigmoid", name="ink")(x))
+COLOURS = np.array([(0, 0, 0), (0, 128, 255), (255, 128, 0)], np.uint8)
 
 
-def main(epochs: int) -> float:
-    """Trains the new layer only and returns the share of ink and prediction that they have in common (IoU)."""
-    keras.utils.set_random_seed(0)
-    digits = keras_resnet.load_dataset("digits")
-    preprocess = keras_resnet.weights_card("digits", "resnet8").preprocess
-    model = segmenter()
-    for layer in model.layers:
-        layer.trainable = layer.name == "ink"  # frozen batch normalisations stay in inference mode
-    overlap = keras.metrics.BinaryIoU(target_class_ids=[1], name="overlap")
-    model.compile(keras.optimizers.Adam(0.01), "binary_crossentropy", metrics=[overlap])
+def scenes(folder: Path, count: int = 240) -> Path:
+    """Writes canvases with four of the digits that ship with the package, and the class of every pixel."""
+    digits, rng = keras_resnet.load_dataset("digits").train, np.random.default_rng(0)
+    for number in range(count):
+        canvas, mask = rng.integers(20, 60, (64, 64, 3)).astype(np.uint8), np.zeros((64, 64), np.uint8)
+        for index in rng.integers(0, len(digits), 4):
+            row, column = rng.integers(0, 33, 2)
+            part, shown = np.s_[row : row + 32, column : column + 32], digits.images[index]
+            which, ink = rng.integers(1, 3), shown[..., 0] > 127
+            mask[part][ink] = which
+            canvas[part][ink] = COLOURS[which] // 2 + shown[ink] // 4
+        for kind, values in (("images", canvas), ("masks", mask)):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(values).save(folder / kind / f"{number:03}.png")
+    (folder / "classes.txt").write_text("canvas\nblue\norange\n")
+    return folder
 
-    def images_and_ink(split):
-        return preprocess(split.images), (split.images[..., :1] > 127).astype("float32")
 
-    model.fit(*images_and_ink(digits.train), epochs=epochs, batch_size=64, verbose=0)
-    return model.evaluate(*images_and_ink(digits.test), verbose=0, return_dict=True)["overlap"]
+def main(data: Path, epochs: int = 8) -> None:
+    """Trains, evaluates, predicts, exports to 8 bits and verifies."""
+    settings = {"width": 32, "image_size": 64, "learning_rate": 0.01, "augmentation": "crop-flip"}
+    run = keras_resnet.train(data, model="resnet8", weights="none", epochs=epochs, settings=settings)
+    scores = keras_resnet.evaluate(run, data)
+    print(f"mean IoU {scores.miou:.1%}, {', '.join(f'{name} {iou:.1%}' for name, iou in scores.iou.items())}")
+    for mask in keras_resnet.predict(run, sorted((data / "images").iterdir())[:2]):
+        print(mask.image, {name: f"{share:.1%}" for name, share in mask.shares.items()})
+    source = export.load_source(run, dataset=data)
+    target = Path("exports") / "segmentation-int8.tflite"
+    export.export(source, [(export.artifact("tflite:int8"), target)], overwrite=True).print()
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=4)
-    print(f"overlap of ink and prediction on the test images: {main(parser.parse_args().epochs):.1%}")
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else scenes(Path("scenes")))

@@ -332,9 +332,13 @@ def test_images_need_not_be_square(tmp_path):
     assert found.shape == (32, 48, 3) and found.train.fetch([0])["mask"].shape == (1, 32, 48)
     with pytest.raises(InputError, match="balance=sampling evens classes out, and the data have mask"):
         inputs.balanced(found.train, dataclasses.replace(recipe, balance="sampling"))
-    for changes in ({"image_size": 0}, {"test_size": 64}):
-        with pytest.raises(InputError, match="image_width=48 goes with image_size, the height"):
+    for changes in ({"image_size": 0}, {"test_size": 64}, {"test_width": 64}):
+        with pytest.raises(InputError, match="a width goes with a height; expected both widths"):
             inputs.load(dataclasses.replace(recipe, **changes), nets.FromRecipe(), None)
+    larger = inputs.load(dataclasses.replace(recipe, test_size=64, test_width=96), nets.FromRecipe(), None).dataset
+    assert larger.shape == (64, 96, 3) and larger.test.fetch([0])["image"].shape == (1, 64, 96, 3)
+    for part in (larger.train, larger.validation):  # at the size that the net in training has
+        assert part.fetch([0])["image"].shape == (1, 32, 48, 3) and part.fetch([0])["mask"].shape == (1, 32, 48)
 
 
 def test_a_split_in_memory_serves_as_well(made):

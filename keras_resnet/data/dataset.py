@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -169,6 +170,11 @@ class Files:
     def names(self) -> tuple[str, ...]:
         """Paths of the files."""
         return tuple(map(str, self.paths))
+
+    @property
+    def encoded(self) -> list[bytes]:
+        """Paths as the file system has them; as a property TensorFlow does not try to trace it."""
+        return [os.fsencode(path) for path in self.paths]
 
     def read(self, indices: np.ndarray) -> list[bytes]:
         """The files' bytes."""

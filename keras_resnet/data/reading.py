@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import singledispatch
 
 import numpy as np
@@ -30,7 +29,7 @@ def read(contents: Contents, indices: tf.Tensor) -> tf.Tensor:
 @read.register(Files)
 def _(contents: Files, indices: tf.Tensor) -> tf.Tensor:
     with tf.init_scope():
-        paths = tf.constant([os.fsencode(path) for path in contents.paths])
+        paths = tf.constant(contents.encoded)
     return tf.map_fn(tf.io.read_file, tf.gather(paths, indices))
 
 

@@ -9,12 +9,12 @@ import numpy as np
 
 from keras_resnet.console import without_chatter
 from keras_resnet.errors import InputError
-from keras_resnet.extras import is_there
 from keras_resnet.lazily import tf
 from keras_resnet.signals import crops, decoding, geometry, plain
 from keras_resnet.signals.crops import Box
 from keras_resnet.signals.decoding import FORMATS, decode, decode_part, is_as_it_is
 from keras_resnet.signals.fits import GREY, Keep
+from keras_resnet.signals.operations import has_tensorflow
 from keras_resnet.signals.table import SIGNALS
 
 SUFFIXES = SIGNALS["image"].suffixes
@@ -117,7 +117,7 @@ def decoded(
     Returns:
         uint8 `(n, *shape)`, and the matrices of their placement, float32 `(n, 3, 3)`.
     """
-    if not is_there("tensorflow"):
+    if not has_tensorflow():
         return plain.decoded(contents, shape, keep, upright)
 
     def one(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -146,7 +146,7 @@ def parts(
     Returns:
         uint8 `(n, *shape)`, and the matrices of their placement, float32 `(n, 3, 3)`.
     """
-    if not is_there("tensorflow"):
+    if not has_tensorflow():
         return plain.parts(contents, shape, draws, box, upright)
     return tf.map_fn(
         lambda one: random_part(one[0], shape, one[1], box, upright),
@@ -198,7 +198,7 @@ def load(path: str | os.PathLike, shape: tuple[int, int, int], keep: Keep = 1.0)
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path} is no file: expected a picture ({FORMATS})")
-    if not is_there("tensorflow"):
+    if not has_tensorflow():
         try:
             return plain.decoded(np.array([path.read_bytes()], object), shape, keep)[0][0]
         except InputError as error:
@@ -224,7 +224,7 @@ def size_of(path: str | os.PathLike) -> tuple[int, int]:
 
 def encode(image: np.ndarray) -> bytes:
     """Makes a PNG file of an image, uint8 `(height, width, channels)`."""
-    if not is_there("tensorflow"):
+    if not has_tensorflow():
         return plain.png(image)
     return tf.io.encode_png(image).numpy()
 
@@ -294,6 +294,6 @@ def resized(examples: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
     if height is None or width is None or examples.shape[1:3] == (height, width):
         return examples
     size = height, width
-    if not is_there("tensorflow"):
+    if not has_tensorflow():
         return plain.scaled(examples, size, smooth=False)
     return np.clip(np.round(tf.image.resize(examples, size).numpy()), 0, 255).astype(np.uint8)

@@ -28,3 +28,38 @@ class Decision:
     def __str__(self) -> str:
         """One line for people."""
         return f"{self.what}: {self.value} ({self.reason}); change: {self.option}"
+
+
+_MASKS = {  # as `training.scenes`, from scratch
+    "optimizer": "adamw",
+    "learning_rate": 1e-3,
+    "weight_decay": 0.03,
+    "schedule": "poly",
+    "coupled_decay": False,
+    "nesterov": False,
+}
+
+
+def of_masks() -> Decision:
+    """Optimizer and schedule of masks, which sgd at a classifier's rate learns worse."""
+    return Decision(
+        what="optimizer",
+        value="adamw at 0.001, poly",
+        reason="the recipes camvid, pets and nuclei learn masks with it",
+        option="--set optimizer=NAME",
+        settings=_MASKS,
+    )
+
+
+def implied(given: Mapping[str, str]) -> dict[str, Any]:
+    """Settings in place of those of the usual recipe that do not go with what is given.
+
+    Args:
+        given: settings that a person gave.
+    """
+    found: dict[str, Any] = {}
+    if given.get("optimizer", "sgd") != "sgd":
+        found |= {"coupled_decay": False, "nesterov": False}
+    if given.get("keep") == "last":
+        found["stop_patience"] = 0
+    return found

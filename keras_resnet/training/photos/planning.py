@@ -18,7 +18,7 @@ from keras_resnet.tasks.table import DEFAULT, get_task
 from keras_resnet.training.changes import checked, knows, override
 from keras_resnet.training.inferred import for_task, task_for
 from keras_resnet.training.photos import start as starts
-from keras_resnet.training.photos.decisions import Decision
+from keras_resnet.training.photos.decisions import Decision, implied, of_masks
 from keras_resnet.training.photos.look import Look, look
 from keras_resnet.training.recipes import PHOTOS, Recipe
 from keras_resnet.weights.loading import weights_card
@@ -91,9 +91,12 @@ def plan(
     epochs = length[0].settings["epochs"]
     decisions += [*net, *fitted(seen, dataset, decisions[0].value, epochs, transfer)]
     decisions += [*_batch_and_balance(seen, decisions, own, found), *length]
+    if dataset.truth == "mask" and not transfer and "optimizer" not in given:
+        decisions = [*(each for each in decisions if each.what != "learning rate"), of_masks()]
     recipe = for_task(PHOTOS, found)
     kept = [each for each in decisions if not each.settings or not set(each.settings) & given.keys()]
     chosen = {key: value for each in decisions for key, value in each.settings.items() if key not in given}
+    chosen |= {key: value for key, value in implied(given).items() if key not in given}
     if "image_size" in given and "test_size" not in given:  # it is the size of the net that is saved too
         chosen["test_size"] = 0
     chosen = {key: value for key, value in chosen.items() if knows(recipe, key)}
@@ -214,7 +217,10 @@ def _size(seen: Look, epochs: int, transfer: bool, whole: bool) -> Decision:
 
 def _augmentation(seen: Look, dataset: Dataset, task: str, epochs: int, transfer: bool) -> Decision:
     settings: dict[str, Any] = {}
-    if seen.encoded and task != DEFAULT:
+    if dataset.truth == "mask":
+        name, reason = "scene-turn", "parts at half to double scale, turned a little, mirrored, in other light"
+        settings["fit"] = "pad"
+    elif seen.encoded and task != DEFAULT:
         name, reason = "crop-flip", "moved by up to 4 pixels, mirrored; nothing of the picture is cut off"
     elif seen.encoded and (transfer or epochs < _LONG):
         name, reason = "photo", "parts of the photos, mirrored"
