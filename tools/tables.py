@@ -16,7 +16,7 @@ from export.program import COMMANDS
 from keras_resnet.nets.specs import SPECS, list_models
 from keras_resnet.parsing import Parser
 from keras_resnet.program import Command
-from keras_resnet.training.recipes import RECIPES
+from keras_resnet.training.recipes import RECIPES, Recipe
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
@@ -55,7 +55,7 @@ def weights() -> str:
 def recipes() -> str:
     """The recipes."""
     rows = [
-        (f"`{r.name}`", f"`{r.model}`", r.dataset, r.epochs, " to ".join(f"{100 * e:.2f} %" for e in r.expected),
+        (f"`{r.name}`", f"`{r.model}`", r.dataset, r.epochs, _expected(r),
          r.wall_time, r.hardware)
         for r in RECIPES.values()
     ]  # fmt: skip
@@ -64,6 +64,11 @@ def recipes() -> str:
     )
     table = _markdown(("recipe", "model", "data", "epochs", "test accuracy", "time", "measured on"), rows)
     return f"{kept}(benchmarks.md).\n\n{table}"
+
+
+def _expected(recipe: Recipe) -> str:
+    figure = " mean IoU" if recipe.task == "segmentation" and recipe.expected else ""
+    return " to ".join(f"{100 * e:.2f} %" for e in recipe.expected) + figure
 
 
 def formats() -> str:
