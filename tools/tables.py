@@ -46,8 +46,15 @@ def weights() -> str:
     from keras_resnet.weights import list_weights
 
     rows = [
-        (f"`{w.spec}`", f"`{w.name}`", f"{100 * w.top1:.2f} %", w.resolution, w.license, w.source.partition(";")[0])
-        for w in list_weights()
+        (
+            f"`{w.spec}`",
+            f"`{w.name}`",
+            f"{100 * w.top1:.2f} %" + (f" {w.figure}" if w.figure != "top-1" else ""),
+            w.resolution,
+            w.license,
+            w.source.partition(";")[0],
+        )
+        for w in (*list_weights(), *list_weights(task="segmentation"))
     ]
     return _markdown(("model", "weights", "top-1", "pixels", "licence", "source"), rows)
 

@@ -61,11 +61,14 @@ _NUCLEI = dataclasses.replace(
     augmentation="sample",
     fit="own",
     image_size=256,
-    epochs=60,
+    epochs=80,
     decoder="unet",
     output_stride=0,
     dice=0.5,
     precise_bn=512,
+    expected=(0.9246,),  # of two classes; of the foreground 0.870 (--tile)
+    hardware="59 epochs on one H200, then three from a rate of 2.5e-4 on two Zen 3 cores, 2026-11-27",
+    wall_time="8 minutes an epoch on two Zen 3 cores that were not idle",
     command="keras-resnet train --recipe nuclei --data nuclei",
 )
 _VOC = Recipe(  # TensorFlow Model Garden's and mmsegmentation's schedules, on VOC 2012 with SBD's masks

@@ -236,12 +236,14 @@ _OF_MASKS = [
         dataset="nuclei",
         recipe="nuclei",
         figure="mean IoU",
-        top1=0.0,
+        top1=0.9246,  # of the foreground 0.870, in tiles, over the 65 test images at their own size
         fit="own",
         held_out=True,
         resolution=256,
-        source="",
-        license="CC0 1.0 (data), Apache-2.0 (weights)",
+        source="keras-resnet train --recipe nuclei --data nuclei; 59 of 80 epochs on one H200 (Keras on JAX, bf16), "
+        "then three from a rate of 2.5e-4 on two cores (TensorFlow, float32); "
+        "tools/ship_weights.py RUN nuclei --float16 --net=unet_nuclei",
+        license="Apache-2.0 (data CC0 1.0)",
     ),
 ]
 WEIGHT_SETS: dict[tuple[str, str], WeightSet] = {(row.spec, row.name): row for row in _ROWS}
