@@ -10,6 +10,8 @@ from .head import attach as attach
 from .head import encode as encode
 from .head import objectives as objectives
 from .limits import LIMITS as LIMITS
+from .pages import sections as sections
+from .reports import reporter as reporter
 from .scores import agreement as agreement
 from .scores import scorer as scorer
 from .settings import ONE_SIZE as ONE_SIZE
