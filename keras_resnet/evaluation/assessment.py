@@ -16,6 +16,7 @@ from keras_resnet.errors import InputError
 from keras_resnet.evaluation import corruptions
 from keras_resnet.evaluation.running import chunks, collected, outputs
 from keras_resnet.evaluation.views import ONE, Views
+from keras_resnet.evaluation.views import check as check_views
 from keras_resnet.runtime.interface import Runner
 from keras_resnet.signals.table import get_signal
 from keras_resnet.tasks import Task, get_task
@@ -211,15 +212,13 @@ def _task(members: Sequence[Member], views: Views, weights: Sequence[float] | No
         raise InputError(f"the members have the tasks {' and '.join(sorted(names))}: expected one")
     task = get_task(names.pop())
     several = len(members) > 1 or weights is not None
-    seen_whole = views != ONE and not views.tiles
-    for capability, wanted in {"ensemble": several, "views": seen_whole, "corruptions": bool(corrupted)}.items():
+    for capability, wanted in {"ensemble": several, "corruptions": bool(corrupted)}.items():
         if wanted:
             task.require(capability)
     for member in members:
-        signal = get_signal(member.runner.card.signal)
-        for capability, wanted in {"views": seen_whole, "corruptions": bool(corrupted)}.items():
-            if wanted:
-                signal.require(capability)
+        check_views(member.runner.card, views)
+        if corrupted:
+            get_signal(member.runner.card.signal).require("corruptions")
     if several:
         task.capable.check_weights(len(members), weights)
     return task

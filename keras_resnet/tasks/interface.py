@@ -205,6 +205,9 @@ class CapableCode(TaskCode, ExplainedCode, Protocol):
     ) -> dict[str, np.ndarray]:
         """One answer of several, of views of an example or of several models."""
 
+    def mirrored(self, outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Answers for mirror images, mirrored back; only a task has it whose outputs have the places of pixels."""
+
     def check_weights(self, count: int, weights: Sequence[float] | None) -> None:
         """Refuses weights of an ensemble before any work."""
 

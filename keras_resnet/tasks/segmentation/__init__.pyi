@@ -10,6 +10,8 @@ from .head import attach as attach
 from .head import encode as encode
 from .head import objectives as objectives
 from .limits import LIMITS as LIMITS
+from .merging import merge as merge
+from .merging import mirrored as mirrored
 from .pages import sections as sections
 from .reports import reporter as reporter
 from .scores import agreement as agreement
