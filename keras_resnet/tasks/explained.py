@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -33,3 +33,10 @@ class ExplainedCode(Protocol):
 
     def scalar(self, outputs: Any, questions: Any) -> Any:
         """The value whose slope is taken, differentiable: `(n,)`."""
+
+    def focused(self, outputs: Mapping[str, np.ndarray]) -> Callable[[Any, Any], Any]:
+        """`scalar` of the places that one example's answer has, for copies of it; not every task has places.
+
+        Args:
+            outputs: arrays by output name, one row.
+        """

@@ -5,6 +5,14 @@ from .answers import colours as colours
 from .answers import decode as decode
 from .answers import draw as draw
 from .answers import picture as picture
+from .explaining import EVIDENCE as EVIDENCE
+from .explaining import called as called
+from .explaining import evidence as evidence
+from .explaining import focused as focused
+from .explaining import question_name as question_name
+from .explaining import questions as questions
+from .explaining import questions_named as questions_named
+from .explaining import scalar as scalar
 from .head import adopted as adopted
 from .head import attach as attach
 from .head import encode as encode

@@ -21,7 +21,7 @@ def mirrored(outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     Args:
         outputs: `logits` or other scores `(n, ..., W, classes)`.
     """
-    return {OUTPUT: _scores(outputs)[..., ::-1, :]}
+    return {OUTPUT: scores_of(outputs)[..., ::-1, :]}
 
 
 def merge(
@@ -47,11 +47,11 @@ def merge(
     portions = shares(len(answers), weights)
     if len(answers) == 1:
         return dict(answers[0])
-    found = [_scores(each) for each in answers]
+    found = [scores_of(each) for each in answers]
     if len({each.shape for each in found}) > 1:
         raise InputError(f"expected answers of one shape, received {', '.join(str(each.shape) for each in found)}")
-    to = _probabilities if average == "probabilities" else _logits
-    total = np.zeros(found[0].shape, np.float32)
+    to = to_probabilities if average == "probabilities" else _logits
+    total: np.ndarray = np.zeros(found[0].shape, np.float32)
     for portion, each in zip(portions, found, strict=True):  # one at a time: scores of pixels are large
         total += np.float32(portion) * to(each)
     if average == "logits" and total.shape[-1] == 1:
@@ -59,11 +59,19 @@ def merge(
     return {OUTPUT: total}
 
 
-def _scores(outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+def scores_of(outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The scores of every class, float32 `(n, ..., classes)`.
+
+    Args:
+        outputs: `logits`, or the only output of a foreign file.
+
+    Raises:
+        InputError: the file gives classes.
+    """
     found = np.asarray(sole(outputs, OUTPUT))
     if found.ndim < 4:
         raise InputError(
-            f"the model gives classes {found.shape[1:]}, which have no mean: expected scores of each class"
+            f"the model gives classes {found.shape[1:]}, but not how sure it is: expected scores of each class"
         )
     return found.astype(np.float32, copy=False)
 
@@ -78,7 +86,12 @@ def _are_probabilities(scores: np.ndarray) -> bool:
     return bool(sums.min(initial=1) >= _LEAST_SUM and sums.max(initial=1) <= 2 - _LEAST_SUM)
 
 
-def _probabilities(scores: np.ndarray) -> np.ndarray:
+def to_probabilities(scores: np.ndarray) -> np.ndarray:
+    """Probabilities of logits, or of what is normalised already.
+
+    Args:
+        scores: float32 `(n, ..., classes)`.
+    """
     if _are_probabilities(scores):
         return scores
     powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
