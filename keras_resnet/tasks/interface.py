@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from keras_resnet.card import ModelCard
     from keras_resnet.data.dataset import Dataset
+    from keras_resnet.gallery import Strip
     from keras_resnet.page import Html
     from keras_resnet.tasks.results import Numbers, Prediction, Reporter, Scorer, Summary
 
@@ -252,6 +253,9 @@ class CapableCode(TaskCode, ExplainedCode, Protocol):
 
     def reporter(self, card: ModelCard) -> Reporter:
         """A new reporter, for tasks whose outputs are too large to be kept; `sections` then gets its summary."""
+
+    def strip(self, pixels: np.ndarray, answer: Any, card: ModelCard) -> Strip:
+        """An example beside pictures of its answer, for tasks whose answers are such."""
 
     def sections(self, found: Any) -> Html:
         """HTML sections about a summary."""

@@ -30,3 +30,4 @@ from .settings import Settings as Settings
 from .settings import backbone as backbone
 from .settings import facts as facts
 from .settings import outputs as outputs
+from .strips import strip as strip

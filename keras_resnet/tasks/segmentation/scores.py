@@ -196,7 +196,7 @@ class Scorer:
         )
 
     def _intervals(self, all_counts: np.ndarray, there: np.ndarray) -> list[tuple[float, float] | None]:
-        """Of the mean, then of every class; None where there is no such class, or one example alone."""
+        """Intervals of the mean and of every class; None where there is no such class, or one example alone."""
         if self.count < 2:
             return [None] * (1 + len(there))
 
