@@ -257,6 +257,11 @@ class CapableCode(TaskCode, ExplainedCode, Protocol):
     def strip(self, pixels: np.ndarray, answer: Any, card: ModelCard) -> Strip:
         """An example beside pictures of its answer, for tasks whose answers are such."""
 
+    def compared(
+        self, pixels: np.ndarray, outputs: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray], card: ModelCard
+    ) -> Sequence[np.ndarray]:
+        """A picture of each example with its truth and the answer, uint8 `(h, w, 3)`, to look at while a net learns."""
+
     def sections(self, found: Any) -> Html:
         """HTML sections about a summary."""
 

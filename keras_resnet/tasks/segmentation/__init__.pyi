@@ -30,4 +30,5 @@ from .settings import Settings as Settings
 from .settings import backbone as backbone
 from .settings import facts as facts
 from .settings import outputs as outputs
+from .strips import compared as compared
 from .strips import strip as strip
