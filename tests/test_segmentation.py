@@ -171,6 +171,9 @@ def test_a_foreign_file_may_give_one_score_or_too_many(made):
     one = scores.scorer(ModelCard(task="segmentation"))
     one.update({"p": np.float32(masks == 1)[..., None]}, {"mask": np.where(masks == 255, 255, masks == 1).astype("u1")})
     assert one.result().miou == 1
+    for wrong in (-1.0, 1e9):  # before a table of so many classes is made
+        with pytest.raises(InputError, match=f"has the class {wrong:.0f}: expected at most 255"):
+            one.update({"p": np.full(masks.shape, wrong, "f")}, {"mask": masks})
     with pytest.raises(InputError, match="has the class 299: expected at most 255"):
         answers.decode({"p": np.eye(300)[None, None, 299:]}, CARD)
 

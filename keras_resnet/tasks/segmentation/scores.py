@@ -161,6 +161,7 @@ class Scorer:
         """
         scores, known = np.asarray(sole(outputs, OUTPUT)), np.asarray(truth[TRUTH])
         found = classes_of(scores)
+        check_classes(found)
         classes = max(2, scores.shape[-1]) if scores.ndim == 4 else max(len(self._names), int(found.max(initial=0)) + 1)
         if found.shape != known.shape:
             raise InputError(
@@ -220,6 +221,20 @@ def classes_of(scores: np.ndarray) -> np.ndarray:
     if scores.shape[-1] == 1:
         return (scores[..., 0] > 0.5).astype(np.int64)
     return scores.argmax(axis=-1)
+
+
+def check_classes(found: np.ndarray) -> None:
+    """Refuses answers that are no classes of a mask, as the file of a stranger may give.
+
+    Args:
+        found: classes of pixels, integers.
+
+    Raises:
+        InputError: a class below 0 or from 255 on.
+    """
+    if found.min(initial=0) < 0 or found.max(initial=0) >= VOID:
+        wrong = found.min() if found.min(initial=0) < 0 else found.max()
+        raise InputError(f"the model has the class {wrong}: expected at most {VOID} classes, 0 to {VOID - 1}")
 
 
 def scorer(card: ModelCard) -> Scorer:
