@@ -33,6 +33,50 @@ class Shown:
     words: str = ""
 
 
+@dataclass(frozen=True)
+class Strip:
+    """Pictures of one example side by side, of one size, with words; templates escape them.
+
+    Attributes:
+        pictures: `<img>` by what it shows.
+        name: the example's name.
+        words: what is said of it.
+        legend: what its colours mean: a mark, a name and words.
+    """
+
+    pictures: dict[str, Html]
+    name: str
+    words: str = ""
+    legend: tuple[tuple[Html, str, str], ...] = ()
+
+
+def mark(colour: tuple[int, ...]) -> Html:
+    """A square of a colour, for legends.
+
+    Args:
+        colour: red, green and blue, 0 to 255.
+    """
+    red, green, blue = map(int, colour)
+    return Html(f'<span class="mark" style="background:#{red:02x}{green:02x}{blue:02x}"></span>')
+
+
+def image_tag(pixels: np.ndarray, alternative: str, *, side: int, exact: bool = False) -> Html:
+    """An `<img>` of pixels, no larger than they are.
+
+    Args:
+        pixels: uint8 `(H, W, 1 or 3)`.
+        alternative: what it shows, in words.
+        side: pixels of the longer side, at most.
+        exact: whether every pixel keeps its colour, as those of masks must.
+    """
+    image: Image.Image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels[..., :3]).convert("RGB")
+    factor = min(1.0, side / max(image.size))
+    if factor < 1:
+        size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
+        image = image.resize(size, Image.Resampling.NEAREST if exact else Image.Resampling.BILINEAR)
+    return _packed(image, alternative, exact=exact)
+
+
 def shown(source: Path | bytes | np.ndarray, name: str, words: str = "") -> Shown:
     """A small picture of an example, upright; a line of text in place of one that cannot be read.
 
@@ -49,12 +93,19 @@ def _tag(source: Path | bytes | np.ndarray, name: str) -> Html:
         image = _small(source)
     except Exception:  # Pillow raises anything on damaged files
         return Html("<span>(it cannot be shown)</span>")
-    packed = io.BytesIO()
-    image.save(packed, "JPEG", quality=_QUALITY)
+    return _packed(image, name)
+
+
+def _packed(image: Image.Image, words: str, *, exact: bool = False) -> Html:
+    packed, kind = io.BytesIO(), "png" if exact else "jpeg"
+    if exact:
+        image.quantize(256, dither=Image.Dither.NONE).save(packed, "PNG", optimize=True)
+    else:
+        image.save(packed, "JPEG", quality=_QUALITY)
     data = base64.b64encode(packed.getvalue()).decode("ascii")
     size = f'width="{image.width}" height="{image.height}"'
-    alternative = html.escape(visible(name), quote=True)
-    return Html(f'<img src="data:image/jpeg;base64,{data}" {size} alt="{alternative}" title="{alternative}">')
+    alternative = html.escape(visible(words), quote=True)
+    return Html(f'<img src="data:image/{kind};base64,{data}" {size} alt="{alternative}" title="{alternative}">')
 
 
 def _small(source: Path | bytes | np.ndarray) -> Image.Image:

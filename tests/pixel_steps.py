@@ -26,7 +26,7 @@ def main(output: str, name: str) -> None:
     keras.utils.set_random_seed(0)
     with devices.scope():
         model = keras.Sequential([keras.Input((SIZE, SIZE, 3)), keras.layers.Conv2D(CLASSES, 3, padding="same")])
-        loss = losses.PixelLoss(weights=(0.5, 1.0, 3.0), dice=0.5)
+        loss = losses.PixelLoss(weights=(0.5, 1.0, 3.0), dice=0.5, tversky=0.5)
         model.compile(keras.optimizers.SGD(0.5), loss, weighted_metrics=[losses.MeanIoU(CLASSES)])
 
     def pieces(piece):

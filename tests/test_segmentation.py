@@ -85,6 +85,35 @@ def test_dice_is_one_minus_the_overlap(made):
     assert float(losses.PixelLoss(dice=0.5)(masks, logits)) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize(("alpha", "beta"), [(0.3, 0.7), (1.0, 0.2)])
+def test_tversky_weighs_what_is_too_much_and_what_is_missing(made, alpha, beta):
+    masks, logits = made
+    probabilities = scipy.special.softmax(logits.astype(np.float64), axis=-1)
+    valid, overlaps = masks != 255, []
+    for label in range(3):
+        true, found = (masks == label)[valid], probabilities[valid][:, label]
+        both, extra, missing = (true * found).sum(), (~true * found).sum(), (true * (1 - found)).sum()
+        overlaps.append((both + 0.5) / (both + alpha * extra + beta * missing + 0.5))
+    loss = losses.PixelLoss(tversky=0.5, alpha=alpha, beta=beta)
+    assert float(loss(masks, logits)) == pytest.approx(
+        _entropy(masks, logits) + 0.5 * (1 - np.mean(overlaps)), rel=1e-5
+    )
+    again = losses.PixelLoss.from_config(loss.get_config())
+    assert float(again(masks, logits)) == float(loss(masks, logits))
+    whole = np.random.default_rng(0).integers(0, 3, (2, 90, 80))  # Keras' own has no void, and adds less than a pixel
+    scores = np.random.default_rng(1).normal(size=(2, 90, 80, 3)).astype("f")
+    soft = scipy.special.softmax(scores, axis=-1)
+    theirs = keras.losses.Tversky(alpha, beta, axis=(0, 1, 2))(np.eye(3, dtype="f")[whole], soft)
+    ours = losses.tversky(np.eye(3, dtype="f")[whole], soft, whole < 3, alpha, beta)
+    assert float(ours) == pytest.approx(float(theirs), rel=2e-3)
+
+
+def test_tverskys_loss_of_volumes_is_the_same(made):
+    masks, logits = made
+    loss = losses.PixelLoss(dice=0.5, tversky=0.5)
+    assert float(loss(masks[:, :, :, None], logits[:, :, :, None])) == pytest.approx(float(loss(masks, logits)))
+
+
 def test_masks_that_are_all_void_teach_nothing(made):
     _, logits = made
     assert float(losses.PixelLoss()(np.full((4, 6, 5), 255, np.uint8), logits)) == 0
@@ -142,6 +171,9 @@ def test_a_foreign_file_may_give_one_score_or_too_many(made):
     one = scores.scorer(ModelCard(task="segmentation"))
     one.update({"p": np.float32(masks == 1)[..., None]}, {"mask": np.where(masks == 255, 255, masks == 1).astype("u1")})
     assert one.result().miou == 1
+    for wrong in (-1.0, 1e9):  # before a table of so many classes is made
+        with pytest.raises(InputError, match=f"has the class {wrong:.0f}: expected at most 255"):
+            one.update({"p": np.full(masks.shape, wrong, "f")}, {"mask": masks})
     with pytest.raises(InputError, match="has the class 299: expected at most 255"):
         answers.decode({"p": np.eye(300)[None, None, 299:]}, CARD)
 
@@ -352,6 +384,11 @@ def test_settings_that_contradict_each_other_are_refused():
     (said,) = settings.Settings(focal_gamma=1.0).problems()
     assert said == "focal_gamma goes with loss=focal, not cross-entropy"
     assert not list(settings.Settings(loss="focal", focal_gamma=1.0).problems())
+    assert next(settings.Settings(tversky_beta=0.5).problems()).startswith("tversky_alpha and tversky_beta go with")
+    assert next(settings.Settings(tversky=1.0, tversky_alpha=0.0, tversky_beta=0.0).problems()).endswith("is right")
+    assert not list(settings.Settings(tversky=1.0, tversky_alpha=0.5, tversky_beta=0.5).problems())
+    goals = head.objectives(settings.Facts(names=("a", "b")), settings.Settings(tversky=0.5, tversky_beta=0.9))
+    assert goals.loss.get_config() | {"tversky": 0.5, "alpha": 0.3, "beta": 0.9} == goals.loss.get_config()
 
 
 @pytest.mark.proof

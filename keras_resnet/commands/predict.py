@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _FEW = 10  # answers that get a table each
 _LINES = 20  # of a table of many, and of bad files
 _DRAWN = 24  # pictures in one
+_PAGED = 100  # masks on a page, about 10 MB
+_AT_MOST = {".png": _DRAWN, ".html": _PAGED}
 _EXAMPLES = """examples:
   keras-resnet predict --model runs/mine photo.jpg
   keras-resnet predict --model model.tflite PHOTOS -o answers.csv
@@ -49,7 +51,10 @@ def add(parser: Parser) -> None:
     )
     flags.add_classes(parser)
     foreign.add_options(parser)
-    flags.add_output(parser, f"write all answers as a table: .csv, .jsonl or .parquet; or up to {_DRAWN} as a .png")
+    flags.add_output(
+        parser,
+        f"write all answers as a table: .csv, .jsonl or .parquet; or up to {_DRAWN} as a .png, {_PAGED} masks as .html",
+    )
     parser.add_argument(
         "--masks",
         type=Path,
@@ -80,12 +85,13 @@ class _Seen:
 
 def work(args: argparse.Namespace) -> int:
     """Does what was asked for."""
-    drawn = args.output if args.output and args.output.suffix == ".png" else None
+    drawn = args.output if args.output and args.output.suffix in _AT_MOST else None
     table = None if drawn else args.output
     _check(args, table)
     extras.require_for(args.model, args.weights)
     console.import_tensorflow("jax")
     from keras_resnet.evaluation import bulk, written
+    from keras_resnet.evaluation.answered import Page
     from keras_resnet.evaluation.prediction import flat
     from keras_resnet.runtime.opening import open_named
 
@@ -94,9 +100,11 @@ def work(args: argparse.Namespace) -> int:
     names = class_names(args.classes, runner.output.shape[-1]) if args.classes else None
     card = runner.card if names is None else dataclasses.replace(runner.card, labels=tuple(names))
     write_mask = _masks(args, card) if args.masks else lambda answer: None
+    page = Page(runner, card, tiled=args.tile is not None) if drawn and drawn.suffix == ".html" else None
     count, found = (_on_ray if args.ray else _here)(args, runner, card)
-    if drawn and count > _DRAWN:
-        raise InputError(f"{drawn}: one picture shows {_DRAWN} answers at most, and there are {count:,} files")
+    if drawn and count > _AT_MOST[drawn.suffix]:
+        most, what = _AT_MOST[drawn.suffix], "page" if page else "picture"
+        raise InputError(f"{drawn}: one {what} shows {most} answers at most, and there are {count:,} files")
     seen, objects = _Seen(), []
     with written.writing(table, overwrite=args.overwrite) as add_row, console.without_chatter():
         for each in found:
@@ -107,6 +115,8 @@ def work(args: argparse.Namespace) -> int:
                 _note_bad(seen, each.reason)
                 continue
             write_mask(each)
+            if page:
+                page.add(each)
             seen.count += 1
             seen.first += [each] if len(seen.first) < max(_LINES, _DRAWN) else []
             objects += [each.to_json()] if args.json else []
@@ -117,7 +127,10 @@ def work(args: argparse.Namespace) -> int:
             raise GateError(f"none of the {seen.bad:,} files can be read")
     _forget(args)
     console.write_json(args.json, objects)
-    if drawn:
+    if page:
+        title = f"{args.model} on {seen.count:,} pictures"
+        page.write(args.output, title, " ".join(["keras-resnet", *sys.argv[1:]]), overwrite=args.overwrite)
+    elif drawn:
         _draw(seen.first, runner, card, args)
     _show(seen, args)
     return _say_bad(seen)
@@ -259,7 +272,7 @@ def _show(seen: _Seen, args: argparse.Namespace) -> None:
     if args.masks:
         print(f"masks of {seen.count:,} pictures: {args.masks}")
     if args.output:
-        what = "picture" if args.output.suffix == ".png" else "table"
+        what = {".png": "picture", ".html": "page"}.get(args.output.suffix, "table")
         print(f"{what} of {seen.count:,} answers: {args.output}")
     elif seen.count > _FEW and not args.json:
         print("all of them as a table: the same command with -o answers.csv")

@@ -16,11 +16,12 @@ from keras_resnet.errors import InputError
 from keras_resnet.evaluation import corruptions
 from keras_resnet.evaluation.running import chunks, collected, outputs
 from keras_resnet.evaluation.views import ONE, Views
+from keras_resnet.evaluation.views import check as check_views
 from keras_resnet.runtime.interface import Runner
 from keras_resnet.signals.table import get_signal
 from keras_resnet.tasks import Task, get_task
 from keras_resnet.tasks.plain import PlainSummary
-from keras_resnet.tasks.results import Scores, Summary
+from keras_resnet.tasks.results import Reporter, Scores, Summary
 
 _WARM_UP = 64  # examples
 _OTHER_EXAMPLES = "the members of an ensemble need the same test images"
@@ -41,6 +42,7 @@ class Assessment:
         processor: processor that ran the models.
         remarkable: positions of examples to look at, each with a few words, by what is remarkable about them; empty
             where the task has no such.
+        reporter: what a report needs beside the summary; None where none was asked for, or the task has none.
     """
 
     task: Task
@@ -51,6 +53,7 @@ class Assessment:
     views: Views = ONE
     processor: str = field(default_factory=machine.processor)
     remarkable: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+    reporter: Reporter | None = None
 
     def __getattr__(self, name: str) -> Any:
         """A figure of the task."""
@@ -98,6 +101,7 @@ def assess(
     views: Views = ONE,
     weights: Sequence[float] | None = None,
     corrupted: Sequence[str] = (),
+    reported: bool = False,
     progress: bool = False,
 ) -> Assessment:
     """Judges a model, or several as an ensemble.
@@ -108,6 +112,7 @@ def assess(
         views: views of each example; their answers are averaged, as are those of the members, by `views.average`.
         weights: one weight per member; by default all alike.
         corrupted: rows of `corruptions.CORRUPTIONS`, each in five strengths; one view then.
+        reported: whether figures that only a report shows are taken too, where the task has such.
         progress: whether bars are shown on stderr.
 
     Returns:
@@ -131,7 +136,12 @@ def assess(
         raise InputError(_OTHER_EXAMPLES)  # before any work
     # A runtime's first call prepares it, and shows what it gives.
     first = [outputs(member.runner, sampled(member.test, _WARM_UP)) for member in members]
-    asked = _Asked(task, members, views, weights, progress)
+    watching = (
+        _Watching(task.capable.reporter(members[0].runner.card))
+        if reported and hasattr(task.code, "reporter")
+        else None
+    )
+    asked = _Asked(task, members, views, weights, progress, watching)
     tests = [member.test for member in members]
     remarkable: dict[str, list[tuple[int, str]]] = {}
     begin = time.perf_counter()
@@ -143,12 +153,13 @@ def assess(
             remarkable = find(asked.merged(each), truth, labels)
     else:
         scores, alone = _scored(asked, tests)
-        seconds = time.perf_counter() - begin
-        summary = PlainSummary(scores)
+        seconds = time.perf_counter() - begin - (watching.seconds if watching else 0)
+        summary = watching.reporter.summary(scores) if watching else PlainSummary(scores)
+        remarkable = watching.reporter.remarkable() if watching else {}
 
     def score(kind: str, strength: int) -> float:
         splits = [_corrupted(member.test, kind, strength) for member in members]
-        return _scored(replace(asked, views=ONE), splits)[0].value
+        return _scored(replace(asked, views=ONE, watching=None), splits)[0].value
 
     names = [member.name for member in members]
     return Assessment(
@@ -159,7 +170,21 @@ def assess(
         members=tuple(zip(names, alone, strict=True)) if len(members) > 1 else (),
         views=views,
         remarkable=remarkable,
+        reporter=watching.reporter if watching else None,
     )
+
+
+@dataclass
+class _Watching:
+    """A reporter, and the time that it took, which is not the net's."""
+
+    reporter: Reporter
+    seconds: float = 0.0
+
+    def update(self, found: Outputs, truth: Outputs) -> None:
+        begin = time.perf_counter()
+        self.reporter.update(found, truth)
+        self.seconds += time.perf_counter() - begin
 
 
 @dataclass(frozen=True)
@@ -171,6 +196,7 @@ class _Asked:
     views: Views
     weights: Sequence[float] | None
     progress: bool
+    watching: _Watching | None = None
 
     def merged(self, found: Sequence[Outputs]) -> Outputs:
         """One answer of the members' answers."""
@@ -186,15 +212,13 @@ def _task(members: Sequence[Member], views: Views, weights: Sequence[float] | No
         raise InputError(f"the members have the tasks {' and '.join(sorted(names))}: expected one")
     task = get_task(names.pop())
     several = len(members) > 1 or weights is not None
-    seen_whole = views != ONE and not views.tiles
-    for capability, wanted in {"ensemble": several, "views": seen_whole, "corruptions": bool(corrupted)}.items():
+    for capability, wanted in {"ensemble": several, "corruptions": bool(corrupted)}.items():
         if wanted:
             task.require(capability)
     for member in members:
-        signal = get_signal(member.runner.card.signal)
-        for capability, wanted in {"views": seen_whole, "corruptions": bool(corrupted)}.items():
-            if wanted:
-                signal.require(capability)
+        check_views(member.runner.card, views)
+        if corrupted:
+            get_signal(member.runner.card.signal).require("corruptions")
     if several:
         task.capable.check_weights(len(members), weights)
     return task
@@ -255,7 +279,10 @@ def _scored(asked: _Asked, splits: Sequence[Split]) -> tuple[Scores, list[Scores
         truth = parts[0][1]
         if any(not _same(other, truth) for _, other in parts):
             raise InputError(_OTHER_EXAMPLES)
-        together.update(asked.merged([found for found, _ in parts]), truth)
+        merged = asked.merged([found for found, _ in parts])
+        together.update(merged, truth)
+        if asked.watching:
+            asked.watching.update(merged, truth)
         if len(parts) > 1:
             for scorer, (found, _) in zip(each, parts, strict=True):
                 scorer.update(alone.merged([found]), truth)

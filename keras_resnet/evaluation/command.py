@@ -110,7 +110,13 @@ def work(args: argparse.Namespace) -> int:
         if tiles:
             check_tiles(member.runner, tiles, args.tile or None)
     found = assessment.assess(
-        members, labels=labels, views=views, weights=shares or None, corrupted=kinds, progress=True
+        members,
+        labels=labels,
+        views=views,
+        weights=shares or None,
+        corrupted=kinds,
+        reported=args.report is not None,
+        progress=True,
     )
     names = " + ".join(member.name for member in members)
     title = f"{names} on {found.scores.count:,} test images of {data}"

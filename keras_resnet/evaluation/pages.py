@@ -8,10 +8,12 @@ from keras_resnet import files, pictures
 from keras_resnet.data import Split
 from keras_resnet.evaluation import corruptions
 from keras_resnet.evaluation.assessment import Assessment, mean_score
-from keras_resnet.evaluation.shown import pictured
-from keras_resnet.gallery import Shown
+from keras_resnet.evaluation.shown import name_of, pictured, seen
+from keras_resnet.gallery import Shown, Strip, image_tag, mark
 from keras_resnet.page import Html, render, table
 from keras_resnet.tasks.results import Summary
+
+_SIDE = 320  # pixels of pictures that are compared
 
 
 def write_html(
@@ -44,6 +46,7 @@ def write_html(
         sections=getattr(assessment.task.code, "sections", _plain_sections)(assessment.summary),
         robustness=_robustness(assessment),
         galleries=_galleries(assessment, examples),
+        strips=_strips(assessment, examples),
         command=command,
     )
     with files.writing(path, overwrite=overwrite) as temporary:
@@ -67,11 +70,32 @@ def _figures(found: Assessment) -> str:
 
 
 def _galleries(found: Assessment, examples: Split | None) -> list[tuple[str, list[Shown]]]:
-    if examples is None or examples.key != "image":
+    if examples is None or examples.key != "image" or found.reporter is not None:
         return []
     return [
         (title, [pictured(examples, index, words) for index, words in chosen])
         for title, chosen in found.remarkable.items()
+        if chosen
+    ]
+
+
+def _strips(found: Assessment, examples: Split | None) -> list[tuple[str, list[Strip], list[tuple[Html, str, str]]]]:
+    """Examples with the pictures that belong beside them: their truth and the answer, say."""
+    reporter = found.reporter
+    if examples is None or examples.key != "image" or reporter is None:
+        return []
+    legend = [(mark(colour), name, "") for name, colour in reporter.legend()]
+
+    def strip(index: int, words: str) -> Strip:
+        name = name_of(examples, index)
+        shown = {"image": image_tag(seen(examples, index, whole=bool(found.views.tiles)), name, side=_SIDE)}
+        for what, picture in reporter.beside(index).items():
+            shown[what] = image_tag(picture, f"{what} of {name}", side=_SIDE, exact=True)
+        return Strip(shown, name, words)
+
+    return [
+        (title, [strip(index, words) for index, words in chosen], legend)
+        for title, chosen in reporter.remarkable().items()
         if chosen
     ]
 

@@ -12,7 +12,7 @@ from keras_resnet.data import Split
 from keras_resnet.data.dataset import end_to_end
 from keras_resnet.errors import GateError, InputError
 from keras_resnet.evaluation import tiles
-from keras_resnet.evaluation.views import ONE, Views, batches_of_views, of_any_size
+from keras_resnet.evaluation.views import ONE, Views, batches_of_views, check, merged, of_any_size
 from keras_resnet.runtime.interface import Runner
 from keras_resnet.signals.table import get_signal
 from keras_resnet.tasks import get_task
@@ -37,16 +37,13 @@ def chunks(
         InputError: examples do not fit the model, or the model takes no such views.
         GateError: the model answers NaN or infinity.
     """
-    task = get_task(runner.card.task)
+    check(runner.card, views)
     if views.tiles:
-        whole = tiles.chunks(runner, split, views.tiles)
+        whole = tiles.chunks(runner, split, views)
         for found, truth in console.progress(whole, "evaluating", len(split)) if progress else whole:
             check_finite(found, "an example")
             yield found, truth
         return
-    if views != ONE:
-        task.require("views")
-        get_signal(runner.card.signal).require("views")
     runner = of_any_size(runner) if views.scales else runner
     size = None if views.scales else image_shape(runner)[:-1]
     steps, count = batches_of_views(split, views, size)
@@ -57,7 +54,7 @@ def chunks(
         answers = [runner(runner.card.preprocess(each)) for each in seen]
         for each in answers:
             check_finite(each, "an example")
-        yield (answers[0] if len(answers) == 1 else task.capable.merge(answers, average=views.average)), truth
+        yield (answers[0] if len(answers) == 1 else merged(runner.card, answers, views)), truth
 
 
 def outputs(runner: Runner, split: Split, *, views: Views = ONE, progress: bool = False) -> dict[str, np.ndarray]:

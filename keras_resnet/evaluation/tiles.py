@@ -14,6 +14,7 @@ import numpy as np
 from keras_resnet.data.dataset import EncodedSplit, Split
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation.tiling import Tiles
+from keras_resnet.evaluation.views import Views, merged
 from keras_resnet.runtime.interface import Runner
 from keras_resnet.signals import plain
 from keras_resnet.signals.decoding import pixels
@@ -99,23 +100,27 @@ def check(runner: Runner, tiles: Tiles, side: int | None = None) -> None:
         raise InputError(f"--tile {side}: the net takes {high} x {wide} pixels; expected --tile {high}")
 
 
-def chunks(runner: Runner, split: Split, tiles: Tiles) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
+def chunks(runner: Runner, split: Split, views: Views) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
     """Scores and masks of whole pictures at their own size, one at a time, in the order of a split.
 
     Args:
         runner: net.
         split: pictures in files, with masks.
-        tiles: how they are divided.
+        views: how they are divided, and whether their mirror images are seen too.
 
     Raises:
         InputError: pictures that are no files.
     """
     if not isinstance(split, EncodedSplit) or "mask" not in split.maps:
         raise InputError("tiles go with pictures in files, a folder for instance")
+    assert views.tiles is not None
     for index in range(len(split)):
         contents = split.contents.read(np.array([index]))[0]
         picture = pixels(contents, split.shape[-1], split.upright)
-        yield {"logits": scores(runner, picture, tiles)[None]}, {"mask": split.maps["mask"].read(index)[None]}
+        seen = [picture, picture[:, ::-1]] if views.flip else [picture]
+        answers = [{"logits": scores(runner, each, views.tiles)[None]} for each in seen]
+        found = merged(runner.card, answers, views) if views.flip else answers[0]
+        yield found, {"mask": split.maps["mask"].read(index)[None]}
 
 
 def of_file(runner: Runner, path: Path, tiles: Tiles) -> dict[str, np.ndarray]:

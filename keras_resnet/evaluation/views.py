@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
 
+from keras_resnet.card import ModelCard
 from keras_resnet.data import Split
 from keras_resnet.data.dataset import EncodedSplit
 from keras_resnet.data.pipeline import ahead, arrays_of
@@ -21,6 +22,8 @@ from keras_resnet.nets.graph import deep_graphs
 from keras_resnet.runtime.interface import Runner
 from keras_resnet.runtime.keras import KerasRunner
 from keras_resnet.signals import image as image_lib
+from keras_resnet.signals.table import get_signal
+from keras_resnet.tasks import get_task
 from keras_resnet.tasks.classification.ensembles import AVERAGES
 
 _BATCH = 256
@@ -40,7 +43,8 @@ class Views:
             over all positions (He et al. 2015, table 4).
         flip: the mirror image as well.
         average: what is averaged, one of `ensembles.AVERAGES`.
-        tiles: how pictures of any size are divided for a net of masks, in place of being resized; None for no tiles.
+        tiles: how pictures of any size are divided for a net of masks, in place of being resized, and their mirror
+            images too; None for no tiles.
 
     Raises:
         InputError: values out of range, or views that contain each other.
@@ -62,8 +66,8 @@ class Views:
             raise InputError("scales show the whole image, crops parts of it: give one of them")
         if any(not isinstance(s, int) or s < _SMALLEST for s in self.scales):
             raise InputError(f"scales={self.scales}: expected whole numbers of pixels from {_SMALLEST}")
-        if self.tiles and (self.crops != 1 or self.scales or self.flip):
-            raise InputError("tiles are not mirrored, cut or scaled: leave out the other views")
+        if self.tiles and (self.crops != 1 or self.scales):
+            raise InputError("tiles are not cut or scaled: leave out crops and scales")
         if self.average not in AVERAGES:
             raise unknown_name("average", self.average, AVERAGES)
 
@@ -77,6 +81,42 @@ class Views:
 
 
 ONE = Views()
+
+
+def check(card: ModelCard, views: Views) -> None:
+    """Refuses views that the task or the signal of a model does not take.
+
+    Args:
+        card: card of the model.
+        views: views that were asked for; tiles are checked by `tiles.check`.
+
+    Raises:
+        InputError: no such views, or crops and scales of what is answered pixel by pixel.
+    """
+    if replace(views, tiles=None) == ONE:
+        return
+    task = get_task(card.task)
+    task.require("views")
+    get_signal(card.signal).require("views")
+    if hasattr(task.code, "mirrored") and (views.crops != 1 or views.scales):
+        raise InputError(
+            f"task {task.name} answers for every pixel of the image that it sees: expected the mirror image (flip) as "
+            f"its only other view, received {views}"
+        )
+
+
+def merged(card: ModelCard, answers: Sequence[Mapping[str, np.ndarray]], views: Views) -> dict[str, np.ndarray]:
+    """One answer of those for all views.
+
+    Args:
+        card: card of the model.
+        answers: outputs by name for each view; those for mirror images are the second half.
+        views: the views.
+    """
+    code, half = get_task(card.task).capable, len(answers) // 2
+    if views.flip and hasattr(code, "mirrored"):
+        answers = [*answers[:half], *map(code.mirrored, answers[half:])]
+    return code.merge(answers, average=views.average)
 
 
 def ten_crops(images: np.ndarray, size: tuple[int, ...]) -> list[np.ndarray]:

@@ -198,12 +198,15 @@ def _embeddings(args: argparse.Namespace, runner, command: str) -> None:
     from keras_resnet.explain import embeddings
     from keras_resnet.tasks import get_task
 
+    task = get_task(runner.card.task)
+    if hasattr(task.code, "focused"):
+        raise InputError(f"--embeddings shows a point for each image: expected a classifier, received task {task.name}")
     name, folder = flags.named_data(args, runner.card.dataset)
     dataset = dataset_for(runner, name, folder, columns=flags.columns_of(args), **flags.masks_of(args))
     test = sampled(dataset.test, args.limit)
     pixels = np.concatenate([batch[test.key] for batch in arrays_of(test, 256)])
     name, features = embeddings.pooled_features(runner, pixels, args.layer)
-    called = get_task(runner.card.task).capable.called(runner(runner.card.preprocess(pixels)))
+    called = task.capable.called(runner(runner.card.preprocess(pixels)))
     places = embeddings.project(features, args.projection, args.seed)
     title = f"{Path(args.model).name}: {name} of {len(pixels):,} test images of {dataset.name}, {args.projection}"
     labels = test.truth["label"]

@@ -145,7 +145,7 @@ def write(rows: Sequence[Row], path: Path, title: str, command: str, *, signed: 
     legend = "Red speaks for the class, blue against it." if signed else "Yellow marks where the class was found."
     panels = [(row, panel) for row in rows for panel in row.panels]
     summed = any(panel.error is not None for _, panel in panels)
-    header = ("image", "class", "probability", *(["error of the sum"] if summed else []))
+    header = ("image", "answer", "evidence", *(["error of the sum"] if summed else []))
     cells = [(row.name, each.label, each.text, *([f"{each.error:.2%}"] if summed else [])) for row, each in panels]
     alternative = f"Heat maps over {len(rows)} images; the table below names their classes. {legend}"
     text = render(
@@ -153,7 +153,7 @@ def write(rows: Sequence[Row], path: Path, title: str, command: str, *, signed: 
         title=title,
         words=legend,
         picture=pictures.embedded(picture, alternative),
-        classes=table("Likeliest classes", header, cells),
+        classes=table("What is explained", header, cells),
         command=command,
     )
     save(path, text.encode(), overwrite)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import keras
@@ -170,9 +170,25 @@ def explain(
     net = cast("Net", None if row.any_file else Net(runner, images.shape[1:3]))
     outputs = runner(prepared)
     chosen = task.capable.questions(outputs, classes)
-    heat, errors = row.apply(_Asked(runner, net, images, prepared, chosen, layer, seed))
+    heat, errors = _applied(row, _Asked(runner, net, images, prepared, chosen, layer, seed), outputs)
     if heat.shape[1:] != images.shape[1:3]:
         resized = keras.ops.image.resize(heat[..., None], images.shape[1:3], data_format="channels_last")
         heat = np.asarray(resized)[..., 0]
     values = task.capable.evidence(outputs, chosen)
     return Explanation(heat.astype(np.float32), chosen, outputs, values, row.signed, errors)
+
+
+def _applied(row: Method, asked: _Asked, outputs: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Maps and errors of all images; one by one where an answer has places, which copies of the image must not move."""
+    code = get_task(asked.runner.card.task).capable
+    if row.any_file or not hasattr(code, "focused"):
+        return row.apply(asked)
+    maps, errors = [], []
+    for place in range(len(asked.images)):
+        part = slice(place, place + 1)
+        asked.net.scalar = code.focused({name: values[part] for name, values in outputs.items()})
+        own = replace(asked, images=asked.images[part], prepared=asked.prepared[part], classes=asked.classes[part])
+        heat, error = row.apply(own)
+        maps.append(heat)
+        errors += [] if error is None else [error]
+    return np.concatenate(maps), np.concatenate(errors) if errors else None

@@ -7,6 +7,7 @@ models need no graph: what a layer gives is caught where its `call` returns, and
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from keras_resnet.runtime.keras import KerasRunner
 from keras_resnet.tasks.table import DEFAULT, get_task
 
 _ENDS = ("softmax", "sigmoid")  # activations behind the scores
+_BLOCK = re.compile(r"conv\d+_block\d+_out")  # the end of a block, by keras.applications' names
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Net:
     Attributes:
         model: the Keras model.
         task: task of the runner's card; classification for a bare model.
+        scalar: the value whose slopes are taken, of scores and questions; the task's.
         steps: calls of layers, in their order.
         scores: name of the activation behind its scores: `"softmax"`, `"sigmoid"`, or None where the outputs are the
             scores already.
@@ -65,6 +68,7 @@ class Net:
             model = model.model
         if keras.backend.backend() not in ("tensorflow", "jax"):
             raise InputError("looking into a net needs Keras' TensorFlow or JAX back end: unset KERAS_BACKEND")
+        self.scalar: Callable[[Any, Any], Any] = self.task.capable.scalar
         self.model, self.scores, self._end = model, None, None
         self._names = dict(_leaves(model))
         if not any("Conv" in type(layer).__name__ for layer in self._names):
@@ -193,7 +197,8 @@ class Net:
         """Returns a layer that gives a feature map.
 
         Args:
-            name: name of the layer; by default the last one that still has several positions.
+            name: name of the layer; by default the last one that still has several positions; of a net that ends in a
+                map its backbone's last one, as those behind it are the answer already.
 
         Raises:
             InputError: no such layer, or its output is no feature map.
@@ -206,7 +211,20 @@ class Net:
         maps = [step for step in self.steps if len(step.shape) == 3]
         if not maps:
             raise InputError(f"model '{self.model.name}' has no feature maps (height, width, channels)")
+        if len(self.steps[-1].shape) == 3:
+            maps = _of_backbone(maps)
         return next((step for step in reversed(maps) if step.shape[0] * step.shape[1] > 1), maps[-1])
+
+
+def _of_backbone(maps: list[Step]) -> list[Step]:
+    """The maps up to the end of the backbone of a net that ends in a map."""
+    blocks = [place for place, step in enumerate(maps) if _BLOCK.fullmatch(step.name.rpartition("/")[2])]
+    if blocks:
+        return maps[: blocks[-1] + 1]
+    answers = maps[-1].shape[-1]  # another's net: the last of the smallest maps that are no scores
+    inner = [step for step in maps if step.shape[-1] != answers and step.shape[0] * step.shape[1] > 1] or maps
+    least = min(step.shape[0] * step.shape[1] for step in inner)
+    return [step for step in inner if step.shape[0] * step.shape[1] == least]
 
 
 def _by_tape(net: Net, images, classes: np.ndarray, layer: str | None):
@@ -220,7 +238,7 @@ def _by_tape(net: Net, images, classes: np.ndarray, layer: str | None):
         place = watched(images)
         scores = net.logits(images, layer=layer, change=watched) if layer else net.logits(images)
         scores, place = scores if layer else (scores, place)
-        chosen = keras.ops.sum(net.task.capable.scalar(scores, classes))
+        chosen = keras.ops.sum(net.scalar(scores, classes))
     return place, tape.gradient(chosen, place)
 
 
@@ -230,9 +248,9 @@ def _by_jax(net: Net, images, classes: np.ndarray, layer: str | None):
 
     def score(added):
         if layer is None:
-            return keras.ops.sum(net.task.capable.scalar(net.logits(images + added), classes))
+            return keras.ops.sum(net.scalar(net.logits(images + added), classes))
         scores, _ = net.logits(images, layer=layer, change=lambda output: output + added)
-        return keras.ops.sum(net.task.capable.scalar(scores, classes))
+        return keras.ops.sum(net.scalar(scores, classes))
 
     place = images if layer is None else net.logits(images, layer=layer)[1]
     return place, jax.grad(score)(keras.ops.zeros_like(place))

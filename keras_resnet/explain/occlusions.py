@@ -13,6 +13,7 @@ from keras_resnet.tasks import get_task
 _WINDOW, _STRIDE = 0.2, 0.05  # as shares of the shorter side
 GREY = 127.0
 _BATCH = 256
+_MOST = 64_000_000  # numbers of a batch's answers: maps are as large as images
 
 
 def occlusion(
@@ -49,10 +50,11 @@ def occlusion(
     corners = list(itertools.product(_places(height, window, stride), _places(width, window, stride)))
     found = []
     for image, cls in zip(pixels, classes, strict=True):
-        whole = _answers(runner, image[None], int(cls))[0]
+        whole, numbers = _whole(runner, image, int(cls))
+        batch = min(_BATCH, max(1, _MOST // numbers))
         falls = np.empty(len(corners), np.float32)
-        for start in range(0, len(corners), _BATCH):
-            part = corners[start : start + _BATCH]
+        for start in range(0, len(corners), batch):
+            part = corners[start : start + batch]
             copies = np.repeat(image[None], len(part), axis=0)
             for copy, (top, left) in zip(copies, part, strict=True):
                 copy[top : top + window, left : left + window] = fill
@@ -68,6 +70,13 @@ def occlusion(
 def _places(length: int, window: int, stride: int) -> list[int]:
     """Beginnings of squares, with one that ends at the edge."""
     return sorted({*range(0, length - window, stride), length - window})
+
+
+def _whole(runner: Runner, image: np.ndarray, cls: int) -> tuple[float, int]:
+    """The evidence of the whole image, and how many numbers an answer has."""
+    outputs = runner(runner.card.preprocess(image[None]))
+    value = get_task(runner.card.task).capable.evidence(outputs, np.array([cls]))[0]
+    return float(value), sum(values.size for values in outputs.values())
 
 
 def _answers(runner: Runner, pixels: np.ndarray, cls: int) -> np.ndarray:

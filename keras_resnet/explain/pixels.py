@@ -7,6 +7,7 @@ import numpy as np
 from keras_resnet.explain.net import Net
 
 _BATCH = 32
+_PIXELS = _BATCH * 224 * 224  # of a batch at most: slopes need the maps of all layers
 TOLERANCE = 0.01  # of integrated gradients: relative error of their sum
 _FIRST, _MOST = 64, 2048  # steps on the path
 
@@ -14,8 +15,9 @@ _FIRST, _MOST = 64, 2048  # steps on the path
 def _slopes(net: Net, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Gradients of the classes' logits, float32 of the images' shape."""
     parts = []
-    for start in range(0, len(images), _BATCH):
-        part = slice(start, start + _BATCH)
+    batch = min(_BATCH, max(1, _PIXELS // (images.shape[1] * images.shape[2])))
+    for start in range(0, len(images), batch):
+        part = slice(start, start + batch)
         parts.append(net.slopes(images[part], classes[part])[1])
     return np.concatenate(parts)
 
@@ -52,7 +54,7 @@ def integrated_gradients(
 
 def _integrated(net: Net, image: np.ndarray, cls: int, baseline, tolerance: float) -> tuple[np.ndarray, float]:
     start = np.broadcast_to(np.asarray(baseline, np.float32), image.shape)
-    ends = np.asarray(net.logits(np.stack([start, image])))[:, cls].astype(np.float64)
+    ends = np.asarray(net.scalar(net.logits(np.stack([start, image])), np.full(2, cls))).astype(np.float64)
     change, steps = ends[1] - ends[0], _FIRST
     while True:
         total = np.zeros(image.shape, np.float64)

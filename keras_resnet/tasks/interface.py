@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from keras_resnet.errors import InputError
+from keras_resnet.tasks.explained import ExplainedCode
 from keras_resnet.tasks.parts import Limits as Limits
 from keras_resnet.tasks.parts import Objectives as Objectives
 from keras_resnet.tasks.parts import Output as Output
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
 
     from keras_resnet.card import ModelCard
     from keras_resnet.data.dataset import Dataset
+    from keras_resnet.gallery import Strip
     from keras_resnet.page import Html
-    from keras_resnet.tasks.results import Numbers, Prediction, Scorer, Summary
+    from keras_resnet.tasks.results import Numbers, Prediction, Reporter, Scorer, Summary
 
 
 @functools.cache  # and what is cached, TensorFlow does not try to trace
@@ -115,13 +117,14 @@ class TaskCode(Protocol):
         """A picture of predictions beside what was looked at: examples `(n, ...)`, in tiles of any size."""
 
 
-class CapableCode(TaskCode, Protocol):
+class CapableCode(TaskCode, ExplainedCode, Protocol):
     """Functions that not every task has.
 
     `CAPABILITIES` says which of them what `supports` names needs. Wherever the module has them: `summary` and
     `sections`, figures and pages of its own, which need all outputs in memory; `gives_logits` where `summary` must
-    know; `adopted`, for models that this package did not make; `chance`, below which an export warns; `settled`, where
-    a fact is chosen on validation examples; `backbone`, from the variant and the settings to arguments of `build`;
+    know; `reporter`, which sees the answers chunk by chunk for a page; `adopted`, for models that this package did not
+    make; `chance`, below which an export warns; `settled`, where a fact is chosen on validation examples; `backbone`,
+    from the variant and the settings to arguments of `build`; `mirrored`, of answers with places;
     `ONE_SIZE`, true where its nets have an input of fixed size, also in training;
     `EVIDENCE`, the format of what `evidence` gives, if that is no probability;
     `remarkable` and `suspects`, examples that a person should look at.
@@ -139,6 +142,9 @@ class CapableCode(TaskCode, Protocol):
         average: str = "probabilities",
     ) -> dict[str, np.ndarray]:
         """One answer of several, of views of an example or of several models."""
+
+    def mirrored(self, outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Answers for mirror images, mirrored back; only a task has it whose outputs have the places of pixels."""
 
     def check_weights(self, count: int, weights: Sequence[float] | None) -> None:
         """Refuses weights of an ensemble before any work."""
@@ -182,6 +188,17 @@ class CapableCode(TaskCode, Protocol):
             facts: facts of the training set.
         """
 
+    def reporter(self, card: ModelCard) -> Reporter:
+        """A new reporter, for tasks whose outputs are too large to be kept; `sections` then gets its summary."""
+
+    def strip(self, pixels: np.ndarray, answer: Any, card: ModelCard) -> Strip:
+        """An example beside pictures of its answer, for tasks whose answers are such."""
+
+    def compared(
+        self, pixels: np.ndarray, outputs: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray], card: ModelCard
+    ) -> Sequence[np.ndarray]:
+        """A picture of each example with its truth and the answer, uint8 `(h, w, 3)`, to look at while a net learns."""
+
     def sections(self, found: Any) -> Html:
         """HTML sections about a summary."""
 
@@ -205,26 +222,6 @@ class CapableCode(TaskCode, Protocol):
 
     def as_form(self, outputs: Mapping[str, np.ndarray], card: ModelCard) -> dict[str, np.ndarray]:
         """The model's own outputs as a file with this card gives them, after `restored`; by NumPy alone."""
-
-    def questions(self, outputs: Mapping[str, np.ndarray], asked: Any) -> np.ndarray:
-        """What is explained of every example: `(n,)`."""
-
-    def questions_named(
-        self, outputs: Mapping[str, np.ndarray], name: str | None, limit: int, card: ModelCard
-    ) -> list[list[int]]:
-        """Questions for every example, best first."""
-
-    def question_name(self, question: int, card: ModelCard) -> str:
-        """A question in words."""
-
-    def evidence(self, outputs: Mapping[str, np.ndarray], chosen: np.ndarray) -> np.ndarray:
-        """How sure the model is of each question: `(n,)`."""
-
-    def called(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The answer to each example as an integer: `(n,)`."""
-
-    def scalar(self, outputs: Any, questions: Any) -> Any:
-        """The value whose slope is taken, differentiable: `(n,)`."""
 
 
 @dataclass(frozen=True, kw_only=True)

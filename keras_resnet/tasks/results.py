@@ -124,6 +124,38 @@ class RedrawnScorer(Scorer, Protocol):
         """
 
 
+class Reporter(Protocol):
+    """Sees the answers that a scorer has taken, and keeps what only a page shows."""
+
+    def update(self, outputs: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray]) -> None:
+        """Adds a chunk of examples.
+
+        Args:
+            outputs: float32 arrays by output name, one row per example.
+            truth: arrays by truth kind, one row per example.
+        """
+
+    def summary(self, scores: Any) -> Summary:
+        """The scores with what was seen beside them.
+
+        Args:
+            scores: figures of the same examples, by the task's scorer.
+        """
+
+    def remarkable(self) -> dict[str, list[tuple[int, str]]]:
+        """Positions of examples to look at, each with a few words, by what is remarkable about them."""
+
+    def beside(self, index: int) -> dict[str, np.ndarray]:
+        """Pictures that belong beside a remarkable example, by their names, uint8 `(h, w, 3)`.
+
+        Args:
+            index: position of the example.
+        """
+
+    def legend(self) -> list[tuple[str, tuple[int, ...]]]:
+        """Names and colours, of 0 to 255, of what these pictures show."""
+
+
 class Prediction(Protocol):
     """What a model says about one example."""
 

@@ -20,7 +20,7 @@ from keras_resnet.data.timing import Clock
 from keras_resnet.errors import Stopped
 from keras_resnet.signals.table import get_signal
 from keras_resnet.tasks import Objectives
-from keras_resnet.training import checkpoints, feeding, run
+from keras_resnet.training import checkpoints, feeding, pictured, run
 from keras_resnet.training.callbacks import Keep, Log, Stop, Stopwatch
 from keras_resnet.training.inputs import (
     Inputs,
@@ -108,7 +108,10 @@ class Session:
         if self.devices.is_chief and not (extras.is_there("tensorboard") and extras.is_there("tensorflow")):
             print(f"note: no logs for TensorBoard; with them: {extras.line('tensorboard')}", file=sys.stderr)
         elif self.devices.is_chief:
-            callbacks.append(keras.callbacks.TensorBoard(str(self.path / run.TENSORBOARD), write_graph=False))
+            folder = self.path / run.TENSORBOARD
+            callbacks.append(keras.callbacks.TensorBoard(str(folder), write_graph=False))
+            if self.recipe.hold_out:
+                callbacks += pictured.callbacks(self.nets, self.inputs.dataset, self.card, folder)
         if verbose:
             first = (self.start.epoch, self.start.step) if self.start else (0, 0)
             size = (self.recipe.epochs, self.inputs.steps, self.recipe.batch_size)

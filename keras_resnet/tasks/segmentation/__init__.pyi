@@ -6,6 +6,14 @@ from .answers import decode as decode
 from .answers import draw as draw
 from .answers import numbers as numbers
 from .answers import picture as picture
+from .explaining import EVIDENCE as EVIDENCE
+from .explaining import called as called
+from .explaining import evidence as evidence
+from .explaining import focused as focused
+from .explaining import question_name as question_name
+from .explaining import questions as questions
+from .explaining import questions_named as questions_named
+from .explaining import scalar as scalar
 from .forms import as_form as as_form
 from .forms import restored as restored
 from .head import adopted as adopted
@@ -14,6 +22,10 @@ from .head import encode as encode
 from .head import formed as formed
 from .head import objectives as objectives
 from .limits import LIMITS as LIMITS
+from .merging import merge as merge
+from .merging import mirrored as mirrored
+from .pages import sections as sections
+from .reports import reporter as reporter
 from .scores import agreement as agreement
 from .scores import scorer as scorer
 from .settings import ONE_SIZE as ONE_SIZE
@@ -22,3 +34,5 @@ from .settings import Settings as Settings
 from .settings import backbone as backbone
 from .settings import facts as facts
 from .settings import outputs as outputs
+from .strips import compared as compared
+from .strips import strip as strip

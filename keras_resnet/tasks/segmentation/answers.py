@@ -12,12 +12,12 @@ import numpy as np
 
 from keras_resnet import pictures
 from keras_resnet.card import ModelCard
-from keras_resnet.data.truth import VOID, moved
-from keras_resnet.errors import InputError
+from keras_resnet.data.truth import moved
 from keras_resnet.signals.fits import Keep
 from keras_resnet.signals.placement import Placement
 from keras_resnet.tasks.results import Numbers
 from keras_resnet.tasks.segmentation.forms import answer, classes_of
+from keras_resnet.tasks.segmentation.scores import check_classes
 from keras_resnet.tasks.segmentation.settings import TRUTH, output_of
 
 if TYPE_CHECKING:
@@ -80,8 +80,7 @@ def decode(
         names: names of the examples; by default their numbers.
     """
     found = classes_of(answer(outputs, card))
-    if found.max(initial=0) >= VOID:
-        raise InputError(f"the model has the class {found.max()}: expected at most {VOID} classes, 0 to {VOID - 1}")
+    check_classes(found)
     found = found.astype(np.uint8)
     names = [str(number) for number in range(len(found))] if names is None else names
     known = card.facts.get("names") or card.labels

@@ -71,7 +71,8 @@ def objectives(facts: Facts, settings: Settings) -> Objectives:
 
     def loss() -> PixelLoss:
         gamma = settings.focal_gamma if settings.loss == "focal" else 0.0
-        return PixelLoss(gamma, facts.weights, settings.dice)
+        alpha, beta = settings.tversky_alpha, settings.tversky_beta
+        return PixelLoss(gamma, facts.weights, settings.dice, settings.tversky, alpha, beta)
 
     metric = MeanIoU(len(facts.names))
     if not settings.aux:

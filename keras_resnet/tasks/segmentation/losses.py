@@ -10,12 +10,13 @@ from keras import ops
 
 from keras_resnet.data.truth import VOID
 from keras_resnet.lazily import tf
+from keras_resnet.tasks.segmentation.settings import ALPHA, BETA
 
-_SMOOTH = 1.0  # added to both sides of Dice's fraction, in pixels, so that an absent class is no division by zero
+_SMOOTH = 0.5  # added to both sides of Tversky's fraction, in pixels, so that an absent class is no division by zero
 
 
 class PixelLoss(keras.losses.Loss):
-    """Cross-entropy of the pixels that are not void, with weights of classes, focal or not, and Dice's loss beside it.
+    """Cross-entropy of the pixels that are not void, with weights of classes, focal or not, and losses of regions.
 
     The mean is over all pixels of a batch that count, by their weights, as PyTorch's, on all devices; void is 255.
 
@@ -23,13 +24,26 @@ class PixelLoss(keras.losses.Loss):
         gamma: exponent of the focal weight; 0 for cross-entropy.
         weights: weight of every class; empty for none.
         dice: weight of Dice's loss, the mean over the classes of one batch.
+        tversky: weight of Tversky's loss, the same mean.
+        alpha: weight of false positives in Tversky's loss.
+        beta: weight of false negatives there.
         name: name of the loss.
     """
 
-    def __init__(self, gamma: float = 0.0, weights: Sequence[float] = (), dice: float = 0.0, name: str = "pixels"):
+    def __init__(
+        self,
+        gamma: float = 0.0,
+        weights: Sequence[float] = (),
+        dice: float = 0.0,
+        tversky: float = 0.0,
+        alpha: float = ALPHA,
+        beta: float = BETA,
+        name: str = "pixels",
+    ):
         """Takes the settings."""
         super().__init__(name=name, reduction="sum_over_batch_size")
         self.gamma, self.weights, self.dice = gamma, tuple(weights), dice
+        self.tversky, self.alpha, self.beta = tversky, alpha, beta
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The loss of every image, `(n,)`, whose mean is that of the batch.
@@ -56,11 +70,16 @@ class PixelLoss(keras.losses.Loss):
         size = ops.cast(ops.shape(y_pred)[0], "float32")
         total, replicas = over_replicas(ops.sum(counts))
         found = ops.sum(counts * entropy, axis=axes) * size * replicas / ops.maximum(total, 1e-6)
-        return found + self.dice * dice(one_hot, ops.exp(log), valid) if self.dice else found
+        if self.dice:
+            found = found + self.dice * dice(one_hot, ops.exp(log), valid)
+        if self.tversky:
+            found = found + self.tversky * tversky(one_hot, ops.exp(log), valid, self.alpha, self.beta)
+        return found
 
     def get_config(self) -> dict[str, Any]:
         """The settings, as Keras keeps them."""
-        return {"gamma": self.gamma, "weights": self.weights, "dice": self.dice, "name": self.name}
+        regions = {"dice": self.dice, "tversky": self.tversky, "alpha": self.alpha, "beta": self.beta}
+        return {"gamma": self.gamma, "weights": self.weights, **regions, "name": self.name}
 
 
 def over_replicas(values: Any) -> tuple[Any, float]:
@@ -84,11 +103,28 @@ def dice(one_hot: Any, probabilities: Any, valid: Any) -> Any:
         probabilities: float32 of the same shape.
         valid: bool `(n, H, W)`.
     """
+    return tversky(one_hot, probabilities, valid, 0.5, 0.5)
+
+
+def tversky(one_hot: Any, probabilities: Any, valid: Any, alpha: float, beta: float) -> Any:
+    """Tversky's loss, 1 - |A and B| / (|A and B| + alpha |B - A| + beta |A - B|), mean over the classes of a batch.
+
+    Keras' own knows no void, and sums over the share of one device.
+
+    Args:
+        one_hot: float32 `(n, H, W, classes)`, 0 where void.
+        probabilities: float32 of the same shape.
+        valid: bool `(n, H, W)`.
+        alpha: weight of what is answered and not true.
+        beta: weight of what is true and not answered; 0.5 for both is Dice's loss.
+    """
     probabilities = probabilities * ops.cast(valid, "float32")[..., None]
     axes = tuple(range(len(one_hot.shape) - 1))
     both, _ = over_replicas(ops.sum(one_hot * probabilities, axis=axes))
-    sizes, _ = over_replicas(ops.sum(one_hot + probabilities, axis=axes))
-    return 1 - ops.mean((2 * both + _SMOOTH) / (sizes + _SMOOTH))
+    true, _ = over_replicas(ops.sum(one_hot, axis=axes))
+    given, _ = over_replicas(ops.sum(probabilities, axis=axes))
+    wrong = alpha * (given - both) + beta * (true - both)
+    return 1 - ops.mean((both + _SMOOTH) / (both + wrong + _SMOOTH))
 
 
 class MeanIoU(keras.metrics.Metric):

@@ -26,6 +26,7 @@ class Scores:
         dice: mean over the same classes of Dice's coefficient.
         accuracy: share of the pixels with the right class.
         iou: intersection over union by class name; None where there is no such class.
+        iou_intervals: their 95 % intervals over the same samples; None where there is none.
         count: number of examples.
         valid: share of the pixels that are not void.
     """
@@ -35,6 +36,7 @@ class Scores:
     dice: float
     accuracy: float
     iou: dict[str, float | None]
+    iou_intervals: dict[str, tuple[float, float] | None]
     count: int
     valid: float
 
@@ -55,12 +57,33 @@ class Scores:
 
     def tables(self) -> Iterator[Table]:
         """Every class with its figure."""
-        rows = tuple((name, None if value is None else f"{value:.2%}") for name, value in self.iou.items())
-        yield Table("Classes", ("class", "IoU"), rows)
+        rows = tuple(
+            (name, None if value is None else f"{value:.2%}", _between(self.iou_intervals[name]))
+            for name, value in self.iou.items()
+        )
+        yield Table("Classes", ("class", "IoU", "95 % interval"), rows)
 
     def to_json(self) -> dict[str, object]:
         """The fields as JSON types."""
         return asdict(self)
+
+
+def _between(interval: tuple[float, float] | None) -> str | None:
+    return None if interval is None else f"{interval[0]:.2%} .. {interval[1]:.2%}"
+
+
+def class_names(names: Sequence[str], count: int) -> list[str]:
+    """A name for every class, each another one: where a card's are missing or alike, with the class's number.
+
+    Args:
+        names: names on a card.
+        count: number of classes.
+    """
+    found: list[str] = []
+    for number in range(count):
+        name = str(names[number]) if number < len(names) else str(number)
+        found.append(f"{name} ({number})" if name in found else name)
+    return found
 
 
 def counts(found: np.ndarray, truth: np.ndarray, classes: int) -> np.ndarray:
@@ -139,6 +162,7 @@ class Scorer:
         """
         scores, known = answer(outputs, self._card), np.asarray(truth[TRUTH])
         found = classes_of(scores)
+        check_classes(found)
         classes = max(2, scores.shape[-1]) if scores.ndim == 4 else max(len(self._names), int(found.max(initial=0)) + 1)
         if found.shape != known.shape:
             raise InputError(
@@ -160,18 +184,45 @@ class Scorer:
         each = ious(pixels)
         there = ~np.isnan(each)
         dices = 2 * both / np.maximum(found + true, 1)
-        names = [self._names[n] if n < len(self._names) else str(n) for n in range(len(each))]
+        names = class_names(self._names, len(each))
+        intervals = self._intervals(all_counts, there)
         return Scores(
             miou=mean_iou(pixels),
-            miou_interval=bootstrapped(lambda rows: mean_iou(all_counts[rows].sum(axis=0)), self.count)
-            if self.count > 1
-            else None,
+            miou_interval=intervals[0],
             dice=float(dices[there].mean()) if there.any() else 0.0,
             accuracy=float(both.sum() / max(true.sum(), 1)),
             iou={name: None if np.isnan(value) else float(value) for name, value in zip(names, each, strict=True)},
+            iou_intervals=dict(zip(names, intervals[1:], strict=True)),
             count=self.count,
             valid=float(true.sum() / max(self._pixels, 1)),
         )
+
+    def _intervals(self, all_counts: np.ndarray, there: np.ndarray) -> list[tuple[float, float] | None]:
+        """Intervals of the mean and of every class; None where there is no such class, or one example alone."""
+        if self.count < 2:
+            return [None] * (1 + len(there))
+
+        def drawn(rows: np.ndarray) -> np.ndarray:
+            pixels = all_counts[rows].sum(axis=0)
+            return np.array([mean_iou(pixels), *ious(pixels)[there]])
+
+        mean, *each = bootstrapped(drawn, self.count)
+        known = iter(each)
+        return [mean, *(next(known) if yes else None for yes in there)]
+
+
+def check_classes(found: np.ndarray) -> None:
+    """Refuses answers that are no classes of a mask, as the file of a stranger may give.
+
+    Args:
+        found: classes of pixels, integers.
+
+    Raises:
+        InputError: a class below 0 or from 255 on.
+    """
+    if found.min(initial=0) < 0 or found.max(initial=0) >= VOID:
+        wrong = found.min() if found.min(initial=0) < 0 else found.max()
+        raise InputError(f"the model has the class {wrong}: expected at most {VOID} classes, 0 to {VOID - 1}")
 
 
 def scorer(card: ModelCard) -> Scorer:

@@ -22,6 +22,7 @@ MOST_SIDE = 8192  # pixels, of a mask that a card asks for
 DECODER_NAMES = ("unet", "deeplabv3plus", "deeplabv3", "fcn")
 LOSSES = ("cross-entropy", "focal")
 ONE_SIZE = True  # a decoder resizes maps to the size of its input, which a net is built for
+ALPHA, BETA = 0.3, 0.7  # of Tversky's loss, as its paper found best
 MOST_WEIGHT = 20.0  # of a class, however rare it is
 
 
@@ -38,6 +39,9 @@ class Settings:
         loss: `"cross-entropy"`, or `"focal"`: the same with less weight on what is easy (arXiv:1708.02002).
         focal_gamma: exponent of that weight; 0 for none.
         dice: weight of the Dice loss beside it, the mean over the classes; 0 for none (arXiv:1606.04797).
+        tversky: weight of Tversky's loss beside it, the same mean; 0 for none (arXiv:1706.05721).
+        tversky_alpha: weight of false positives in that loss.
+        tversky_beta: weight of false negatives there; more than `tversky_alpha` finds more of rare classes.
         class_weights: whether rare classes weigh more: the median of their frequencies divided by their own, up to 20
             (arXiv:1411.4734).
         aux: weight of the auxiliary head's loss while training; 0 for no such head.
@@ -51,6 +55,9 @@ class Settings:
     loss: str = ranges.one_of(LOSSES, "cross-entropy")
     focal_gamma: float = ranges.at_least_0(2.0)
     dice: float = ranges.at_least_0(0.0)
+    tversky: float = ranges.at_least_0(0.0)
+    tversky_alpha: float = ranges.at_least_0(ALPHA)
+    tversky_beta: float = ranges.at_least_0(BETA)
     class_weights: bool = False
     aux: float = ranges.at_least_0(0.0)
 
@@ -58,6 +65,10 @@ class Settings:
         """Settings that contradict each other, in words."""
         if self.loss != "focal" and self.focal_gamma != 2.0:
             yield f"focal_gamma goes with loss=focal, not {self.loss}"
+        if not self.tversky and (self.tversky_alpha, self.tversky_beta) != (ALPHA, BETA):
+            yield "tversky_alpha and tversky_beta go with tversky, the weight of that loss"
+        if self.tversky and not self.tversky_alpha + self.tversky_beta:
+            yield "tversky_alpha and tversky_beta are 0: expected one of them above, or every answer is right"
 
 
 @dataclass(frozen=True, kw_only=True)

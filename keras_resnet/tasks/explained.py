@@ -1,0 +1,42 @@
+"""Functions of a task's module that explanations of its answers need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from keras_resnet.card import ModelCard
+
+
+class ExplainedCode(Protocol):
+    """Questions about an example, each with a number, and the evidence for the answers."""
+
+    def questions(self, outputs: Mapping[str, np.ndarray], asked: Any) -> np.ndarray:
+        """What is explained of every example: `(n,)`."""
+
+    def questions_named(
+        self, outputs: Mapping[str, np.ndarray], name: str | None, limit: int, card: ModelCard
+    ) -> list[list[int]]:
+        """Questions for every example, best first."""
+
+    def question_name(self, question: int, card: ModelCard) -> str:
+        """A question in words."""
+
+    def evidence(self, outputs: Mapping[str, np.ndarray], chosen: np.ndarray) -> np.ndarray:
+        """How sure the model is of each question: `(n,)`."""
+
+    def called(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The answer to each example as an integer: `(n,)`."""
+
+    def scalar(self, outputs: Any, questions: Any) -> Any:
+        """The value whose slope is taken, differentiable: `(n,)`."""
+
+    def focused(self, outputs: Mapping[str, np.ndarray]) -> Callable[[Any, Any], Any]:
+        """`scalar` of the places that one example's answer has, for copies of it; not every task has places.
+
+        Args:
+            outputs: arrays by output name, one row.
+        """
