@@ -194,3 +194,14 @@ def test_rows_have_a_place_of_publication_and_a_net_of_ones_own_is_a_difference(
     with without_values():
         net = segmenter(own, input_shape=(64, 64, 3))
     assert net.name == "mine" and net.get_layer("fcn_conv").filters == 32 and net.output_shape[-1] == 4
+
+
+@pytest.mark.parametrize(("name", "backbone"), [("unet", "resnet8"), ("deeplabv3plus", "resnet10t")])
+def test_a_net_that_is_only_called_does_not_train(name, backbone):
+    """Keras' Resizing takes itself to be in a training, and what is behind it followed: statistics moved."""
+    net = keras_resnet.segmenter(name, backbone=backbone, classes=3, width=8, widths=(8,) * 5, input_shape=(32, 32, 3))
+    pixels = np.random.default_rng(0).normal(3, 2, (2, 32, 32, 3)).astype("f")
+    before = net.get_weights()
+    np.testing.assert_array_equal(net(pixels), net(pixels, training=False))
+    assert all((one == other).all() for one, other in zip(before, net.get_weights(), strict=True))
+    assert np.abs(np.asarray(net(pixels, training=True)) - net(pixels, training=False)).max() > 0.01

@@ -45,7 +45,7 @@ def prepare(model: keras.Model, card: ModelCard, artifact: Artifact) -> keras.Mo
         inner = keras.Model(model.input, outputs, name=model.name)
         x = start = keras.Input(artifact.shape_of(shape), name=key)
         if start.shape[1:] != shape:
-            x = keras.layers.Resizing(*shape[:-1], name="resize")(start)
+            x = keras.layers.Resizing(*shape[:-1], name="resize")(start, training=False)  # or all behind it would be
         x = _normalized(x, artifact.convention(card.preprocess), card.preprocess)
         return keras.Model(start, inner(x), name="exported")  # Keras' own name would count the models of the process
 

@@ -117,7 +117,8 @@ def resized(p: Primitives, x: Any, size: tuple[int, ...], name: str, how: str = 
         return x
     if p.options.rank != 2:
         raise InputError(f"segmentation nets take images so far, received maps with {p.options.rank} axes")
-    return p.layer("Resizing", name, *size, interpolation=how, **layer)(x)
+    # As a layer for augmentation it takes itself to be in a training, and tells all layers behind it so, unless told.
+    return p.layer("Resizing", name, *size, interpolation=how, **layer)(x, training=False)
 
 
 def logits(p: Primitives, x: Any, size: tuple[int, ...], classes: int, name: str = "logits", kernel: int = 1) -> Any:
