@@ -273,6 +273,8 @@ def estimate_statistics(model: keras.Model, dataset: Dataset, recipe: Recipe, pr
         preprocess: input convention of the model.
     """
     split, augment = training_split(recipe, dataset), get_augmentation(recipe.augmentation, dataset.signal)
+    if isinstance(split, EncodedSplit) and None not in model.input_shape[1:]:
+        split = replace(split, shape=model.input_shape[1:])  # what the saved net takes, where that is another size
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     before = [layer.momentum for layer in norms]
     count = max(1, recipe.precise_bn // recipe.batch_size)

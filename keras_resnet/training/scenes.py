@@ -39,7 +39,6 @@ _CAMVID = dataclasses.replace(
     image_width=256,
     test_size=368,
     test_width=480,
-    class_weights=True,
     precise_bn=367,
     hardware="",
     wall_time="",
