@@ -39,9 +39,6 @@ _CAMVID = dataclasses.replace(
     image_width=256,
     test_size=368,
     test_width=480,
-    precise_bn=367,
-    hardware="",
-    wall_time="",
     command="keras-resnet train --recipe camvid --data CamVid",
 )
 _PETS = dataclasses.replace(
