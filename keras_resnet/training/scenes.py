@@ -39,6 +39,9 @@ _CAMVID = dataclasses.replace(
     image_width=256,
     test_size=368,
     test_width=480,
+    expected=(0.4742,),
+    hardware="105 epochs on one H200, then six from a rate of 4e-4 on two Zen 3 cores, 2026-11-27",
+    wall_time="100 s an epoch on two Zen 3 cores",
     command="keras-resnet train --recipe camvid --data CamVid",
 )
 _PETS = dataclasses.replace(
@@ -47,6 +50,8 @@ _PETS = dataclasses.replace(
     image_size=160,
     epochs=60,
     precise_bn=240,
+    hardware="not yet run to the end",
+    wall_time="not measured",
     command="keras-resnet train --recipe pets --data pets3",
 )
 _NUCLEI = dataclasses.replace(
