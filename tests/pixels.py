@@ -1,6 +1,7 @@
 """Hashes of training batches: the pixels of a run must stay bit for bit, whatever moves in the sources.
 
-`python tests/pixels.py` writes tests/fixtures/pixels.json; renew it only in a commit that says why.
+`python tests/pixels.py` writes tests/fixtures/pixels.json; renew it only in a commit that says why. `--new` adds what
+is not there yet, with the machine that it was found on.
 """
 
 import hashlib
@@ -35,6 +36,10 @@ CASES = {
     "folder resized-crop": ({"batch_size": 8, "piece": (1, 2)}, (0.0, 1.0)),
     "folder resized-crop-jitter": ({"batch_size": 8, "first_epoch": 4}, None),
     "folder photo": ({"batch_size": 8, "first_epoch": 2}, None),
+    "folder scene": ({"batch_size": 8}, None),
+    "folder scene-own": ({"batch_size": 8, "first_epoch": 1}, None),
+    "folder scene-turn": ({"batch_size": 8, "first_batch": 1}, None),
+    "folder sample": ({"batch_size": 8, "repeats": 2}, None),
     "folder resized-crop-rand6": ({"batch_size": 4}, None),
     "folder resized-crop-rand7": ({"batch_size": 4, "repeats": 2}, (0.2, 0.0)),
     "folder resized-crop-rand10": ({"batch_size": 4, "first_batch": 2}, None),
@@ -93,8 +98,13 @@ def main():
     """Writes what is found now."""
     with tempfile.TemporaryDirectory() as root:
         write_folder(Path(root))
-        cases = {name: found(name, Path(root)) for name in CASES}
-    KEPT.write_text(json.dumps({"machine": make.machine(), "cases": cases}, indent=1) + "\n", encoding="utf-8")
+        if "--new" in sys.argv:
+            kept = json.loads(KEPT.read_text())
+            new = [name for name in CASES if name not in kept["cases"]]
+            kept["cases"] |= {name: found(name, Path(root)) | {"machine": make.machine()} for name in new}
+        else:
+            kept = {"machine": make.machine(), "cases": {name: found(name, Path(root)) for name in CASES}}
+    KEPT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -188,7 +188,7 @@ def test_commands_start_the_child_before_they_open_the_model(work, module, tmp_p
     (tmp_path / "m.keras").write_bytes(b"something")
     args = argparse.Namespace(precision="float32", quantizer=None, output=None, file=tmp_path / "m.keras")
     args.__dict__.update(artifact=["keras:float32"], input=None, io=None, layout="nhwc", features=(), with_cam=False)
-    args.__dict__.update(input_size=None, image_size=None, metadata=False, overwrite=False)
+    args.__dict__.update(input_size=None, image_size=None, metadata=False, overwrite=False, form=None)
     with pytest.raises(InputError, match="no model"):
         work(args)
     assert events == ["child", "model"]
