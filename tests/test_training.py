@@ -24,7 +24,8 @@ def test_rows_are_documents(recipe):
     assert get_recipe(recipe.name) is recipe
     assert recipe.name in recipe.command
     assert recipe.hardware
-    unmeasured = ("photos", "fast-cifar100")  # of a person's own data; of images that cannot be had here
+    # Of a person's own data; of images that cannot be had here; not run to its end yet.
+    unmeasured = ("photos", "fast-cifar100", "pets")
     assert bool(recipe.expected) == (recipe.name not in unmeasured)
     assert list(recipe.expected) == sorted(recipe.expected)
     json.loads(recipe.dumps())
