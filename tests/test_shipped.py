@@ -13,8 +13,8 @@ from keras_resnet.runtime.opening import open_named
 from keras_resnet.signals.conventions import row_of
 from keras_resnet.training import finetune_recipe
 from keras_resnet.weights import WEIGHT_SETS, load_weights, registry, weights_card
-from keras_resnet.weights.registry import SEGMENTER_WEIGHTS
 from keras_resnet.weights.files import named_variables
+from keras_resnet.weights.registry import SEGMENTER_WEIGHTS
 
 SHIPPED = [row for row in WEIGHT_SETS.values() if not row.md5]
 GPU = [row for row in SHIPPED if ", Keras on JAX, " in row.source]
