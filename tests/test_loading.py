@@ -156,6 +156,7 @@ def test_what_feeds_a_training_without_tensorflow(digits, photos, jax_alone, mon
     assert _feeder(pictures) == _feeder(digits) == "tf.data"
 
 
+@pytest.mark.slow
 def test_what_is_validated_on_is_decoded_once(photos):
     kept = feeding._in_memory(photos)
     assert list(kept.arrays) == ["image", "label"] and len(kept) == len(photos)
