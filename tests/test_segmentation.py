@@ -20,11 +20,14 @@ from test_masks import folder, scene
 import keras_resnet
 from export import export
 from keras_resnet import InputError, ModelCard, cli
+from keras_resnet.data import memory
 from keras_resnet.data.dataset import ArraySplit
+from keras_resnet.data.sources import Named
 from keras_resnet.tasks import get_task
 from keras_resnet.tasks.interface import Output
 from keras_resnet.tasks.segmentation import answers, head, losses, scores, settings
 from keras_resnet.training import inputs, nets, train, transfer
+from keras_resnet.training.photos import plan
 from keras_resnet.training.recipe import Recipe
 
 CARD = ModelCard(task="segmentation", facts={"names": ["sky", "road", "car"]})
@@ -373,11 +376,35 @@ def test_images_need_not_be_square(tmp_path):
         assert part.fetch([0])["image"].shape == (1, 32, 48, 3) and part.fetch([0])["mask"].shape == (1, 32, 48)
 
 
+@pytest.mark.slow
+def test_parts_are_learned_and_the_net_takes_whole_pictures(trained, tmp_path):
+    """Statistics are estimated, and TensorBoard's pictures answered, at the size of the net that is saved."""
+    changes = {"dataset": str(trained[0] / "scenes"), "epochs": 1, "image_width": 48, "test_size": 64, "test_width": 80}
+    recipe = dataclasses.replace(RECIPE, **changes, warmup_epochs=0, precise_bn=8, fit="pad", augmentation="scene-own")
+    train(recipe, run_dir=tmp_path / "run", verbose=False)
+    model, card = keras_resnet.load_model(tmp_path / "run")
+    assert model.input_shape == (None, 64, 80, 3) and card.fit == "pad"
+    assert list((tmp_path / "run" / "tensorboard" / "validation").iterdir())
+    fresh = keras_resnet.segmenter("unet", backbone="resnet8", classes=3, width=16, input_shape=(64, 80, 3))
+    means = [layer.moving_mean.numpy() for layer in model.layers if hasattr(layer, "moving_mean")]
+    assert len(means) == sum(hasattr(layer, "moving_mean") for layer in fresh.layers) and all(map(np.any, means))
+
+
 def test_a_split_in_memory_serves_as_well(made):
     masks, _ = made
     split = ArraySplit({"image": np.zeros((4, 6, 5, 3), np.uint8), "mask": masks})
     np.testing.assert_array_equal(split.fetch([2])["mask"][0], masks[2])
     assert get_task("segmentation").truth in split.truth
+
+
+def test_masks_in_memory_are_moved_and_not_cut_out_of_files():
+    rng = np.random.default_rng(0)
+    pixels, masks = rng.integers(0, 256, (24, 32, 32, 3), np.uint8), rng.integers(0, 2, (24, 32, 32), np.uint8)
+    split = ArraySplit({"image": pixels, "mask": masks})
+    data = keras_resnet.data.Dataset("mine", ("a", "b"), (32, 32, 3), split, split, split, truth="mask")
+    recipe, _ = plan(Named(memory.register(data)), ["model=resnet8"], weights="none")
+    assert (recipe.augmentation, recipe.optimizer, recipe.fit) == ("crop-flip", "adamw", "crop")
+    assert inputs.load(recipe, nets.FromRecipe(), None).steps == 24 // recipe.batch_size
 
 
 def test_settings_that_contradict_each_other_are_refused():

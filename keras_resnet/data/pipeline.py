@@ -85,11 +85,10 @@ def _with_maps(
     truth: dict[str, tf.Tensor],
     placement: Placement | None,
     step: Placement | None = None,
-    frame: tuple[int, ...] | None = None,
 ) -> dict[str, Any]:
     """The truth of moved examples; maps are read now, and moved once from where they lie to where they are needed.
 
-    A part that was cut out shows nothing beyond its `frame`: where a later `step` took something from there, maps are
+    What was cut out of a file shows nothing beyond itself: where a later `step` took something from there, maps are
     void, though the file goes on.
     """
     found = moved(truth, placement)
@@ -102,8 +101,8 @@ def _with_maps(
     given = [indices, placement.matrix, *([] if placement.offsets is None else [placement.offsets])]
     maps = tf.numpy_function(mapped, given, [tf.uint8] * len(split.maps), stateful=False)
     shape = (*indices.shape, *placement.size)
-    if step is not None and frame is not None:
-        seen = geometry.within(step, (frame[0], frame[1]), operations(step.matrix))
+    if step is not None:
+        seen = geometry.within(step, (split.shape[0], split.shape[1]), operations(step.matrix))
         maps = [tf.where(seen, each, tf.cast(VOID, each.dtype)) for each in maps]
     return {**found, **{name: tf.ensure_shape(each, shape) for name, each in zip(split.maps, maps, strict=True)}}
 
@@ -268,6 +267,5 @@ def _augmented(
         pixels, truth, placement = fetched(split, indices)
     if augment.batch:
         pixels, step = augment.batch(pixels, own)
-        frame = split.shape[:-1] if augment.box and isinstance(split, EncodedSplit) else None
-        return pixels, _with_maps(split, indices, truth, in_a_row(placement, step), step, frame)
+        return pixels, _with_maps(split, indices, truth, in_a_row(placement, step), step)
     return pixels, _with_maps(split, indices, truth, placement)

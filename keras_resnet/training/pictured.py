@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -9,6 +10,7 @@ import numpy as np
 
 from keras_resnet.card import ModelCard
 from keras_resnet.data import Dataset
+from keras_resnet.data.dataset import EncodedSplit
 from keras_resnet.lazily import tf
 from keras_resnet.tasks import get_task
 from keras_resnet.training.nets import Nets
@@ -45,6 +47,8 @@ class Pictures(keras.callbacks.Callback):
         super().__init__()
         self._nets, self._card, self._folder = nets, card, folder
         self._split = dataset.validation
+        if isinstance(self._split, EncodedSplit):  # at the size of the net that is saved, where that is another one
+            self._split = replace(self._split, shape=dataset.shape, keep=card.keep)
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Reads the examples and opens the file."""

@@ -217,7 +217,7 @@ def _size(seen: Look, epochs: int, transfer: bool, whole: bool) -> Decision:
 
 def _augmentation(seen: Look, dataset: Dataset, task: str, epochs: int, transfer: bool) -> Decision:
     settings: dict[str, Any] = {}
-    if dataset.truth == "mask":
+    if seen.encoded and dataset.truth == "mask":
         name, reason = "scene-turn", "parts at half to double scale, turned a little, mirrored, in other light"
         settings["fit"] = "pad"
     elif seen.encoded and task != DEFAULT:
