@@ -36,19 +36,8 @@ JOB, WEIGHTS, TEACHER, TRAINED = "job.json", "weights.npz", "teacher.keras", "tr
 _HONOURED = {
     *("name", "model", "dataset", "preprocess", "augmentation", "repeats", "epochs", "batch_size", "learning_rate"),
     *("schedule", "milestones", "warmup_epochs", "momentum", "nesterov", "weight_decay", "decay_all"),
-    *(
-        "label_smoothing",
-        "distillation",
-        "mixup",
-        "cutmix",
-        "precise_bn",
-        "hold_out",
-        "max_unreadable",
-        "crop",
-        "fit",
-        "seed",
-        "precision",
-    ),
+    *("label_smoothing", "distillation", "mixup", "cutmix", "precise_bn", "hold_out", "max_unreadable", "crop", "fit"),
+    *("seed", "precision"),
     *("expected", "hardware", "wall_time", "command"),
 }
 

@@ -16,16 +16,8 @@ from keras_resnet.training.run import RUNS
 
 # What only a new run can be told.
 _NEW = (
-    "model",
-    "weights",
-    "task",
-    "columns",
-    "void",
-    "reduce_zero_label",
-    "minutes",
-    "balance",
-    "stop_patience",
-    "freeze",
+    *("model", "weights", "task", "columns", "void", "reduce_zero_label"),
+    *("minutes", "balance", "stop_patience", "freeze"),
 )
 
 

@@ -24,10 +24,12 @@ def work(args: argparse.Namespace) -> int:
     from keras_resnet.nets.specs import get_spec
     from keras_resnet.weights import PUBLISHED, list_weights
 
-    of_masks = list_weights(args.model if args.model in SEGMENTERS else None, task="segmentation")
-    wanted = get_spec(args.model).name if args.model and args.model not in SEGMENTERS else None
-    sets = [*([] if args.model in SEGMENTERS else list_weights(args.model)), *([] if wanted else of_masks)]
-    published = [row for row in PUBLISHED.values() if wanted in (None, row.spec) and args.model not in SEGMENTERS]
+    if args.model in SEGMENTERS:
+        sets, published = list_weights(args.model, task="segmentation"), []
+    else:
+        wanted = get_spec(args.model).name if args.model else None
+        sets = list_weights(args.model) + ([] if wanted else list_weights(task="segmentation"))
+        published = [row for row in PUBLISHED.values() if wanted in (None, row.spec)]
     console.write_json(args.json, [*(row.to_json() for row in sets), *(row.to_json() for row in published)])
     rows = [
         (row.spec, row.name, row.dataset, _figure(row), f"{row.resolution} px", row.license,

@@ -106,15 +106,7 @@ def affine(images, draws, degrees: float, zoom: float, pixels: float, outside: i
     angle = unit[:, 0] * (degrees * math.pi / 180)
     scale = 1 / (1 + unit[:, 1] * zoom)
     shift = unit[:, 2:4] * pixels
-    cosine, sine = xp.cos(angle) * scale, xp.sin(angle) * scale
-    x, y = (width - 1) / 2, (height - 1) / 2  # the kernel maps output pixels to input pixels: about the centre
-    zero = xp.zeros_like(angle)
-    rows = (
-        *(cosine, -sine, x - cosine * (x + shift[:, 0]) + sine * (y + shift[:, 1])),
-        *(sine, cosine, y - sine * (x + shift[:, 0]) - cosine * (y + shift[:, 1])),
-        *(zero, zero),
-    )
-    transforms = xp.stack(rows, axis=1)
+    transforms = _about_the_centre(height, width, xp.cos(angle) * scale, xp.sin(angle) * scale, shift)
     moved = xp.projected(images, transforms, outside)
     return moved, Placement(geometry.projective(transforms), (height, width))
 
@@ -138,16 +130,21 @@ def elastic(images, draws, degrees: float, pixels: float):
     angle = unit[:, 0] * (degrees * math.pi / 180)
     nodes = xp.reshape(unit[:, 1:ELASTIC] * pixels, (-1, 2, _NODES, _NODES))
     field = xp.matmul(xp.matmul(_smooth(height)[None, None], nodes), _smooth(width).T[None, None])
-    x, y = (width - 1) / 2, (height - 1) / 2
-    cosine, sine, zero = xp.cos(angle), xp.sin(angle), xp.zeros_like(angle)
+    turned = geometry.projective(_about_the_centre(height, width, xp.cos(angle), xp.sin(angle), 0 * unit[:, :2]))
+    placement = Placement(turned, (height, width), xp.transpose(field, (0, 2, 3, 1)))
+    return geometry.bilinear(images, placement, GREY), placement
+
+
+def _about_the_centre(height: int, width: int, cosine, sine, shift):
+    """Turns, scaled and shifted, as `geometry.projective` takes them: from output pixels to input pixels, `(n, 8)`."""
+    xp, x, y = operations(cosine), (width - 1) / 2, (height - 1) / 2
+    zero = xp.zeros_like(cosine)
     rows = (
-        *(cosine, -sine, x - cosine * x + sine * y),
-        *(sine, cosine, y - sine * x - cosine * y),
+        *(cosine, -sine, x - cosine * (x + shift[:, 0]) + sine * (y + shift[:, 1])),
+        *(sine, cosine, y - sine * (x + shift[:, 0]) - cosine * (y + shift[:, 1])),
         *(zero, zero),
     )
-    matrix = geometry.projective(xp.stack(rows, axis=1))
-    placement = Placement(matrix, (height, width), xp.transpose(field, (0, 2, 3, 1)))
-    return geometry.bilinear(images, placement, GREY), placement
+    return xp.stack(rows, axis=1)
 
 
 _NODES = 4

@@ -12,6 +12,7 @@ import numpy as np
 from keras_resnet import console, machine
 from keras_resnet.data import Split, batches, sampled
 from keras_resnet.data.dataset import ArraySplit, end_to_end
+from keras_resnet.data.splits import at_once
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation import corruptions
 from keras_resnet.evaluation.running import chunks, collected, outputs
@@ -135,7 +136,8 @@ def assess(
     if any(not _same(truth, known[0]) for truth in known):
         raise InputError(_OTHER_EXAMPLES)  # before any work
     # A runtime's first call prepares it, and shows what it gives.
-    first = [outputs(member.runner, sampled(member.test, _WARM_UP)) for member in members]
+    few = at_once(members[0].test, _WARM_UP)
+    first = [outputs(member.runner, sampled(member.test, few)) for member in members]
     watching = (
         _Watching(task.capable.reporter(members[0].runner.card))
         if reported and hasattr(task.code, "reporter")

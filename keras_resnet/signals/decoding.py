@@ -83,11 +83,22 @@ def decode_part(contents: tf.Tensor, channels: int, part: Part, upright: bool = 
         image = decode(contents, channels, upright)
         whole = tf.shape(image)
         box = part(whole[0], whole[1])
-        within = crops.inside(box, whole[0], whole[1])
-        row, column, height, width = tf.unstack(within)
-        return _framed(image[row : row + height, column : column + width], within, box), box
+        return rectangle_of(image, box), box
 
     return tf.cond(tf.io.is_jpeg(contents), jpeg, other)
+
+
+def rectangle_of(image: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
+    """A rectangle of an image that may reach beyond it on every side, where it is grey.
+
+    Args:
+        image: uint8 `(H, W, channels)`.
+        box: int32 `(4,)`: first row, first column, height, width.
+    """
+    whole = tf.shape(image)
+    within = crops.inside(box, whole[0], whole[1])
+    row, column, height, width = tf.unstack(within)
+    return _framed(image[row : row + height, column : column + width], within, box)
 
 
 def _framed(image: tf.Tensor, within: tf.Tensor, box: tf.Tensor) -> tf.Tensor:

@@ -12,8 +12,8 @@ from keras_resnet.errors import InputError
 from keras_resnet.lazily import tf
 from keras_resnet.signals import crops, decoding, geometry, plain
 from keras_resnet.signals.crops import Box
-from keras_resnet.signals.decoding import FORMATS, decode, decode_part, is_as_it_is
-from keras_resnet.signals.fits import GREY, Keep
+from keras_resnet.signals.decoding import FORMATS, decode, decode_part, is_as_it_is, rectangle_of
+from keras_resnet.signals.fits import Keep
 from keras_resnet.signals.operations import has_tensorflow
 from keras_resnet.signals.table import SIGNALS
 
@@ -52,26 +52,11 @@ def _resized(image: tf.Tensor, size: tuple[int, int], keep: Keep) -> tuple[tf.Te
     """Does the work of `resize`; the matrix `(3, 3)` of the placement too."""
     shape = tf.shape(image)
     part = crops.rectangle(shape[0], shape[1], size, keep)
-    found = padded(image, *part) if keep in ("pad", "own") else tf.image.crop_to_bounding_box(image, *part)
+    if keep in ("pad", "own"):
+        found = rectangle_of(image, tf.stack(part))
+    else:
+        found = tf.image.crop_to_bounding_box(image, *part)
     return scaled(found, size), geometry.cut_out(*part, size)
-
-
-def padded(image: tf.Tensor, row: tf.Tensor, column: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-    """A rectangle of an image that may reach beyond it on every side, where it is grey.
-
-    Args:
-        image: uint8 `(H, W, channels)`.
-        row: first row, int32 scalar.
-        column: first column.
-        height: rows of the rectangle.
-        width: columns of the rectangle.
-    """
-    high, wide = tf.shape(image)[0], tf.shape(image)[1]
-    before = tf.maximum(-row, 0), tf.maximum(-column, 0)
-    after = tf.maximum(row + height - high, 0), tf.maximum(column + width - wide, 0)
-    whole = tf.pad(image, [[before[0], after[0]], [before[1], after[1]], [0, 0]], constant_values=GREY)
-    top, left = row + before[0], column + before[1]
-    return whole[top : top + height, left : left + width]
 
 
 def scaled(image: tf.Tensor, size: tuple[int, int], antialias: bool = True) -> tf.Tensor:

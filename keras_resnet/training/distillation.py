@@ -20,17 +20,8 @@ from keras_resnet.saving import weights_sha256
 from keras_resnet.training.recipe import Recipe
 
 FACTS = "facts.json"
-_IMAGES = (
-    "seed",
-    "batch_size",
-    "augmentation",
-    "repeats",
-    "mixup",
-    "cutmix",
-    "preprocess",
-    "crop",
-    "fit",
-)  # depend on these
+# Settings that the images depend on.
+_IMAGES = (*("seed", "batch_size", "augmentation", "repeats", "mixup", "cutmix"), *("preprocess", "crop", "fit"))
 
 
 def distilled(

@@ -10,7 +10,7 @@ import dataclasses
 from keras_resnet.training.recipe import Recipe
 
 _PUBLISHED = "published figure; not run here"
-_OWN = Recipe(  # from scratch, in an hour or two on two cores
+_OWN = Recipe(  # from scratch, on a few hundred pictures
     name="scenes",
     task="segmentation",
     model="resnet18",
