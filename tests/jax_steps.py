@@ -124,7 +124,8 @@ def calls():
     assert steps == [*range(3, 8), *range(8)]
     assert len(seen) < len(steps) and seen.count(7) == 2, seen
     for one, other in zip(single, loop, strict=True):
-        np.testing.assert_allclose(other, one, atol=1e-4 * np.abs(one).max() + 1e-6)
+        # Two programs round otherwise, and eleven steps make it grow; one step left out moves 1e-2 of the scale.
+        np.testing.assert_allclose(other, one, atol=5e-4 * np.abs(one).max() + 1e-6)
     np.testing.assert_allclose(others["loss"], history["loss"], rtol=1e-3)
     pixels = digits.validation.images.astype("float32")
     expected = model.evaluate(pixels, np.eye(CLASSES)[digits.validation.labels], verbose=0)
