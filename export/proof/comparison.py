@@ -16,7 +16,7 @@ from keras_resnet.tasks.results import RedrawnScorer, Scorer
 _OUTLIERS = 1000  # one of so many examples
 _MAX_DB = 200.0  # of equal outputs, which have no noise
 _BLOCK = 64_000_000  # bytes of outputs that are compared at once
-DECISIVE = 100  # examples from which a drop is taken as it is found: one of fewer is worth more than a point
+DECISIVE = 100  # examples from which a share or a drop is taken as it is found: one of fewer is worth more than a point
 _DRAWS, _DECIDING_DRAWS = 1000, 2000  # of a bootstrap whose interval is shown, and of one by which a file fails
 
 
@@ -74,6 +74,7 @@ class Comparison:
         figures: values by output, those of the task first; none of numbers of classes, or where the interface is wrong.
         answers: names of the task's outputs.
         agreement: mean agreement of the answers, 0 to 1.
+        agreement_interval: the agreement's 95 % interval over samples of the examples; None where it was not asked for.
         score: headline figure of the file as a fraction, None without truth.
         score_reference: headline figure of Keras, None without truth.
         drop: loss of the file in points of a hundred, None without truth.
@@ -88,6 +89,7 @@ class Comparison:
     figures: Mapping[str, Figures] = field(default_factory=dict)
     answers: tuple[str, ...] = ()
     agreement: float | None = None
+    agreement_interval: tuple[float, float] | None = None
     score: float | None = None
     score_reference: float | None = None
     drop: float | None = None
@@ -217,6 +219,7 @@ class Comparer:
             figures={name: self._values[name].result() for name in names},
             answers=self._answers,
             agreement=float(agreement.mean()) if len(agreement) else float("nan"),  # which no gate lets pass
+            agreement_interval=_of_mean(agreement) if 0 < len(agreement) < DECISIVE else None,
             count=self._count,
             noun="images" if self._card.signal == "image" else "examples",
             **(_scores(*self._scorers, self._task.score.per_example) if self._scorers else {}),
@@ -229,7 +232,7 @@ def _scores(theirs: Scorer, ours: Scorer, per_example: bool) -> dict[str, Any]:
         lost = 100 * (theirs.examples - ours.examples)
         score, reference, drop = float(ours.examples.mean()), float(theirs.examples.mean()), float(lost.mean())
         error: float | None = float(1.96 * lost.std() / len(lost) ** 0.5)
-        interval: tuple[float, float] | None = _bootstrapped(lambda chosen: float(lost[chosen].mean()), len(lost))
+        interval: tuple[float, float] | None = _of_mean(lost)
     else:
         score, reference = float(ours.result().value), float(theirs.result().value)
         drop, interval = 100 * (reference - score), _redrawn(theirs, ours)
@@ -243,6 +246,10 @@ def _redrawn(theirs: Scorer, ours: Scorer) -> tuple[float, float] | None:
     if not (isinstance(theirs, RedrawnScorer) and isinstance(ours, RedrawnScorer)):
         return None
     return _bootstrapped(lambda chosen: 100 * (theirs.drawn(chosen) - ours.drawn(chosen)), ours.count)
+
+
+def _of_mean(values: np.ndarray) -> tuple[float, float]:
+    return _bootstrapped(lambda chosen: float(values[chosen].mean()), len(values))
 
 
 def _bootstrapped(lost: Callable[[np.ndarray], float], count: int) -> tuple[float, float]:

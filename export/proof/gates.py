@@ -202,8 +202,11 @@ def _value_gates(comparison: Comparison, limit: Limit) -> list[Gate]:
         gates += _closeness(comparison.figures[name], limit, of)
     # Written so that nan fails.
     if comparison.agreement is not None:
-        least = limit.agreement
-        gates.append(Gate("agreement", least, comparison.agreement, comparison.agreement >= least))
+        least, interval = limit.agreement, comparison.agreement_interval
+        within = interval is not None and interval[1] >= least
+        gates.append(
+            _judged("agreement", least, comparison.agreement, comparison.agreement >= least, within, comparison)
+        )
     for name, value in comparison.sqnr.items():
         gates.append(Gate("sqnr" if name == first else f"sqnr of {name}", limit.sqnr, value, value >= limit.sqnr))
     return gates
@@ -219,11 +222,25 @@ def _closeness(found: Figures, limit: Limit, of: str) -> list[Gate]:
 
 
 def _answer_gates(comparison: Comparison, limit: Limit) -> list[Gate]:
-    """The loss of the headline score; of few examples it fails where the whole interval lies beyond the limit."""
+    """The loss of the headline score."""
     if comparison.drop is None:
         return []
-    most = limit.drop + 1e-9
-    held, interval = comparison.drop <= most, comparison.drop_interval
-    if held or interval is None or comparison.count >= DECISIVE or not interval[0] <= most:  # nan fails
-        return [Gate("drop", limit.drop, comparison.drop, held)]
-    return [Gate("drop", limit.drop, comparison.drop, True, f"not decided by {comparison.count} {comparison.noun}")]
+    most, interval = limit.drop + 1e-9, comparison.drop_interval
+    within = interval is not None and interval[0] <= most
+    return [_judged("drop", limit.drop, comparison.drop, comparison.drop <= most, within, comparison)]
+
+
+def _judged(name: str, limit: float, value: float, held: bool, within: bool, comparison: Comparison) -> Gate:
+    """A gate that few examples fail only where the whole interval of the value lies beyond the limit.
+
+    Args:
+        name: what was checked.
+        limit: limit of the value.
+        value: what was found.
+        held: whether the value itself is within the limit; nan is not.
+        within: whether a part of its interval is.
+        comparison: what was compared.
+    """
+    if held or not within or comparison.count >= DECISIVE:
+        return Gate(name, limit, value, held)
+    return Gate(name, limit, value, True, f"not decided by {comparison.count} {comparison.noun}")

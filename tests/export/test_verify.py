@@ -309,6 +309,23 @@ def test_few_images_fail_a_drop_only_if_their_whole_interval_does(reference, cou
     assert not _drop_gate(_compare(reference[:count], reference[:count], LABELS[:count])).undecided
 
 
+@pytest.mark.parametrize(("count", "other", "passed"), [(6, 1, True), (6, 3, False), (99, 5, True), (100, 4, False)])
+def test_few_images_fail_an_agreement_only_if_their_whole_interval_does(reference, count, other, passed):
+    outputs = reference[:count].copy()
+    outputs[:other] = np.roll(outputs[:other], 1, axis=1)
+    found = _compare(reference[:count], outputs, LABELS[:count])
+    gates = check(found, Contents(Counter(), "int8"), {"agreement": 0.97})
+    (gate,) = [each for each in gates if each.name == "agreement"]
+    assert gate.value == pytest.approx(1 - other / count) and gate.value < gate.limit
+    assert (gate.passed, gate.undecided) == (passed, f"not decided by {count} images" * passed)
+    if count < 100:
+        same = np.arange(count) >= other
+        theirs = scipy.stats.bootstrap(
+            (same,), np.mean, method="percentile", n_resamples=2000, rng=np.random.default_rng(1)
+        )
+        assert found.agreement_interval == pytest.approx(theirs.confidence_interval, abs=0.17 if count == 6 else 0.02)
+
+
 def test_a_report_says_what_was_not_decided(reference, tmp_path, capsys):
     outputs = reference[:40].copy()
     outputs[:1] = np.roll(outputs[:1], 1, axis=1)
