@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 from export.commands.options import add_gate, add_source, open_source, usual_data
@@ -14,7 +15,8 @@ from keras_resnet.compression.settings import COMPRESSIONS, PRESERVED, Settings,
 from keras_resnet.errors import InputError
 from keras_resnet.flags import positive
 from keras_resnet.parsing import Parser
-from keras_resnet.training.recipes import get_recipe, override
+from keras_resnet.tasks import get_task
+from keras_resnet.training.recipes import COMPRESSING, get_recipe, override
 
 PARTS = ("test", "validation")
 
@@ -52,7 +54,9 @@ def add(parser: Parser) -> None:
     parser.add_argument(
         "--preserve", help=f"qat: keep the model's {' or '.join(PRESERVED)}; cluster: keep its sparsity"
     )
-    parser.add_argument("--recipe", help="of the training (default: prune for that method, else compress)")
+    parser.add_argument(
+        "--recipe", help="of the training (default: compress or prune, for masks compress-scenes or prune-scenes)"
+    )
     flags.add_settings(parser, image_size=False)
     _add_teacher(parser)
     add_devices(parser)
@@ -110,8 +114,8 @@ def _teacher(args: argparse.Namespace):
 def work(args: argparse.Namespace) -> int:
     """Compresses; returns the exit status."""
     chosen = _settings(args)
-    name = args.recipe or ("prune" if args.method == "prune" else "compress")
-    recipe = override(get_recipe(name), flags.settings_of(args, image_size=False))
+    changes = flags.settings_of(args, image_size=False)
+    recipe = override(get_recipe(args.recipe), changes) if args.recipe else None
     if bool(args.teacher_weights) != bool(args.teacher and not Path(args.teacher).suffix):
         raise InputError(
             f"--teacher {args.teacher}, --teacher-weights {args.teacher_weights}: a variant's name needs weights "
@@ -123,6 +127,11 @@ def work(args: argparse.Namespace) -> int:
     console.import_tensorflow()
     devices = devices_of(args)
     source, teacher = open_source(args), _teacher(args)
+    get_task(source.card.task).require("compress")
+    recipe = recipe or override(get_recipe(COMPRESSING[source.card.task][args.method]), changes)
+    if said := flags.masks_of(args):
+        reading = {**source.card.reading, **{key: list(v) if key == "void" else v for key, v in said.items()}}
+        source = dataclasses.replace(source, card=dataclasses.replace(source.card, reading=reading))
     if args.part == "validation":
         source, recipe = source.on_validation(), override(recipe, ["hold_out=true"])
     usual = Path("exports", f"{source.name}-{chosen.name}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import textwrap
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,7 +13,11 @@ from export.model.source import Source
 from keras_resnet.compression.settings import Settings
 from keras_resnet.errors import InputError
 from keras_resnet.signals.conventions import PREPROCESS
-from keras_resnet.training.recipes import OWN_AUGMENTATION, RECIPES, Recipe
+from keras_resnet.tasks import get_task
+from keras_resnet.tasks.table import DEFAULT
+from keras_resnet.training.recipes import COMPRESSING, OWN_AUGMENTATION, RECIPES, Recipe
+
+_USUAL = {"segmentation": "scene"}  # augmentation where the model's own training is not known
 
 
 def adapted(recipe: Recipe, source: Source, settings: Settings, dataset: str | None = None) -> Recipe:
@@ -35,6 +40,11 @@ def adapted(recipe: Recipe, source: Source, settings: Settings, dataset: str | N
     names = [name for name, row in PREPROCESS.items() if row == source.card.preprocess]
     if not names:
         raise InputError(f"{source.origin} has an input convention of its own: {source.card.preprocess.to_json()}")
+    if recipe.task != source.card.task:
+        raise InputError(
+            f"recipe {recipe.name} is of task {recipe.task}, {source.origin} of {source.card.task}: expected --recipe "
+            f"{' or '.join(sorted(set(COMPRESSING[source.card.task].values())))}"
+        )
     known, outputs = len(source.dataset.classes), source.model.output_shape[-1]
     if known != outputs:
         raise InputError(
@@ -51,20 +61,47 @@ def adapted(recipe: Recipe, source: Source, settings: Settings, dataset: str | N
         learning_rate=_learning_rate(recipe, source),
         own_rate=0.0,
         precise_bn=recipe.precise_bn if settings.norms_move else 0,
+        **_of_the_model(recipe, source),
     )
+
+
+def _own(recipe: Recipe, source: Source) -> Recipe | None:
+    """The recipe of the training that made the model, where it is in the table and of the same task."""
+    own = RECIPES.get(source.card.recipe or "")
+    return own if own is not None and own.task == recipe.task else None
+
+
+def _of_the_model(recipe: Recipe, source: Source) -> dict[str, Any]:
+    """What masks and parts of images need: the input's size, how masks are read, the losses that made the model."""
+    if recipe.task == DEFAULT:
+        return {}
+    height, width = source.shape[:2]
+    found: dict[str, Any] = {
+        "image_size": height,
+        "image_width": width if width != height else 0,
+        "test_size": 0,
+        "test_width": 0,
+    }
+    said = source.card.reading
+    found["void"] = ",".join(map(str, said.get("void", ())))
+    found["reduce_zero_label"] = bool(said.get("reduce_zero_label"))
+    own = _own(recipe, source)
+    if own is not None and recipe.head == RECIPES[recipe.name].head:  # nobody has said otherwise
+        found["head"] = dataclasses.replace(own.head, aux=0.0)  # the model has no second head any more
+    return found
 
 
 def _augmentation(recipe: Recipe, source: Source) -> str:
     """Digits must not be mirrored, photos may: the model's own training knew."""
     if recipe.augmentation != OWN_AUGMENTATION:
         return recipe.augmentation
-    own = RECIPES.get(source.card.recipe or "")
-    return own.augmentation if own else "none"
+    own = _own(recipe, source)
+    return own.augmentation if own else _USUAL.get(recipe.task, "none")
 
 
 def _learning_rate(recipe: Recipe, source: Source) -> float:
     """In proportion to the batch as well: as many images move the weights as far."""
-    own = RECIPES.get(source.card.recipe or "")
+    own = _own(recipe, source)
     if not recipe.own_rate or own is None or (own.optimizer, recipe.optimizer) != ("sgd", "sgd"):
         return recipe.learning_rate
     return recipe.own_rate * own.learning_rate * recipe.batch_size / own.batch_size
@@ -118,20 +155,25 @@ def check_part(source: Source, teacher: Source, recipe: Recipe) -> None:
             )
 
 
-def check_probabilities(model: Source, source: Source) -> None:
-    """Refuses a model that gives no probabilities, which the loss and the teacher's share of the targets are made for.
+def check_outputs(model: Source, source: Source) -> None:
+    """Refuses a model whose outputs are not what the loss, and a teacher's share of the targets, are made for.
 
     Args:
         model: model that is compressed, or its teacher.
         source: model that is compressed, with its data.
 
     Raises:
-        InputError: its outputs are none.
+        InputError: no probabilities where the task has them, or probabilities where it has logits.
     """
+    task = get_task(source.card.task)
+    probabilities = "distillation" in task.supports
     images = source.card.preprocess(source.evidence(4).pixels)
     answers = keras.ops.convert_to_numpy(model.model(images, training=False))
-    if not np.allclose(answers.sum(axis=-1), 1, atol=1e-2) or answers.min() < 0:
+    found = np.allclose(answers.sum(axis=-1), 1, atol=1e-2) and answers.min() >= 0
+    if probabilities and not found:
         raise InputError(f"{model.origin} gives no probabilities of classes: put a softmax behind its last layer")
+    if found and not probabilities:
+        raise InputError(f"{model.origin} ends in a softmax, and the loss takes logits: take its last layer away")
 
 
 def _short(value: object) -> str:

@@ -16,7 +16,7 @@ from export.formats.artifacts import artifact
 from export.making import pipeline, placement
 from export.model.source import Source
 from export.proof.report import Report, Row
-from export.smaller.adapting import adapted, check_part, check_probabilities, check_teacher
+from export.smaller.adapting import adapted, check_outputs, check_part, check_teacher
 from export.smaller.gates import check, limits
 from export.smaller.outcome import Entry, Outcome
 from export.smaller.trainers import get_trainer
@@ -91,15 +91,16 @@ def compress(
     chosen = get_trainer(engine)
     chosen.ask()
     extras.require(*artifact(_FLOAT).packages, for_what="export.compress")
-    unknown = sorted(set(gates or {}) - set(limits(settings)))
+    allowed = limits(settings, source.card.task)
+    unknown = sorted(set(gates or {}) - set(allowed))
     if unknown:
-        raise InputError(f"gate {unknown[0]}: expected {' or '.join(limits(settings))}")
+        raise InputError(f"gate {unknown[0]}: expected {' or '.join(allowed)}")
     recipe = adapted(recipe, source, settings, dataset)
-    check_probabilities(source, source)
+    check_outputs(source, source)
     check_part(source, teacher or source, recipe)
     if teacher is not None:
         check_teacher(teacher, source, recipe)
-        check_probabilities(teacher, source)
+        check_outputs(teacher, source)
     devices = strategies.make(strategy) if isinstance(strategy, str) else strategy
     chosen.refuse(source, settings, recipe, devices)
     kept = Path(answers) if answers else None
@@ -113,8 +114,8 @@ def compress(
         if not devices.is_chief:
             return None
         facts = {"settings": settings, "engine": engine, "recipe": recipe, "seconds": trained}
-        facts["teacher"] = teacher.origin if teacher else ""
-        return _measured(source, folder, facts, limit, limits(settings) | dict(gates or {}), say)
+        facts |= {"teacher": teacher.origin if teacher else "", "task": source.card.task}
+        return _measured(source, folder, facts, limit, allowed | dict(gates or {}), say)
 
 
 def _measured(
@@ -179,10 +180,10 @@ def _baseline(source: Source, limit: int | None, say) -> tuple[float, list[Entry
         wanted = [(artifact(name), Path(folder, f"{i}.tflite")) for i, name in enumerate((_FLOAT, _INT8))]
         gates = {"drop": 100.0, "agreement": 0.0}  # however much int8 loses: it is there to be compared with
         report = pipeline.export(source, wanted, limit=limit, gates=gates, say=say)
-        top1 = report.rows[0].score_reference
+        score = report.rows[0].score_reference
         names = ("original, float32", "original, int8 after training")
-        entries = [_entry(row, top1, name) for row, name in zip(report.rows, names, strict=True)]
-        return top1, [dataclasses.replace(entry, file="") for entry in entries]
+        entries = [_entry(row, score, name) for row, name in zip(report.rows, names, strict=True)]
+        return score, [dataclasses.replace(entry, file="") for entry in entries]
 
 
 def _exported(source: Source, settings: Settings, folder: Path, limit: int | None, say) -> Report:
@@ -202,7 +203,7 @@ def _entry(row: Row, baseline: float, what: str) -> Entry:
     return Entry(
         what=what,
         file=row.file,
-        top1=row.score,
+        score=row.score,
         drop=100 * (baseline - row.score),
         size_bytes=len(content),
         gzip_bytes=len(gzip.compress(content, 9, mtime=0)),

@@ -16,16 +16,43 @@ from keras_resnet.compression import pruning
 from keras_resnet.compression.settings import Settings
 from keras_resnet.nets.compressed import kernels
 from keras_resnet.nets.graph import multiply_adds
+from keras_resnet.tasks import get_task
+from keras_resnet.tasks.table import DEFAULT
+
+# Points of the headline score by task and kind of compression, about twice what is usual, so that a training that went
+# wrong shows. Those of masks are what the files of these precisions may lose; see `tasks.segmentation.limits`.
+_MOST: dict[str, dict[str, float]] = {
+    "classification": {
+        "int8": 0.1,
+        "int4": 1.5,
+        "clusters": 0.5,
+        "channels": 1.5,
+        "pattern": 0.5,
+        "half": 0.3,
+        "more": 1.0,
+    },
+    "segmentation": {
+        "int8": 0.5,
+        "int4": 3.0,
+        "clusters": 1.0,
+        "channels": 3.0,
+        "pattern": 1.0,
+        "half": 1.0,
+        "more": 2.0,
+    },
+}
+_BELOW_INT8 = {"classification": 0.0, "segmentation": 0.005}  # IoU: what an int8 file of masks may lose
 
 
-def limits(settings: Settings) -> dict[str, float]:
-    """Points of accuracy that a compression may cost at most, against the model that it started from.
+def limits(settings: Settings, task: str = DEFAULT) -> dict[str, float]:
+    """Points of the task's score that a compression may cost at most, against the model that it started from.
 
     Args:
         settings: what is done.
+        task: row of `TASKS` that supports compression.
 
     Returns:
-        `{"drop": points}`: about twice what is usual for the method, so that a training that went wrong shows.
+        `{"drop": points}`.
 
     Example:
         >>> from export.smaller.gates import limits
@@ -33,16 +60,20 @@ def limits(settings: Settings) -> dict[str, float]:
         >>> limits(settings("prune", sparsity="2:4"))
         {'drop': 0.5}
     """
+    return {"drop": _MOST[task][_kind(settings)]}
+
+
+def _kind(settings: Settings) -> str:
     if settings.method == "qat":
-        return {"drop": 0.1 if settings.weight_bits == 8 else 1.5}
+        return "int8" if settings.weight_bits == 8 else "int4"
     if settings.method == "cluster":
-        return {"drop": 0.5}
+        return "clusters"
     if settings.channels:
-        return {"drop": 1.5}
+        return "channels"
     sparsity = settings.sparsity
     if sparsity is None or sparsity.group:
-        return {"drop": 0.5}
-    return {"drop": 0.3 if sparsity.share <= 0.5 else 1.0}
+        return "pattern"
+    return "half" if sparsity.share <= 0.5 else "more"
 
 
 def check(
@@ -72,8 +103,9 @@ def check(
     original, after_training, first, *_ = entries
     gates.append(Gate("drop", allowed["drop"], round(first.drop, 4), first.drop <= allowed["drop"] + 1e-9))
     if settings.method == "qat" and settings.weight_bits == 8:
-        least = after_training.top1
-        gates.append(Gate("accuracy of int8 after training", least, first.top1, first.top1 >= least))
+        least = after_training.score - _BELOW_INT8[source.card.task]
+        words = "accuracy" if source.card.task == DEFAULT else get_task(source.card.task).score.name
+        gates.append(Gate(f"{words} of int8 after training", least, first.score, first.score >= least))
     return gates
 
 

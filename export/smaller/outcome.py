@@ -9,6 +9,8 @@ from export.proof.gates import Gate
 from keras_resnet import console, machine
 from keras_resnet.compression.settings import Settings
 from keras_resnet.errors import GateError
+from keras_resnet.tasks import get_task
+from keras_resnet.tasks.table import DEFAULT
 from keras_resnet.training.recipes import Recipe
 
 
@@ -19,7 +21,7 @@ class Entry:
     Attributes:
         what: description, for tables.
         file: name of the file; empty where it was measured and not kept.
-        top1: accuracy on the test images, a fraction.
+        score: headline score of the task on the test images, a fraction.
         drop: points lost against the original in float32.
         size_bytes: size of the file in bytes.
         gzip_bytes: size in bytes as downloads and app stores pack the file.
@@ -28,7 +30,7 @@ class Entry:
 
     what: str
     file: str
-    top1: float
+    score: float
     drop: float
     size_bytes: int
     gzip_bytes: int
@@ -49,6 +51,7 @@ class Outcome:
         entries: the original and the compressed files.
         gates: gates of the compression; gates of the files are in their manifests.
         images: images that accuracy was measured on, in words.
+        task: row of `TASKS`.
         teacher: model whose answers the recipe's `distillation` mixed into the targets, in words.
         processor: processor that the files were measured on.
     """
@@ -63,6 +66,7 @@ class Outcome:
     gates: tuple[Gate, ...]
     images: str
     teacher: str
+    task: str = DEFAULT
     processor: str = field(default_factory=machine.processor)
 
     @property
@@ -82,18 +86,18 @@ class Outcome:
             "images": self.images,
             "processor": self.processor,
             "teacher": self.teacher,
-            "entries": [asdict(entry) for entry in self.entries],
+            "entries": [{_named(key, self.task): v for key, v in asdict(each).items()} for each in self.entries],
             "gates": [asdict(gate) for gate in self.gates],
         }
 
     def print(self) -> None:
         """A table of the files, and the gates."""
-        columns = ("what", "top-1", "drop, points", "kB", "kB gzip", "gzip ratio", "ms")
+        columns = ("what", get_task(self.task).score.name, "drop, points", "kB", "kB gzip", "gzip ratio", "ms")
         base = self.entries[0].gzip_bytes
         rows = [
             (
                 entry.what,
-                f"{entry.top1:.2%}",
+                f"{entry.score:.2%}",
                 f"{entry.drop:+.2f}",
                 f"{entry.size_bytes / 1000:,.1f}",
                 f"{entry.gzip_bytes / 1000:,.1f}",
@@ -119,6 +123,11 @@ class Outcome:
         failed = [f"{g.name} {_text(g.value)}, limit {_text(g.limit)}" for g in self.gates if not g.passed]
         if failed:
             raise GateError(f"{'; '.join(failed)}: the compressed model is kept as {self.model}")
+
+
+def _named(key: str, task: str) -> str:
+    """Name of an entry's field in JSON: the score has the task's."""
+    return get_task(task).score.key if key == "score" else key
 
 
 def _text(value: object) -> str:

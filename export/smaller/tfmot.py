@@ -25,6 +25,7 @@ from keras_resnet.nets.compressed import FakeQuantize
 from keras_resnet.nets.fusion import unfolded_norms
 from keras_resnet.nets.specs import SPECS
 from keras_resnet.saving import save_model
+from keras_resnet.tasks.table import DEFAULT
 from keras_resnet.training import run
 from keras_resnet.training.inputs import estimate_statistics
 from keras_resnet.training.recipe import Recipe
@@ -54,6 +55,8 @@ def refuse(source: Source, settings: Settings, recipe: Recipe, devices: Devices)
     Raises:
         InputError: says what, and names the layers.
     """
+    if source.card.task != DEFAULT:
+        raise InputError(f"engine tfmot knows classification alone, not {source.card.task}: use --engine native")
     methods.refuse(source.model, settings)
     if not devices.is_one:
         raise InputError("engine tfmot trains on one device: --strategy goes with --engine native")

@@ -7,7 +7,9 @@ lie between two convolutions with nothing but a norm, an activation, dropout or 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,7 +20,8 @@ from keras_resnet.nets.fusion import Fusion, consumers, producer
 from keras_resnet.nets.graph import multiply_adds
 
 _CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
-_BATCH, _CHUNK = 20, 100  # images
+_BATCH = 20  # images
+_BYTES = 500_000_000  # of patches that are cut out at once
 _BETWEEN = (
     keras.layers.Activation,
     keras.layers.ReLU,
@@ -73,13 +76,16 @@ def spans(model: keras.Model) -> list[Span]:
     return found
 
 
-def importance(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> dict[Span, np.ndarray]:
+def importance(
+    model: keras.Model, images: np.ndarray, targets: np.ndarray, loss: Callable[[Any, Any], Any]
+) -> dict[Span, np.ndarray]:
     """Change of the loss without a channel, to first order (arXiv:1906.10771, gates behind the norms).
 
     Args:
-        model: functional model, not compressed, with probabilities as output.
+        model: functional model, not compressed.
         images: some thousand preprocessed images, float32 `(n, H, W, C)`.
-        labels: their labels, int `(n,)`.
+        targets: their targets, one row per image.
+        loss: function of a batch's targets and of the model's outputs, whose mean is the loss.
 
     Returns:
         `(channels,)` by span: squares of gate times gradient, summed over small batches; comparable between spans.
@@ -91,15 +97,14 @@ def importance(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> di
     gates = [[v.value for v in model.get_layer(span.norm).trainable_variables] for span in known]
 
     @tf.function
-    def gradients(pixels, classes):
+    def gradients(pixels, wanted):
         with tf.GradientTape() as tape:
-            answers = tf.gather(model(pixels, training=False), classes, batch_dims=1)
-            loss = -tf.reduce_mean(tf.math.log(tf.maximum(tf.cast(answers, tf.float32), 1e-7)))
-        return tape.gradient(loss, gates)
+            lost = tf.reduce_mean(loss(wanted, tf.cast(model(pixels, training=False), tf.float32)))
+        return tape.gradient(lost, gates)
 
     found = [np.zeros(gate[0].shape) for gate in gates]
     for start in range(0, len(images) - _BATCH + 1, _BATCH):
-        parts = gradients(images[start : start + _BATCH], labels[start : start + _BATCH])
+        parts = gradients(images[start : start + _BATCH], targets[start : start + _BATCH])
         for total, own, part in zip(found, gates, parts, strict=True):
             total += np.square(sum((g * v).numpy() for g, v in zip(part, own, strict=True)))
     return dict(zip(known, found, strict=True))
@@ -221,8 +226,9 @@ def _sampled(model: keras.Model, name: str, images: np.ndarray, positions: int, 
     part = keras.Model(model.input, layer.input if patches else layer.output)
     height, width = layer.output.shape[1:3]
     random, rows = np.random.default_rng(0), []
-    for start in range(0, len(images), _CHUNK):
-        values = part(images[start : start + _CHUNK], training=False)
+    chunk = max(1, min(100, _BYTES // (4 * height * width * math.prod(layer.kernel.shape[:-1]))))
+    for start in range(0, len(images), chunk):
+        values = part(images[start : start + chunk], training=False)
         if patches:
             how = {"strides": layer.strides, "dilation_rate": layer.dilation_rate[0], "padding": layer.padding}
             values = keras.ops.image.extract_patches(values, layer.kernel_size, **how)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -126,7 +128,14 @@ def _clustered(model: keras.Model, twin: keras.Model, settings: Settings) -> Net
     return Nets(made, twin, copy_exact)
 
 
-def narrower(model: keras.Model, twin: keras.Model, settings: Settings, images: np.ndarray, labels: np.ndarray) -> Nets:
+def narrower(
+    model: keras.Model,
+    twin: keras.Model,
+    settings: Settings,
+    images: np.ndarray,
+    targets: np.ndarray,
+    loss: Callable[[Any, Any], Any],
+) -> Nets:
     """Removes the channels that matter least from a net and its twin.
 
     Args:
@@ -134,9 +143,10 @@ def narrower(model: keras.Model, twin: keras.Model, settings: Settings, images: 
         twin: the same net in float32, without regularisation.
         settings: settings with `channels`.
         images: preprocessed training images `(n, H, W, C)`, some thousand, to choose by.
-        labels: labels of the images, int `(n,)`.
+        targets: targets of the images, one row per image.
+        loss: the task's, as `channels.importance` takes it.
     """
-    sizes = channels.importance(twin, images, labels)
+    sizes = channels.importance(twin, images, targets, loss)
     kept = channels.choose(twin, settings.channels, sizes)
     nets = Nets(channels.narrowed(model, kept), channels.narrowed(twin, kept))
     channels.reconstruct(nets.twin, twin, images)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,13 +21,16 @@ from keras_resnet.nets.interface import ResNetSpec
 from keras_resnet.nets.specs import SPECS
 from keras_resnet.saving import weights_sha256
 from keras_resnet.signals.conventions import PREPROCESS
+from keras_resnet.tasks import get_task
+from keras_resnet.tasks.table import DEFAULT
 from keras_resnet.training import precision
+from keras_resnet.training.inputs import encoder
 from keras_resnet.training.nets import FromRecipe, Nets, accelerate, build_pair, copy_weights
 from keras_resnet.training.recipes import Recipe
 from keras_resnet.training.strategy import Devices
 
-_EXAMPLES = 4000  # training images that channels are chosen by
-_BUILT_IN = ("dropout", "stochastic_depth", "remat")  # settings of a recipe that only `build` can honour
+_EXAMPLES, _PIXELS = 4000, 100_000_000  # training images that channels are chosen by: so many, or so many values
+_BUILT_IN = ("stochastic_depth", "remat")  # settings of a recipe that only `build` can honour
 
 
 class Compressed(FromRecipe):
@@ -113,26 +118,29 @@ class Compressed(FromRecipe):
 
     def _pair(self, recipe: Recipe, dataset: Dataset, policy: str, devices: Devices):
         spec = self._own_spec()
-        if spec is not None:
+        # A head with settings of its own is not made anew: the model has it, with what its training's recipe said.
+        if spec is not None and self.card.task == DEFAULT:
             model, twin = build_pair(spec, recipe, dataset, policy, devices)
             own = {weight.path: tuple(weight.shape) for weight in self.model.weights}
             if own == {weight.path: tuple(weight.shape) for weight in twin.weights}:
                 for net in (model, twin):
                     copy_weights(self.model, net)
                 return model, twin
-        asked = [name for name in _BUILT_IN if getattr(recipe, name)] + ["loss"] * (recipe.loss == "binary")
+        built_in = (*_BUILT_IN, *["dropout"] * (self.card.task == DEFAULT))
+        asked = [name for name in built_in if getattr(recipe, name)] + ["loss"] * (recipe.loss == "binary")
         if asked:
             raise InputError(
                 f"recipe {recipe.name}: {', '.join(asked)} need a net of the table, and the model is from elsewhere"
             )
+
+        last = _last(self.model)
 
         def for_training(layer):
             config = {**layer.get_config(), "dtype": policy}
             if isinstance(layer, keras.layers.BatchNormalization):
                 config |= {"synchronized": devices.norm(recipe.sync_bn) == "sync_batch"}
                 config |= {"trainable": False} if recipe.freeze_bn else {}
-            last = layer.name == self.model.layers[-1].name
-            return type(layer).from_config({**config, "dtype": "float32"} if last else config)
+            return type(layer).from_config({**config, "dtype": "float32"} if layer.name in last else config)
 
         with devices.scope():
             model = cloned(self.model, for_training)
@@ -146,9 +154,23 @@ class Compressed(FromRecipe):
         return methods.callbacks(nets.model, self.settings, epochs=recipe.epochs, epoch_steps=steps, done=done)
 
 
-def _examples(recipe: Recipe, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Training images, spread over the split, as the net takes them, and their labels."""
-    split = dataset.train
-    chosen = np.linspace(0, len(split) - 1, min(_EXAMPLES, len(split)), dtype=np.int64)
-    pixels = np.concatenate([split.fetch(part)[split.key] for part in np.array_split(chosen, 40)])
-    return np.asarray(PREPROCESS[recipe.preprocess](pixels)), split.truth["label"][chosen]
+def _last(model: keras.Model) -> set[str]:
+    """Names of the layers that stay in float32: the last one with weights, and those behind it."""
+    names = set()
+    for layer in reversed(model.layers):
+        names.add(layer.name)
+        if layer.weights:
+            break
+    return names
+
+
+def _examples(recipe: Recipe, dataset: Dataset) -> tuple[np.ndarray, np.ndarray, Any]:
+    """Training images, spread over the split, as the net takes them, their targets, and the task's loss."""
+    split, code = dataset.train, get_task(recipe.task).code
+    count = min(_EXAMPLES, len(split), max(40, _PIXELS // math.prod(dataset.shape)))
+    chosen = np.linspace(0, len(split) - 1, count, dtype=np.int64)
+    parts = [split.fetch(part) for part in np.array_split(chosen, 40) if len(part)]
+    pixels = np.concatenate([part[split.key] for part in parts])
+    encoded = [np.asarray(encoder(recipe, dataset)({**part})) for part in parts]
+    loss = code.objectives(code.facts(dataset, recipe.head), recipe.head).loss
+    return np.asarray(PREPROCESS[recipe.preprocess](pixels)), np.concatenate(encoded), keras.losses.get(loss)

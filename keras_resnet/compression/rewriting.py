@@ -32,9 +32,17 @@ _SAME_RANGE = (
     _L.Cropping2D,
     _L.Flatten,
     _L.Reshape,
+    _L.Resizing,
     _L.Dropout,
 )
-_MEASURED = (_L.Add, _L.Multiply, _L.GlobalAveragePooling1D, _L.GlobalAveragePooling2D, _L.GlobalAveragePooling3D)
+_MEASURED = (
+    _L.Add,
+    _L.Multiply,
+    _L.Concatenate,
+    _L.GlobalAveragePooling1D,
+    _L.GlobalAveragePooling2D,
+    _L.GlobalAveragePooling3D,
+)
 _ACTIVATIONS = (*_RELU, "linear", "sigmoid", "softmax", "tanh")
 _PAD = "Pad"  # `keras.ops.pad`, which is an operation and no layer
 
@@ -177,7 +185,8 @@ def check(model: keras.Model, *, quantized: bool) -> None:
     if quantized and unknown:
         raise InputError(
             f"layers that cannot be quantized: {', '.join(unknown)}; known are convolutions, dense layers, batch "
-            f"normalisation, pooling, padding, Add, Multiply and the activations {', '.join(_ACTIVATIONS)}"
+            f"normalisation, pooling, resizing, padding, Add, Multiply, Concatenate and the activations "
+            f"{', '.join(_ACTIVATIONS)}"
         )
 
 

@@ -10,7 +10,7 @@ from keras_resnet.training.changes import override
 from keras_resnet.training.recipe import Recipe, loads
 
 OWN_AUGMENTATION = "own"  # of a compression: that of the training which made the model
-__all__ = ["OWN_AUGMENTATION", "RECIPES", "Recipe", "get_recipe", "loads", "override"]
+__all__ = ["COMPRESSING", "OWN_AUGMENTATION", "RECIPES", "Recipe", "get_recipe", "loads", "override"]
 
 _DIGITS = Recipe(
     name="digits-resnet8",
@@ -124,6 +124,29 @@ _PRUNE = dataclasses.replace(
     wall_time="26 min on one core",
     command="keras-resnet compress --method prune --sparsity 2:4 --model resnet20_cifar --weights cifar10 "
     "--data cifar10:DIR",
+)
+_COMPRESS_SCENES = dataclasses.replace(
+    scenes.OWN,
+    name="compress-scenes",
+    augmentation=OWN_AUGMENTATION,
+    epochs=10,
+    batch_size=8,
+    learning_rate=1e-4,
+    schedule="cosine",
+    warmup_epochs=0.0,
+    weight_decay=1e-4,
+    precise_bn=256,
+    hold_out=False,
+    hardware="not run to the end here",
+    wall_time="not measured",
+    command="keras-resnet compress --method qat --model RUN --data DATA",
+)
+_PRUNE_SCENES = dataclasses.replace(
+    _COMPRESS_SCENES,
+    name="prune-scenes",
+    epochs=20,
+    learning_rate=5e-4,  # what is left must learn what the rest knew
+    command="keras-resnet compress --method prune --sparsity 2:4 --model RUN --data DATA",
 )
 _LAB = dataclasses.replace(  # of `keras-resnet lab`: two minutes for the deepest net of a small experiment
     _HE2015,
@@ -280,11 +303,17 @@ RECIPES: dict[str, Recipe] = _Recipes(
     for row in (
         PHOTOS,
         *(_DIGITS, _HE2015, _FAST, _FAST_RESNET8, _COMPRESS, _PRUNE, _LAB, _LAB_DIGITS),
+        *(_COMPRESS_SCENES, _PRUNE_SCENES),
         _FAST_CIFAR100,
         *(_RSB_A2, _RSB_A3, _RESNET_RS, _BAG_OF_TRICKS),
         *scenes.ROWS,
     )
 )
+# Recipe of a compression, by task and method.
+COMPRESSING: dict[str, dict[str, str]] = {
+    "classification": {"qat": "compress", "prune": "prune", "cluster": "compress"},
+    "segmentation": {"qat": "compress-scenes", "prune": "prune-scenes", "cluster": "compress-scenes"},
+}
 
 
 def get_recipe(name: str) -> Recipe:

@@ -10,7 +10,7 @@ import dataclasses
 from keras_resnet.training.recipe import Recipe
 
 _PUBLISHED = "published figure; not run here"
-_OWN = Recipe(  # from scratch, on a few hundred pictures
+OWN = Recipe(  # from scratch, on a few hundred pictures
     name="scenes",
     task="segmentation",
     model="resnet18",
@@ -32,7 +32,7 @@ _OWN = Recipe(  # from scratch, on a few hundred pictures
     width=128,
 )
 _CAMVID = dataclasses.replace(
-    _OWN,
+    OWN,
     name="camvid",
     augmentation="scene-own",
     image_size=192,  # parts of a frame, at half to double scale; the net that is saved takes whole frames
@@ -45,7 +45,7 @@ _CAMVID = dataclasses.replace(
     command="keras-resnet train --recipe camvid --data CamVid",
 )
 _PETS = dataclasses.replace(
-    _OWN,
+    OWN,
     name="pets",
     image_size=160,
     epochs=60,
@@ -55,7 +55,7 @@ _PETS = dataclasses.replace(
     command="keras-resnet train --recipe pets --data pets3",
 )
 _NUCLEI = dataclasses.replace(
-    _OWN,
+    OWN,
     name="nuclei",
     model="resnet10t",
     preprocess="tf",
