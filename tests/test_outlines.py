@@ -213,11 +213,16 @@ def test_a_file_of_coco_that_cannot_be_right_is_named(message, tmp_path):
         masked.load(tmp_path, (*SIZE, 3))
 
 
-def test_a_long_outline_is_refused_before_it_is_drawn(tmp_path):
-    scene = Scene("file.json", (Shape(1, 1, (np.tile([[0.0, 0.0], [4000.0, 0.0]], (2000, 1)),)),))
+@pytest.mark.parametrize(("count", "pixels"), [(4000, 16_000_000), (999, 3_992_000), (212, 848_000)])
+def test_a_long_outline_is_refused_before_it_is_drawn(tmp_path, count, pixels):
+    """One that goes to and fro across its picture, of however few corners."""
+    there_and_back = np.tile([[0.0, 0.0], [4000.0, 0.0]], (2000, 1))
     picture(tmp_path / "a.png", (8, 4000))
-    with pytest.raises(InputError, match="file.json has a polygon of 4,000 corners that is 16,000,000 pixels long"):
+    scene = Scene("file.json", (Shape(1, 1, (there_and_back[:count],)),))
+    with pytest.raises(InputError, match=f"file.json has a polygon of {count:,} corners that is {pixels:,} pixels long"):
         outlines.sized([(tmp_path / "a.png", scene)])
+    allowed = Scene("file.json", (Shape(1, 1, (there_and_back[:208],)),))  # 832,000 pixels
+    assert outlines.sized([(tmp_path / "a.png", allowed)])[0][1].size == (8, 4000)
 
 
 # ---- YOLO
