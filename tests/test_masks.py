@@ -181,6 +181,24 @@ def test_a_list_says_which_part_a_picture_belongs_to(tmp_path):
         keras_resnet.load_dataset(tmp_path, image_shape=(30, 44, 3))
 
 
+def test_a_list_of_parts_tells_names_with_dots_and_folders_apart(tmp_path):
+    for number, name in enumerate(("a.1", "a.2", "left/b", "right/b")):
+        pixels, mask = scene(number)
+        Image.fromarray(pixels).save(_made(tmp_path / "images" / f"{name}.png"))
+        _write(tmp_path / "masks" / f"{name}.png", mask)
+    listed = tmp_path / "images.csv"
+    for ending in ("", ".png"):  # of the names in the list
+        rows = [("a.1", "train"), ("a.2", "test"), ("left/b", "train"), ("right/b", "val")]
+        listed.write_text("id,split\n" + "".join(f"{name}{ending},{part}\n" for name, part in rows))
+        found = keras_resnet.load_dataset(tmp_path, image_shape=(30, 44, 3))
+        assert [len(part) for part in (found.train, found.validation, found.test)] == [2, 1, 1]
+        for part, number in ((found.test, 1), (found.validation, 3)):
+            np.testing.assert_array_equal(part.fetch([0])["mask"][0], scene(number)[1])
+    listed.write_text("id,split\na.1,train\na.2,test\nb,train\nb,val\n")
+    with pytest.raises(InputError, match="images.csv has b twice, with different splits"):
+        keras_resnet.load_dataset(tmp_path, image_shape=(30, 44, 3))
+
+
 def test_a_folder_that_is_not_divided_is_divided(tmp_path):
     for number in range(30):
         pixels, mask = scene(number)
