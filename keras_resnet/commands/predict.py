@@ -144,11 +144,12 @@ def _check(args: argparse.Namespace, table: Path | None) -> None:
         written.check(table, args.overwrite)
     elif args.output:
         files.check_place(args.output, args.overwrite)
+    tiles = tiling.asked(args)
     if args.ray is not None:
         session.check(args.ray)
         if not table:
             raise InputError("--ray: expected -o FILE too, a table, beside which finished shards are kept")
-        if args.tile is not None:
+        if tiles:
             raise InputError("--ray: without --tile; a cluster resizes pictures")
 
 
