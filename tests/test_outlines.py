@@ -68,6 +68,24 @@ def test_the_smaller_thing_is_seen_and_crowds_lie_below():
     assert parts[0, 0] == parts[5, 7] == 3 and (parts != 0).sum() == 2
 
 
+def test_a_polygon_is_drawn_in_its_own_columns_as_in_the_whole_picture():
+    """Corners up to a pixel outside, polygons beside the picture and smaller than a pixel among them."""
+    rng = np.random.default_rng(5)
+    for number in range(300):
+        height, width = (int(each) for each in rng.integers(1, 40, 2))
+        polygon = rng.uniform(-1, (width + 1, height + 1), (rng.integers(3, 12), 2))
+        if number % 3 == 1:
+            polygon = np.round(polygon)
+        elif number % 3 == 2:
+            polygon = np.clip(polygon[0] + rng.normal(0, 2, polygon.shape), -1, (width + 1, height + 1))
+        drawn = Scene("x", (Shape(1, 1, (polygon,)),), (height, width)).draw()
+        np.testing.assert_array_equal(drawn, filled(polygon, height, width))
+    for left in (-1.0, 8.5):
+        polygon = box(left, 0, left + 0.5, 6)
+        drawn = Scene("x", (Shape(1, 1, (polygon,)),), (6, 8)).draw()
+        np.testing.assert_array_equal(drawn, filled(polygon, 6, 8))
+
+
 # ---- COCO
 
 

@@ -69,7 +69,9 @@ class Scene:
                 canvas[filled_runs(shape.runs, height, width)] = shape.value
             for polygon in shape.polygons:
                 scaled = polygon * (width, height) if self.relative else polygon
-                canvas[filled(scaled, height, width)] = shape.value
+                left = max(int(np.floor(scaled[:, 0].min())) - 1, 0)  # its columns alone: most things are small
+                right = min(int(np.ceil(scaled[:, 0].max())) + 2, width)
+                canvas[:, left:right][filled(scaled - (left, 0), height, right - left)] = shape.value
         return canvas
 
 
