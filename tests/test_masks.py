@@ -10,10 +10,10 @@ from PIL import Image
 
 import keras_resnet
 from keras_resnet import InputError
-from keras_resnet.data import batches, masked, training_batches
+from keras_resnet.data import batches, masked, masks, training_batches
 from keras_resnet.data import truth as truths
 from keras_resnet.data.augment import AUGMENTATIONS, ELASTIC, elastic, get_augmentation, in_turn, turn_flip
-from keras_resnet.data.legends import Legend, read_legend
+from keras_resnet.data.legends import Legend, Reading, read_legend
 from keras_resnet.data.masks import decoded
 from keras_resnet.data.sources import find_source, truth_of
 from keras_resnet.signals.fits import GREY
@@ -206,6 +206,25 @@ def test_a_folder_that_is_not_divided_is_divided(tmp_path):
         _write(tmp_path / "masks" / f"{number}.png", mask)
     found = keras_resnet.load_dataset(tmp_path, image_shape=(30, 44, 3))
     assert [len(part) for part in (found.train, found.validation, found.test)] == [24, 3, 3]
+
+
+def test_masks_that_were_read_are_not_read_again_unless_they_change(tmp_path, monkeypatch):
+    root = folder(tmp_path / "scenes")
+    read, stored = [], masks.stored
+    monkeypatch.setattr(masks, "stored", lambda path: [read.append(path), stored(path)][1])
+    first = masked.load(root, (30, 44, 3))
+    assert set(read) == {path for path in root.rglob("*.png") if "masks" in path.parts}
+    read.clear()
+    assert masked.load(root, (15, 22, 3)).classes == first.classes and not read
+    masked.load(root, (30, 44, 3), reading=Reading((1,)))
+    assert read
+    changed = read[0]
+    read.clear()
+    values = stored(changed)[0].copy()
+    values[0, 0] = 9
+    _write(changed, values)
+    with pytest.raises(InputError, match="has the value 9"):
+        masked.load(root, (30, 44, 3))
 
 
 def _spoiled(tmp_path, spoil):
