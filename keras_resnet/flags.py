@@ -48,7 +48,12 @@ def add_weights(parser: argparse._ActionsContainer) -> None:
 
 
 def add_data(
-    parser: Parser, *, text: str = DATA, group: argparse._ActionsContainer | None = None, tables: bool = True, masks: bool = True
+    parser: Parser,
+    *,
+    text: str = DATA,
+    group: argparse._ActionsContainer | None = None,
+    tables: bool = True,
+    masks: bool = True,
 ) -> None:
     """`--data`, and what tells how to read a table or masks; `data_of`, `columns_of` and `masks_of` read them.
 

@@ -237,7 +237,9 @@ def test_a_long_outline_is_refused_before_it_is_drawn(tmp_path, count, pixels):
     there_and_back = np.tile([[0.0, 0.0], [4000.0, 0.0]], (2000, 1))
     picture(tmp_path / "a.png", (8, 4000))
     scene = Scene("file.json", (Shape(1, 1, (there_and_back[:count],)),))
-    with pytest.raises(InputError, match=f"file.json has a polygon of {count:,} corners that is {pixels:,} pixels long"):
+    with pytest.raises(
+        InputError, match=f"file.json has a polygon of {count:,} corners that is {pixels:,} pixels long"
+    ):
         outlines.sized([(tmp_path / "a.png", scene)])
     allowed = Scene("file.json", (Shape(1, 1, (there_and_back[:208],)),))  # 832,000 pixels
     assert outlines.sized([(tmp_path / "a.png", allowed)])[0][1].size == (8, 4000)

@@ -155,7 +155,9 @@ def test_the_graph_of_a_form_is_built_once(source, monkeypatch):
     built, build = [], Source.in_form
     monkeypatch.setattr(Source, "in_form", lambda self, form: [built.append(form), build(self, form)][1])
     proof = Proof(source, source.evidence(), {}, None)
-    shapes = [proof.shapes(artifact("tflite:float32", form=form)) for form in ("classes", "logits", "classes", "logits")]
+    shapes = [
+        proof.shapes(artifact("tflite:float32", form=form)) for form in ("classes", "logits", "classes", "logits")
+    ]
     assert shapes[0] == shapes[2] != shapes[1] == shapes[3]
     assert built == ["classes", "logits"]
 

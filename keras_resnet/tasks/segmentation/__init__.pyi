@@ -27,6 +27,7 @@ from .merging import mirrored as mirrored
 from .pages import sections as sections
 from .reports import reporter as reporter
 from .scores import agreement as agreement
+from .scores import names_of as names_of
 from .scores import scorer as scorer
 from .settings import ONE_SIZE as ONE_SIZE
 from .settings import Facts as Facts

@@ -11,7 +11,7 @@ import numpy as np
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.tasks.segmentation.merging import scores_of, to_probabilities
-from keras_resnet.tasks.segmentation.scores import class_names, classes_of
+from keras_resnet.tasks.segmentation.scores import class_names, classes_of, names_of
 
 EVIDENCE = "{:.2%} of the pixels"
 
@@ -150,7 +150,7 @@ def _pixels(outputs: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _names(card: ModelCard, count: int) -> list[str]:
-    return class_names(card.facts.get("names") or card.labels or (), count)
+    return class_names(names_of(card), count)
 
 
 def _check_there(found: np.ndarray, chosen: np.ndarray, names: Sequence[str]) -> None:
