@@ -272,17 +272,21 @@ def list_weights(model: str | None = None, task: str = "classification") -> list
         Rows with name, url, hashes, input convention, resolution, accuracy, licence and source.
 
     Raises:
-        InputError: no variant has that name.
+        InputError: no variant has that name, or no weights are registered for that task.
 
     Example:
         >>> import keras_resnet
         >>> [row.name for row in keras_resnet.list_weights("resnet50")]
         ['imagenet']
     """
-    if task == "segmentation":
-        return [row for row in SEGMENTER_WEIGHTS.values() if model in (None, row.spec)]
-    rows = list(WEIGHT_SETS.values())
-    return rows if model is None else [row for row in rows if row.spec == get_spec(model).name]
+    rows = [row for row in (*WEIGHT_SETS.values(), *SEGMENTER_WEIGHTS.values()) if row.task == task]
+    if not rows:
+        known = dict.fromkeys(row.task for row in (*WEIGHT_SETS.values(), *SEGMENTER_WEIGHTS.values()))
+        raise unknown_name("task with registered weights", task, known)
+    if model is None:
+        return rows
+    name = get_segmenter(model).name if task == "segmentation" else get_spec(model).name
+    return [row for row in rows if row.spec == name]
 
 
 def card_by_hash(path: Path, spec: ResNetSpec) -> ModelCard | None:
