@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from keras_resnet.data.sources import Named
 
 DATA = (
-    "a folder of class folders, a table of labels (.csv, .tsv, .jsonl), TFRecord files, or a name: digits, cifar10, "
-    "cifar100, imagenet, tfds:NAME; NAME:DIR for files that are elsewhere"
+    "a folder of class folders or of pictures with masks, a table of labels (.csv, .tsv, .jsonl), TFRecord files, or a "
+    "name: digits, cifar10, cifar100, imagenet, tfds:NAME, tfds-masks:NAME; NAME:DIR for files that are elsewhere"
 )
 MODEL = "a .keras, .h5, .tflite or .onnx file, a run directory, or a net's name (keras-resnet models)"
 
