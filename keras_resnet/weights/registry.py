@@ -242,9 +242,8 @@ _OF_MASKS = [
         resolution=256,
         source="keras-resnet train --recipe nuclei --data nuclei, interrupted at 59 of 80 epochs, and three more; "
         "the 59 on one H200 (Keras on JAX, bf16), then on two cores (TensorFlow, float32): keras-resnet train --recipe "
-        "nuclei --data nuclei --weights RUN --epochs 3 --learning-rate 2.5e-4 --set warmup_epochs=0.2 --set clip_norm=5 "
-        "--set dropout=0; "
-        "tools/ship_weights.py RUN nuclei --float16 --net=unet_nuclei",
+        "nuclei --data nuclei --weights RUN --epochs 3 --learning-rate 2.5e-4 --set warmup_epochs=0.2 "
+        "--set clip_norm=5 --set dropout=0; tools/ship_weights.py RUN nuclei --float16 --net=unet_nuclei",
         license="Apache-2.0 (data CC0 1.0)",
     ),
 ]

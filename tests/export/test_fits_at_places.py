@@ -35,7 +35,7 @@ def test_the_script_of_a_server_turns_photographs_upright(tmp_path):
     held[0x0112] = 6  # to be turned clockwise
     upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "photo.jpg", quality=95, exif=held)
     source = re.search(r"^def rectangle.*?(?=^def outputs)", onnxruntime._CODE.template, re.M | re.S)[0]
-    wanted = {"height": 32, "width": 64, "crop": 1.0, "fit": "crop", "channels": "rgb", "mean": [0, 0, 0], "std": [1] * 3}
+    wanted = {"height": 32, "width": 64, "crop": 1.0, "fit": "crop", "channels": "rgb", "mean": [0] * 3, "std": [1] * 3}
     own = {"Image": Image, "ImageOps": ImageOps, "np": np, "MODEL": {"input": wanted}}
     exec(source, own)
     found = own["load"](tmp_path / "photo.jpg")
