@@ -6,6 +6,7 @@ from .answers import decode as decode
 from .answers import draw as draw
 from .answers import numbers as numbers
 from .answers import picture as picture
+from .answers import within as within
 from .explaining import EVIDENCE as EVIDENCE
 from .explaining import called as called
 from .explaining import evidence as evidence

@@ -12,7 +12,8 @@ import numpy as np
 
 from keras_resnet import pictures
 from keras_resnet.card import ModelCard
-from keras_resnet.data.truth import moved
+from keras_resnet.data.truth import VOID, moved
+from keras_resnet.signals import crops
 from keras_resnet.signals.fits import Keep
 from keras_resnet.signals.placement import Placement
 from keras_resnet.tasks.results import Numbers
@@ -35,7 +36,7 @@ class Mask:
     Attributes:
         image: name of the example, its file for instance.
         shares: share of the pixels by class, the largest first; those that the mask has.
-        classes: class of every pixel, uint8 `(H, W)`.
+        classes: class of every pixel, uint8 `(H, W)`; 255 beside the picture, where `within` was told its size.
     """
 
     image: str
@@ -87,10 +88,40 @@ def decode(
     return [Mask(name, _shares(classes, known, limit), classes) for name, classes in zip(names, found, strict=True)]
 
 
+def within(mask: Mask, height: int, width: int, card: ModelCard, limit: int) -> Mask:
+    """A mask whose shares are of the picture alone, without what fills the net's input beside it.
+
+    Args:
+        mask: answer to a picture that was resized.
+        height: height of the picture that stands upright.
+        width: its width.
+        card: card of the model.
+        limit: largest number of classes that are named.
+    """
+    top, left, high, wide = crops.rectangle(height, width, mask.classes.shape, card.keep)
+    down, across = mask.classes.shape
+    rows = (top + np.arange(down + 1) * (high / down)).clip(0, height)  # edges of pixels, in the picture's
+    columns = (left + np.arange(across + 1) * (wide / across)).clip(0, width)
+    outside = ~np.logical_and.outer(np.diff(rows) > 0, np.diff(columns) > 0)
+    if not outside.any():
+        return mask
+    classes = np.where(outside, np.uint8(VOID), mask.classes)
+    return Mask(mask.image, _shares(classes, names_of(card), limit), classes)
+
+
+def counted(classes: np.ndarray) -> np.ndarray:
+    """Number of pixels by class, int64 `(classes,)`, up to the largest class that is there.
+
+    Args:
+        classes: class of every pixel, uint8; 255 for none.
+    """
+    return np.trim_zeros(np.bincount(classes.ravel(), minlength=256)[:VOID], "b")
+
+
 def _shares(classes: np.ndarray, names: Sequence[str], limit: int) -> dict[str, float]:
-    counts = np.bincount(classes.ravel(), minlength=256)
+    counts = counted(classes)
     order = [int(n) for n in np.argsort(-counts, kind="stable") if counts[n]][:limit]
-    return {str(names[n]) if n < len(names) else str(n): float(counts[n] / classes.size) for n in order}
+    return {str(names[n]) if n < len(names) else str(n): float(counts[n] / counts.sum()) for n in order}
 
 
 def numbers(card: ModelCard, count: int) -> Numbers:
@@ -177,7 +208,7 @@ def draw(pixels: np.ndarray | Sequence[np.ndarray], predictions: Sequence[Mask],
     from matplotlib.patches import Patch
 
     names = names_of(card)
-    painted = colours(card, max(len(names), *(int(each.classes.max()) + 1 for each in predictions)))
+    painted = colours(card, max(len(names), *(len(counted(each.classes)) for each in predictions)))
     columns = min(3, len(predictions))
     lines = -(-len(predictions) // columns)
     height, width = max(image.shape[0] for image in pixels), max(image.shape[1] for image in pixels)
@@ -187,7 +218,7 @@ def draw(pixels: np.ndarray | Sequence[np.ndarray], predictions: Sequence[Mask],
     for axes, image, each in zip(grid.flat, pixels, predictions, strict=False):
         axes.imshow(overlaid(image, each.classes, painted), interpolation="nearest")
         axes.set_title(each.image, fontsize=9)
-    there = sorted({int(n) for each in predictions for n in np.unique(each.classes)})
+    there = sorted({int(n) for each in predictions for n in np.flatnonzero(counted(each.classes))})
     handles = [Patch(color=painted[n] / 255, label=str(names[n]) if n < len(names) else str(n)) for n in there]
     made.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)), frameon=False, fontsize=9)
     return made

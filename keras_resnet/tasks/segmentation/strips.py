@@ -9,7 +9,7 @@ import numpy as np
 from keras_resnet.card import ModelCard
 from keras_resnet.gallery import Strip, image_tag, mark
 from keras_resnet.tasks.interface import sole
-from keras_resnet.tasks.segmentation.answers import Mask, overlaid, palette
+from keras_resnet.tasks.segmentation.answers import Mask, counted, overlaid, palette
 from keras_resnet.tasks.segmentation.scores import class_names, classes_of, names_of
 from keras_resnet.tasks.segmentation.settings import OUTPUT, TRUTH
 
@@ -29,17 +29,17 @@ def strip(pixels: np.ndarray, answer: Mask, card: ModelCard) -> Strip:
     step = -(-max(answer.classes.shape) // SIDE)  # before colours are laid over it: pictures in tiles are large
     part = (slice(step // 2, None, step),) * 2
     small, seen = answer.classes[part], pixels[part]
-    count = int(answer.classes.max(initial=0)) + 1
+    pixels_of = counted(answer.classes)
+    count = len(pixels_of)
     painted = palette(card, count)
     shown = {
         "image": image_tag(seen, answer.image, side=SIDE),
         "overlay": image_tag(overlaid(seen, small, painted[:count]), f"mask over {answer.image}", side=SIDE),
         "mask": image_tag(painted[small], f"mask of {answer.image}", side=SIDE, exact=True),
     }
-    pixels_of = np.bincount(answer.classes.ravel(), minlength=count)
     names = class_names(names_of(card), count)
     there = [int(n) for n in np.argsort(-pixels_of, kind="stable") if pixels_of[n]]
-    shares = pixels_of / answer.classes.size
+    shares = pixels_of / pixels_of.sum()
     words = [f"{shares[n]:.1%}" if shares[n] >= _LEAST else "below 0.1%" for n in there]
     legend = tuple((mark(tuple(map(int, painted[n]))), names[n], said) for n, said in zip(there, words, strict=True))
     return Strip(shown, answer.image, legend=legend)
