@@ -110,8 +110,7 @@ def answers(
     names = list(map(str, paths)) if names is None else names
     found = _answers(runner, paths, card, top, names, tiles)
     for path, answer in zip(paths, found, strict=True):
-        whole = tiles or isinstance(answer, Unreadable)
-        yield answer if whole else within(answer, path, runner, card, top)
+        yield answer if tiles or isinstance(answer, Unreadable) else within(answer, path, runner, card, top)
 
 
 def _answers(

@@ -13,7 +13,6 @@ import numpy as np
 from keras_resnet import pictures
 from keras_resnet.card import ModelCard
 from keras_resnet.data.truth import VOID, moved
-from keras_resnet.signals import crops
 from keras_resnet.signals.fits import Keep
 from keras_resnet.signals.placement import Placement
 from keras_resnet.tasks.results import Numbers
@@ -98,7 +97,8 @@ def within(mask: Mask, height: int, width: int, card: ModelCard, limit: int) -> 
         card: card of the model.
         limit: largest number of classes that are named.
     """
-    top, left, high, wide = crops.rectangle(height, width, mask.classes.shape, card.keep)
+    plain = importlib.import_module("keras_resnet.signals.plain")  # array work of all libraries
+    (top, left, high, wide), _ = plain.placed(height, width, mask.classes.shape, card.keep)
     down, across = mask.classes.shape
     rows = (top + np.arange(down + 1) * (high / down)).clip(0, height)  # edges of pixels, in the picture's
     columns = (left + np.arange(across + 1) * (wide / across)).clip(0, width)
