@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from keras_resnet.data.sources import Named
 
 DATA = (
-    "a folder of class folders, a table of labels (.csv, .tsv, .jsonl), TFRecord files, or a name: digits, cifar10, "
-    "cifar100, imagenet, tfds:NAME; NAME:DIR for files that are elsewhere"
+    "a folder of class folders or of pictures with masks, a table of labels (.csv, .tsv, .jsonl), TFRecord files, or a "
+    "name: digits, cifar10, cifar100, imagenet, tfds:NAME, tfds-masks:NAME; NAME:DIR for files that are elsewhere"
 )
 MODEL = "a .keras, .h5, .tflite or .onnx file, a run directory, or a net's name (keras-resnet models)"
 
@@ -47,26 +47,36 @@ def add_weights(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--weights", metavar="W", help=text)
 
 
-def add_data(parser: Parser, *, text: str = DATA, group: argparse._ActionsContainer | None = None) -> None:
-    """`--data`, and what tells how to read a table; `data_of` reads them.
+def add_data(
+    parser: Parser,
+    *,
+    text: str = DATA,
+    group: argparse._ActionsContainer | None = None,
+    tables: bool = True,
+    masks: bool = True,
+) -> None:
+    """`--data`, and what tells how to read a table or masks; `data_of`, `columns_of` and `masks_of` read them.
 
     Args:
         parser: parser of the command.
         text: help.
         group: where the options are listed, if not among the parser's own.
+        tables: whether the command takes tables.
+        masks: whether the command takes data with masks.
     """
     place = group or parser
     place.add_argument("--data", metavar="DATA", help=text)
     place.add_argument("--data-dir", type=Path, help=argparse.SUPPRESS)
-    place.add_argument(
-        "--columns", metavar="file=NAME,label=NAME", help="of a table: its own names of columns, where they are others"
-    )
-    place.add_argument("--void", metavar="N,N,...", help="of masks: values that mean nothing; none: no others")
-    place.add_argument(
-        "--reduce-zero-label",
-        action=argparse.BooleanOptionalAction,
-        help="of masks: 0 means nothing, and the first class is 1",
-    )
+    if tables:
+        text = "of a table: its own names of columns, where they are others"
+        place.add_argument("--columns", metavar="file=NAME,label=NAME", help=text)
+    if masks:
+        place.add_argument("--void", metavar="N,N,...", help="of masks: values that mean nothing; none: no others")
+        place.add_argument(
+            "--reduce-zero-label",
+            action=argparse.BooleanOptionalAction,
+            help="of masks: 0 means nothing, and the first class is 1",
+        )
     parser.former["--dataset"] = "--data"
 
 

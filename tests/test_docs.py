@@ -459,6 +459,11 @@ def test_a_task_has_every_function_and_its_own_score(changed, monkeypatch):
     wanted = [name for name in {*vars(TaskCode), *TaskCode.__annotations__} if not name.startswith("_")]
     assert len(wanted) > 10
     assert not [name for name in wanted if not hasattr(row.code, name)]
+    for name in ("agreement", "scorer", "decode", "outputs"):  # called by position, as the interface says
+        expected, found = inspect.signature(getattr(TaskCode, name)), inspect.signature(getattr(row.code, name))
+        assert list(found.parameters) == list(expected.parameters)[1:], name
+    close = row.code.agreement({"probabilities": np.eye(5)[[0, 4]]}, {"probabilities": np.eye(5)[[0, 3]]}, None, {})
+    assert close.tolist() == [1, 0.75]
     scorer = row.code.scorer(None)
     scorer.update({"probabilities": np.eye(5)[[0, 4]]}, {"label": np.array([0, 3])})
     assert scorer.result().value == scorer.result().to_json()[row.score.key] == 0.875

@@ -1,10 +1,12 @@
 """Masks on a page: pictures beside their masks with the shares of the classes, from nothing but one file."""
 
 import base64
+import dataclasses
 import html
 import io
 import re
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,10 +14,14 @@ from test_masks import folder, scene
 
 import keras_resnet
 from keras_resnet import InputError, ModelCard, cli
+from keras_resnet.evaluation import bulk
 from keras_resnet.evaluation.answered import Page
 from keras_resnet.page import render
 from keras_resnet.runtime.interface import Runner, Tensor
-from keras_resnet.tasks.segmentation import Mask, colours, strips
+from keras_resnet.runtime.keras import KerasRunner
+from keras_resnet.signals import crops
+from keras_resnet.signals.conventions import PREPROCESS
+from keras_resnet.tasks.segmentation import Mask, answers, colours, strips
 
 COLOURS = [[200, 10, 10], [10, 200, 10], [10, 10, 200]]
 CARD = ModelCard(task="segmentation", facts={"names": ["<b>left</b>", "middle", "$right$"], "colours": COLOURS})
@@ -68,6 +74,46 @@ class Plain(Runner):
 def test_other_tasks_have_no_such_page():
     with pytest.raises(InputError, match="goes with the task segmentation; this is classification"):
         Page(Plain(), Plain.card)
+
+
+@pytest.mark.parametrize(("keep", "size"), [("pad", (20, 48)), ("pad", (50, 31)), ("own", (11, 40)), ("own", (13, 9))])
+def test_shares_are_of_the_picture_and_not_of_what_fills_the_input_beside_it(keep, size):
+    """What is called 1 lies beside the picture alone; every pixel of the picture keeps its class."""
+    card = dataclasses.replace(CARD, fit=keep)
+    (top, left, high, wide), (height, width) = crops.rectangle(*size, (32, 32), keep), size
+    down, right = top + (np.arange(32) + 0.5) * high / 32, left + (np.arange(32) + 0.5) * wide / 32
+    inside = np.logical_and.outer((down > 0) & (down < height), (right > 0) & (right < width))
+    mask = answers.Mask("x", {}, np.where(inside, 2, 1).astype(np.uint8))
+    found = answers.within(mask, *size, card, 5)
+    assert (found.classes == 255).any() and (found.classes[inside] == 2).all()
+    assert found.shares["$right$"] > 0.9 and sum(found.shares.values()) == pytest.approx(1)
+    np.testing.assert_array_equal(found.at(*size, keep), mask.at(*size, keep))
+    assert answers.within(mask, 32, 32, card, 5) is mask
+    assert strips.strip(np.zeros((32, 32, 3), np.uint8), found, card).legend[0][2] == f"{found.shares['$right$']:.1%}"
+    assert answers.draw(np.zeros((1, 32, 32, 3), np.uint8), [found], card)
+
+
+def test_predictions_of_files_and_of_arrays_count_the_picture_alone(tmp_path):
+    """A net that calls black the first class and all else the second: black pictures, grey where they are padded."""
+    image = keras.Input((32, 32, 3))
+    net = keras.Model(image, keras.layers.Conv2D(2, 1, name="logits")(image))
+    net.set_weights([np.float32([[[[0, 1], [0, 0], [0, 0]]]]), np.float32([60, 0])])
+    facts = {"names": ["black", "grey"]}
+    card = ModelCard(task="segmentation", facts=facts, fit="pad", preprocess=PREPROCESS["none"])
+    black = np.zeros((20, 48, 3), np.uint8)
+    Image.fromarray(black).save(tmp_path / "a.png")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(black.transpose(1, 0, 2)).save(tmp_path / "b.jpg", exif=turned)
+    (tmp_path / "c.png").write_bytes(b"no picture")
+    runner = KerasRunner(net, card)
+    for example in (tmp_path / "a.png", tmp_path / "b.jpg", black, Image.fromarray(black)):
+        (answer,) = keras_resnet.predict(runner, [example])
+        assert answer.shares["black"] > 0.9 and answer.at(20, 48, "pad").shape == (20, 48)
+        assert (answer.at(20, 48, "pad") != 255).all()
+    files = [tmp_path / "a.png", tmp_path / "c.png"] * 9  # by the graph of tf.data too
+    found = list(bulk.answers(runner, files, card, 5))
+    assert all(each.shares["black"] > 0.9 for each in found[::2]) and len(found) == 18
 
 
 @pytest.mark.slow

@@ -94,7 +94,10 @@ def test_other_tasks_and_runs_without_validation_show_none(tmp_path):
     empty = ArraySplit({"image": np.zeros((0, 6, 8, 3), np.uint8), "mask": np.zeros((0, 6, 8), np.uint8)})
     dataset = keras_resnet.data.Dataset("d", ("a",), (6, 8, 3), empty, empty, empty)
     assert pictured.callbacks(None, dataset, CARD, tmp_path) == []
+    some = ArraySplit({"image": np.zeros((5, 6, 8, 3), np.uint8), "mask": np.zeros((5, 6, 8), np.uint8)})
+    dataset = dataclasses.replace(dataset, validation=some)
     assert pictured.callbacks(None, dataset, ModelCard(), tmp_path) == []
+    assert len(pictured.callbacks(None, dataset, CARD, tmp_path)) == 1
 
 
 @pytest.mark.slow

@@ -18,9 +18,21 @@ from keras_resnet.data.legends import Legend, Reading, parse_void
 from keras_resnet.data.named import Named
 from keras_resnet.data.sources import find_source, truth_of
 from keras_resnet.evaluation import examples
+from keras_resnet.looking.findings import look
 from keras_resnet.training import inputs, loop, train
 from keras_resnet.training.nets import FromRecipe
 from keras_resnet.training.photos import plan
+
+
+def test_a_look_says_which_class_no_mask_has_and_speaks_of_no_balance(tmp_path):
+    for number in range(12):
+        save(tmp_path / "masks" / f"{number}.png", bands(1, 2))
+        picture(tmp_path / "images" / f"{number}.png")
+    said = " ".join(look(tmp_path).hints())
+    assert "no mask has 0: a net cannot learn it" in said and "--reduce-zero-label" in said
+    assert "uneven" not in said and "balance" not in said
+    assert "no mask" not in " ".join(look(tmp_path, reduce_zero_label=True).hints())
+
 
 # ---- Pascal VOC
 

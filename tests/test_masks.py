@@ -10,10 +10,10 @@ from PIL import Image
 
 import keras_resnet
 from keras_resnet import InputError
-from keras_resnet.data import batches, masked, training_batches
+from keras_resnet.data import batches, masked, masks, training_batches
 from keras_resnet.data import truth as truths
 from keras_resnet.data.augment import AUGMENTATIONS, ELASTIC, elastic, get_augmentation, in_turn, turn_flip
-from keras_resnet.data.legends import Legend, read_legend
+from keras_resnet.data.legends import Legend, Reading, read_legend
 from keras_resnet.data.masks import decoded
 from keras_resnet.data.sources import find_source, truth_of
 from keras_resnet.signals.fits import GREY
@@ -181,6 +181,24 @@ def test_a_list_says_which_part_a_picture_belongs_to(tmp_path):
         keras_resnet.load_dataset(tmp_path, image_shape=(30, 44, 3))
 
 
+def test_a_list_of_parts_tells_names_with_dots_and_folders_apart(tmp_path):
+    for number, name in enumerate(("a.1", "a.2", "left/b", "right/b")):
+        pixels, mask = scene(number)
+        Image.fromarray(pixels).save(_made(tmp_path / "images" / f"{name}.png"))
+        _write(tmp_path / "masks" / f"{name}.png", mask)
+    listed = tmp_path / "images.csv"
+    for ending in ("", ".png"):  # of the names in the list
+        rows = [("a.1", "train"), ("a.2", "test"), ("left/b", "train"), ("right/b", "val")]
+        listed.write_text("id,split\n" + "".join(f"{name}{ending},{part}\n" for name, part in rows))
+        found = keras_resnet.load_dataset(tmp_path, image_shape=(30, 44, 3))
+        assert [len(part) for part in (found.train, found.validation, found.test)] == [2, 1, 1]
+        for part, number in ((found.test, 1), (found.validation, 3)):
+            np.testing.assert_array_equal(part.fetch([0])["mask"][0], scene(number)[1])
+    listed.write_text("id,split\na.1,train\na.2,test\nb,train\nb,val\n")
+    with pytest.raises(InputError, match="images.csv has b twice, with different splits"):
+        keras_resnet.load_dataset(tmp_path, image_shape=(30, 44, 3))
+
+
 def test_a_folder_that_is_not_divided_is_divided(tmp_path):
     for number in range(30):
         pixels, mask = scene(number)
@@ -188,6 +206,25 @@ def test_a_folder_that_is_not_divided_is_divided(tmp_path):
         _write(tmp_path / "masks" / f"{number}.png", mask)
     found = keras_resnet.load_dataset(tmp_path, image_shape=(30, 44, 3))
     assert [len(part) for part in (found.train, found.validation, found.test)] == [24, 3, 3]
+
+
+def test_masks_that_were_read_are_not_read_again_unless_they_change(tmp_path, monkeypatch):
+    root = folder(tmp_path / "scenes")
+    read, stored = [], masks.stored
+    monkeypatch.setattr(masks, "stored", lambda path: [read.append(path), stored(path)][1])
+    first = masked.load(root, (30, 44, 3))
+    assert set(read) == {path for path in root.rglob("*.png") if "masks" in path.parts}
+    read.clear()
+    assert masked.load(root, (15, 22, 3)).classes == first.classes and not read
+    masked.load(root, (30, 44, 3), reading=Reading((1,)))
+    assert read
+    changed = read[0]
+    read.clear()
+    values = stored(changed)[0].copy()
+    values[0, 0] = 9
+    _write(changed, values)
+    with pytest.raises(InputError, match="has the value 9"):
+        masked.load(root, (30, 44, 3))
 
 
 def _spoiled(tmp_path, spoil):

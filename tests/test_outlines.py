@@ -68,6 +68,24 @@ def test_the_smaller_thing_is_seen_and_crowds_lie_below():
     assert parts[0, 0] == parts[5, 7] == 3 and (parts != 0).sum() == 2
 
 
+def test_a_polygon_is_drawn_in_its_own_columns_as_in_the_whole_picture():
+    """Corners up to a pixel outside, polygons beside the picture and smaller than a pixel among them."""
+    rng = np.random.default_rng(5)
+    for number in range(300):
+        height, width = (int(each) for each in rng.integers(1, 40, 2))
+        polygon = rng.uniform(-1, (width + 1, height + 1), (rng.integers(3, 12), 2))
+        if number % 3 == 1:
+            polygon = np.round(polygon)
+        elif number % 3 == 2:
+            polygon = np.clip(polygon[0] + rng.normal(0, 2, polygon.shape), -1, (width + 1, height + 1))
+        drawn = Scene("x", (Shape(1, 1, (polygon,)),), (height, width)).draw()
+        np.testing.assert_array_equal(drawn, filled(polygon, height, width))
+    for left in (-1.0, 8.5):
+        polygon = box(left, 0, left + 0.5, 6)
+        drawn = Scene("x", (Shape(1, 1, (polygon,)),), (6, 8)).draw()
+        np.testing.assert_array_equal(drawn, filled(polygon, 6, 8))
+
+
 # ---- COCO
 
 
@@ -213,11 +231,18 @@ def test_a_file_of_coco_that_cannot_be_right_is_named(message, tmp_path):
         masked.load(tmp_path, (*SIZE, 3))
 
 
-def test_a_long_outline_is_refused_before_it_is_drawn(tmp_path):
-    scene = Scene("file.json", (Shape(1, 1, (np.tile([[0.0, 0.0], [4000.0, 0.0]], (2000, 1)),)),))
+@pytest.mark.parametrize(("count", "pixels"), [(4000, 16_000_000), (999, 3_992_000), (212, 848_000)])
+def test_a_long_outline_is_refused_before_it_is_drawn(tmp_path, count, pixels):
+    """One that goes to and fro across its picture, of however few corners."""
+    there_and_back = np.tile([[0.0, 0.0], [4000.0, 0.0]], (2000, 1))
     picture(tmp_path / "a.png", (8, 4000))
-    with pytest.raises(InputError, match="file.json has a polygon of 4,000 corners that is 16,000,000 pixels long"):
+    scene = Scene("file.json", (Shape(1, 1, (there_and_back[:count],)),))
+    with pytest.raises(
+        InputError, match=f"file.json has a polygon of {count:,} corners that is {pixels:,} pixels long"
+    ):
         outlines.sized([(tmp_path / "a.png", scene)])
+    allowed = Scene("file.json", (Shape(1, 1, (there_and_back[:208],)),))  # 832,000 pixels
+    assert outlines.sized([(tmp_path / "a.png", allowed)])[0][1].size == (8, 4000)
 
 
 # ---- YOLO

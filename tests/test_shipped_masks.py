@@ -32,6 +32,16 @@ def cells(path, seed, size=(300, 420)):
     return mask
 
 
+def test_registered_weights_are_found_by_their_task():
+    assert [row.spec for row in keras_resnet.list_weights(task="segmentation")] == ["unet_nuclei"]
+    assert keras_resnet.list_weights("deeplabv3_r50", task="segmentation") == []
+    for arguments in ({"task": "segmentatoin"}, {"task": "regression"}):
+        with pytest.raises(InputError, match="unknown task with registered weights"):
+            keras_resnet.list_weights(**arguments)
+    with pytest.raises(InputError, match="did you mean unet_nuclei"):
+        keras_resnet.list_weights("unet_nucleus", task="segmentation")
+
+
 def test_the_file_is_small_and_says_where_it_comes_from(row):
     path = row.path(True)
     assert path.stat().st_size <= 6_000_000

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from keras_resnet import cli
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation import tiles
@@ -77,3 +78,25 @@ def test_what_has_no_tiles_is_refused():
     net.card = ModelCard(labels=("a", "b"))
     with pytest.raises(InputError, match="segmentation"):
         tiles.check(net, Tiles(2))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["predict", "--ray", "local", "--model", "m.keras", "x.png", "-o", "t.csv"],
+        ["evaluate", "--folds", "3", "--recipe", "camvid", "--data", "x"],
+        ["evaluate", "--model", "m.keras"],
+    ],
+)
+def test_an_overlap_without_tiles_is_refused_everywhere(command, capsys):
+    assert cli.main([*command, "--overlap", "8"]) == 2
+    assert capsys.readouterr().err == "error: --overlap goes with --tile\n"
+
+
+def test_commands_that_take_no_masks_offer_no_options_of_masks(capsys):
+    for command in (["lab", "degradation"], ["explain", "--model", "m.keras", "x.png", "-o", "x.png"]):
+        for option in (["--void", "3"], ["--reduce-zero-label"]):
+            with pytest.raises(SystemExit) as stopped:
+                cli.main([*command, *option])
+            assert stopped.value.code == 2
+            assert f"error: there is no {option[0]} here" in capsys.readouterr().err

@@ -15,6 +15,7 @@ from keras_resnet.parsing import Parser
 _NOT_FOR_TARGETS = {  # what the contract decides
     "layout": "nhwc",
     "features": (),
+    "form": None,
     "with_cam": False,
     "metadata": False,
     "engine": None,

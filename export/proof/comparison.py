@@ -11,7 +11,7 @@ import numpy as np
 from keras_resnet.card import ModelCard
 from keras_resnet.data.dataset import end_to_end
 from keras_resnet.tasks import Output, Task, get_task
-from keras_resnet.tasks.results import RedrawnScorer, Scorer
+from keras_resnet.tasks.results import RedrawnScorer, Scorer, redrawn
 
 _OUTLIERS = 1000  # one of so many examples
 _MAX_DB = 200.0  # of equal outputs, which have no noise
@@ -254,10 +254,8 @@ def _of_mean(values: np.ndarray) -> tuple[float, float]:
 
 def _bootstrapped(lost: Callable[[np.ndarray], float], count: int) -> tuple[float, float]:
     """95 % interval of what is lost: examples are drawn again and again, the same for both."""
-    rng = np.random.default_rng(0)
-    draws = _DRAWS if count >= DECISIVE else _DECIDING_DRAWS
-    found = [lost(rng.integers(0, count, count)) for _ in range(draws)]
-    low, high = np.percentile(found, [2.5, 97.5])
+    found = redrawn(lost, count, _DRAWS if count >= DECISIVE else _DECIDING_DRAWS)
+    low, high = np.percentile(found, [2.5, 97.5])  # nan stays nan, which no gate lets pass
     return float(low), float(high)
 
 

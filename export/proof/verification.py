@@ -105,10 +105,21 @@ class Proof:
     trust: bool = False
     latency: Callable[[Path, np.ndarray, str | None], float | None] = timing.latency_ms
     references: References = field(init=False)
+    _forms: dict[str, Source] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Prepares for the outputs of Keras."""
         self.references = References(self.source, self.evidence)
+
+    def in_form(self, form: str) -> Source:
+        """The source with the outputs, and the card, of a form; its graph is built once.
+
+        Args:
+            form: one of the task's forms, or empty: the source itself.
+        """
+        if form not in self._forms:
+            self._forms[form] = self.source.in_form(form)
+        return self._forms[form]
 
     def shapes(self, made: Artifact) -> dict[str, tuple]:
         """Shapes of the input and then of the outputs, by name.
@@ -118,7 +129,7 @@ class Proof:
         """
         shapes = {self.source.signal.key: (None, *made.shape_of(self.source.shape))}
         if made.form:
-            source = self.source.in_form(made.form)
+            source = self.in_form(made.form)
             own = {name: tuple(tensor.shape) for name, tensor in outputs.named(source.model, source.card).items()}
             return shapes | own
         return shapes | {name: values.shape for name, values in self.references.get(made).items()}
@@ -138,7 +149,7 @@ class Proof:
             runner: file.
             made: what was asked for.
         """
-        card, reference = self.source.in_form(made.form).card, self.references.get(made)
+        card, reference = self.in_form(made.form).card, self.references.get(made)
         answers = outputs.of_task(card)
         errors = interface_errors(runner, made, self.shapes(made), [each.name for each in answers if each.labels])
         known, wanted = {tensor.name for tensor in runner.outputs}, {each.name for each in answers}
@@ -182,7 +193,7 @@ class Proof:
             latency = self._latency(file, runner.example_shape, self.preprocess(runner))
         unfoldable = fusion.unfolded_norms(self.source.model, form.name) if contents.unfolded is not None else []
         gates = check(comparison, contents, self.limits, unfoldable)
-        expected = self.source.in_form(wanted.form).card
+        expected = self.in_form(wanted.form).card
         identity = identity_gates(runner.card, expected, form.module.fingerprint(file))
         gates = [*identity, *_golden_gate(name, runner, self, comparison, made), *gates]
         if made is not None:

@@ -108,7 +108,7 @@ from pathlib import Path
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else ONNX Runtime 1.32 reports to its makers
 import numpy as np
 import onnxruntime
-from PIL import Image
+from PIL import Image, ImageOps
 
 HERE = Path(__file__).resolve().parent
 MODEL = json.loads((HERE / "$model").read_text())
@@ -134,7 +134,7 @@ def load(path):
     """An image as the net takes it: float32 (height, width, 3)."""
     wanted = MODEL["input"]
     height, width = wanted["height"], wanted["width"]
-    image = Image.open(path).convert("RGB")
+    image = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
     left, top, across, down = rectangle(image, height, width, wanted["crop"], wanted["fit"])
     part = Image.new("RGB", (across, down), (127, 127, 127))
     part.paste(image, (-left, -top))

@@ -144,11 +144,12 @@ def _check(args: argparse.Namespace, table: Path | None) -> None:
         written.check(table, args.overwrite)
     elif args.output:
         files.check_place(args.output, args.overwrite)
+    tiles = tiling.asked(args)
     if args.ray is not None:
         session.check(args.ray)
         if not table:
             raise InputError("--ray: expected -o FILE too, a table, beside which finished shards are kept")
-        if args.tile is not None:
+        if tiles:
             raise InputError("--ray: without --tile; a cluster resizes pictures")
 
 
@@ -194,13 +195,13 @@ def _masks(args: argparse.Namespace, card: ModelCard) -> Callable[[Prediction], 
     from keras_resnet.evaluation import bulk
     from keras_resnet.signals import image
     from keras_resnet.tasks import get_task
-    from keras_resnet.tasks.segmentation import Mask, colours, picture
+    from keras_resnet.tasks.segmentation import Mask, colours, names_of, picture
 
     if not hasattr(get_task(card.task).code, "picture") or args.ray:
         raise InputError(f"--masks goes with the task segmentation, without --ray; this is {card.task}")
     files.check_folder(args.masks)
     args.masks.mkdir(parents=True, exist_ok=True)
-    palette = colours(card, len(card.facts.get("names") or card.labels))
+    palette = colours(card, len(names_of(card)))
     paths = bulk.listed(args.images, get_signal(card.signal).suffixes)
     args.images = list(map(str, paths))  # a list on standard input can be read once
     targets = _targets(args.masks, paths)

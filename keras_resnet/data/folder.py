@@ -213,7 +213,7 @@ def find_unreadable(paths: Sequence[Path], image_shape: tuple[int, ...]) -> list
     """
     if _other is not None:
         return _other(paths, image_shape)
-    key = _key(paths, image_shape[-1])
+    key = fingerprint(paths, image_shape[-1])
     if key in _CHECKED:
         return list(_CHECKED[key])
     bad = _find_unreadable(paths, image_shape)
@@ -248,9 +248,14 @@ def unchecked() -> contextlib.AbstractContextManager[None]:
 _CHECKED: dict[bytes, tuple[Path, ...]] = {}  # of this process, in which a plan and a training open the same folder
 
 
-def _key(paths: Sequence[Path], channels: int) -> bytes:
-    """Hash of files as they are now, by name, size and time."""
-    sha = hashlib.sha256(str(channels).encode())
+def fingerprint(paths: Sequence[Path], *how: object) -> bytes:
+    """Hash of files as they are now, by name, size and time.
+
+    Args:
+        paths: files.
+        *how: what else a result depends on.
+    """
+    sha = hashlib.sha256(repr(how).encode())
     for path in paths:
         stat = path.stat()
         sha.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode(errors="surrogateescape"))

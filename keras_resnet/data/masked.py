@@ -15,7 +15,7 @@ from keras_resnet import machine
 from keras_resnet.console import progress
 from keras_resnet.data import coco, published, yolo
 from keras_resnet.data.dataset import Dataset, EncodedSplit, Files, Maps, Split
-from keras_resnet.data.folder import find_unreadable
+from keras_resnet.data.folder import find_unreadable, fingerprint
 from keras_resnet.data.legends import NAMES, NOTHING, Legend, Reading, read_legend
 from keras_resnet.data.masks import Encoded, MaskFiles, decoded, palette, settled, size_of
 from keras_resnet.data.outlines import Drawn, Scene, sized
@@ -27,6 +27,7 @@ from keras_resnet.signals.fits import Keep
 from keras_resnet.untrusted import visible
 
 _log = logging.getLogger("keras_resnet")
+_CHECKED: dict[bytes, Legend] = {}  # of this process, in which a plan and a training open the same folder
 
 
 def _plain(root: Path) -> Found | None:
@@ -158,7 +159,7 @@ def load(
         maps = {**drawn}
     else:
         parts = {part: pairs for part, pairs in parts.items() if part not in row.dummies or _means(part, pairs, legend)}
-        legend = checked(root, [pair for pairs in parts.values() for pair in pairs], legend, reading)
+        legend = _checked_once(root, [pair for pairs in parts.values() for pair in pairs], legend, reading)
         maps = {part: MaskFiles(tuple(mask for _, mask in pairs), legend) for part, pairs in parts.items()}
     splits: dict[str, Split] = {}
     for part, pairs in parts.items():
@@ -202,6 +203,14 @@ def _means(part: str, pairs: Sequence[tuple[Path, Path]], legend: Legend) -> boo
         return True
     _log.warning("note: the %s part is left out: its %d masks are void, as its publisher keeps them", part, len(pairs))
     return False
+
+
+def _checked_once(root: Path, pairs: Sequence[tuple[Path, Path]], legend: Legend, reading: Reading) -> Legend:
+    """The same as `checked`; files that were checked and are as they were are not read again."""
+    key = fingerprint([path for pair in pairs for path in pair], root, legend, reading)
+    if key not in _CHECKED:
+        _CHECKED[key] = checked(root, pairs, legend, reading)
+    return _CHECKED[key]
 
 
 def checked(root: Path, pairs: Sequence[tuple[Encoded, Encoded]], legend: Legend, reading: Reading = NOTHING) -> Legend:

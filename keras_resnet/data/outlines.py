@@ -21,7 +21,6 @@ MOST_POINTS = 100_000  # of the polygons of a picture; the richest one of COCO h
 _SCALE = 5  # parts of a pixel that COCO's tools count in
 _MOST_STEPS = 1 << 22  # of such parts along a polygon: the outline of a picture of 100,000 pixels' width
 _BEYOND = 1.0  # pixels that a corner may be outside of its picture, by rounding
-_RICH = 1_000  # corners from which the length of an outline is looked at before it is drawn
 _MOST_DIGITS = 7  # of a compressed run length: pixels of a picture fit into six
 
 
@@ -70,7 +69,9 @@ class Scene:
                 canvas[filled_runs(shape.runs, height, width)] = shape.value
             for polygon in shape.polygons:
                 scaled = polygon * (width, height) if self.relative else polygon
-                canvas[filled(scaled, height, width)] = shape.value
+                left = max(int(np.floor(scaled[:, 0].min())) - 1, 0)  # its columns alone: most things are small
+                right = min(int(np.ceil(scaled[:, 0].max())) + 2, width)
+                canvas[:, left:right][filled(scaled - (left, 0), height, right - left)] = shape.value
         return canvas
 
 
@@ -137,7 +138,7 @@ def _sized(pair: tuple[Path, Scene]) -> tuple[Path, Scene]:
                     f"{scene.origin} has a polygon with the corner {x:g}, {y:g}, outside of {path} of "
                     f"{width} x {height} pixels"
                 )
-            if len(points) > _RICH:
+            if _SCALE * len(points) * max(width, height) > _MOST_STEPS:
                 _check_length(points, scene.origin)
     return path, replace(scene, size=size)
 

@@ -187,15 +187,15 @@ def divided(path: Path, pairs: Pairs) -> dict[str, Pairs]:
     """Pictures by the parts that a list gives them.
 
     Args:
-        path: table with the columns `split` (train, val or test) and `id`, `file` or `name`, with or without an ending;
-            it need not exist.
-        pairs: pictures and masks.
+        path: table with the columns `split` (train, val or test) and `id`, `file` or `name`, with or without an ending,
+            or with the folders below `images/`; it need not exist.
+        pairs: pictures below `images/` beside the table, and masks.
 
     Returns:
         Pairs by part; all of them as `"train"` where there is no such table.
 
     Raises:
-        InputError: a picture that is not in the list, or a part that is none.
+        InputError: a picture that is not in the list, a name that has two parts there, or a part that is none.
     """
     if not path.is_file():
         return {"train": pairs}
@@ -209,10 +209,16 @@ def divided(path: Path, pairs: Pairs) -> dict[str, Pairs]:
     key = next((name for name in ("id", "file", "name") if rows and name in rows[0]), None)
     if key is None or "split" not in rows[0]:
         return {"train": pairs}  # a table about something else
-    known = {Path(str(row[key])).stem: part_name(str(row["split"])) for row in rows}
+    known: dict[str, str | None] = {}
+    for row in rows:
+        name, part = str(row[key]), part_name(str(row["split"]))
+        if known.setdefault(name, part) != part:
+            raise InputError(f"{path} has {visible(name)[:80]} twice, with different splits")
     found: dict[str, Pairs] = {}
     for image, mask in pairs:
-        part = known.get(image.stem, "")
+        place = image.relative_to(path.parent / "images")
+        called = (str(place), str(place.with_suffix("")), image.name, image.stem)  # two folders may have one name
+        part = next((known[name] for name in called if name in known), "")
         if not part:
             what = "is not in" if part == "" else "has a split that is none of train, val and test in"
             raise InputError(f"{image} {what} {path}: expected a part for every picture, or no column split")

@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
-from keras_resnet.evaluation.examples import loaded, named
+from keras_resnet.evaluation.examples import loaded, named, within
 from keras_resnet.evaluation.running import answered, check_finite, image_shape
 from keras_resnet.evaluation.tiles import of_file
 from keras_resnet.evaluation.tiling import Tiles
@@ -108,6 +108,15 @@ def answers(
         GateError: the model answers NaN or infinity.
     """
     names = list(map(str, paths)) if names is None else names
+    found = _answers(runner, paths, card, top, names, tiles)
+    for path, answer in zip(paths, found, strict=True):
+        yield answer if tiles or isinstance(answer, Unreadable) else within(answer, path, runner, card, top)
+
+
+def _answers(
+    runner: Runner, paths: Sequence[Path], card: ModelCard, top: int, names: Sequence[str], tiles: Tiles | None
+) -> Iterator[Prediction | Unreadable]:
+    """The same, over all of the net's input."""
 
     def one(number: int) -> Prediction | Unreadable:
         return _one(runner, paths[number], card, top, names[number], tiles)

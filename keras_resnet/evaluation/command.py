@@ -140,7 +140,7 @@ def _cross_validate(args: argparse.Namespace) -> int:
         args.crops != 1
         or args.scales
         or args.flip
-        or args.tile is not None
+        or tiling.asked(args)
         or args.corruptions
         or args.limit
         or args.ensemble_weights

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnet.card import ModelCard
 from keras_resnet.data import Dataset, Split, finding, load_dataset
 from keras_resnet.data.dataset import ArraySplit
 from keras_resnet.data.folder import load_part
@@ -21,7 +22,9 @@ from keras_resnet.evaluation.running import image_shape
 from keras_resnet.runtime.interface import Runner
 from keras_resnet.signals.table import get_signal
 from keras_resnet.tasks import get_task
+from keras_resnet.tasks.results import Prediction
 
+_PADDED = ("pad", "own")  # `card.keep`: how pictures fill an input with grey beside them
 _LONGEST = 255  # bytes of a file's name
 _EXAMPLES = "paths, folders, patterns like 'photos/*.jpg', PIL images, or uint8 arrays (H, W, C)"
 _DATA = "a folder, a table of labels, a name, a Dataset or its split, (x, y) arrays, a DataFrame, or a tf.data.Dataset"
@@ -97,6 +100,29 @@ def loaded(source: Any, runner: Runner) -> np.ndarray:
         return source
     contents = _as_png(source)
     return np.asarray(signal.code.decoded(np.array([contents], object), shape, runner.card.keep)[0])[0]
+
+
+def within(answer: Prediction, source: Any, runner: Runner, card: ModelCard, top: int) -> Prediction:
+    """An answer that is about the picture alone, where a net's input is larger than the picture that fills it.
+
+    Args:
+        answer: what the model says of an example that `loaded` made.
+        source: path, PIL image or array that it was made of.
+        runner: model.
+        card: card with the names of the classes.
+        top: number of answers per example at most.
+    """
+    cut = getattr(get_task(card.task).code, "within", None)
+    if cut is None or runner.card.keep not in _PADDED:
+        return answer
+    from keras_resnet.signals import image
+
+    height, width = image.decode(_as_png(source), 3).shape[:2] if _in_memory(source) else image.size_of(source)
+    return cut(answer, height, width, card, top)
+
+
+def _in_memory(source: Any) -> bool:
+    return not isinstance(source, str | os.PathLike)
 
 
 def _as_png(source: Any) -> bytes:

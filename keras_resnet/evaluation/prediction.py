@@ -13,7 +13,7 @@ import numpy as np
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation import bulk
-from keras_resnet.evaluation.examples import loaded, named
+from keras_resnet.evaluation.examples import loaded, named, within
 from keras_resnet.evaluation.running import answered
 from keras_resnet.runtime import foreign
 from keras_resnet.runtime.anything import runner_of
@@ -141,7 +141,8 @@ def predict(
                 found += _of_files(runner, [path for _, path in some], card, top)
                 continue
             pixels = np.stack([loaded(source, runner) for _, source in some])
-            found += answered(runner, pixels, [name for name, _ in some], card, top)
+            seen = answered(runner, pixels, [name for name, _ in some], card, top)
+            found += [within(each, source, runner, card, top) for each, (_, source) in zip(seen, some, strict=True)]
     return found
 
 

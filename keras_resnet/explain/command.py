@@ -48,7 +48,8 @@ def add(parser: Parser) -> None:
     other.add_argument("--filters", action="store_true", help="kernels of the first convolution")
     other.add_argument("--feature-maps", action="store_true", help="every channel of a layer, for one image")
     other.add_argument("--embeddings", action="store_true", help="the classifier's input, projected to the plane")
-    flags.add_data(parser, text="of --embeddings, whose test images are shown: a folder, digits, ...", group=other)
+    text = "of --embeddings, whose test images are shown: a folder, digits, ..."
+    flags.add_data(parser, text=text, group=other, masks=False)
     other.add_argument("--projection", default="pca", help="pca or tsne (%(default)s)")
     other.add_argument(
         "--limit", type=int, default=_DATASET_IMAGES, metavar="N", help="test images of --embeddings (%(default)s)"
@@ -202,7 +203,7 @@ def _embeddings(args: argparse.Namespace, runner, command: str) -> None:
     if hasattr(task.code, "focused"):
         raise InputError(f"--embeddings shows a point for each image: expected a classifier, received task {task.name}")
     name, folder = flags.named_data(args, runner.card.dataset)
-    dataset = dataset_for(runner, name, folder, columns=flags.columns_of(args), **flags.masks_of(args))
+    dataset = dataset_for(runner, name, folder, columns=flags.columns_of(args))
     test = sampled(dataset.test, args.limit)
     pixels = np.concatenate([batch[test.key] for batch in arrays_of(test, 256)])
     name, features = embeddings.pooled_features(runner, pixels, args.layer)

@@ -23,7 +23,8 @@ def add(parser: Parser) -> None:
     parser.add_argument("--full", action="store_true", help="the papers' size and recipe: days on a CPU")
     parser.add_argument("-o", "--output", type=Path, default=Path("lab"), metavar="DIR", help="default: %(default)s")
     parser.former["--out"] = "--output"
-    flags.add_data(parser, text="cifar10[:DIR] or digits (default: cifar10 where it can be found, else digits)")
+    text = "cifar10[:DIR] or digits (default: cifar10 where it can be found, else digits)"
+    flags.add_data(parser, text=text, tables=False, masks=False)
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="trainings of every net (%(default)s)")
     parser.add_argument("--depths", default="", metavar="N,N,...", help="layers, in place of the experiment's own")
     flags.add_set(parser)

@@ -51,6 +51,9 @@ def _of_classes(found: Findings) -> Iterator[str]:
     counts = found.counts()
     if not counts:
         return
+    if found.data.truth == "mask":
+        yield from _of_masks(counts)
+        return
     train = "train" if "train" in found.parts else found.parts[0]
     sizes = {name: by_part[train] for name, by_part in counts.items()}
     if len(counts) == 1:
@@ -70,6 +73,15 @@ def _of_classes(found: Findings) -> Iterator[str]:
         )
 
 
+def _of_masks(counts: dict[str, dict[str, int]]) -> Iterator[str]:
+    """Nearly every picture has most classes of masks, so that numbers of pictures say little."""
+    absent = [name for name, by_part in counts.items() if not any(by_part.values())]
+    if absent:
+        yield (
+            f"no mask has {_some(absent)}: a net cannot learn it; where the value 0 means nothing: --reduce-zero-label"
+        )
+
+
 def _of_parts(found: Findings) -> Iterator[str]:
     if not found.data.own_parts:
         yield "the data are not divided: train takes 80 % to learn, 10 % to choose, 10 % to test, seeded, by class"
@@ -86,7 +98,7 @@ def _of_parts(found: Findings) -> Iterator[str]:
 
 
 def _of_shares(found: Findings, counts: dict[str, dict[str, int]]) -> Iterator[str]:
-    if not {"train", "test"} <= set(found.parts) or not counts:
+    if not {"train", "test"} <= set(found.parts) or not counts or found.data.truth == "mask":
         return
     table = np.array([[by_part["train"], by_part["test"]] for by_part in counts.values()], float)
     shares = table / np.maximum(1, table.sum(0))

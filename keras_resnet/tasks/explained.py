@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
+
+from keras_resnet.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,3 +42,26 @@ class ExplainedCode(Protocol):
         Args:
             outputs: arrays by output name, one row.
         """
+
+
+def chosen(asked: Sequence[int] | int, count: int, width: int, noun: str = "class") -> np.ndarray:
+    """One question for every example: int `(count,)`.
+
+    Args:
+        asked: one for all examples, or one for each.
+        count: number of examples.
+        width: number of questions that the model can answer.
+        noun: what a question is called.
+
+    Raises:
+        InputError: no whole numbers, another number of them, or some that the model does not have.
+    """
+    import numpy as np
+
+    found = np.broadcast_to(np.asarray(asked), (count,)) if np.ndim(asked) == 0 else np.asarray(asked)
+    if found.shape != (count,) or not np.issubdtype(found.dtype, np.integer):
+        raise InputError(f"classes={asked}: expected one whole number, or one for each of the {count} images")
+    if found.min() < 0 or found.max() >= width:
+        wrong = found.max() if found.max() >= width else found.min()
+        raise InputError(f"{noun} {wrong}: expected 0 to {width - 1}")
+    return found

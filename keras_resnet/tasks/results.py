@@ -47,6 +47,20 @@ class Table:
     detail: bool = False
 
 
+def redrawn(statistic: Callable[[np.ndarray], Any], count: int, draws: int = _DRAWS) -> np.ndarray:
+    """A figure, or figures, over samples of the examples, the same every time: float64 `(draws, ...)`.
+
+    Args:
+        statistic: from places of examples, drawn with replacement, to one figure or to an array of figures.
+        count: number of examples.
+        draws: number of samples.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    return np.array([statistic(rng.integers(0, count, count)) for _ in range(draws)])
+
+
 def bootstrapped(statistic: Callable[[np.ndarray], Any], count: int) -> Any:
     """95 % intervals of figures that are no means, over 1,000 samples of the examples, the same every time.
 
@@ -61,8 +75,7 @@ def bootstrapped(statistic: Callable[[np.ndarray], Any], count: int) -> Any:
 
     import numpy as np
 
-    rng = np.random.default_rng(0)
-    found = np.array([statistic(rng.integers(0, count, count)) for _ in range(_DRAWS)])
+    found = redrawn(statistic, count)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a figure that no sample has stays nan
         low, high = np.nanpercentile(found, [2.5, 97.5], axis=0)

@@ -240,9 +240,10 @@ _OF_MASKS = [
         fit="own",
         held_out=True,
         resolution=256,
-        source="keras-resnet train --recipe nuclei --data nuclei; 59 of 80 epochs on one H200 (Keras on JAX, bf16), "
-        "then three from a rate of 2.5e-4 on two cores (TensorFlow, float32); "
-        "tools/ship_weights.py RUN nuclei --float16 --net=unet_nuclei",
+        source="keras-resnet train --recipe nuclei --data nuclei, interrupted at 59 of 80 epochs, and three more; "
+        "the 59 on one H200 (Keras on JAX, bf16), then on two cores (TensorFlow, float32): keras-resnet train --recipe "
+        "nuclei --data nuclei --weights RUN --epochs 3 --learning-rate 2.5e-4 --set warmup_epochs=0.2 "
+        "--set clip_norm=5 --set dropout=0; tools/ship_weights.py RUN nuclei --float16 --net=unet_nuclei",
         license="Apache-2.0 (data CC0 1.0)",
     ),
 ]
@@ -272,17 +273,21 @@ def list_weights(model: str | None = None, task: str = "classification") -> list
         Rows with name, url, hashes, input convention, resolution, accuracy, licence and source.
 
     Raises:
-        InputError: no variant has that name.
+        InputError: no variant has that name, or no weights are registered for that task.
 
     Example:
         >>> import keras_resnet
         >>> [row.name for row in keras_resnet.list_weights("resnet50")]
         ['imagenet']
     """
-    if task == "segmentation":
-        return [row for row in SEGMENTER_WEIGHTS.values() if model in (None, row.spec)]
-    rows = list(WEIGHT_SETS.values())
-    return rows if model is None else [row for row in rows if row.spec == get_spec(model).name]
+    rows = [row for row in (*WEIGHT_SETS.values(), *SEGMENTER_WEIGHTS.values()) if row.task == task]
+    if not rows:
+        known = dict.fromkeys(row.task for row in (*WEIGHT_SETS.values(), *SEGMENTER_WEIGHTS.values()))
+        raise unknown_name("task with registered weights", task, known)
+    if model is None:
+        return rows
+    name = get_segmenter(model).name if task == "segmentation" else get_spec(model).name
+    return [row for row in rows if row.spec == name]
 
 
 def card_by_hash(path: Path, spec: ResNetSpec) -> ModelCard | None:

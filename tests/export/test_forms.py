@@ -17,7 +17,9 @@ from export import artifact, export, load_source, program
 from export.formats import onnx as onnx_format
 from export.formats import tflite as tflite_format
 from export.making import pipeline
+from export.model.source import Source
 from export.proof import golden
+from export.proof.verification import Proof
 from keras_resnet import InputError, ModelCard, open_runner
 from keras_resnet.data.dataset import ArraySplit, Dataset
 from keras_resnet.signals.conventions import PREPROCESS
@@ -147,6 +149,17 @@ def test_every_form_is_proven_and_draws_the_same_masks(source, tmp_path):
     small = keras.Model(source.model.input, source.model.get_layer("logits_conv").output)
     np.testing.assert_allclose(open_runner(targets[0][1]).run(images)["logits"], small.predict(images, verbose=0),
                                rtol=1e-3, atol=1e-3)  # fmt: skip
+
+
+def test_the_graph_of_a_form_is_built_once(source, monkeypatch):
+    built, build = [], Source.in_form
+    monkeypatch.setattr(Source, "in_form", lambda self, form: [built.append(form), build(self, form)][1])
+    proof = Proof(source, source.evidence(), {}, None)
+    shapes = [
+        proof.shapes(artifact("tflite:float32", form=form)) for form in ("classes", "logits", "classes", "logits")
+    ]
+    assert shapes[0] == shapes[2] != shapes[1] == shapes[3]
+    assert built == ["classes", "logits"]
 
 
 @pytest.fixture(scope="module")

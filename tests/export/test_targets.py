@@ -130,6 +130,7 @@ def test_options_of_other_targets_are_refused(source, tmp_path):
         (["--layout", "nchw"], "--layout does not go with --place"),
         (["--engine", "reference"], "--engine does not go with --place"),
         (["--metadata"], "--metadata does not go with --place"),
+        (["--form", "classes"], "--form does not go with --place"),
         (["--quantizer", "litert", "--quantizer", "tensorflow"], "give one --quantizer"),
         (["--io", "int8"], "use --io uint8 or float32"),
     ],

@@ -10,6 +10,7 @@ from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.tasks.classification.predictions import label
 from keras_resnet.tasks.classification.settings import OUTPUT
+from keras_resnet.tasks.explained import chosen
 from keras_resnet.tasks.interface import sole
 
 
@@ -24,15 +25,7 @@ def questions(outputs: Mapping[str, np.ndarray], asked: Sequence[int] | int | No
         InputError: no whole numbers, another number of them, or classes that the model does not have.
     """
     probabilities = sole(outputs, OUTPUT)
-    count, width = probabilities.shape
-    if asked is None:
-        return probabilities.argmax(axis=1)
-    chosen = np.broadcast_to(np.asarray(asked), (count,)) if np.ndim(asked) == 0 else np.asarray(asked)
-    if chosen.shape != (count,) or not np.issubdtype(chosen.dtype, np.integer):
-        raise InputError(f"classes={asked}: expected one whole number, or one for each of the {count} images")
-    if chosen.min() < 0 or chosen.max() >= width:
-        raise InputError(f"class {chosen.max() if chosen.max() >= width else chosen.min()}: expected 0 to {width - 1}")
-    return chosen
+    return probabilities.argmax(axis=1) if asked is None else chosen(asked, *probabilities.shape)
 
 
 def questions_named(

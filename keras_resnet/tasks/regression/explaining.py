@@ -9,6 +9,7 @@ import numpy as np
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.tasks.classification.head import scalar
+from keras_resnet.tasks.explained import chosen
 from keras_resnet.tasks.interface import sole
 from keras_resnet.tasks.regression.settings import OUTPUT, name_of
 
@@ -27,13 +28,7 @@ def questions(outputs: Mapping[str, np.ndarray], asked: Sequence[int] | int | No
         InputError: no whole numbers, another number of them, or values that the model does not have.
     """
     count, width = sole(outputs, OUTPUT).shape
-    chosen = np.asarray(0 if asked is None else asked)
-    chosen = np.broadcast_to(chosen, (count,)) if chosen.ndim == 0 else chosen
-    if chosen.shape != (count,) or not np.issubdtype(chosen.dtype, np.integer):
-        raise InputError(f"classes={asked}: expected one whole number, or one for each of the {count} images")
-    if chosen.min() < 0 or chosen.max() >= width:
-        raise InputError(f"value {chosen.max() if chosen.max() >= width else chosen.min()}: expected 0 to {width - 1}")
-    return chosen
+    return chosen(0 if asked is None else asked, count, width, noun="value")
 
 
 def questions_named(

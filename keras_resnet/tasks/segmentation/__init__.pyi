@@ -6,6 +6,7 @@ from .answers import decode as decode
 from .answers import draw as draw
 from .answers import numbers as numbers
 from .answers import picture as picture
+from .answers import within as within
 from .explaining import EVIDENCE as EVIDENCE
 from .explaining import called as called
 from .explaining import evidence as evidence
@@ -27,6 +28,7 @@ from .merging import mirrored as mirrored
 from .pages import sections as sections
 from .reports import reporter as reporter
 from .scores import agreement as agreement
+from .scores import names_of as names_of
 from .scores import scorer as scorer
 from .settings import ONE_SIZE as ONE_SIZE
 from .settings import Facts as Facts

@@ -12,12 +12,12 @@ import numpy as np
 
 from keras_resnet import pictures
 from keras_resnet.card import ModelCard
-from keras_resnet.data.truth import moved
+from keras_resnet.data.truth import VOID, moved
 from keras_resnet.signals.fits import Keep
 from keras_resnet.signals.placement import Placement
 from keras_resnet.tasks.results import Numbers
 from keras_resnet.tasks.segmentation.forms import answer, classes_of
-from keras_resnet.tasks.segmentation.scores import check_classes
+from keras_resnet.tasks.segmentation.scores import check_classes, names_of
 from keras_resnet.tasks.segmentation.settings import TRUTH, output_of
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Mask:
     Attributes:
         image: name of the example, its file for instance.
         shares: share of the pixels by class, the largest first; those that the mask has.
-        classes: class of every pixel, uint8 `(H, W)`.
+        classes: class of every pixel, uint8 `(H, W)`; 255 beside the picture, where `within` was told its size.
     """
 
     image: str
@@ -83,14 +83,45 @@ def decode(
     check_classes(found)
     found = found.astype(np.uint8)
     names = [str(number) for number in range(len(found))] if names is None else names
-    known = card.facts.get("names") or card.labels
+    known = names_of(card)
     return [Mask(name, _shares(classes, known, limit), classes) for name, classes in zip(names, found, strict=True)]
 
 
+def within(mask: Mask, height: int, width: int, card: ModelCard, limit: int) -> Mask:
+    """A mask whose shares are of the picture alone, without what fills the net's input beside it.
+
+    Args:
+        mask: answer to a picture that was resized.
+        height: height of the picture that stands upright.
+        width: its width.
+        card: card of the model.
+        limit: largest number of classes that are named.
+    """
+    plain = importlib.import_module("keras_resnet.signals.plain")  # array work of all libraries
+    (top, left, high, wide), _ = plain.placed(height, width, mask.classes.shape, card.keep)
+    down, across = mask.classes.shape
+    rows = (top + np.arange(down + 1) * (high / down)).clip(0, height)  # edges of pixels, in the picture's
+    columns = (left + np.arange(across + 1) * (wide / across)).clip(0, width)
+    outside = ~np.logical_and.outer(np.diff(rows) > 0, np.diff(columns) > 0)
+    if not outside.any():
+        return mask
+    classes = np.where(outside, np.uint8(VOID), mask.classes)
+    return Mask(mask.image, _shares(classes, names_of(card), limit), classes)
+
+
+def counted(classes: np.ndarray) -> np.ndarray:
+    """Number of pixels by class, int64 `(classes,)`, up to the largest class that is there.
+
+    Args:
+        classes: class of every pixel, uint8; 255 for none.
+    """
+    return np.trim_zeros(np.bincount(classes.ravel(), minlength=256)[:VOID], "b")
+
+
 def _shares(classes: np.ndarray, names: Sequence[str], limit: int) -> dict[str, float]:
-    counts = np.bincount(classes.ravel(), minlength=256)
+    counts = counted(classes)
     order = [int(n) for n in np.argsort(-counts, kind="stable") if counts[n]][:limit]
-    return {str(names[n]) if n < len(names) else str(n): float(counts[n] / classes.size) for n in order}
+    return {str(names[n]) if n < len(names) else str(n): float(counts[n] / counts.sum()) for n in order}
 
 
 def numbers(card: ModelCard, count: int) -> Numbers:
@@ -100,7 +131,7 @@ def numbers(card: ModelCard, count: int) -> Numbers:
         card: card of the file.
         count: number of classes, where the card does not name them.
     """
-    names = tuple(map(str, card.facts.get("names") or card.labels or range(count)))
+    names = names_of(card) or tuple(map(str, range(count)))
     form = card.facts.get("form", "")
     return Numbers(output_of(form), "classes", names, {"form": form, "colours": colours(card, len(names)).tolist()})
 
@@ -117,40 +148,52 @@ def colours(card: ModelCard, count: int) -> np.ndarray:
     return np.array(found, np.uint8).reshape(count, 3)
 
 
+def palette(card: ModelCard, count: int) -> np.ndarray:
+    """A colour for every value of a mask, uint8 `(256, 3)`: black where there is no class.
+
+    Args:
+        card: card of the model.
+        count: number of classes.
+    """
+    return _filled_up(colours(card, count))
+
+
+def _filled_up(colours: np.ndarray) -> np.ndarray:
+    return np.pad(colours, ((0, 256 - len(colours)), (0, 0)))
+
+
 def _hue(number: int) -> tuple[int, int, int]:
     """Hues by the golden angle, of three brightnesses."""
     red, green, blue = colorsys.hsv_to_rgb(number * 0.618034 % 1.0, 0.75, (1.0, 0.75, 0.5)[number % 3])
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def overlaid(pixels: np.ndarray, classes: np.ndarray, palette: np.ndarray) -> np.ndarray:
+def overlaid(pixels: np.ndarray, classes: np.ndarray, colours: np.ndarray) -> np.ndarray:
     """An image with its mask over it, uint8 `(H, W, 3)`.
 
     Args:
         pixels: uint8 `(H, W, 1 or 3)`.
-        classes: uint8 `(H, W)`; values beyond the palette leave the image as it is.
-        palette: uint8 `(classes, 3)`.
+        classes: uint8 `(H, W)`; values beyond the colours leave the image as it is.
+        colours: uint8 `(classes, 3)`.
     """
     image = np.broadcast_to(pixels, (*classes.shape, 3)).astype(np.float32)
-    inside = classes < len(palette)
-    painted = palette[np.where(inside, classes, 0)].astype(np.float32)
+    inside = classes < len(colours)
+    painted = colours[np.where(inside, classes, 0)].astype(np.float32)
     mixed = np.where(inside[..., None], (1 - _ALPHA) * image + _ALPHA * painted, image)
     return mixed.round().astype(np.uint8)
 
 
-def picture(mask: np.ndarray, palette: np.ndarray) -> Image.Image:
+def picture(mask: np.ndarray, colours: np.ndarray) -> Image.Image:
     """A mask as a picture with a palette: its values are the classes, 255 is black.
 
     Args:
         mask: uint8 `(H, W)`.
-        palette: uint8 `(classes, 3)`.
+        colours: uint8 `(classes, 3)`.
     """
     from PIL import Image
 
     made = Image.fromarray(mask)
-    table = np.zeros((256, 3), np.uint8)
-    table[: len(palette)] = palette
-    made.putpalette(table.ravel().tolist())
+    made.putpalette(_filled_up(colours).ravel().tolist())
     return made
 
 
@@ -164,8 +207,8 @@ def draw(pixels: np.ndarray | Sequence[np.ndarray], predictions: Sequence[Mask],
     """
     from matplotlib.patches import Patch
 
-    names = card.facts.get("names") or card.labels
-    palette = colours(card, max(len(names), *(int(each.classes.max()) + 1 for each in predictions)))
+    names = names_of(card)
+    painted = colours(card, max(len(names), *(len(counted(each.classes)) for each in predictions)))
     columns = min(3, len(predictions))
     lines = -(-len(predictions) // columns)
     height, width = max(image.shape[0] for image in pixels), max(image.shape[1] for image in pixels)
@@ -173,9 +216,9 @@ def draw(pixels: np.ndarray | Sequence[np.ndarray], predictions: Sequence[Mask],
     for axes in (grid := made.subplots(lines, columns, squeeze=False)).flat:
         axes.axis("off")
     for axes, image, each in zip(grid.flat, pixels, predictions, strict=False):
-        axes.imshow(overlaid(image, each.classes, palette), interpolation="nearest")
+        axes.imshow(overlaid(image, each.classes, painted), interpolation="nearest")
         axes.set_title(each.image, fontsize=9)
-    there = sorted({int(n) for each in predictions for n in np.unique(each.classes)})
-    handles = [Patch(color=palette[n] / 255, label=str(names[n]) if n < len(names) else str(n)) for n in there]
+    there = sorted({int(n) for each in predictions for n in np.flatnonzero(counted(each.classes))})
+    handles = [Patch(color=painted[n] / 255, label=str(names[n]) if n < len(names) else str(n)) for n in there]
     made.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)), frameon=False, fontsize=9)
     return made

@@ -10,8 +10,9 @@ import numpy as np
 
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError, unknown_name
+from keras_resnet.tasks.explained import chosen
 from keras_resnet.tasks.segmentation.merging import scores_of, to_probabilities
-from keras_resnet.tasks.segmentation.scores import class_names, classes_of
+from keras_resnet.tasks.segmentation.scores import class_names, classes_of, names_of
 
 EVIDENCE = "{:.2%} of the pixels"
 
@@ -27,17 +28,11 @@ def questions(outputs: Mapping[str, np.ndarray], asked: Sequence[int] | int | No
         InputError: no whole numbers, another number of them, or classes that an example is not called anywhere.
     """
     found = _pixels(outputs)
-    count = len(found)
     if asked is None:
         return found.argmax(axis=1)
-    chosen = np.broadcast_to(np.asarray(asked), (count,)) if np.ndim(asked) == 0 else np.asarray(asked)
-    if chosen.shape != (count,) or not np.issubdtype(chosen.dtype, np.integer):
-        raise InputError(f"classes={asked}: expected one whole number, or one for each of the {count} images")
-    if chosen.min() < 0 or chosen.max() >= found.shape[1]:
-        wrong = chosen.max() if chosen.max() >= found.shape[1] else chosen.min()
-        raise InputError(f"class {wrong}: expected 0 to {found.shape[1] - 1}")
-    _check_there(found, chosen, [str(number) for number in range(found.shape[1])])
-    return chosen
+    wanted = chosen(asked, *found.shape)
+    _check_there(found, wanted, [str(number) for number in range(found.shape[1])])
+    return wanted
 
 
 def questions_named(
@@ -150,7 +145,7 @@ def _pixels(outputs: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _names(card: ModelCard, count: int) -> list[str]:
-    return class_names(card.facts.get("names") or card.labels or (), count)
+    return class_names(names_of(card), count)
 
 
 def _check_there(found: np.ndarray, chosen: np.ndarray, names: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ Answers are seen once, chunk by chunk, and forgotten, but for small copies of th
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,9 @@ from keras_resnet.card import ModelCard
 from keras_resnet.data.truth import VOID
 from keras_resnet.tasks.results import Table
 from keras_resnet.tasks.segmentation import forms
-from keras_resnet.tasks.segmentation.answers import colours
+from keras_resnet.tasks.segmentation.answers import colours, palette
 from keras_resnet.tasks.segmentation.boundaries import boundary_f, over_images
-from keras_resnet.tasks.segmentation.scores import Scores, class_names, classes_of, counts, mean_iou
+from keras_resnet.tasks.segmentation.scores import Scores, class_names, classes_of, mean_iou, names_of
 from keras_resnet.tasks.segmentation.settings import TRUTH
 
 _SHOWN = 8
@@ -84,7 +84,7 @@ class Reporter:
     def __init__(self, card: ModelCard) -> None:
         """Starts without examples."""
         self._card = card
-        self._names: Sequence[str] = card.facts.get("names") or card.labels or ()
+        self._names = names_of(card)
         self._confusion = np.zeros((0, 0), np.int64)
         self._outlines: list[np.ndarray] = []
         self._worst: list[_Kept] = []
@@ -119,7 +119,7 @@ class Reporter:
             self._outlines = [np.pad(each, (0, more), constant_values=np.nan) for each in self._outlines]
 
     def _keep(self, answer: np.ndarray, mask: np.ndarray, pairs: np.ndarray) -> None:
-        value = mean_iou(counts(answer[None], mask[None], len(pairs))[0])
+        value = mean_iou(np.stack([np.diag(pairs), pairs.sum(axis=0), pairs.sum(axis=1)]))
         if len(self._worst) == _SHOWN and value >= self._worst[0].value:
             return
         step = -(-max(mask.shape) // _SIDE)
@@ -163,16 +163,13 @@ class Reporter:
         return {"truth": self._painted(kept.truth), "answer": self._painted(kept.answer)}
 
     def _painted(self, mask: np.ndarray) -> np.ndarray:
-        palette = np.zeros((256, 3), np.uint8)
-        count = min(len(self._confusion), VOID)
-        palette[:count] = colours(self._card, count)
-        return palette[mask]
+        return palette(self._card, min(len(self._confusion), VOID))[mask]
 
     def legend(self) -> list[tuple[str, tuple[int, ...]]]:
         """Names and colours, of 0 to 255, of what `beside` may show."""
         shown = sorted({int(n) for each in self._worst for mask in (each.truth, each.answer) for n in np.unique(mask)})
-        names, palette = class_names(self._names, len(self._confusion)), colours(self._card, len(self._confusion))
-        named = [(names[n], tuple(map(int, palette[n]))) for n in shown if n < len(names)]
+        names, painted = class_names(self._names, len(self._confusion)), colours(self._card, len(self._confusion))
+        named = [(names[n], tuple(map(int, painted[n]))) for n in shown if n < len(names)]
         return [*named, *([("void", (0, 0, 0))] if VOID in shown else [])]
 
 

@@ -72,6 +72,15 @@ def _between(interval: tuple[float, float] | None) -> str | None:
     return None if interval is None else f"{interval[0]:.2%} .. {interval[1]:.2%}"
 
 
+def names_of(card: ModelCard) -> tuple[str, ...]:
+    """The names of the classes on a card; none where it has none.
+
+    Args:
+        card: card of a model, ours or a foreign one.
+    """
+    return tuple(map(str, card.facts.get("names") or card.labels or ()))
+
+
 def class_names(names: Sequence[str], count: int) -> list[str]:
     """A name for every class, each another one: where a card's are missing or alike, with the class's number.
 
@@ -126,7 +135,7 @@ class Scorer:
     def __init__(self, card: ModelCard) -> None:
         """Starts without examples."""
         self._card = card
-        self._names: Sequence[str] = card.facts.get("names") or card.labels or ()
+        self._names = names_of(card)
         self._counts: list[np.ndarray] = []
         self._pixels = 0
 

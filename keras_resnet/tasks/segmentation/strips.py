@@ -9,8 +9,8 @@ import numpy as np
 from keras_resnet.card import ModelCard
 from keras_resnet.gallery import Strip, image_tag, mark
 from keras_resnet.tasks.interface import sole
-from keras_resnet.tasks.segmentation.answers import Mask, colours, overlaid
-from keras_resnet.tasks.segmentation.scores import class_names, classes_of
+from keras_resnet.tasks.segmentation.answers import Mask, counted, overlaid, palette
+from keras_resnet.tasks.segmentation.scores import class_names, classes_of, names_of
 from keras_resnet.tasks.segmentation.settings import OUTPUT, TRUTH
 
 SIDE = 480  # pixels of a picture's longer side, at most
@@ -29,20 +29,19 @@ def strip(pixels: np.ndarray, answer: Mask, card: ModelCard) -> Strip:
     step = -(-max(answer.classes.shape) // SIDE)  # before colours are laid over it: pictures in tiles are large
     part = (slice(step // 2, None, step),) * 2
     small, seen = answer.classes[part], pixels[part]
-    palette = np.zeros((256, 3), np.uint8)
-    count = int(answer.classes.max(initial=0)) + 1
-    palette[:count] = colours(card, count)
+    pixels_of = counted(answer.classes)
+    count = len(pixels_of)
+    painted = palette(card, count)
     shown = {
         "image": image_tag(seen, answer.image, side=SIDE),
-        "overlay": image_tag(overlaid(seen, small, palette[:count]), f"mask over {answer.image}", side=SIDE),
-        "mask": image_tag(palette[small], f"mask of {answer.image}", side=SIDE, exact=True),
+        "overlay": image_tag(overlaid(seen, small, painted[:count]), f"mask over {answer.image}", side=SIDE),
+        "mask": image_tag(painted[small], f"mask of {answer.image}", side=SIDE, exact=True),
     }
-    pixels_of = np.bincount(answer.classes.ravel(), minlength=count)
-    names = class_names(card.facts.get("names") or card.labels or (), count)
+    names = class_names(names_of(card), count)
     there = [int(n) for n in np.argsort(-pixels_of, kind="stable") if pixels_of[n]]
-    shares = pixels_of / answer.classes.size
+    shares = pixels_of / pixels_of.sum()
     words = [f"{shares[n]:.1%}" if shares[n] >= _LEAST else "below 0.1%" for n in there]
-    legend = tuple((mark(tuple(map(int, palette[n]))), names[n], said) for n, said in zip(there, words, strict=True))
+    legend = tuple((mark(tuple(map(int, painted[n]))), names[n], said) for n, said in zip(there, words, strict=True))
     return Strip(shown, answer.image, legend=legend)
 
 
@@ -58,12 +57,11 @@ def compared(
         card: card with the colours of the classes.
     """
     scores = np.asarray(sole(outputs, OUTPUT))
-    palette = np.zeros((256, 3), np.uint8)
-    palette[: scores.shape[-1]] = colours(card, scores.shape[-1])
+    painted = palette(card, scores.shape[-1])
     step = -(-max(scores.shape[1:3]) // SIDE)
     found = []
     for image, mask, answer in zip(pixels, truth[TRUTH], classes_of(scores), strict=True):
-        parts = [np.broadcast_to(image, (*image.shape[:2], 3)), palette[mask], palette[answer.astype(np.uint8)]]
+        parts = [np.broadcast_to(image, (*image.shape[:2], 3)), painted[mask], painted[answer.astype(np.uint8)]]
         small = [part[step // 2 :: step, step // 2 :: step] for part in parts]
         gap = np.full((len(small[0]), _GAP, 3), 255, np.uint8)
         found.append(np.concatenate([small[0], gap, small[1], gap, small[2]], axis=1))

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from keras_resnet.training.scenes import OWN
+
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
@@ -30,24 +32,17 @@ class Decision:
         return f"{self.what}: {self.value} ({self.reason}); change: {self.option}"
 
 
-_MASKS = {  # as `training.scenes`, from scratch
-    "optimizer": "adamw",
-    "learning_rate": 1e-3,
-    "weight_decay": 0.03,
-    "schedule": "poly",
-    "coupled_decay": False,
-    "nesterov": False,
-}
+_OF_MASKS = ("optimizer", "learning_rate", "weight_decay", "schedule", "coupled_decay", "nesterov")
 
 
 def of_masks() -> Decision:
     """Optimizer and schedule of masks, which sgd at a classifier's rate learns worse."""
     return Decision(
         what="optimizer",
-        value="adamw at 0.001, poly",
+        value=f"{OWN.optimizer} at {OWN.learning_rate:g}, {OWN.schedule}",
         reason="the recipes camvid, pets and nuclei learn masks with it",
         option="--set optimizer=NAME",
-        settings=_MASKS,
+        settings={name: getattr(OWN, name) for name in _OF_MASKS},
     )
 
 
