@@ -1,7 +1,8 @@
-"""The mirror image as a view of masks: its answer is mirrored back before it is averaged."""
+"""Scales and the mirror image as views of masks: answers are brought back before they are averaged."""
 
 import types
 
+import keras
 import numpy as np
 import pytest
 import scipy.special
@@ -11,7 +12,7 @@ from test_masks_report import Red
 import keras_resnet
 from keras_resnet import InputError, ModelCard, cli
 from keras_resnet.data.dataset import ArraySplit
-from keras_resnet.evaluation import Views, assessment, running, views
+from keras_resnet.evaluation import Views, assessment, running, tiles, views
 from keras_resnet.evaluation.tiling import Tiles
 from keras_resnet.tasks import get_task, segmentation
 from keras_resnet.tasks.segmentation import merging
@@ -52,15 +53,72 @@ def test_answers_that_have_no_mean_are_refused():
         merging.merge([{"l": np.zeros((1, 2, 2))}] * 2)
 
 
-@pytest.mark.parametrize("asked", [Views(crops=10), Views(scales=(32,)), Views(scales=(32,), flip=True)])
-def test_other_views_are_refused(asked):
-    views.check(CARD, Views(flip=True))
-    views.check(CARD, Views(flip=True, tiles=Tiles(4)))
-    views.check(ModelCard(), asked)
-    with pytest.raises(InputError, match="expected the mirror image .flip. as its only"):
-        views.check(CARD, asked)
-    with pytest.raises(InputError, match="tiles are not cut or scaled"):
-        Views(tiles=Tiles(4), crops=asked.crops, scales=asked.scales)
+def test_other_views_are_refused():
+    for known in (
+        Views(flip=True),
+        Views(flip=True, tiles=Tiles(4)),
+        Views(scales=(32,)),
+        Views(scales=(9,), flip=True),
+    ):
+        views.check(CARD, known)
+    views.check(ModelCard(), Views(crops=10))
+    with pytest.raises(InputError, match="expected scales and the mirror image .flip. as its other views"):
+        views.check(CARD, Views(crops=10))
+    for asked in ({"crops": 10}, {"scales": (32,)}):
+        with pytest.raises(InputError, match="tiles are not cut or scaled"):
+            Views(tiles=Tiles(4), **asked)
+
+
+class Steps(Red):
+    """A net that says the first class left of the middle of what it sees, weighed by what is there."""
+
+    def run(self, examples):
+        scores = examples / np.float32(64)
+        scores[:, :, : examples.shape[2] // 2, 0] += 1
+        return {"logits": scores}
+
+
+def _seen(net, images, size):
+    """By Keras' own resizing: a net of that size sees the images, and its scores come back."""
+    larger = np.round(keras.layers.Resizing(*size, antialias=True)(images)).astype("f")
+    return np.asarray(keras.layers.Resizing(*images.shape[1:3])(net.run(larger)["logits"]))
+
+
+@pytest.mark.parametrize("scale", [20, 30, 75])
+def test_scales_are_what_the_net_says_of_images_of_that_size(scale):
+    """A net of single pixels says in tiles what it says of the whole."""
+
+    class Pointwise(Red):
+        def run(self, examples):
+            return {"logits": examples / np.float32(64)}
+
+    images = np.random.default_rng(0).integers(0, 256, (2, 30, 44, 3), np.uint8)
+    net = Pointwise((30, 44))
+    split = ArraySplit({"image": images, "mask": np.zeros((2, 30, 44), np.uint8)})
+    ((found, _),) = running.chunks(net, split, views=Views(scales=(scale,)))
+    expected = _seen(net, images, (scale, round(44 * scale / 30)))
+    np.testing.assert_allclose(found["logits"], expected, atol=0.02)  # a level of a pixel is 1 / 64
+    assert (np.abs(expected - net.run(images)["logits"]).max() > 0.2) == (scale != 30)  # the control
+
+
+def test_scales_and_mirror_images_are_averaged():
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
+    net, split = Steps((32, 32)), ArraySplit({"image": images, "mask": np.zeros((2, 32, 32), np.uint8)})
+    ((found, _),) = running.chunks(net, split, views=Views(scales=(32, 16), flip=True, average="logits"))
+    own = [tiles.of_scale(net, images, scale)["logits"] for scale in (32, 16)]
+    mirrored = [tiles.of_scale(net, images[:, :, ::-1], scale)["logits"][:, :, ::-1] for scale in (32, 16)]
+    np.testing.assert_allclose(found["logits"], np.mean([*own, *mirrored], axis=0), atol=1e-5)
+    np.testing.assert_array_equal(own[0], net.run(images)["logits"])
+    assert np.abs(own[0] - mirrored[0]).max() > 0.9  # the control: it matters which half is mirrored back
+
+
+@pytest.mark.parametrize("scale", [7, 129])
+def test_scales_far_from_what_a_net_has_learned_are_refused(scale):
+    split = ArraySplit({"image": np.zeros((1, 32, 32, 3), np.uint8), "mask": np.zeros((1, 32, 32), np.uint8)})
+    asked = Views(scales=(scale,)) if scale > 7 else Views(scales=(8,))
+    net = Steps((32, 32) if scale > 7 else (40, 40))
+    with pytest.raises(InputError, match="expected lengths of the shorter side"):
+        next(running.chunks(net, split, views=asked))
 
 
 class Sideways(Red):
@@ -112,9 +170,13 @@ def test_the_command_refuses_views_in_one_line(capsys, tmp_path):
     card = ModelCard(task="segmentation", facts={"names": ["left", "middle", "right"]}, preprocess=CARD.preprocess)
     keras_resnet.save_model(net, tmp_path / "net.keras", card)
     command = ["evaluate", "--model", str(tmp_path / "net.keras"), "--data", str(root)]
-    for more in (["--crops", "10"], ["--scales", "32,48"]):
+    for more, words in (
+        (["--crops", "10"], "task segmentation answers for every pixel"),
+        (["--scales", "32,480"], "--scales 480: expected lengths of the shorter side, which is 32 pixels of the net's"),
+    ):
         assert cli.main([*command, *more]) == 2
-        said = capsys.readouterr().err.strip().splitlines()[-1]
-        assert said.startswith("error: task segmentation answers for every pixel")
+        assert capsys.readouterr().err.strip().splitlines()[-1].startswith(f"error: {words}")
+    assert cli.main([*command, "--scales", "32,48", "--flip"]) == 0
+    assert "scales 32, 48, with mirror image" in " ".join(capsys.readouterr().out.split())
     assert cli.main([*command, "--flip", "--report", str(tmp_path / "page.html")]) == 0
     assert "with mirror image" in capsys.readouterr().out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -44,14 +45,22 @@ def chunks(
             check_finite(found, "an example")
             yield found, truth
         return
-    runner = of_any_size(runner) if views.scales else runner
-    size = None if views.scales else image_shape(runner)[:-1]
-    steps, count = batches_of_views(split, views, size)
+    dense = hasattr(get_task(runner.card.task).code, "mirrored")
+    scales = views.scales if dense else ()
+    if scales:
+        tiles.check_scales(runner, scales)
+    whole_images = bool(views.scales) and not dense
+    runner = of_any_size(runner) if whole_images else runner
+    size = None if whole_images else image_shape(runner)[:-1]
+    steps, count = batches_of_views(split, replace(views, scales=()) if dense else views, size)
     if progress:
         steps = console.progress(steps, "evaluating", count)
     for seen, truth in steps:
         check_fit(runner, seen[0].shape[1:])
-        answers = [runner(runner.card.preprocess(each)) for each in seen]
+        if scales:
+            answers = [tiles.of_scale(runner, each, scale) for each in seen for scale in scales]
+        else:
+            answers = [runner(runner.card.preprocess(each)) for each in seen]
         for each in answers:
             check_finite(each, "an example")
         yield (answers[0] if len(answers) == 1 else merged(runner.card, answers, views)), truth

@@ -6,7 +6,7 @@ how a microscope's or a satellite's pictures are read, whose pixels mean a lengt
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +20,11 @@ from keras_resnet.signals import plain
 from keras_resnet.signals.decoding import pixels
 from keras_resnet.tasks import get_task
 from keras_resnet.tasks.interface import sole
+from keras_resnet.tasks.segmentation.forms import resized
 
 _AT_ONCE = 8  # tiles that the net gets together
 _MOST = 2_000_000_000  # bytes of the scores of a picture
+_FARTHEST = 4  # times the size that a net has learned
 
 
 def scores(runner: Runner, picture: np.ndarray, tiles: Tiles) -> np.ndarray:
@@ -98,6 +100,42 @@ def check(runner: Runner, tiles: Tiles, side: int | None = None) -> None:
     high, wide, _ = _shape(runner, tiles)
     if side is not None and side not in (high, wide):
         raise InputError(f"--tile {side}: the net takes {high} x {wide} pixels; expected --tile {high}")
+
+
+def check_scales(runner: Runner, scales: Sequence[int]) -> None:
+    """Refuses scales that a net of masks cannot take.
+
+    Args:
+        runner: net.
+        scales: lengths of the shorter side in pixels.
+
+    Raises:
+        InputError: a net of any size, or a scale beyond a quarter of the net's shorter side and its fourfold.
+    """
+    shorter = min(_shape(runner, Tiles(0))[:2])
+    for scale in scales:
+        if not shorter / _FARTHEST <= scale <= shorter * _FARTHEST:
+            raise InputError(
+                f"--scales {scale}: expected lengths of the shorter side, which is {shorter} pixels of the net's "
+                f"input: {-(-shorter // _FARTHEST)} to {shorter * _FARTHEST}"
+            )
+
+
+def of_scale(runner: Runner, images: np.ndarray, scale: int) -> dict[str, np.ndarray]:
+    """The scores of images that a net of one size sees larger or smaller, at the images' own size.
+
+    Args:
+        runner: net.
+        images: uint8 `(n, H, W, channels)`, of the net's size.
+        scale: pixels of the shorter side that they are seen at.
+    """
+    size = images.shape[1:3]
+    seen = tuple(max(scale, round(side * scale / min(size))) for side in size)
+    if seen == tuple(size):
+        return {"logits": np.asarray(sole(runner.run_unprepared(images, runner.card.preprocess), "logits"))}
+    larger = plain.scaled(images, (seen[0], seen[1]))
+    divided = Tiles(min(size) // 4)
+    return {"logits": np.concatenate([resized(scores(runner, each, divided)[None], size) for each in larger])}
 
 
 def chunks(runner: Runner, split: Split, views: Views) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:

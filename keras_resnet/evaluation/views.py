@@ -40,7 +40,8 @@ class Views:
             (He et al. 2015, table 3). Of files, the model's size is cut out of a square that is 1 / 0.875 as large;
             images that come at the model's own size are padded with an eighth of zeros, as in training.
         scales: lengths of the shorter side in pixels; the whole image goes through the net, whose pooling averages
-            over all positions (He et al. 2015, table 4).
+            over all positions (He et al. 2015, table 4). A net of masks sees the image in that size in tiles, and its
+            scores are brought back.
         flip: the mirror image as well.
         average: what is averaged, one of `ensembles.AVERAGES`.
         tiles: how pictures of any size are divided for a net of masks, in place of being resized, and their mirror
@@ -98,10 +99,10 @@ def check(card: ModelCard, views: Views) -> None:
     task = get_task(card.task)
     task.require("views")
     get_signal(card.signal).require("views")
-    if hasattr(task.code, "mirrored") and (views.crops != 1 or views.scales):
+    if hasattr(task.code, "mirrored") and views.crops != 1:
         raise InputError(
-            f"task {task.name} answers for every pixel of the image that it sees: expected the mirror image (flip) as "
-            f"its only other view, received {views}"
+            f"task {task.name} answers for every pixel of the image that it sees: expected scales and the mirror image "
+            f"(flip) as its other views, received {views}"
         )
 
 
