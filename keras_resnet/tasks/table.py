@@ -40,7 +40,7 @@ TASKS: dict[str, Task] = {
             truth="mask",
             score=Score("mean IoU", "miou", per_example=False),
             module="keras_resnet.tasks.segmentation",
-            supports=frozenset({"compress", "explain", "forms", "places", "views"}),
+            supports=frozenset({"compress", "ensemble", "explain", "forms", "places", "views"}),
             forms=("logits", "probabilities", "classes"),
         ),
     )

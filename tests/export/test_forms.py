@@ -22,6 +22,7 @@ from export.proof import golden
 from export.proof.verification import Proof
 from keras_resnet import InputError, ModelCard, open_runner
 from keras_resnet.data.dataset import ArraySplit, Dataset
+from keras_resnet.evaluation import Views, assessment
 from keras_resnet.signals.conventions import PREPROCESS
 from keras_resnet.tasks import get_task
 from keras_resnet.tasks.segmentation import answers, forms, head, scores, settings
@@ -281,3 +282,27 @@ def test_golden_classes_may_differ_in_a_few_pixels(tmp_path):
         np.savez(path, about=np.array(json.dumps(about)), pixels=np.zeros((1, 16, 32, 3), "uint8"), classes=stored)
         apart, most = golden.difference(path, runner, card.preprocess)
         assert (apart <= most, apart) == (held, pytest.approx(wrong / 512))
+
+
+@pytest.mark.slow
+def test_an_ensemble_of_nets_that_draw_masks_is_one_file(source, tmp_path):
+    """Its scores are the mean of the members', in evaluation and in the file."""
+    keras.utils.set_random_seed(1)
+    other = keras.models.clone_model(source.model)
+    paths = [tmp_path / "a.keras", tmp_path / "b.keras"]
+    for path, net in zip(paths, (source.model, other), strict=True):
+        keras_resnet.save_model(net, path, CARD)
+    images, _ = source.evidence().fetch()
+    each = [net.predict(images, verbose=0) for net in (source.model, other)]
+    mean = np.mean(each, axis=0)
+    made = load_source(paths, dataset=source.dataset)
+    (row,) = export(made, [(artifact("onnx:float32"), tmp_path / "mean.onnx")], gates={"drop": 100.0}).rows
+    assert row.passed, row.verdict
+    np.testing.assert_allclose(open_runner(row.file).run(images)["logits"], mean, rtol=1e-3, atol=1e-3)
+    assert np.abs(each[0] - mean).max() > 0.1  # the control: the members differ
+    asked = [assessment.Member(str(n), open_runner(path), source.dataset.test) for n, path in enumerate(paths)]
+    found = assessment.assess(asked, views=Views(average="logits"))
+    own = scores.scorer(CARD)
+    own.update({"logits": mean}, {"mask": source.dataset.test.fetch(np.arange(12))["mask"]})
+    assert found.scores.value == pytest.approx(own.result().value, abs=1e-3)
+    assert [each.value for _, each in found.members] != [found.scores.value] * 2

@@ -23,6 +23,7 @@ from .head import encode as encode
 from .head import formed as formed
 from .head import objectives as objectives
 from .limits import LIMITS as LIMITS
+from .merging import check_weights as check_weights
 from .merging import merge as merge
 from .merging import mirrored as mirrored
 from .pages import sections as sections

@@ -1,4 +1,4 @@
-"""One answer of several for the same pixels: of an image and its mirror image."""
+"""One answer of several for the same pixels: of an image and its other views, or of the members of an ensemble."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from keras_resnet.errors import InputError, unknown_name
-from keras_resnet.tasks.classification.ensembles import AVERAGES, shares
+from keras_resnet.tasks.classification.ensembles import AVERAGES, check_weights, shares
 from keras_resnet.tasks.interface import sole
 from keras_resnet.tasks.segmentation.settings import OUTPUT
+
+__all__ = ["check_weights", "merge", "mirrored", "scores_of", "to_probabilities"]
 
 _LEAST_SUM = 0.95  # of probabilities in eight bits
 _TINY = 1e-12
