@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 
 from export.targets.bundle import AGREEMENT, Bundle, Check
 from keras_resnet.runtime.interface import Runner
+from keras_resnet.signals.image import resize
 from keras_resnet.tasks import get_task
 
 MOST = 100  # images that are compared
@@ -71,3 +73,66 @@ def drawn(bundle: Bundle, name: str, said: Said, count: int) -> Check:
         found=f"{share:.3%} of the pixels of {len(images)} images",
         passed=share >= AGREEMENT,
     )
+
+
+def pictures(images: np.ndarray) -> dict[str, np.ndarray]:
+    """Pictures of other sizes and aspects than the net's, by name: two images beside each other, or above each other.
+
+    Args:
+        images: uint8 `(n, H, W, 3)`.
+    """
+    from PIL import Image
+
+    first, second = images[0], images[min(1, len(images) - 1)]
+    found = {}
+    for name, axis, scale in (("wide", 1, 1.7), ("high", 0, 0.6), ("large", 1, 3.3)):
+        both = Image.fromarray(np.concatenate([first, second], axis=axis))
+        sides = (max(1, round(side * scale)) + 1 for side in both.size)  # no multiple of the net's
+        found[name] = np.asarray(both.resize((next(sides), next(sides)), Image.Resampling.BICUBIC))
+    return found
+
+
+def save(made: Mapping[str, np.ndarray], folder: Path) -> None:
+    """Writes pictures as PNG files.
+
+    Args:
+        made: result of `pictures`.
+        folder: folder to make.
+    """
+    from PIL import Image
+
+    folder.mkdir()
+    for name, pixels in made.items():
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+
+
+def in_place(bundle: Bundle, name: str, made: Mapping[str, np.ndarray], folder: Path) -> Check:
+    """Whether a program reads pictures and draws masks over them as we do: framed, answered, and brought back.
+
+    Args:
+        bundle: folder with the file.
+        name: name of the program.
+        made: result of `pictures`.
+        folder: folder with `NAME.png.mask`, the class of every pixel of a picture as a byte, 255 where none is.
+    """
+    equal = count = 0
+    for key, pixels in made.items():
+        wanted = _placed(bundle, pixels)
+        found = np.frombuffer((folder / f"{key}.png.mask").read_bytes(), np.uint8)
+        count += wanted.size
+        equal += int((found == wanted.ravel()).sum()) if found.size == wanted.size else 0
+    return Check(
+        name=name,
+        wanted=f"our own runner's class of {AGREEMENT:.1%} of the pictures' own pixels",
+        found=f"{equal / count:.3%} of {count:,} pixels",
+        passed=equal >= AGREEMENT * count,
+    )
+
+
+def _placed(bundle: Bundle, pixels: np.ndarray) -> np.ndarray:
+    """Our own mask in places of a picture, uint8 `(H, W)`."""
+    card = bundle.runner.card
+    height, width, _ = bundle.request.image_shape
+    seen = resize(pixels, (height, width), card.keep).numpy()
+    (answer,) = get_task(bundle.task).code.decode(bundle.runner.run(card.preprocess(seen[None])), card)
+    return getattr(answer, "at")(*pixels.shape[:2], card.keep)  # noqa: B009  # of masks, not of every answer

@@ -172,6 +172,9 @@ TARGETS: dict[str, Target] = {
             inputs=("raw", "normalized"),
             checked_by="headless Chromium",
             module="web",
+            tasks=(DEFAULT, "segmentation"),
+            forms={"segmentation": "classes"},
+            fits=FITS,
         ),
         Target(
             name="litert-web",

@@ -34,6 +34,7 @@ from keras_resnet.card import ModelCard
 from keras_resnet.errors import GateError, InputError
 from keras_resnet.runtime import outside
 from keras_resnet.signals import image as images
+from keras_resnet.tasks.segmentation.answers import Mask
 from keras_resnet.untrusted import c_literal
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -471,21 +472,35 @@ needs_node = pytest.mark.skipif(not shutil.which("node"), reason="no Node.js her
 
 
 @needs_node
-@pytest.mark.parametrize(("height", "width", "crop"), [(341, 530, 0.875), (20, 50, 1.0), (224, 224, 1.0), (9, 9, 0.5)])
-def test_the_page_resizes_as_python_does(height, width, crop, tmp_path):
+@pytest.mark.parametrize(
+    ("height", "width", "keep"),
+    [(341, 530, 0.875), (20, 50, 1.0), (224, 224, 1.0), (9, 9, 0.5)]
+    + [(341, 530, "pad"), (20, 50, "stretch"), (341, 30, "own")],
+)
+def test_the_page_resizes_as_python_does_and_brings_masks_back(height, width, keep, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     rgba = np.dstack([pixels, np.full((height, width, 1), 255, np.uint8)])
     (tmp_path / "in").write_bytes(rgba.tobytes())
     script = f"""
       import {{readFileSync, writeFileSync}} from 'node:fs';
-      import {{central}} from {json.dumps((assets.folder("web") / "pixels.js").as_uri())};
+      import {{framed}} from {json.dumps((assets.folder("web") / "pixels.js").as_uri())};
+      import {{mapped}} from {json.dumps((assets.folder("web") / "segmentation.js").as_uri())};
       const image = {{data: readFileSync('in'), width: {width}, height: {height}}};
-      writeFileSync('out', central(image, {{height: 32, width: 48, crop: {crop}}}));
+      const input = {{height: 32, width: 48, {_how(keep)}}};
+      writeFileSync('out', framed(image, input));
+      writeFileSync('mask', mapped(Uint8Array.from({{length: 32 * 48}}, (_, n) => n % 251), image, input));
     """
     subprocess.run(["node", "--input-type=module", "-e", script], cwd=tmp_path, check=True, capture_output=True)
     found = np.frombuffer((tmp_path / "out").read_bytes(), np.uint8).reshape(32, 48, 3)
-    expected = images.resize(pixels, (32, 48), crop).numpy()
+    expected = images.resize(pixels, (32, 48), keep).numpy()
     assert np.abs(found.astype(int) - expected).max() <= 1
+    classes = (np.arange(32 * 48) % 251).astype(np.uint8).reshape(32, 48)
+    found = np.frombuffer((tmp_path / "mask").read_bytes(), np.uint8).reshape(height, width)
+    assert (found == Mask("", {}, classes).at(height, width, keep)).mean() > 0.997  # a column between two
+
+
+def _how(keep):
+    return f"crop: {1.0 if isinstance(keep, str) else keep}, fit: '{keep if isinstance(keep, str) else 'crop'}'"
 
 
 @pytest.mark.slow
