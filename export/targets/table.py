@@ -184,6 +184,9 @@ TARGETS: dict[str, Target] = {
             inputs=("raw", "normalized"),
             checked_by="headless Chromium",
             module="web",
+            tasks=(DEFAULT, "segmentation"),
+            forms={"segmentation": "probabilities"},  # float32, as the contract wants it
+            fits=FITS,
         ),
     )
 }

@@ -85,7 +85,7 @@ def test_a_server_draws_the_masks(source, tmp_path, monkeypatch):
 @pytest.mark.proof
 def test_places_that_cannot_draw_masks_say_so(trained, capfd):  # noqa: F811
     root, _ = trained
-    for place in ("android", "litert-web", "tflm", "litert-sample"):
+    for place in ("android", "tflm", "litert-sample"):
         command = ["--place", place, "--model", str(root / "run"), "--data", str(root / "scenes"), "-o", "x"]
         assert program.alone("export bundle", command) == 2
         assert f"--place {place} goes with task classification: the model's is seg" in capfd.readouterr().err
@@ -151,22 +151,21 @@ def _need_web():
         pytest.skip(web._MISSING)
 
 
-_PAGES = ["onnxruntime-web"]
+_PAGES = [("onnxruntime-web", "float32"), ("litert-web", "int8")]
 _WORKS = "the page in headless Chromium, desktop and phone"
 
 
 @pytest.mark.check
-@pytest.mark.parametrize("place", _PAGES)
-def test_web_page_draws_the_masks(source, tmp_path, place):
+@pytest.mark.parametrize(("place", "precision"), _PAGES)
+def test_web_page_draws_the_masks(source, tmp_path, place, precision):
     _need_web()
     hostile = dataclasses.replace(source.card, facts={**source.card.facts, "names": ["<b>", '"><img src=x>', "c"]})
-    result = make_bundle(dataclasses.replace(source, card=hostile), place, tmp_path / "page")
+    result = make_bundle(dataclasses.replace(source, card=hostile), place, tmp_path / "page", precision=precision)
     assert list(_checks(result).values()) == [True] * 3, result.checks
     assert "99.5%" in result.checks[1].wanted and " 24 images" in result.checks[1].found
 
 
 @pytest.mark.check
-@pytest.mark.parametrize("place", _PAGES)
 @pytest.mark.parametrize(
     ("file", "right", "wrong", "verdicts"),
     [
@@ -175,7 +174,7 @@ def test_web_page_draws_the_masks(source, tmp_path, place):
         ("segmentation.js", "n + 0.5 - first", "n - 1 - first", [True, True, False]),  # brought back beside its place
     ],
 )
-def test_web_page_with_a_fault_is_found(source, tmp_path, monkeypatch, place, file, right, wrong, verdicts):
+def test_web_page_with_a_fault_is_found(source, tmp_path, monkeypatch, file, right, wrong, verdicts):
     _need_web()
     copy = assets.copy
 
@@ -186,5 +185,5 @@ def test_web_page_with_a_fault_is_found(source, tmp_path, monkeypatch, place, fi
         (target / file).write_text(text.replace(right, wrong))
 
     monkeypatch.setattr(assets, "copy", damaged)
-    result = make_bundle(source, place, tmp_path / "page")
+    result = make_bundle(source, "litert-web", tmp_path / "page")
     assert list(_checks(result).values()) == verdicts, result.checks
