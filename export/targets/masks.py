@@ -11,6 +11,7 @@ from export.targets.bundle import AGREEMENT, Bundle, Check
 from keras_resnet.runtime.interface import Runner
 from keras_resnet.signals.image import resize
 from keras_resnet.tasks import get_task
+from keras_resnet.tasks.segmentation import answers
 
 MOST = 100  # images that are compared
 _BYTES = 200_000_000  # of outputs in memory, of one runner
@@ -63,8 +64,7 @@ def drawn(bundle: Bundle, name: str, said: Said, count: int) -> Check:
     """
     images, _ = bundle.evidence.fetch(0, count)
     own = bundle.runner.run(bundle.runner.card.preprocess(images))
-    decoded = get_task(bundle.task).code.decode(own, bundle.runner.card)
-    wanted = np.stack([getattr(each, "classes") for each in decoded])  # noqa: B009  # of masks, not of every answer
+    wanted = np.stack([each.classes for each in answers.decode(own, bundle.runner.card)])
     found = said(images)
     share = float((found == wanted).mean()) if found.shape == wanted.shape else 0.0
     return Check(
@@ -134,5 +134,5 @@ def _placed(bundle: Bundle, pixels: np.ndarray) -> np.ndarray:
     card = bundle.runner.card
     height, width, _ = bundle.request.image_shape
     seen = resize(pixels, (height, width), card.keep).numpy()
-    (answer,) = get_task(bundle.task).code.decode(bundle.runner.run(card.preprocess(seen[None])), card)
-    return getattr(answer, "at")(*pixels.shape[:2], card.keep)  # noqa: B009  # of masks, not of every answer
+    (answer,) = answers.decode(bundle.runner.run(card.preprocess(seen[None])), card)
+    return answer.at(pixels.shape[0], pixels.shape[1], card.keep)

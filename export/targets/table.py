@@ -150,6 +150,9 @@ TARGETS: dict[str, Target] = {
             inputs=("raw", "normalized"),
             checked_by="LiteRT on an emulated arm64 processor; the app's own Kotlin on a JVM",
             module="android",
+            tasks=(DEFAULT, "segmentation"),
+            forms={"segmentation": "probabilities"},
+            fits=FITS,
             place="app/src/main/assets/model",
         ),
         Target(

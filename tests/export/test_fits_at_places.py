@@ -34,4 +34,4 @@ def test_a_place_that_only_cuts_refuses_a_net_that_was_trained_otherwise(tmp_pat
             with pytest.raises(InputError, match="cuts out the central part .* --place onnxruntime"):
                 making._refuse(request, tmp_path / "bundle", False)
     padding = [row.name for row in TARGETS.values() if "pad" in row.fits]
-    assert padding == ["mediapipe", "tflm", "onnxruntime", "onnxruntime-web", "litert-web"]
+    assert padding == ["mediapipe", "tflm", "android", "onnxruntime", "onnxruntime-web", "litert-web"]
