@@ -29,6 +29,33 @@ def compared(bundle: Bundle, name: str, other: Runner, count: int) -> tuple[Chec
         other: the same file on that engine.
         count: number of images at most.
     """
+    share, apart = _beside(bundle, other, count)
+    return (
+        _equal(name, share, min(count, len(bundle.evidence)), AGREEMENT),
+        Check(
+            name=f"{name}: confidence masks",
+            wanted=f"our own runner's probabilities, {CLOSE} apart at most",
+            found=f"{apart:.2g} apart",
+            passed=apart <= CLOSE,
+        ),
+    )
+
+
+def alike(bundle: Bundle, name: str, other: Runner, count: int, least: float = AGREEMENT) -> Check:
+    """Whether another engine gives our own runner's classes.
+
+    Args:
+        bundle: folder with the file.
+        name: name of the engine.
+        other: the same file on that engine.
+        count: number of images at most.
+        least: lowest passing share of the pixels.
+    """
+    return _equal(name, _beside(bundle, other, count)[0], min(count, len(bundle.evidence)), least)
+
+
+def _beside(bundle: Bundle, other: Runner, count: int) -> tuple[float, float]:
+    """Share of equal pixels of another engine and our own, and the largest difference of their outputs."""
     convention, code = bundle.runner.card.preprocess, get_task(bundle.task).code
     few, equal, apart = bundle.evidence.first(count), 0.0, 0.0
     size = 4 * int(np.prod([each or 1 for each in bundle.runner.output.shape[1:]]))
@@ -36,20 +63,15 @@ def compared(bundle: Bundle, name: str, other: Runner, count: int) -> tuple[Chec
         own, theirs = bundle.runner.run(convention(images)), other.run(other.card.preprocess(images))
         equal += float(code.agreement(own, theirs, bundle.runner.card).sum())
         apart = max([apart, *(float(np.abs(own[key] - theirs[key]).max()) for key in own)])
-    share = equal / len(few)
-    return (
-        Check(
-            name=name,
-            wanted=f"our own runner's class of {AGREEMENT:.1%} of the pixels",
-            found=f"{share:.3%} of the pixels of {len(few)} images",
-            passed=share >= AGREEMENT,
-        ),
-        Check(
-            name=f"{name}: confidence masks",
-            wanted=f"our own runner's probabilities, {CLOSE} apart at most",
-            found=f"{apart:.2g} apart",
-            passed=apart <= CLOSE,
-        ),
+    return equal / len(few), apart
+
+
+def _equal(name: str, share: float, count: int, least: float) -> Check:
+    return Check(
+        name=name,
+        wanted=f"our own runner's class of {least:.1%} of the pixels",
+        found=f"{share:.3%} of the pixels of {count} images",
+        passed=share >= least,
     )
 
 
@@ -67,12 +89,7 @@ def drawn(bundle: Bundle, name: str, said: Said, count: int) -> Check:
     wanted = np.stack([each.classes for each in answers.decode(own, bundle.runner.card)])
     found = said(images)
     share = float((found == wanted).mean()) if found.shape == wanted.shape else 0.0
-    return Check(
-        name=name,
-        wanted=f"our own runner's class of {AGREEMENT:.1%} of the pixels",
-        found=f"{share:.3%} of the pixels of {len(images)} images",
-        passed=share >= AGREEMENT,
-    )
+    return _equal(name, share, len(images), AGREEMENT)
 
 
 def pictures(images: np.ndarray) -> dict[str, np.ndarray]:

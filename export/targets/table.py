@@ -134,6 +134,8 @@ TARGETS: dict[str, Target] = {
             inputs=("raw", "normalized"),
             checked_by="TFLite Micro itself; the C++ compiler",
             module="tflm",
+            tasks=(DEFAULT, "segmentation"),
+            forms={"segmentation": "logits"},  # a map no larger than the decoder's; model_io.c resizes it
             plan_arena=True,
             options=("flash", "ram", "tflm_tree"),
         ),

@@ -85,7 +85,7 @@ def test_a_server_draws_the_masks(source, tmp_path, monkeypatch):
 @pytest.mark.proof
 def test_places_that_cannot_draw_masks_say_so(trained, capfd):  # noqa: F811
     root, _ = trained
-    for place in ("tflm", "litert-sample"):
+    for place in ("litert-sample",):
         command = ["--place", place, "--model", str(root / "run"), "--data", str(root / "scenes"), "-o", "x"]
         assert program.alone("export bundle", command) == 2
         assert f"--place {place} goes with task classification: the model's is seg" in capfd.readouterr().err

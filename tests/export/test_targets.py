@@ -26,7 +26,7 @@ from export.formats.artifacts import LABELS
 from export.formats.table import OUTSIDE
 from export.proof.gates import Gate
 from export.proof.report import Report, Row
-from export.targets import assets, description, making, tflm, web
+from export.targets import assets, description, making, tflm, tflm_sources, web
 from export.targets.bundle import Check
 from export.targets.making import make_bundle
 from export.targets.table import get_target
@@ -312,7 +312,7 @@ needs_cmake = pytest.mark.skipif(not (shutil.which("cmake") and shutil.which("c+
 @pytest.mark.parametrize(
     ("file", "old", "new", "said"),
     [
-        ("model_io.c", r"float mean\[.*", "float mean[3] = {9.f, 9.f, 9.f};", "input values differ"),
+        ("model_io.c", r"float mean\[.*", "float mean[3] = {9.f, 9.f, 9.f};", "differ, the array is a TFLite file"),
         ("model_io.c", r"int best = 0", "int best = 0, unused = 1", "unused"),
         ("model_data.c", r"84, 70, 76, 51", "84, 70, 76, 52", "no TFLite file"),
     ],
@@ -356,7 +356,7 @@ def test_bundles_show_hostile_class_names_written_out(source, tmp_path):
 
 @pytest.mark.slow
 def test_a_changed_byte_of_the_array_is_found(source, made_before, tmp_path, monkeypatch):
-    monkeypatch.setattr(tflm, "_rows", lambda values: "    1,\n" + ", ".join(map(str, values[1:].tolist())))
+    monkeypatch.setattr(tflm_sources, "rows", lambda values: "    1,\n" + ", ".join(map(str, values[1:].tolist())))
     result = make_bundle(source, "tflm", tmp_path / "b", limit=20)
     checks = {check.name: check for check in result.checks}
     assert checks["the C array, byte for byte"].passed is False
