@@ -1,8 +1,9 @@
 import {NAMES, open} from './engines.js';
-import {bytes, central, normalized, shown} from './pixels.js';
+import {bytes, framed, normalized, shown} from './pixels.js';
 
+const VIEWS = {classification: () => import('./classification.js'), segmentation: () => import('./segmentation.js')};
 const $ = (id) => document.getElementById(id);
-let model, labels, golden, content, run;
+let model, labels, golden, content, run, view, last;
 
 async function fetched(name, kind) {
   const answer = await fetch(name);
@@ -15,29 +16,50 @@ function say(text, bad = false) {
   $('status').classList.toggle('bad', bad);
 }
 
-/** Probabilities for RGB pixels of the net's size. */
-async function classify(pixels) {
+/** The output for RGB pixels of the net's size. */
+async function ask(pixels) {
   const start = performance.now();
-  const probabilities = await run(normalized(pixels, model.input));
-  return {probabilities, milliseconds: performance.now() - start};
+  const values = await run(normalized(pixels, model.input));
+  return {values, milliseconds: performance.now() - start};
 }
 
-async function show(pixels) {
+/** Shows the answer for what the net sees of a picture; a test image is no more than that. */
+async function show(pixels, picture) {
   if (!run) return;
-  const {probabilities, milliseconds} = await classify(pixels);
-  const best = [...probabilities.keys()].sort((a, b) => probabilities[b] - probabilities[a]).slice(0, 5);
-  $('top').replaceChildren(...best.map((index) => {
-    const item = document.createElement('li');
-    const share = `${(100 * probabilities[index]).toFixed(1)} %`;
-    item.innerHTML = '<span class="name"></span><span class="track"><span class="bar"></span></span><span class="share"></span>';
-    item.querySelector('.name').textContent = labels[index] ?? String(index);
-    item.querySelector('.share').textContent = share;
-    item.querySelector('.bar').style.width = share.replace(' ', '');
-    return item;
-  }));
+  const {values, milliseconds} = await ask(pixels);
+  const answer = view.answer(values, model);
+  $('top').replaceChildren(...view.rows(answer, model).map(line));
   $('time').textContent = `${milliseconds.toFixed(1)} ms`;
-  draw($('seen'), pixels);
+  last = {pixels, picture, classes: answer};
+  paint();
   $('result').hidden = false;
+}
+
+/** A class with its share. */
+function line({index, share, colour}) {
+  const item = document.createElement('li');
+  const words = `${(100 * share).toFixed(1)} %`;
+  item.innerHTML = '<span class="name"></span><span class="track"><span class="bar"></span></span><span class="share"></span>';
+  item.querySelector('.name').textContent = labels[index] ?? String(index);
+  item.querySelector('.share').textContent = words;
+  item.querySelector('.bar').style.width = words.replace(' ', '');
+  if (colour) {
+    const swatch = document.createElement('span');
+    swatch.className = 'swatch';
+    item.querySelector('.name').prepend(swatch);
+    for (const each of [swatch, item.querySelector('.bar')]) each.style.background = `rgb(${colour.map(Number).join(' ')})`;
+  }
+  return item;
+}
+
+/** The picture of the answer. */
+function paint() {
+  const {image, mask, note} = view.drawn(last, model, $('strength').value / 100);
+  [$('seen').width, $('seen').height] = [image.width, image.height];
+  $('seen').style.imageRendering = image.width > 400 ? 'auto' : 'pixelated'; // larger than the page shows it
+  $('seen').getContext('2d').putImageData(image, 0, 0);
+  $('note').textContent = note;
+  self.mask = mask; // in the picture's own pixels
 }
 
 function draw(canvas, pixels) {
@@ -59,20 +81,21 @@ async function showFile(file) {
   context.fillStyle = 'white'; // behind transparent images
   context.fillRect(0, 0, bitmap.width, bitmap.height);
   context.drawImage(bitmap, 0, 0);
-  await show(central(context.getImageData(0, 0, bitmap.width, bitmap.height), model.input));
+  const picture = context.getImageData(0, 0, bitmap.width, bitmap.height);
+  await show(framed(picture, model.input), picture);
   say('');
 }
 
 /** The golden vectors, run here: does this browser compute what was exported? */
 async function selfTest() {
   const size = model.input.height * model.input.width * 3;
-  const classes = labels.length;
   const pixels = bytes(golden.pixels);
-  const expected = new Float32Array(bytes(golden.probabilities).buffer);
+  const expected = new Float32Array(bytes(golden[view.output(model)]).buffer);
+  const numbers = expected.length / golden.count;
   let apart = 0;
   for (let n = 0; n < golden.count; n++) {
-    const {probabilities} = await classify(pixels.subarray(n * size, (n + 1) * size));
-    probabilities.forEach((value, i) => { apart = Math.max(apart, Math.abs(value - expected[n * classes + i])); });
+    const {values} = await ask(pixels.subarray(n * size, (n + 1) * size));
+    apart = Math.max(apart, view.apart(values, expected.subarray(n * numbers, (n + 1) * numbers), model));
   }
   return {apart, held: apart <= golden.tolerance};
 }
@@ -124,6 +147,7 @@ async function start(processor) {
 
 function listen() {
   $('file').addEventListener('change', (event) => showFile(event.target.files[0]));
+  $('strength').addEventListener('input', paint);
   $('processor').addEventListener('change', (event) => start(event.target.value));
   addEventListener('paste', (event) => showFile([...event.clipboardData.files][0]));
   addEventListener('dragover', (event) => { event.preventDefault(); $('drop').classList.add('over'); });
@@ -138,8 +162,11 @@ function listen() {
 listen();
 try {
   model = await fetched('model.json', 'json');
-  const text = await fetched(model.labels, 'text');
-  labels = text.split('\n').slice(0, model.output.shape.at(-1));
+  if (!VIEWS[model.task]) throw new Error(`this page shows answers of ${Object.keys(VIEWS).join(' and ')}, and the net is of ${model.task}`);
+  view = await VIEWS[model.task]();
+  document.title = $('title').textContent = view.title;
+  document.body.classList.toggle('paints', Boolean(view.paints));
+  labels = (await fetched(model.labels, 'text')).split('\n').slice(0, model.colours?.length ?? model.output.shape.at(-1));
   golden = await fetched(model.golden, 'json');
   content = new Uint8Array(await fetched(model.file, 'arrayBuffer'));
   $('about').textContent = `${model.spec ?? model.file}, ${model.precision}, ${labels.length} classes, `
@@ -152,4 +179,4 @@ try {
   say(error.message, true);
   document.documentElement.dataset.state = 'failed';
 }
-self.classify = classify; // for tests, and for the curious
+self.answer = async (pixels) => view.answer((await ask(pixels)).values, model); // for tests, and for the curious

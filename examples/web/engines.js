@@ -7,7 +7,9 @@ async function onnx(model, content, processor) {
   ort.env.wasm.wasmPaths = new URL('./node_modules/onnxruntime-web/dist/', import.meta.url).href;
   ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency) : 1;
   ort.env.logLevel = 'error';
-  const session = await ort.InferenceSession.create(content, {executionProviders: [gpu ? 'webgpu' : 'wasm']});
+  // Notes on what WebGPU leaves to the processor would be written as errors: 3 are errors alone.
+  const options = {executionProviders: [gpu ? 'webgpu' : 'wasm'], logSeverityLevel: 3};
+  const session = await ort.InferenceSession.create(content, options);
   return async (values) => {
     const answer = await session.run({[model.input.name]: new ort.Tensor('float32', values, model.input.shape)});
     return answer[model.output.name].getData();

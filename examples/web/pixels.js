@@ -5,27 +5,52 @@ export function bytes(base64) {
   return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 }
 
+const GREY = 127; // beyond a picture
+
 /**
- * The central part of an image, resized: bilinear, with antialiasing when it shrinks.
+ * Which rectangle of a picture fills the net's input; it may reach beyond the picture.
+ * @param {{height: number, width: number}} picture
+ * @param {{height: number, width: number, crop: number, fit: string}} input of model.json.
+ * @returns {{top: number, left: number, high: number, wide: number}}
+ */
+export function rectangle({height: high, width: wide}, {height, width, crop, fit}) {
+  if (fit === 'stretch') return {top: 0, left: 0, high, wide};
+  if (fit === 'own') { // pixels as large as they are
+    return {top: Math.floor((high - height) / 2), left: Math.floor((wide - width) / 2), high: height, wide: width};
+  }
+  const [down, across] = [(wide * height) / width, (high * width) / height];
+  if (fit === 'pad') { // at the bottom and at the right
+    return {top: 0, left: 0, high: Math.max(high, Math.ceil(down)), wide: Math.max(wide, Math.ceil(across))};
+  }
+  if (fit !== 'crop') throw new Error(`model.json has fit ${fit}, which this page does not know`);
+  const share = (n) => Math.max(1, halfToEven(Math.fround(n * Math.fround(crop))));
+  const [partHeight, partWidth] = [share(Math.min(high, Math.floor(down))), share(Math.min(wide, Math.floor(across)))];
+  return {top: Math.floor((high - partHeight) / 2), left: Math.floor((wide - partWidth) / 2), high: partHeight, wide: partWidth};
+}
+
+/**
+ * A picture as the net sees it: its rectangle, resized bilinearly, with antialiasing when it shrinks.
  * @param {ImageData} image RGBA.
- * @param {{height: number, width: number, crop: number}} input of model.json.
+ * @param {{height: number, width: number, crop: number, fit: string}} input of model.json.
  * @returns {Uint8Array} RGB, row by row.
  */
-export function central(image, {height, width, crop}) {
-  const share = (n) => Math.max(1, halfToEven(n * crop));
-  const partHeight = share(Math.min(image.height, Math.floor((image.width * height) / width)));
-  const partWidth = share(Math.min(image.width, Math.floor((image.height * width) / height)));
-  const top = Math.floor((image.height - partHeight) / 2);
-  const left = Math.floor((image.width - partWidth) / 2);
-  const columns = weights(partWidth, width);
-  const rows = weights(partHeight, height);
-  const narrow = new Float32Array(partHeight * width * 3);
-  for (let y = 0; y < partHeight; y++) {
+export function framed(image, input) {
+  const {height, width} = input;
+  const {top, left, high, wide} = rectangle(image, input);
+  const columns = weights(wide, width);
+  const rows = weights(high, height);
+  const narrow = new Float32Array(high * width * 3).fill(GREY);
+  for (let y = 0; y < high; y++) {
+    if (top + y < 0 || top + y >= image.height) continue;
     for (let x = 0; x < width; x++) {
       const {first, factors} = columns[x];
       for (let c = 0; c < 3; c++) {
         let sum = 0;
-        factors.forEach((factor, i) => { sum += factor * image.data[4 * ((top + y) * image.width + left + first + i) + c]; });
+        for (let i = 0; i < factors.length; i++) {
+          const column = left + first + i;
+          const inside = column >= 0 && column < image.width;
+          sum += factors[i] * (inside ? image.data[4 * ((top + y) * image.width + column) + c] : GREY);
+        }
         narrow[(y * width + x) * 3 + c] = sum;
       }
     }
@@ -35,7 +60,7 @@ export function central(image, {height, width, crop}) {
     const {first, factors} = rows[y];
     for (let i = 0; i < width * 3; i++) {
       let sum = 0;
-      factors.forEach((factor, k) => { sum += factor * narrow[(first + k) * width * 3 + i]; });
+      for (let k = 0; k < factors.length; k++) sum += factors[k] * narrow[(first + k) * width * 3 + i];
       result[y * width * 3 + i] = Math.min(255, Math.max(0, Math.round(sum)));
     }
   }

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from export.making import manifest
-from export.targets import assets
+from export.proof import golden
+from export.targets import assets, masks
 from export.targets.bundle import Bundle, Check, Request, not_run, refused
+from export.targets.description import GOLDEN
 from export.targets.mediapipe import require_labels
 from keras_resnet import processes
 from keras_resnet.errors import InputError
+from keras_resnet.runtime.opening import open_runner
 from keras_resnet.runtime.outside import OUTSIDE, ROOTS
 from keras_resnet.signals import image as images
+from keras_resnet.tasks.segmentation import answers
+from keras_resnet.tasks.table import DEFAULT
 
 _PROJECT = (
     "settings.gradle.kts",
@@ -31,10 +39,17 @@ _COUNT, _LEAST = 100, 0.99  # images on the emulated processor, share of equal c
 _EMULATED = 9.0  # seconds for a billion multiply-adds in float32 (measured: ResNet-18 at 96 pixels)
 _COMPILER = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
 _SECONDS = 300
+_WANTED = {
+    DEFAULT: "labels, golden input and probabilities, a photo resized as in Python",
+    "segmentation": "labels, golden input and probabilities, a photo resized, its mask in its own pixels and over it "
+    "as in Python",
+}
 FILES = {
     "app/src/main/java/com/example/classifier/Model.kt": "reads model.json",
     "app/src/main/java/com/example/classifier/Pixels.kt": "from an image to what the net takes, as in Python",
-    "app/src/main/java/com/example/classifier/Classifier.kt": "pixels in, probabilities out; the self-test",
+    "app/src/main/java/com/example/classifier/Net.kt": "pixels in, probabilities out; the self-test",
+    "app/src/main/java/com/example/classifier/Classifier.kt": "the best classes",
+    "app/src/main/java/com/example/classifier/Segmenter.kt": "classes of pixels, and their mask over a picture",
     "app/src/main/java/com/example/classifier/LiteRtEngine.kt": "LiteRT's CompiledModel",
     "app/src/main/java/com/example/classifier/MainActivity.kt": "the screen",
 }
@@ -55,13 +70,18 @@ def write(bundle: Bundle) -> list[Check]:
 
 
 def _on_arm64(bundle: Bundle) -> list[Check]:
-    environment = OUTSIDE["arm64"]
+    environment, name = OUTSIDE["arm64"], "an emulated arm64 processor"
     if environment.find() is None:
-        return [not_run("an emulated arm64 processor", environment.missing)]
+        return [not_run(name, environment.missing)]
+    count = bundle.affordable(_EMULATED, _COUNT)
     try:
-        probabilities, _ = bundle.on("arm64", bundle.affordable(_EMULATED, _COUNT))
+        if bundle.task != DEFAULT:
+            bundle.say(f"android: running {count} images on {environment.summary}")
+            other = open_runner(bundle.file, engine="arm64", trusted=True)
+            return [*masks.compared(bundle, name, other, count)]
+        probabilities, _ = bundle.on("arm64", count)
     except InputError as error:
-        return [refused("an emulated arm64 processor", error)]
+        return [refused(name, error)]
     apart = difference(bundle.probabilities[: len(probabilities)], probabilities, bundle.model["output"]["scale"])
     return [
         bundle.agreement("an emulated arm64 processor (Neoverse N1)", probabilities, _LEAST),
@@ -146,7 +166,7 @@ def _on_jvm(bundle: Bundle) -> list[Check]:
     return [
         Check(
             name=name,
-            wanted="labels, golden input and probabilities, a photo resized as in Python",
+            wanted=_WANTED[bundle.task],
             found=found[:300],
             passed=child.status == 0 and not failed and held > 0,
         )
@@ -164,6 +184,22 @@ def _photo(folder: Path, bundle: Bundle) -> list[str]:
         argb |= pixels[..., channel].astype(np.uint32) << shift
     source, expected = folder / "photo.argb", folder / "photo.rgb"
     source.write_bytes(argb.astype(">u4").tobytes())
-    keep = bundle.runner.card.crop
+    keep = bundle.runner.card.keep
     expected.write_bytes(images.resize(pixels, bundle.runner.image_shape[:2], keep).numpy().tobytes())
-    return [str(source), str(width), str(height), str(expected)]
+    given = [str(source), str(width), str(height), str(expected)]
+    return given if bundle.task == DEFAULT else [*given, *_masks(folder, bundle, pixels)]
+
+
+def _masks(folder: Path, bundle: Bundle, photo: np.ndarray) -> Iterator[str]:
+    """The classes of the golden outputs; a mask of diagonals in the photo's own pixels, and over the photo."""
+    card, output = bundle.runner.card, bundle.runner.output.name
+    arrays, _ = golden.read(bundle.golden)
+    count = json.loads((bundle.file.parent / GOLDEN).read_text(encoding="utf-8"))["count"]
+    found = answers.decode({output: arrays[output][:count]}, card)
+    classes = np.stack([each.classes for each in found])
+    diagonals = (np.indices(classes.shape[1:]).sum(axis=0) % 3).astype(np.uint8)  # no neighbours are alike
+    mask = dataclasses.replace(found[0], classes=diagonals).at(*photo.shape[:2], card.keep)
+    over = answers.overlaid(photo, mask, np.array(bundle.model["colours"], np.uint8))
+    for name, values in (("golden.classes", classes), ("photo.mask", mask), ("photo.overlay", over)):
+        (folder / name).write_bytes(values.tobytes())
+        yield str(folder / name)

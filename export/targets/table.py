@@ -134,6 +134,8 @@ TARGETS: dict[str, Target] = {
             inputs=("raw", "normalized"),
             checked_by="TFLite Micro itself; the C++ compiler",
             module="tflm",
+            tasks=(DEFAULT, "segmentation"),
+            forms={"segmentation": "logits"},  # a map no larger than the decoder's; model_io.c resizes it
             plan_arena=True,
             options=("flash", "ram", "tflm_tree"),
         ),
@@ -150,6 +152,9 @@ TARGETS: dict[str, Target] = {
             inputs=("raw", "normalized"),
             checked_by="LiteRT on an emulated arm64 processor; the app's own Kotlin on a JVM",
             module="android",
+            tasks=(DEFAULT, "segmentation"),
+            forms={"segmentation": "probabilities"},
+            fits=FITS,
             place="app/src/main/assets/model",
         ),
         Target(
@@ -172,6 +177,9 @@ TARGETS: dict[str, Target] = {
             inputs=("raw", "normalized"),
             checked_by="headless Chromium",
             module="web",
+            tasks=(DEFAULT, "segmentation"),
+            forms={"segmentation": "classes"},
+            fits=FITS,
         ),
         Target(
             name="litert-web",
@@ -181,6 +189,9 @@ TARGETS: dict[str, Target] = {
             inputs=("raw", "normalized"),
             checked_by="headless Chromium",
             module="web",
+            tasks=(DEFAULT, "segmentation"),
+            forms={"segmentation": "probabilities"},  # float32, as the contract wants it
+            fits=FITS,
         ),
     )
 }

@@ -10,21 +10,27 @@ from pathlib import Path
 
 import numpy as np
 
-from export.targets import assets
+from export.targets import assets, masks
 from export.targets.bundle import FEW, Bundle, Check, Request, not_run
 from keras_resnet import processes
 from keras_resnet.signals.image import resized
+from keras_resnet.tasks.table import DEFAULT
 
 _PAGE = ("index.html", "style.css", "app.js", "engines.js", "pixels.js", "serve.js")
+_NAMES = {DEFAULT: "image-classifier", "segmentation": "image-segmentation"}  # of the package, by task
 _RUNTIMES = {"onnx": "onnxruntime-web", "tflite": "@litertjs/core"}
+_WANTED = "file, drop, keyboard alone, network off, damaged image, nothing cut off"
 _MISSING = "run 'make check-web' in the clone once; it needs Node.js, npm and Chromium"
 _SECONDS = 600
+_WASM = 0.5  # seconds of a browser for a billion multiply-adds
 FILES = {
     "index.html": "the page",
     "style.css": "how it looks",
     "app.js": "what it does",
     "engines.js": "the runtimes behind one function",
     "pixels.js": "from an image to what the net takes, as in Python",
+    "classification.js": "from the output to the best classes",
+    "segmentation.js": "from the output to a mask over the picture, in the picture's own pixels",
     "serve.js": "a small server for trying it: node serve.js",
     "package.json": "names the runtime, for npm install",
 }
@@ -37,10 +43,10 @@ def refuse(request: Request) -> None:
 
 def write(bundle: Bundle) -> list[Check]:
     """Copies the page, and uses it in headless Chromium where that is."""
-    assets.copy("web", bundle.folder, _PAGE)
+    assets.copy("web", bundle.folder, (*_PAGE, f"{bundle.task}.js"))
     package = json.loads((assets.folder("web") / "package.json").read_text(encoding="utf-8"))
     runtime = _RUNTIMES[bundle.request.made.format.name]
-    kept = {"name": "image-classifier", "private": True, "type": "module", "scripts": {"start": "node serve.js"}}
+    kept = {"name": _NAMES[bundle.task], "private": True, "type": "module", "scripts": {"start": "node serve.js"}}
     bundle.add(
         "package.json",
         json.dumps({**kept, "dependencies": {runtime: package["dependencies"][runtime]}}, indent=2) + "\n",
@@ -65,12 +71,19 @@ def _tried(bundle: Bundle) -> list[Check]:
         return [not_run(name, _MISSING)]
     bundle.say(f"{bundle.request.target.name}: using the page in headless Chromium")
     size = bundle.request.image_shape[:2]
-    few = bundle.evidence.pixels[: FEW if max(size) <= 64 else FEW // 5]
-    with tempfile.TemporaryDirectory() as folder:
-        pixels, answer = Path(folder, "pixels.bin"), Path(folder, "answer.bin")
-        pixels.write_bytes(resized(few, size).tobytes())
-        command = ["node", str(assets.folder("web") / "test.js"), str(bundle.folder)]
-        command += ["--pixels", str(pixels), "--answer", str(answer)]
+    paints = bundle.task != DEFAULT
+    count = bundle.affordable(_WASM, masks.MOST) if paints else FEW if max(size) <= 64 else FEW // 5
+    few = bundle.evidence.first(count)
+    with tempfile.TemporaryDirectory() as name_of_folder:
+        folder = Path(name_of_folder)
+        images = resized(few.pixels, size)
+        (folder / "pixels.bin").write_bytes(images.tobytes())
+        shown = masks.pictures(images) if paints else {}
+        options: list[str | Path] = ["--pixels", folder / "pixels.bin", "--answer", folder / "answer.bin"]
+        if paints:
+            masks.save(shown, folder / "pictures")
+            options += ["--pictures", folder / "pictures"]
+        command = ["node", assets.folder("web") / "test.js", bundle.folder, *options]
         try:
             child = processes.run(command, seconds=_SECONDS, environment={"CHROMIUM": browser() or ""})
         except TimeoutError as error:
@@ -81,13 +94,14 @@ def _tried(bundle: Bundle) -> list[Check]:
             found = "; ".join(failed) or child.last_words()
             return [Check(name=name, wanted="works", found=found[:300], passed=False)]
         held = [line.removeprefix("held").strip() for line in lines if line.startswith("held")]
-        probabilities = np.frombuffer(answer.read_bytes(), np.float32).reshape(len(few), -1)
-    return [
-        Check(
-            name=name,
-            wanted="file, drop, keyboard alone, network off, damaged image, nothing cut off",
-            found=f"{len(held)} things tried, all held",
-            passed=True,
-        ),
-        bundle.agreement("the page's probabilities", probabilities),
-    ]
+        works = Check(name=name, wanted=_WANTED, found=f"{len(held)} things tried, all held", passed=True)
+        answer = (folder / "answer.bin").read_bytes()
+        if not paints:
+            probabilities = np.frombuffer(answer, np.float32).reshape(len(few), -1)
+            return [works, bundle.agreement("the page's probabilities", probabilities)]
+        classes = np.frombuffer(answer, np.uint8).reshape(len(few), *size)
+        return [
+            works,
+            masks.drawn(bundle, "the page's masks", lambda _: classes, len(few)),
+            masks.in_place(bundle, "the page's masks over pictures of other sizes", shown, folder / "pictures"),
+        ]

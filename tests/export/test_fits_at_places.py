@@ -50,4 +50,5 @@ def test_a_place_that_only_cuts_refuses_a_net_that_was_trained_otherwise(tmp_pat
         if "pad" not in row.fits:
             with pytest.raises(InputError, match="cuts out the central part .* --place onnxruntime"):
                 making._refuse(request, tmp_path / "bundle", False)
-    assert [row.name for row in TARGETS.values() if "pad" in row.fits] == ["mediapipe", "tflm", "onnxruntime"]
+    padding = [row.name for row in TARGETS.values() if "pad" in row.fits]
+    assert padding == ["mediapipe", "tflm", "android", "onnxruntime", "onnxruntime-web", "litert-web"]

@@ -1,5 +1,6 @@
 """Places that draw masks: each runs the file there and compares pixels, and notices what is wrong."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -16,7 +17,7 @@ from test_metadata import Reader
 from export import artifact, load_source, make_bundle, program
 from export.making import metadata
 from export.model.outputs import require_choices
-from export.targets import mediapipe, onnxruntime
+from export.targets import android, assets, mediapipe, onnxruntime, web
 from keras_resnet import InputError
 from keras_resnet.runtime.outside import OUTSIDE
 from keras_resnet.signals.conventions import PREPROCESS
@@ -84,7 +85,7 @@ def test_a_server_draws_the_masks(source, tmp_path, monkeypatch):
 @pytest.mark.proof
 def test_places_that_cannot_draw_masks_say_so(trained, capfd):  # noqa: F811
     root, _ = trained
-    for place in ("android", "litert-web", "onnxruntime-web", "tflm", "litert-sample"):
+    for place in ("litert-sample",):
         command = ["--place", place, "--model", str(root / "run"), "--data", str(root / "scenes"), "-o", "x"]
         assert program.alone("export bundle", command) == 2
         assert f"--place {place} goes with task classification: the model's is seg" in capfd.readouterr().err
@@ -141,3 +142,94 @@ def test_mediapipe_refuses_int8_input_for_masks(source, tmp_path):
     export(source, [(artifact("tflite:int8", io="int8", form="probabilities", labels_file="labels.txt"), path)])
     with pytest.raises(InputError, match="engine mediapipe refuses.*INT8"):
         open_runner(path, engine="mediapipe")(np.zeros((1, 32, 32, 3), np.float32))
+
+
+def _need_web():
+    if not web.is_ready():
+        if os.environ.get("KERAS_RESNET_CHECK") == "web":
+            pytest.fail(web._MISSING)
+        pytest.skip(web._MISSING)
+
+
+def _damage(monkeypatch, file, right, wrong):
+    """Bundles get a file with a fault."""
+    copy = assets.copy
+
+    def damaged(name, target, files):
+        copy(name, target, files)
+        (path,) = target.rglob(file)
+        assert right in path.read_text()
+        path.write_text(path.read_text().replace(right, wrong))
+
+    monkeypatch.setattr(assets, "copy", damaged)
+
+
+_PAGES = [("onnxruntime-web", "float32"), ("litert-web", "int8")]
+_WORKS = "the page in headless Chromium, desktop and phone"
+
+
+@pytest.mark.check
+@pytest.mark.parametrize(("place", "precision"), _PAGES)
+def test_web_page_draws_the_masks(source, tmp_path, place, precision):
+    _need_web()
+    hostile = dataclasses.replace(source.card, facts={**source.card.facts, "names": ["<b>", '"><img src=x>', "c"]})
+    result = make_bundle(dataclasses.replace(source, card=hostile), place, tmp_path / "page", precision=precision)
+    assert list(_checks(result).values()) == [True] * 3, result.checks
+    assert "99.5%" in result.checks[1].wanted and " 24 images" in result.checks[1].found
+
+
+@pytest.mark.check
+@pytest.mark.parametrize(
+    ("file", "right", "wrong", "verdicts"),
+    [
+        ("pixels.js", "=== 'bgr' ? [2, 1, 0]", "!== 'bgr' ? [2, 1, 0]", [False]),  # the page notices it itself
+        ("pixels.js", "Math.max(1, scale)", "1", [True, True, False]),  # resized without smoothing
+        ("segmentation.js", "n + 0.5 - first", "n - 1 - first", [True, True, False]),  # brought back beside its place
+    ],
+)
+def test_web_page_with_a_fault_is_found(source, tmp_path, monkeypatch, file, right, wrong, verdicts):
+    _need_web()
+    _damage(monkeypatch, file, right, wrong)
+    result = make_bundle(source, "litert-web", tmp_path / "page")
+    assert list(_checks(result).values()) == verdicts, result.checks
+
+
+def _need_android():
+    if not android.jars():
+        if os.environ.get("KERAS_RESNET_CHECK") == "android":
+            pytest.fail("make check-android fetches Kotlin")
+        pytest.skip("no Kotlin here: make check-android fetches it")
+
+
+@pytest.mark.check
+@pytest.mark.parametrize(
+    ("precision", "fit"), [("int8", "crop"), ("float32", "pad"), ("float32", "own"), ("float32", "stretch")]
+)
+def test_android_draws_the_masks_on_a_jvm(source, tmp_path, precision, fit):
+    _need_android()
+    other = dataclasses.replace(source, card=dataclasses.replace(source.card, fit=fit))
+    result = make_bundle(other, "android", tmp_path / "app", precision=precision)
+    assert result.checks[0].passed is True and "9 things tried" in result.checks[0].found, result.checks
+
+
+@pytest.mark.check
+@pytest.mark.parametrize(
+    ("file", "right", "wrong", "said"),
+    [
+        ("Pixels.kt", "if (input.isBgr)", "if (!input.isBgr)", "pixels become the golden input"),
+        ("Pixels.kt", "max(1.0, scale)", "1.0", "a photo is resized as in Python"),
+        ("Segmenter.kt", "n + 0.5 - first", "n + 0.0 - first", "the mask in the photo's own pixels"),
+        (
+            "Segmenter.kt",
+            "] > probabilities[n * count + best]",
+            "] < probabilities[n * count + best]",
+            "classes of pixels",
+        ),
+        ("Segmenter.kt", "(1 - strength) * under", "strength * under", "the mask over the photo"),
+    ],
+)
+def test_android_with_a_fault_is_found(source, tmp_path, monkeypatch, file, right, wrong, said):
+    _need_android()
+    _damage(monkeypatch, file, right, wrong)
+    (check, *_) = make_bundle(source, "android", tmp_path / "app").checks
+    assert check.passed is False and said in check.found, check.found

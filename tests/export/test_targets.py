@@ -26,7 +26,7 @@ from export.formats.artifacts import LABELS
 from export.formats.table import OUTSIDE
 from export.proof.gates import Gate
 from export.proof.report import Report, Row
-from export.targets import assets, description, making, tflm, web
+from export.targets import assets, description, making, tflm, tflm_sources, web
 from export.targets.bundle import Check
 from export.targets.making import make_bundle
 from export.targets.table import get_target
@@ -34,6 +34,7 @@ from keras_resnet.card import ModelCard
 from keras_resnet.errors import GateError, InputError
 from keras_resnet.runtime import outside
 from keras_resnet.signals import image as images
+from keras_resnet.tasks.segmentation.answers import Mask
 from keras_resnet.untrusted import c_literal
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -312,7 +313,7 @@ needs_cmake = pytest.mark.skipif(not (shutil.which("cmake") and shutil.which("c+
 @pytest.mark.parametrize(
     ("file", "old", "new", "said"),
     [
-        ("model_io.c", r"float mean\[.*", "float mean[3] = {9.f, 9.f, 9.f};", "input values differ"),
+        ("model_io.c", r"float mean\[.*", "float mean[3] = {9.f, 9.f, 9.f};", "differ, the array is a TFLite file"),
         ("model_io.c", r"int best = 0", "int best = 0, unused = 1", "unused"),
         ("model_data.c", r"84, 70, 76, 51", "84, 70, 76, 52", "no TFLite file"),
     ],
@@ -356,7 +357,7 @@ def test_bundles_show_hostile_class_names_written_out(source, tmp_path):
 
 @pytest.mark.slow
 def test_a_changed_byte_of_the_array_is_found(source, made_before, tmp_path, monkeypatch):
-    monkeypatch.setattr(tflm, "_rows", lambda values: "    1,\n" + ", ".join(map(str, values[1:].tolist())))
+    monkeypatch.setattr(tflm_sources, "rows", lambda values: "    1,\n" + ", ".join(map(str, values[1:].tolist())))
     result = make_bundle(source, "tflm", tmp_path / "b", limit=20)
     checks = {check.name: check for check in result.checks}
     assert checks["the C array, byte for byte"].passed is False
@@ -472,21 +473,35 @@ needs_node = pytest.mark.skipif(not shutil.which("node"), reason="no Node.js her
 
 
 @needs_node
-@pytest.mark.parametrize(("height", "width", "crop"), [(341, 530, 0.875), (20, 50, 1.0), (224, 224, 1.0), (9, 9, 0.5)])
-def test_the_page_resizes_as_python_does(height, width, crop, tmp_path):
+@pytest.mark.parametrize(
+    ("height", "width", "keep"),
+    [(341, 530, 0.875), (20, 50, 1.0), (224, 224, 1.0), (9, 9, 0.5)]
+    + [(341, 530, "pad"), (20, 50, "stretch"), (341, 30, "own")],
+)
+def test_the_page_resizes_as_python_does_and_brings_masks_back(height, width, keep, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     rgba = np.dstack([pixels, np.full((height, width, 1), 255, np.uint8)])
     (tmp_path / "in").write_bytes(rgba.tobytes())
     script = f"""
       import {{readFileSync, writeFileSync}} from 'node:fs';
-      import {{central}} from {json.dumps((assets.folder("web") / "pixels.js").as_uri())};
+      import {{framed}} from {json.dumps((assets.folder("web") / "pixels.js").as_uri())};
+      import {{mapped}} from {json.dumps((assets.folder("web") / "segmentation.js").as_uri())};
       const image = {{data: readFileSync('in'), width: {width}, height: {height}}};
-      writeFileSync('out', central(image, {{height: 32, width: 48, crop: {crop}}}));
+      const input = {{height: 32, width: 48, {_how(keep)}}};
+      writeFileSync('out', framed(image, input));
+      writeFileSync('mask', mapped(Uint8Array.from({{length: 32 * 48}}, (_, n) => n % 251), image, input));
     """
     subprocess.run(["node", "--input-type=module", "-e", script], cwd=tmp_path, check=True, capture_output=True)
     found = np.frombuffer((tmp_path / "out").read_bytes(), np.uint8).reshape(32, 48, 3)
-    expected = images.resize(pixels, (32, 48), crop).numpy()
+    expected = images.resize(pixels, (32, 48), keep).numpy()
     assert np.abs(found.astype(int) - expected).max() <= 1
+    classes = (np.arange(32 * 48) % 251).astype(np.uint8).reshape(32, 48)
+    found = np.frombuffer((tmp_path / "mask").read_bytes(), np.uint8).reshape(height, width)
+    assert (found == Mask("", {}, classes).at(height, width, keep)).mean() > 0.997  # a column between two
+
+
+def _how(keep):
+    return f"crop: {1.0 if isinstance(keep, str) else keep}, fit: '{keep if isinstance(keep, str) else 'crop'}'"
 
 
 @pytest.mark.slow

@@ -1,10 +1,14 @@
 import com.example.classifier.Classifier
 import com.example.classifier.Engine
 import com.example.classifier.Model
-import com.example.classifier.central
+import com.example.classifier.Segmenter
 import com.example.classifier.floats
+import com.example.classifier.framed
+import com.example.classifier.mapped
 import com.example.classifier.normalized
+import com.example.classifier.overlaid
 import com.example.classifier.quantized
+import com.example.classifier.shares
 import java.io.File
 import java.nio.ByteBuffer
 import kotlin.math.abs
@@ -41,9 +45,11 @@ private fun check(name: String, held: Boolean, found: Any) {
 }
 
 /**
- * The app's own code on a JVM: `Check FOLDER [IMAGE.argb WIDTH HEIGHT EXPECTED.rgb]`.
+ * The app's own code on a JVM: `Check FOLDER IMAGE.argb WIDTH HEIGHT EXPECTED.rgb [GOLDEN.classes MASK OVERLAY.rgb]`.
  *
- * The image is big-endian Ints as `Bitmap.getPixels` gives them, the expected file what Python's resize makes of it.
+ * The image is big-endian Ints as `Bitmap.getPixels` gives them, the expected file what Python's resize makes of it. Of a
+ * net that draws masks there are also Python's classes of the golden images, a mask of diagonals in the image's own
+ * pixels, and the image with that mask over it.
  */
 fun main(arguments: Array<String>) {
     val folder = File(arguments[0])
@@ -61,22 +67,41 @@ fun main(arguments: Array<String>) {
     }
     check("pixels become the golden input", apart <= (if (model.input.tensor.isQuantized) 1f else 1e-4f), "$apart apart")
 
-    val classifier = Classifier(model, GoldenEngine(model))
-    val difference = classifier.selfTest()
+    val net = if (model.task == "segmentation") Segmenter(model, GoldenEngine(model)) else Classifier(model, GoldenEngine(model))
+    val difference = net.selfTest()
     check("outputs become the golden probabilities", difference <= 1e-6f, "$difference apart")
     val size = golden.pixels.size / golden.count
-    val best = (0 until golden.count).map { n ->
-        classifier.classify(golden.pixels.copyOfRange(n * size, (n + 1) * size), 1).first().label
+    val examples = List(golden.count) { n -> golden.pixels.copyOfRange(n * size, (n + 1) * size) }
+    if (net is Classifier) {
+        val best = examples.map { net.classify(it, 1).first().label }
+        check("top-1", best == golden.top1.map { model.labels[it] }, best.joinToString())
     }
-    check("top-1", best == golden.top1.map { model.labels[it] }, best.joinToString())
 
-    if (arguments.size > 1) {
-        val ints = ByteBuffer.wrap(File(arguments[1]).readBytes()).asIntBuffer()
-        val argb = IntArray(ints.remaining()).also { ints.get(it) }
-        val found = central(argb, arguments[2].toInt(), arguments[3].toInt(), model.input)
-        val expected = File(arguments[4]).readBytes()
-        val most = found.indices.maxOf { abs((found[it].toInt() and 0xff) - (expected[it].toInt() and 0xff)) }
-        check("a photo is resized as in Python", found.size == expected.size && most <= 1, "at most $most apart")
+    val ints = ByteBuffer.wrap(File(arguments[1]).readBytes()).asIntBuffer()
+    val argb = IntArray(ints.remaining()).also { ints.get(it) }
+    val width = arguments[2].toInt()
+    val height = arguments[3].toInt()
+    val most = apart(framed(argb, width, height, model.input), File(arguments[4]).readBytes())
+    check("a photo is resized as in Python", most <= 1, "at most $most apart")
+    if (net is Segmenter) {
+        val masks = examples.map { net.segment(it) }
+        val known = File(arguments[5]).readBytes()
+        val found = masks.reduce { all, each -> all + each }
+        check("classes of pixels", found.contentEquals(known), "${known.size} pixels")
+        check("shares of the legend add up", abs(shares(masks.first()).sumOf { it.share.toDouble() } - 1) < 1e-4, "1")
+        val pattern = ByteArray(model.input.height * model.input.width) { ((it / model.input.width + it % model.input.width) % 3).toByte() }
+        val mask = mapped(pattern, width, height, model.input)
+        val expected = File(arguments[6]).readBytes()
+        val equal = mask.indices.count { mask[it] == expected[it] }.toDouble() / expected.size
+        check("the mask in the photo's own pixels", mask.size == expected.size && equal >= 0.995, "${100 * equal} % as in Python")
+        val over = overlaid(argb, expected, model.colours)
+        val rgb = ByteArray(3 * over.size) { (over[it / 3] shr (16 - 8 * (it % 3)) and 0xff).toByte() }
+        val unlike = apart(rgb, File(arguments[7]).readBytes())
+        check("the mask over the photo", unlike <= 1, "at most $unlike apart")
     }
     exitProcess(if (failed == 0) 0 else 1)
 }
+
+/** The largest difference of two arrays of unsigned bytes; more than any where their sizes differ. */
+private fun apart(found: ByteArray, expected: ByteArray): Int =
+    if (found.size != expected.size) 256 else found.indices.maxOf { abs((found[it].toInt() and 0xff) - (expected[it].toInt() and 0xff)) }

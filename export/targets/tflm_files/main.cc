@@ -17,7 +17,7 @@ namespace {
 alignas(16) uint8_t arena[kModelArena];
 
 bool Held(const int8_t* output, const int8_t* golden) {
-  for (int i = 0; i < MODEL_CLASSES; ++i) {
+  for (int i = 0; i < MODEL_OUTPUTS; ++i) {
     if (std::abs(output[i] - golden[i]) > MODEL_GOLDEN_TOLERANCE) return false;
   }
   return true;
@@ -42,7 +42,7 @@ int main() {
   }
   TfLiteTensor* input = interpreter.input(0);
   const TfLiteTensor* output = interpreter.output(0);
-  if (input->bytes != MODEL_PIXELS || output->bytes != MODEL_CLASSES) return 1;
+  if (input->bytes != MODEL_PIXELS || output->bytes != MODEL_OUTPUTS) return 1;
 
   int held = 0;
   for (int n = 0; n < MODEL_GOLDEN; ++n) {
@@ -50,8 +50,8 @@ int main() {
     if (interpreter.Invoke() != kTfLiteOk) return 1;
     const int best = model_best(output->data.int8);
     std::printf("golden image %d: %s %.3f\n", n, model_labels[best],
-                static_cast<double>(model_probability(output->data.int8[best])));
-    held += Held(output->data.int8, golden_outputs + n * MODEL_CLASSES);
+                static_cast<double>(model_share(output->data.int8, best)));
+    held += Held(output->data.int8, golden_outputs + n * MODEL_OUTPUTS);
   }
   std::printf("%d of %d golden vectors held, %d bytes of the arena used\n", held, static_cast<int>(MODEL_GOLDEN),
               static_cast<int>(interpreter.arena_used_bytes()));

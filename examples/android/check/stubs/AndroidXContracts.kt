@@ -10,4 +10,6 @@ class ActivityResultContracts {
 
         object ImageOnly : VisualMediaType
     }
+
+    class TakePicture : ActivityResultContract<Uri, Boolean>()
 }

@@ -13,6 +13,7 @@ object R {
         const val gpu = 3
         const val image = 4
         const val answer = 5
+        const val take = 6
     }
 
     object string { const val loading = 1 }

@@ -1,51 +1,12 @@
 package com.example.classifier
 
-import kotlin.math.abs
-
-/** Runs a file: the input tensor is set, the output tensor is read, as floats or int8 as the file has them. */
-interface Engine : AutoCloseable {
-    fun setFloat(values: FloatArray)
-
-    fun setInt8(values: ByteArray)
-
-    fun run()
-
-    fun getFloat(): FloatArray
-
-    fun getInt8(): ByteArray
-}
-
 data class Category(val label: String, val probability: Float)
 
-/** A model on an engine: pixels in, probabilities out. */
-class Classifier(val model: Model, private val engine: Engine) : AutoCloseable {
-    /** Probabilities for RGB [pixels] of the net's size. */
-    fun probabilities(pixels: ByteArray): FloatArray {
-        val values = normalized(pixels, model.input)
-        val input = model.input.tensor
-        if (input.isQuantized) engine.setInt8(quantized(values, input)) else engine.setFloat(values)
-        engine.run()
-        return if (model.output.isQuantized) dequantized(engine.getInt8(), model.output) else engine.getFloat()
-    }
-
+/** A net that says of which class an image is. */
+class Classifier(model: Model, engine: Engine) : Net(model, engine) {
     /** The best classes, best first. */
     fun classify(pixels: ByteArray, count: Int = 5): List<Category> {
         val found = probabilities(pixels)
         return found.indices.sortedByDescending { found[it] }.take(count).map { Category(model.labels[it], found[it]) }
     }
-
-    /** The largest difference from the exporter's golden vectors: does this phone compute what was exported? */
-    fun selfTest(): Float {
-        val golden = model.golden
-        val size = golden.pixels.size / golden.count
-        val classes = model.labels.size
-        var apart = 0f
-        for (n in 0 until golden.count) {
-            val found = probabilities(golden.pixels.copyOfRange(n * size, (n + 1) * size))
-            found.forEachIndexed { i, value -> apart = maxOf(apart, abs(value - golden.probabilities[n * classes + i])) }
-        }
-        return apart
-    }
-
-    override fun close() = engine.close()
 }

@@ -1,10 +1,14 @@
 package com.example.classifier
 
+import android.content.ActivityNotFoundException
 import android.graphics.Bitmap
 import android.graphics.ImageDecoder
 import android.net.Uri
 import android.os.Bundle
 import android.os.SystemClock
+import android.text.SpannableStringBuilder
+import android.text.Spanned
+import android.text.style.ForegroundColorSpan
 import android.widget.Button
 import android.widget.ImageView
 import android.widget.Switch
@@ -12,15 +16,22 @@ import android.widget.TextView
 import androidx.activity.ComponentActivity
 import androidx.activity.result.PickVisualMediaRequest
 import androidx.activity.result.contract.ActivityResultContracts
+import androidx.core.content.FileProvider
+import java.io.File
 import java.util.concurrent.Executors
 
-/** Choose an image, see the five best classes and the time. The model lives on a thread of its own. */
+/** Choose or take a picture, see the best classes, or the mask over it, and the time. The model has a thread of its own. */
 class MainActivity : ComponentActivity() {
     private val worker = Executors.newSingleThreadExecutor()
-    private var classifier: Classifier? = null // touched by the worker only
+    private var net: Net? = null // touched by the worker only
 
     private val picker = registerForActivityResult(ActivityResultContracts.PickVisualMedia()) { uri: Uri? ->
-        if (uri != null) classify(uri)
+        if (uri != null) answer(uri)
+    }
+
+    private val photo: Uri by lazy { FileProvider.getUriForFile(this, "$packageName.photos", File(cacheDir, "photo.jpg")) }
+    private val camera = registerForActivityResult(ActivityResultContracts.TakePicture()) { taken: Boolean ->
+        if (taken) answer(photo)
     }
 
     override fun onCreate(savedInstanceState: Bundle?) {
@@ -29,12 +40,19 @@ class MainActivity : ComponentActivity() {
         findViewById<Button>(R.id.choose).setOnClickListener {
             picker.launch(PickVisualMediaRequest(ActivityResultContracts.PickVisualMedia.ImageOnly))
         }
+        findViewById<Button>(R.id.take).setOnClickListener {
+            try {
+                camera.launch(photo)
+            } catch (error: ActivityNotFoundException) {
+                show(R.id.status, "No camera app: ${error.message}")
+            }
+        }
         findViewById<Switch>(R.id.gpu).setOnCheckedChangeListener { _, isChecked -> load(isChecked) }
         load(useGpu = false)
     }
 
     override fun onDestroy() {
-        worker.execute { classifier?.close() }
+        worker.execute { net?.close() }
         worker.shutdown()
         super.onDestroy()
     }
@@ -42,35 +60,54 @@ class MainActivity : ComponentActivity() {
     private fun load(useGpu: Boolean) {
         show(R.id.status, getString(R.string.loading))
         work {
-            classifier?.close()
-            classifier = null
+            net?.close()
+            net = null
             val model = Model.read { assets.open("$FOLDER/$it") }
-            val made = Classifier(model, LiteRtEngine(assets, "$FOLDER/${model.file}", useGpu))
-            classifier = made
+            val engine = LiteRtEngine(assets, "$FOLDER/${model.file}", useGpu)
+            val made = if (model.task == "segmentation") Segmenter(model, engine) else Classifier(model, engine)
+            net = made
             val apart = made.selfTest()
             val held = apart <= model.golden.tolerance
             val verdict = if (held) "Self-test held" else "Self-test FAILED: do not trust this accelerator with this file"
             show(R.id.status, "${model.file} on the ${if (useGpu) "GPU" else "CPU"}. $verdict (largest difference $apart).")
-            runOnUiThread { findViewById<Button>(R.id.choose).isEnabled = held }
+            runOnUiThread { for (each in listOf(R.id.choose, R.id.take)) findViewById<Button>(each).isEnabled = held }
         }
     }
 
-    private fun classify(uri: Uri) = work {
+    private fun answer(uri: Uri) = work {
         val source = ImageDecoder.createSource(contentResolver, uri)
         val bitmap = ImageDecoder.decodeBitmap(source) { decoder, info, _ ->
             decoder.allocator = ImageDecoder.ALLOCATOR_SOFTWARE // pixels must be readable
             decoder.setTargetSampleSize(maxOf(1, minOf(info.size.width, info.size.height) / LARGEST))
         }.copy(Bitmap.Config.ARGB_8888, false)
-        val ready = classifier ?: return@work
+        val ready = net ?: return@work
         val argb = IntArray(bitmap.width * bitmap.height)
         bitmap.getPixels(argb, 0, bitmap.width, 0, 0, bitmap.width, bitmap.height)
-        val pixels = central(argb, bitmap.width, bitmap.height, ready.model.input)
+        val pixels = framed(argb, bitmap.width, bitmap.height, ready.model.input)
         val start = SystemClock.elapsedRealtimeNanos()
-        val found = ready.classify(pixels)
+        val (shown, words) = when (ready) {
+            is Segmenter -> {
+                val classes = ready.segment(pixels)
+                val mask = mapped(classes, bitmap.width, bitmap.height, ready.model.input)
+                val over = overlaid(argb, mask, ready.model.colours)
+                Bitmap.createBitmap(over, bitmap.width, bitmap.height, Bitmap.Config.ARGB_8888) to legend(ready.model, classes)
+            }
+            is Classifier -> {
+                val lines = ready.classify(pixels).map { "%5.1f %%  %s\n".format(100 * it.probability, it.label) }
+                bitmap to SpannableStringBuilder(lines.joinToString(""))
+            }
+            else -> return@work
+        }
         val milliseconds = (SystemClock.elapsedRealtimeNanos() - start) / 1e6
-        val lines = found.map { "%5.1f %%  %s".format(100 * it.probability, it.label) }
-        show(R.id.answer, (lines + "%.1f ms".format(milliseconds)).joinToString("\n"))
-        runOnUiThread { findViewById<ImageView>(R.id.image).setImageBitmap(bitmap) }
+        show(R.id.answer, words.append("%.1f ms".format(milliseconds)))
+        runOnUiThread { findViewById<ImageView>(R.id.image).setImageBitmap(shown) }
+    }
+
+    private fun legend(model: Model, classes: ByteArray) = SpannableStringBuilder().apply {
+        for (each in shares(classes)) {
+            append("\u25a0 ", ForegroundColorSpan(model.colours[each.index]), Spanned.SPAN_EXCLUSIVE_EXCLUSIVE)
+            append("%5.1f %%  %s\n".format(100 * each.share, model.labels[each.index]))
+        }
     }
 
     private fun work(task: () -> Unit) = worker.execute {
@@ -81,7 +118,7 @@ class MainActivity : ComponentActivity() {
         }
     }
 
-    private fun show(view: Int, text: String) = runOnUiThread { findViewById<TextView>(view).text = text }
+    private fun show(view: Int, text: CharSequence) = runOnUiThread { findViewById<TextView>(view).text = text }
 
     private companion object {
         const val FOLDER = "model" // in assets: what python -m export --target android wrote

@@ -3,6 +3,7 @@ package com.example.classifier
 import java.io.InputStream
 import java.util.Base64
 import kotlinx.serialization.json.Json
+import kotlinx.serialization.json.JsonArray
 import kotlinx.serialization.json.JsonNull
 import kotlinx.serialization.json.JsonObject
 import kotlinx.serialization.json.JsonPrimitive
@@ -33,6 +34,7 @@ data class Input(
     val std: FloatArray,
     val isBgr: Boolean,
     val crop: Double,
+    val fit: String,
 )
 
 /** Vectors of the exporter, for the app to test itself with. */
@@ -46,14 +48,30 @@ class Golden(
     val top1: List<Int>,
 )
 
-/** What `model.json` of an exported folder says; nothing about a model is written into the app's code. */
-class Model(val file: String, val input: Input, val output: Tensor, val labels: List<String>, val golden: Golden) {
+/**
+ * What `model.json` of an exported folder says; nothing about a model is written into the app's code.
+ *
+ * Of a net that draws masks, [colours] has one for each class, as `Bitmap` has them.
+ */
+class Model(
+    val file: String,
+    val task: String,
+    val input: Input,
+    val output: Tensor,
+    val labels: List<String>,
+    val colours: List<Int>,
+    val golden: Golden,
+) {
     companion object {
+        private val TASKS = listOf("classification", "segmentation")
+
         /** Reads the folder; [open] gives a file of it by its name. */
         fun read(open: (String) -> InputStream): Model {
             val root = json(open, "model.json")
             require(root.getValue("version").jsonPrimitive.int == 1) { "model.json is of a newer exporter than this app" }
             require(root.text("format") == "tflite") { "this app runs .tflite files, and model.json names ${root.text("file")}" }
+            val task = root.text("task")
+            require(task in TASKS) { "this app shows answers of $TASKS, and the net is of $task" }
             val image = root.getValue("input").jsonObject
             val input = Input(
                 tensor = tensor(image),
@@ -63,13 +81,20 @@ class Model(val file: String, val input: Input, val output: Tensor, val labels: 
                 std = image.floats("std"),
                 isBgr = image.text("channels") == "bgr",
                 crop = image.getValue("crop").jsonPrimitive.double,
+                fit = image.text("fit"),
             )
             val output = root.getValue("output").jsonObject
             val classes = output.getValue("shape").jsonArray.last().jsonPrimitive.int
             val labels = open(root.text("labels")).bufferedReader().use { it.readLines() }
             require(labels.size == classes) { "${labels.size} labels for $classes classes" }
-            return Model(root.text("file"), input, tensor(output), labels, golden(json(open, root.text("golden"))))
+            val colours = root["colours"]?.jsonArray.orEmpty().map { colour(it.jsonArray) }
+            require(task != "segmentation" || colours.size == classes) { "${colours.size} colours for $classes classes" }
+            val golden = golden(json(open, root.text("golden")))
+            return Model(root.text("file"), task, input, tensor(output), labels, colours, golden)
         }
+
+        private fun colour(rgb: JsonArray): Int =
+            rgb.fold(0xff) { mixed, each -> mixed shl 8 or (each.jsonPrimitive.int and 0xff) }
 
         private fun json(open: (String) -> InputStream, name: String): JsonObject =
             Json.parseToJsonElement(open(name).bufferedReader().use { it.readText() }).jsonObject
@@ -89,9 +114,10 @@ class Model(val file: String, val input: Input, val output: Tensor, val labels: 
             count = entry.getValue("count").jsonPrimitive.int,
             pixels = entry.bytes("pixels"),
             input = entry.bytes("input"),
-            output = entry.bytes("output"),
+            // Numbers of every pixel are not given twice: where they are floats they are the output.
+            output = if ("output" in entry) entry.bytes("output") else entry.bytes("probabilities"),
             probabilities = floats(entry.bytes("probabilities")),
-            top1 = entry.getValue("top1").jsonArray.map { it.jsonPrimitive.int },
+            top1 = entry["top1"]?.jsonArray.orEmpty().map { it.jsonPrimitive.int }, // of classes alone
         )
 
         private fun JsonObject.text(name: String) = getValue(name).jsonPrimitive.content

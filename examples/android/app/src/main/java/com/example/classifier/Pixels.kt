@@ -33,28 +33,57 @@ private fun weights(from: Int, to: Int): List<Weights> {
     }
 }
 
+/** A rectangle of a picture, which may reach beyond it. */
+data class Part(val top: Int, val left: Int, val height: Int, val width: Int)
+
+private const val GREY = 127 // beyond a picture
+
+/** Which part of a picture fills the net's input, as keras_resnet does it in Python. */
+fun part(width: Int, height: Int, input: Input): Part {
+    val down = width.toLong() * input.height // of the picture, where it is as wide as the input: parts of input.width
+    val across = height.toLong() * input.width
+    return when (input.fit) {
+        "stretch" -> Part(0, 0, height, width)
+        "own" -> Part(
+            Math.floorDiv(height - input.height, 2), Math.floorDiv(width - input.width, 2), input.height, input.width,
+        )
+        "pad" -> Part( // at the bottom and at the right
+            0, 0,
+            max(height, -Math.floorDiv(-down, input.width.toLong()).toInt()),
+            max(width, -Math.floorDiv(-across, input.height.toLong()).toInt()),
+        )
+        "crop" -> {
+            fun share(size: Int) = max(1, round(size * input.crop.toFloat()).toInt())
+            val partHeight = share(min(height, (down / input.width).toInt()))
+            val partWidth = share(min(width, (across / input.height).toInt()))
+            Part((height - partHeight) / 2, (width - partWidth) / 2, partHeight, partWidth)
+        }
+        else -> throw IllegalArgumentException("model.json has fit ${input.fit}, which this app does not know")
+    }
+}
+
 /**
- * The central part of an image, resized as keras_resnet does it in Python: bilinear, antialiased when it shrinks.
+ * A picture as the net sees it, resized as keras_resnet does it in Python: bilinear, antialiased when it shrinks.
  *
  * [argb] has a pixel in every Int, as `Bitmap.getPixels` gives them. The result is RGB, row by row.
  */
-fun central(argb: IntArray, width: Int, height: Int, input: Input): ByteArray {
-    fun share(size: Int) = max(1, round(size * input.crop).toInt())
-    val partHeight = share(min(height, (width.toLong() * input.height / input.width).toInt()))
-    val partWidth = share(min(width, (height.toLong() * input.width / input.height).toInt()))
-    val top = (height - partHeight) / 2
-    val left = (width - partWidth) / 2
-    val columns = weights(partWidth, input.width)
-    val rows = weights(partHeight, input.height)
-    val narrow = FloatArray(partHeight * input.width * 3)
-    for (y in 0 until partHeight) {
+fun framed(argb: IntArray, width: Int, height: Int, input: Input): ByteArray {
+    val part = part(width, height, input)
+    val columns = weights(part.width, input.width)
+    val rows = weights(part.height, input.height)
+    val narrow = FloatArray(part.height * input.width * 3) { GREY.toFloat() }
+    val beyond = GREY * 0x010101
+    for (y in 0 until part.height) {
+        val row = part.top + y
+        if (row !in 0 until height) continue
         for (x in 0 until input.width) {
             val column = columns[x]
             var red = 0f
             var green = 0f
             var blue = 0f
             column.factors.forEachIndexed { i, factor ->
-                val pixel = argb[(top + y) * width + left + column.first + i]
+                val place = part.left + column.first + i
+                val pixel = if (place in 0 until width) argb[row * width + place] else beyond
                 red += factor * (pixel shr 16 and 0xff)
                 green += factor * (pixel shr 8 and 0xff)
                 blue += factor * (pixel and 0xff)
