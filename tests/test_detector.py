@@ -1,13 +1,17 @@
 """Detection nets: exact counts of published ones, names and shapes of raw outputs, and what is refused."""
 
+import dataclasses
 import math
+import re
 
 import keras
 import numpy as np
 import pytest
+import safetensors.numpy
 
 import keras_resnet
 from keras_resnet import InputError, detector
+from keras_resnet.nets.conventions import CONVENTIONS
 from keras_resnet.nets.detection import DETECTORS, HEADS, DetectorSpec, HeadSpec
 from keras_resnet.nets.graph import multiply_adds, stage_taps, without_values
 from keras_resnet.nets.pyramids import PYRAMIDS, PyramidSpec
@@ -230,3 +234,112 @@ def test_a_net_that_is_only_called_does_not_train(trained):
     for name, value in trained(pixels, training=False).items():
         np.testing.assert_array_equal(found[name], value)
     assert all((one == other).all() for one, other in zip(before, trained.get_weights(), strict=True))
+
+
+def _own(name, **how):
+    """A net with a published head, of two convolutions, whose values are no initial ones."""
+    row = DETECTORS[name]
+    spec = dataclasses.replace(row, name="own", neck=NECK, head=dataclasses.replace(row.head, depth=2), classes=2)
+    return detector(spec, **{"backbone": TINY, "input_shape": (32, 64, 3), **how})
+
+
+@pytest.fixture(scope="module", params=["retinanet", "retinanet_r50_fpn_v2", "fcos"])
+def exported(request, tmp_path_factory):
+    """A published head's name, the net, and the state dict that torchvision would read."""
+    net, rng = _own(request.param), np.random.default_rng(0)
+    for variable in net.variables:
+        variable.assign(variable.numpy() + 0.1 * rng.random(variable.shape))
+    path = tmp_path_factory.mktemp("exported") / "net.safetensors"
+    keras_resnet.export_weights(net, path, layout="torchvision", spec=TINY)
+    return request.param, net, path
+
+
+def _same(net, other, scale=1e-6):
+    """Whether two nets give the same, to a share of each output's scale."""
+    images = np.random.default_rng(1).normal(size=(1, 32, 64, 3)).astype("f")
+    found, expected = net(images), other(images)
+    apart = [np.abs(found[name] - each).max() / np.abs(each).max() for name, each in expected.items()]
+    return max(apart) <= scale
+
+
+TOWERS = {  # torchvision's names of today, and the numbers of convolutions and norms in a tower of two
+    "retinanet": {"0.0.weight", "0.0.bias", "1.0.weight", "1.0.bias"},
+    "retinanet_r50_fpn_v2": {f"{n}.{part}" for n in (0, 1) for part in ("0.weight", "1.weight", "1.bias")},
+    "fcos": {f"{n}.{kind}" for n in (0, 1, 3, 4) for kind in ("weight", "bias")},
+}
+
+
+def test_state_dicts_have_torchvisions_names(exported):
+    name, _, path = exported
+    state = safetensors.numpy.load_file(path)
+    towers = {key.partition(".conv.")[2] for key in state if key.startswith("head.classification_head.conv.")}
+    assert towers == TOWERS[name]
+    pyramid = {key.removeprefix("backbone.fpn.") for key in state if key.startswith("backbone.fpn.")}
+    blocks = [f"{kind}_blocks.{n}.0" for kind in ("inner", "layer") for n in range(3)]
+    blocks += ["extra_blocks.p6", "extra_blocks.p7"]
+    assert pyramid == {f"{block}.{kind}" for block in blocks for kind in ("weight", "bias")}
+    last = {"classification_head.cls_logits", "regression_head.bbox_reg"}
+    last |= {"regression_head.bbox_ctrness"} if name == "fcos" else set()
+    rest = {key.removeprefix("head.") for key in state if key.startswith("head.") and ".conv." not in key}
+    assert rest == {f"{each}.{kind}" for each in last for kind in ("weight", "bias")}
+    body = {key for key in state if key.startswith("backbone.body.")}
+    assert len(body) + len(pyramid) + len(rest) + 2 * len(towers) == len(state)
+    assert {"backbone.body.conv1.weight", "backbone.body.layer4.0.bn2.num_batches_tracked"} <= body
+
+
+def test_state_dicts_are_read_back_under_any_prefix(exported, tmp_path):
+    name, net, path = exported
+    state = safetensors.numpy.load_file(path)
+    wrapped = {f"model.module.{key}": value for key, value in state.items()}
+    safetensors.numpy.save_file(wrapped, tmp_path / "wrapped.safetensors")
+    loaded = _own(name, weights=tmp_path / "wrapped.safetensors")
+    assert all((one == other).all() for one, other in zip(loaded.get_weights(), net.get_weights(), strict=True))
+    assert _same(loaded, net)
+    state["head.regression_head.bbox_reg.weight"] = state.pop("head.classification_head.cls_logits.bias")
+    safetensors.numpy.save_file(state, tmp_path / "other.safetensors")
+    with pytest.raises(InputError, match="missing: scores_conv/bias; wrong shape: boxes_conv/kernel"):
+        _own(name, weights=tmp_path / "other.safetensors")
+
+
+def _of_2020(state):
+    """The names of torchvision's first RetinaNet file."""
+    renamed = {}
+    for name, value in state.items():
+        name = re.sub(r"(_blocks\.\d)\.0\.", r"\1.", name)
+        name = re.sub(r"(_head\.conv)\.(\d)\.0\.", lambda match: f"{match[1]}.{2 * int(match[2])}.", name)
+        if "num_batches" not in name:
+            renamed[name] = value
+    return renamed
+
+
+@pytest.mark.parametrize("exported", ["retinanet"], indirect=True)  # the others were published later, with an epsilon
+def test_the_first_published_file_computes_with_norms_without_an_epsilon(exported, tmp_path, monkeypatch):
+    name, _, path = exported
+    state = safetensors.numpy.load_file(path)
+    for key in state:
+        if key.endswith("running_var"):
+            state[key] = 1e-5 * (1 + state[key])
+    safetensors.numpy.save_file(state, tmp_path / "today.safetensors")
+    safetensors.numpy.save_file(_of_2020(state), tmp_path / "2020.safetensors")
+    monkeypatch.setitem(CONVENTIONS, "without", dataclasses.replace(CONVENTIONS["torch"], epsilon=0.0))
+    without = dataclasses.replace(TINY, convention="without")
+    expected = _own(name, weights=tmp_path / "today.safetensors", backbone=without)
+    assert _same(_own(name, weights=tmp_path / "2020.safetensors"), expected, 1e-5)
+    assert not _same(_own(name, weights=tmp_path / "today.safetensors"), expected, 0.01)
+
+
+def test_a_file_with_both_namings_is_refused(exported, tmp_path):
+    name, _, path = exported
+    state = safetensors.numpy.load_file(path)
+    state["backbone.fpn.inner_blocks.0.weight"] = state["backbone.fpn.inner_blocks.0.0.weight"] + 1
+    safetensors.numpy.save_file(state, tmp_path / "both.safetensors")
+    with pytest.raises(InputError, match="left over: backbone.fpn.inner_blocks.0.weight"):
+        _own(name, weights=tmp_path / "both.safetensors")
+
+
+def test_nets_that_torchvision_has_not_are_not_written(tmp_path):
+    neck = dataclasses.replace(PYRAMIDS["fpn_pool"], width=8)
+    net = detector(MINE, neck=neck, **{**HOW, "input_shape": (32, 32, 3)})
+    for layout in ("torchvision", "timm"):
+        with pytest.raises(InputError, match="torchvision has retinanet and fcos with pyramids from level 3"):
+            keras_resnet.export_weights(net, tmp_path / "net.safetensors", layout=layout, spec=TINY)
