@@ -12,10 +12,12 @@ from .builder import build as build
 from .builder import model_info as model_info
 from .card import ModelCard as ModelCard
 from .data import load_dataset as load_dataset
+from .detector import detector as detector
 from .errors import GateError as GateError
 from .errors import InputError as InputError
 from .evaluation import evaluate as evaluate
 from .evaluation import predict as predict
+from .nets.detection import DetectorSpec as DetectorSpec
 from .nets.graph import stage_outputs as stage_outputs
 from .nets.graph import stage_taps as stage_taps
 from .nets.interface import ResNetSpec as ResNetSpec

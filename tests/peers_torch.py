@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -141,9 +142,80 @@ def segmenter(name: str, size: list[int], folder: str) -> dict[str, Any]:
     return {"tensors": len(state), "parameters": sum(parameter.numel() for parameter in made.parameters())}
 
 
+def _perturb_heads(net: torch.nn.Module) -> None:
+    """Towers that keep their signal, biases that are not zero."""
+    for module in [*net.backbone.fpn.modules(), *net.head.modules()]:
+        if isinstance(module, torch.nn.GroupNorm):
+            torch.nn.init.uniform_(module.weight, 0.5, 1.0)
+            torch.nn.init.uniform_(module.bias, -0.2, 0.2)
+        elif isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                torch.nn.init.uniform_(module.bias, -0.2, 0.2)
+
+
+def _spread(net: torch.nn.Module, maps: list[torch.Tensor]) -> None:
+    """Scores around the threshold and none at its end, boxes with an area: what a trained net gives."""
+    distances = hasattr(net.head.regression_head, "bbox_ctrness")
+    raw = net.head(maps)
+    for module, key, mean, deviation in (
+        (net.head.classification_head.cls_logits, "cls_logits", -3.0, 1.0),
+        (net.head.regression_head.bbox_reg, "bbox_regression", 2.0 if distances else 0.0, 0.4),
+    ):
+        module.weight.mul_(deviation / raw[key].std())
+        torch.nn.init.constant_(module.bias, mean)
+
+
+def _old(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A RetinaNet's state dict by the names of the file that torchvision published in 2020."""
+    names = {}
+    for name in state:
+        old = re.sub(r"(inner_blocks|layer_blocks)\.(\d)\.0\.", r"\1.\2.", name)
+        names[name] = re.sub(r"conv\.(\d)\.0\.", lambda match: f"conv.{2 * int(match[1])}.", old)
+    return {names[name]: value for name, value in state.items() if "num_batches" not in name}
+
+
+@torch.no_grad()
+def detector(name: str, size: list[int], folder: str, published: bool = False) -> dict[str, Any]:
+    """Makes a detection net, and writes its state dict, images, raw outputs and the final detections.
+
+    With `published` its norms are frozen with an epsilon of 0 and small variances, and the names are those of 2020.
+    """
+    torch.manual_seed(0)
+    how = {"min_size": min(size), "max_size": max(size), "image_mean": [0.0] * 3, "image_std": [1.0] * 3}
+    made = torchvision.models.get_model(name, weights=None, weights_backbone=None, **how)
+    _perturb(made)
+    _perturb_heads(made)
+    if published:
+        for module in made.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.eps = 0.0
+                small = torch.rand_like(module.running_var) * 1e-4 + 2e-5
+                module.weight.mul_((small / module.running_var).sqrt())
+                module.running_var.copy_(small)
+    made.eval()
+    _NETS.clear()
+    _NETS["last"] = made
+    images = torch.randn(4, 3, *size)
+    maps = list(made.backbone(images).values())
+    _spread(made, maps)
+    raw = made.head(maps)
+    state = {key: value.contiguous() for key, value in made.state_dict().items()}
+    safetensors.torch.save_file(
+        _old(state) if published else state, Path(folder, "state.safetensors"), {"format": "pt"}
+    )
+    found = {f"raw_{key}": value for key, value in raw.items()}
+    found["images"] = images.movedim(1, -1)
+    for number, answer in enumerate(made(list(images))):
+        found |= {f"{key}_{number}": value for key, value in answer.items()}
+    np.savez(Path(folder, "computed.npz"), **{key: value.numpy() for key, value in found.items()})
+    return {"tensors": len(state), "parameters": sum(parameter.numel() for parameter in made.parameters())}
+
+
 COMMANDS: dict[str, Callable[..., dict[str, Any]]] = {
     "net": net,
     "segmenter": segmenter,
+    "detector": detector,
     "back": back,
     "pickles": pickles,
 }

@@ -16,7 +16,9 @@ import pytest
 
 import keras_resnet
 from keras_resnet import InputError, build, stage_taps
+from keras_resnet.nets.detection import DETECTORS
 from keras_resnet.nets.specs import SPECS
+from keras_resnet.tasks import detection
 from keras_resnet.weights import pickles, pytorch
 
 pytestmark = [pytest.mark.check, pytest.mark.cold_start]
@@ -192,3 +194,68 @@ def test_timm_is_accompanied_by_torchvisions_segmentation_nets(name, theirs, pee
             assert apart <= 1e-5
     keras_resnet.export_weights(net, tmp_path / "back.safetensors", layout="torchvision")
     assert peer("back", path=str(tmp_path / "back.safetensors")) == {"different": []}
+
+
+def _raw(found, spec, kind):
+    """A net's outputs of one kind, as torchvision has them: all maps behind each other, `(N, priors, numbers)`."""
+    priors = spec.head.priors
+    maps = [np.asarray(found[f"{kind}_{stride}"]) for stride in spec.neck.strides]
+    return np.concatenate([each.reshape(len(each), -1, each.shape[-1] // priors) for each in maps], axis=1)
+
+
+def _found_again(answers, others):
+    """How many boxes the others have too: the same class, IoU at least 0.99, scores at most 1e-4 apart.
+
+    One whose sides lie beyond the same edge of the image has no area and no IoU: its sides are compared.
+    """
+    found = 0
+    for answer, other in zip(answers, others, strict=True):
+        same = detection.overlaps(answer.boxes[:, None], other.boxes) >= 0.99
+        flat = (answer.boxes[:, 2:] <= answer.boxes[:, :2]).any(axis=1)
+        same |= flat[:, None] & (np.abs(answer.boxes[:, None] - other.boxes).max(axis=2) <= 0.01)
+        same &= answer.classes[:, None] == other.classes
+        same &= np.abs(answer.scores[:, None] - other.scores) <= 1e-4
+        found += int(same.any(axis=1).sum())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs", "published"),
+    [
+        ("retinanet_r50_fpn", "retinanet_resnet50_fpn", False),
+        ("retinanet_r50_fpn", "retinanet_resnet50_fpn", True),
+        ("retinanet_r50_fpn_v2", "retinanet_resnet50_fpn_v2", False),
+        ("fcos_r50_fpn", "fcos_resnet50_fpn", False),
+    ],
+)
+def test_timm_is_accompanied_by_torchvisions_detection_nets(name, theirs, published, peer, zero_kernels, tmp_path):
+    size, spec = (256, 352), DETECTORS[name]  # maps of 2 x 3 and 4 x 6 cells, whose steps are no powers of two
+    answer = peer("detector", name=theirs, size=size, folder=str(tmp_path), published=published)
+    state = tmp_path / "state.safetensors"
+    net = keras_resnet.detector(name, weights=state, input_shape=(*size, 3))
+    assert answer["parameters"] == sum(int(np.prod(v.shape)) for v in net.trainable_variables)
+    counters = sum(isinstance(layer, keras.layers.BatchNormalization) for layer in net.layers)
+    assert answer["tensors"] == len(net.weights) + counters
+    with np.load(tmp_path / "computed.npz") as computed:
+        found = {key: np.asarray(each) for key, each in net(computed["images"], training=False).items()}
+        kinds = {"scores": "cls_logits", "boxes": "bbox_regression", "centerness": "bbox_ctrness"}
+        for kind in [kind for kind in kinds if f"{kind}_8" in found]:
+            received, expected = _raw(found, spec, kind), computed[f"raw_{kinds[kind]}"]
+            apart = np.abs(received - expected).max() / np.abs(expected).max()
+            print(f"{name}, published {published}: {apart:.1e} of the scale of {kind}, deviation {expected.std():.1f}")
+            assert received.shape == expected.shape and apart <= 1e-5
+        ours = detection.decode(found, name, size)
+        keys = {"boxes": "boxes", "scores": "scores", "classes": "labels"}
+        others = [
+            detection.Boxes(**{ours: computed[f"{theirs}_{n}"] for ours, theirs in keys.items()}) for n in range(4)
+        ]
+    count, wanted = sum(map(len, ours)), sum(map(len, others))
+    shares = _found_again(others, ours) / wanted, _found_again(ours, others) / count
+    print(
+        f"{name}, published {published}: {wanted} boxes, {shares[0]:.2%} of them ours, {shares[1]:.2%} of ours theirs"
+    )
+    assert wanted >= 100 and min(shares) >= 0.999
+    assert _found_again(detection.decode(found, name, (size[0], size[1] + 32)), others) < 0.99 * wanted  # other steps
+    keras_resnet.export_weights(net, tmp_path / "back.safetensors", layout="torchvision")
+    different = peer("back", path=str(tmp_path / "back.safetensors"))["different"]
+    assert all(published and ("bn" in key or "downsample.1" in key) for key in different)

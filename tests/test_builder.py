@@ -302,3 +302,23 @@ def test_the_collector_pauses_while_a_net_is_built_and_goes_on_after_an_error():
 def test_multiply_adds_need_a_size():
     with pytest.raises(InputError, match="fixed input size"):
         multiply_adds(build("resnet18", include_top=False))
+
+
+def test_a_shared_layer_is_counted_with_every_call_of_this_net_alone():
+    shared, dense = keras.layers.Conv2D(5, 3, padding="same"), keras.layers.Dense(7)
+    large = keras.Input((8, 6, 2))
+    small = keras.layers.MaxPooling2D(2)(large)
+    outputs = [dense(shared(large)), shared(small)]
+    by_hand = 3 * 3 * 2 * 5 * (8 * 6 + 4 * 3) + 5 * 7 * 8 * 6
+    assert multiply_adds(keras.Model(large, outputs)) == by_hand
+    assert multiply_adds(keras.Model(large, outputs[0])) == 3 * 3 * 2 * 5 * 8 * 6 + 5 * 7 * 8 * 6
+    assert multiply_adds(keras.Model(large, outputs[1])) == 3 * 3 * 2 * 5 * 4 * 3  # no first call in this one
+    assert shared.output.shape == (None, 8, 6, 5)
+
+
+def test_a_sequential_net_is_counted_once_it_is_built():
+    net = keras.Sequential([keras.layers.Dense(3), keras.layers.Dense(2)])
+    with pytest.raises(InputError, match="built sequential"):
+        multiply_adds(net)
+    net.build((None, 4))
+    assert multiply_adds(net) == 4 * 3 + 3 * 2

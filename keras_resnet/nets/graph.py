@@ -157,17 +157,29 @@ _MULTIPLYING = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D, k
 def multiply_adds(model: keras.Model) -> int:
     """Multiply-adds of all convolutions and dense layers for one image, the papers' count.
 
+    A layer that is shared counts with every call, at that call's size.
+
     Args:
-        model: with a known input size.
+        model: functional or sequential, with a known input size.
 
     Raises:
         InputError: a layer's output size is unknown.
     """
     total = 0
-    for layer in model.layers:
+    for layer, output in _calls(model):
         if isinstance(layer, _MULTIPLYING):
-            positions = layer.output.shape[1:-1]
+            positions = output.shape[1:-1]
             if None in positions:
                 raise InputError("multiply-adds need a fixed input size; build with input_shape=(224, 224, 3), say")
             total += math.prod(layer.kernel.shape) * math.prod(positions)
     return total
+
+
+def _calls(model: keras.Model) -> Iterator[tuple[keras.Operation, keras.KerasTensor]]:
+    """Layers and the output of each call in the model's own graph: `layer.output` is that of the first call ever."""
+    graph = getattr(model, "_functional", model)  # of a sequential model
+    if not hasattr(graph, "_nodes_by_depth"):
+        raise InputError(f"model '{model.name}' has no graph: expected a functional or a built sequential model")
+    for nodes in graph._nodes_by_depth.values():
+        for node in nodes:
+            yield node.operation, node.outputs[0]

@@ -68,14 +68,15 @@ def load_weights(
     """Fills a model's variables from a registered set or a file.
 
     Args:
-        model: model that `build` made.
+        model: model that `build`, `segmenter` or `detector` made.
         weights: a registered name, `"hf://timm/resnet18.a1_in1k"`, or the path of a `.safetensors` or `.npz` file
             (ours, or a state dict of torchvision, timm or akamaster/pytorch_resnet_cifar10, whose names may begin with
             `module.`, `state_dict.` and the like), or of a `.weights.h5`, `.h5` or `.keras` file.
         match: `"exact"`: every tensor is used and every variable filled. `"adapt"`: the first convolution may have
             another number of input channels (grey, colour with depth, ...), and the head may have other classes or be
             absent: then it keeps its values, or is left out. `"partial"`: what has the name and the shape is taken.
-        spec: variant of the model, of a segmentation net that of its backbone; by default what it is named after.
+        spec: variant of the model, of a segmentation or detection net that of its backbone; by default what it is
+            named after.
         prefix: prefix of the model's layers.
 
     Returns:

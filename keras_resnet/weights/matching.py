@@ -13,7 +13,8 @@ from keras_resnet.errors import InputError, unknown_name
 MATCHES = ("exact", "adapt", "partial")
 HEAD = ("predictions/kernel", "predictions/bias")
 # What depends on the number of classes in a net of any task.
-HEADS = (*HEAD, *(f"{layer}/{kind}" for layer in ("logits_conv", "aux_logits_conv") for kind in ("kernel", "bias")))
+_LAST = ("logits_conv", "aux_logits_conv", "scores_conv")
+HEADS = (*HEAD, *(f"{layer}/{kind}" for layer in _LAST for kind in ("kernel", "bias")))
 AUXILIARY = "aux_"  # beginning of the names of layers that only a training needs
 _log = logging.getLogger("keras_resnet")
 

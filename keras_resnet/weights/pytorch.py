@@ -16,10 +16,12 @@ import numpy as np
 
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError, unknown_name
+from keras_resnet.nets.conventions import CONVENTIONS
+from keras_resnet.nets.detection import DETECTORS
 from keras_resnet.nets.interface import STEMS, ResNetSpec
 from keras_resnet.nets.segmentation import SEGMENTERS
 from keras_resnet.nets.specs import SPECS, get_spec
-from keras_resnet.weights import files
+from keras_resnet.weights import detectors, files
 
 _VARIABLES = {
     "kernel": "weight",
@@ -77,7 +79,7 @@ def _torchvision_layer(name: str, spec: ResNetSpec, head: str = "fc") -> str:
         return f"conv1.{3 * (int(match[1]) - 1) + (match[2] == 'bn')}"
     deep = 3 * len(STEMS[spec.stem].widths)
     stem = {"conv1_conv": f"conv1.{deep}" if deep else "conv1", "conv1_bn": "bn1"}
-    return {**stem, "pool1_conv": "maxpool.0", "pool1_bn": "maxpool.1", **SEGMENTATION}[name]
+    return {**stem, "pool1_conv": "maxpool.0", "pool1_bn": "maxpool.1", **SEGMENTATION, **detectors.LAYERS}[name]
 
 
 def _block_part(part: str, spec: ResNetSpec) -> str:
@@ -114,6 +116,7 @@ LAYOUTS: dict[str, Layout] = {
 
 # Tensors that every net of the layouts has, whatever its head.
 _BODIES = ("layer1.0.conv1.weight", "stages.0.blocks.0.conv1.weight")
+_INNER = ("backbone.body.", "backbone.")  # where torchvision's detection and segmentation nets have their backbone
 
 
 def unwrapped(tensors: dict[str, np.ndarray], source: object) -> dict[str, np.ndarray]:
@@ -137,7 +140,9 @@ def unwrapped(tensors: dict[str, np.ndarray], source: object) -> dict[str, np.nd
             f"{source} holds several nets, below {', '.join(map(repr, found))}; expected one. Save the tensors "
             f"of one alone: {{name: tensors[name] for name in tensors if name.startswith({found[0]!r})}}"
         )
-    return {name.removeprefix(found[0]): value for name, value in tensors.items()}
+    inner = next((each for each in _INNER if found[0].endswith(each)), "")  # of a net whose heads stand beside it
+    outer = found[0].removesuffix(inner)
+    return {name.removeprefix(outer).removeprefix(inner): value for name, value in tensors.items()}
 
 
 def find_layout(tensors: Mapping[str, np.ndarray]) -> Layout | None:
@@ -160,6 +165,7 @@ def to_ours(
         The tensors under our names; what has no counterpart keeps its own name, so that it shows as left over.
     """
     rest = {name: value for name, value in tensors.items() if not name.endswith(_COUNTER)}
+    rest = detectors.canonical(rest, CONVENTIONS[spec.convention].epsilon)
     ours = {}
     for name in names:
         layer, _, variable = name.partition("/")
@@ -181,16 +187,16 @@ def _transposed(value: np.ndarray, rank: int) -> np.ndarray:
 
 
 def spec_of(model: keras.Model, spec: str | ResNetSpec | None = None) -> ResNetSpec:
-    """The variant of a net, or of a segmentation net's backbone.
+    """The variant of a net, or of the backbone of a segmentation or detection net.
 
     Args:
-        model: model that `build` or `segmenter` made.
+        model: model that `build`, `segmenter` or `detector` made.
         spec: what is known of it; None for what its name says.
 
     Raises:
         InputError: the name says nothing.
     """
-    row = SEGMENTERS.get(model.name)
+    row = SEGMENTERS.get(model.name) or DETECTORS.get(model.name)
     return get_spec(spec or (row.backbone if row and row.backbone else model.name))
 
 
@@ -212,7 +218,7 @@ def to_theirs(
     for name, value in tensors.items():
         layer, _, variable = name.partition("/")
         theirs = layout.layer(layer, spec)
-        theirs = theirs if layer in SEGMENTATION else body + theirs
+        theirs = theirs if layer in SEGMENTATION or layer in detectors.LAYERS else body + theirs
         if value.ndim == 2:
             value = value.T.reshape(*value.T.shape, 1, 1) if layout.convolutional_head else value.T
         elif value.ndim > 2:
@@ -220,7 +226,7 @@ def to_theirs(
         state[f"{theirs}.{_VARIABLES[variable]}"] = np.ascontiguousarray(value)
         if variable == "moving_mean":
             state[f"{theirs}.{_COUNTER}"] = np.zeros((), np.int64)
-    return state
+    return detectors.published(state)
 
 
 def _is_torchvision(spec: ResNetSpec) -> bool:
@@ -247,6 +253,23 @@ _EXPORTS: dict[str, tuple[Callable[[ResNetSpec], bool], Callable[[ResNetSpec], s
 EXPORT_LAYOUTS = ("keras_resnet", *_EXPORTS)
 
 
+# What torchvision has of nets with a backbone, by where that stands.
+_HEADED = {"backbone.": "fcn and deeplabv3", "backbone.body.": "retinanet and fcos with pyramids from level 3 on"}
+
+
+def _body(tensors: Mapping[str, np.ndarray]) -> str:
+    """Where torchvision has the backbone of such a net; empty where the net is one itself."""
+    if "logits_conv/kernel" in tensors:
+        return "backbone."
+    return "backbone.body." if "boxes_conv/kernel" in tensors else ""
+
+
+def _is_other(layer: str) -> bool:
+    """Whether a layer behind a backbone is none of torchvision's."""
+    detects = layer.startswith(detectors.BEGINNINGS)
+    return layer.startswith(_OTHER_DECODERS) or (detects and layer not in detectors.LAYERS)
+
+
 def export_weights(
     model: keras.Model,
     path: str | os.PathLike,
@@ -262,11 +285,12 @@ def export_weights(
     In PyTorch: `net.load_state_dict(safetensors.torch.load_file(path))`.
 
     Args:
-        model: model that `build` made.
+        model: model that `build`, `segmenter` or `detector` made.
         path: file that ends in `.safetensors`.
         layout: `"keras_resnet"` (keyed by layer name), `"torchvision"`, `"timm"`, or `"akamaster"` for the CIFAR nets
             of akamaster/pytorch_resnet_cifar10.
-        spec: variant of the model, of a segmentation net that of its backbone; by default what it is named after.
+        spec: variant of the model, of a segmentation or detection net that of its backbone; by default what it is
+            named after.
         prefix: prefix of the model's layers; the file has none.
         card: labels, input convention and origin, kept in the file's header.
         overwrite: replace an existing file.
@@ -294,14 +318,15 @@ def export_weights(
                 f"layout='{layout}': no net of that library is {spec.name}; it has {', '.join(rows[:8])}"
                 f"{', ...' if len(rows) > 8 else ''}"
             )
-        segments = "logits_conv/kernel" in tensors
-        if segments and (layout != "torchvision" or any(name.startswith(_OTHER_DECODERS) for name in tensors)):
+        body = _body(tensors)
+        others = [name for name in tensors if _is_other(name.partition("/")[0])]
+        if body and (layout != "torchvision" or others):
             raise InputError(
-                f"layout='{layout}': that library has not {model.name}; torchvision has fcn and deeplabv3, and "
+                f"layout='{layout}': that library has not {model.name}; torchvision has {_HEADED[body]}, and "
                 "layout='keras_resnet' takes any"
             )
-        tensors = to_theirs(tensors, LAYOUTS[naming(spec)], spec, body="backbone." if segments else "")
+        tensors = to_theirs(tensors, LAYOUTS[naming(spec)], spec, body=body)
         metadata = {"format": "pt"}  # what loaders of the hub look for
-        if spec.name in SPECS and not segments:  # whose graph it is, which tensors do not always say
+        if spec.name in SPECS and not body:  # whose graph it is, which tensors do not always say
             metadata["architecture"] = spec.name.removesuffix("_v1_5")
     files.write_safetensors(path, tensors, card=card, metadata=metadata, overwrite=overwrite)
