@@ -182,7 +182,9 @@ def _calls(code, names):
                       if each.name in ("keras_resnet", "export")}  # fmt: skip
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(("keras_resnet", "export")):
             module = importlib.import_module(node.module)
-            names |= {each.asname or each.name: getattr(module, each.name) for each in node.names}
+            for each in node.names:  # a submodule is imported by this, too
+                known = getattr(module, each.name, None) or importlib.import_module(f"{node.module}.{each.name}")
+                names[each.asname or each.name] = known
     for node in ast.walk(tree):
         found = _found(node, names) if isinstance(node, ast.Attribute | ast.Name) else None
         assert found is not NotImplementedError

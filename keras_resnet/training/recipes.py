@@ -139,14 +139,14 @@ _COMPRESS_SCENES = dataclasses.replace(
     hold_out=False,
     hardware="not run to the end here",
     wall_time="not measured",
-    command="keras-resnet compress --method qat --model RUN --data DATA",
+    command="keras-resnet compress --method qat --recipe compress-scenes --model RUN --data DATA",
 )
 _PRUNE_SCENES = dataclasses.replace(
     _COMPRESS_SCENES,
     name="prune-scenes",
     epochs=20,
     learning_rate=5e-4,  # what is left must learn what the rest knew
-    command="keras-resnet compress --method prune --sparsity 2:4 --model RUN --data DATA",
+    command="keras-resnet compress --method prune --sparsity 2:4 --recipe prune-scenes --model RUN --data DATA",
 )
 _LAB = dataclasses.replace(  # of `keras-resnet lab`: two minutes for the deepest net of a small experiment
     _HE2015,

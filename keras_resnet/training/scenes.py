@@ -50,8 +50,9 @@ _PETS = dataclasses.replace(
     image_size=160,
     epochs=60,
     precise_bn=240,
-    hardware="not yet run to the end",
-    wall_time="not measured",
+    expected=(0.6086,),  # of three classes, seed 0; pixel accuracy 0.8247
+    hardware="two Zen 3 cores, 2026-11-28",
+    wall_time="2 h beside other work (38 s an epoch with less of it)",
     command="keras-resnet train --recipe pets --data pets3",
 )
 _NUCLEI = dataclasses.replace(
