@@ -193,8 +193,8 @@ def test_decoding_is_that_of_loops_over_single_numbers(name):
 
 def test_thresholds_of_a_call_take_the_place_of_the_heads():
     outputs = _outputs(HEADS["fcos"], np.random.default_rng(0))
-    usual, all_of_them = detection.decode(outputs, "fcos", (64, 72)), None
-    assert [len(each) for each in usual] != [0, 0]
+    usual = detection.decode(outputs, "fcos", (64, 72))
+    assert all(len(each) > 20 for each in usual)
     high = detection.decode(outputs, "fcos_r50_fpn", (64, 72), threshold=0.7)
     assert all(each.scores.min() > 0.7 and len(each) < len(other) for each, other in zip(high, usual, strict=True))
     for few in detection.decode(outputs, DETECTORS["fcos"], (64, 72), most=3):
@@ -233,6 +233,11 @@ def test_outputs_of_another_net_are_refused_by_their_names(change, message):
     [
         ({"size": (64,)}, r"size=\(64,\): expected \(height, width\)"),
         ({"size": (4, 72)}, r"more places than size=\(4, 72\) has pixels"),
+        ({"size": (72, 64)}, r"of an input of about 64 x 72 pixels: received size=\(72, 64\)"),
+        ({"size": (64, 104)}, r"of about 64 x 72 pixels"),
+        ({"size": 64}, r"size=64: expected \(height, width\)"),
+        ({"sizes": (64, 72)}, r"sizes=64: expected \(height, width\)"),
+        ({"sizes": [(64, 72), (-3, 72)]}, r"sizes=\(-3, 72\): expected \(height, width\)"),
         ({"sizes": [(64, 72)]}, "one for each of 2 images, received 1"),
         ({"threshold": 1.2}, "threshold=1.2, expected a number from 0 to 1"),
         ({"overlap": -0.1}, "overlap=-0.1, expected a number from 0 to 1"),

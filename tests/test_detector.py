@@ -103,7 +103,7 @@ def test_a_net_for_small_pictures_takes_levels_of_its_own():
 
 @pytest.mark.parametrize("name", ["retinanet", "retinanet_r50_fpn_v2", "fcos"])
 def test_towers_are_the_same_layers_on_every_map(name):
-    """The same map twice gives the same numbers, and no layer of a tower stands there twice."""
+    """No layer of a tower stands there twice."""
     with without_values():
         net = detector(name, backbone=TINY, neck=NECK, classes=2, input_shape=(64, 64, 3))
     towers = [layer.name for layer in net.layers if "_tower_" in layer.name and layer.weights]

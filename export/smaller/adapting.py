@@ -17,6 +17,11 @@ from keras_resnet.tasks import get_task
 from keras_resnet.tasks.table import DEFAULT
 from keras_resnet.training.recipes import COMPRESSING, OWN_AUGMENTATION, RECIPES, Recipe
 
+_SIZE, _READING = "the size of the model's input", "the reading of the model's card, or --void and --reduce-zero-label"
+_FROM_THE_MODEL = {
+    **dict.fromkeys(("image_size", "image_width", "test_size", "test_width"), _SIZE),
+    **dict.fromkeys(("void", "reduce_zero_label"), _READING),
+}
 _USUAL = {"segmentation": "scene"}  # augmentation where the model's own training is not known
 
 
@@ -75,6 +80,10 @@ def _of_the_model(recipe: Recipe, source: Source) -> dict[str, Any]:
     """What masks and parts of images need: the input's size, how masks are read, the losses that made the model."""
     if recipe.task == DEFAULT:
         return {}
+    own, plain = _own(recipe, source), RECIPES.get(recipe.name)
+    for name, where in _FROM_THE_MODEL.items():
+        if plain is not None and getattr(recipe, name) != getattr(plain, name):
+            raise InputError(f"{name}={getattr(recipe, name)}: a compression has {where}; leave out the setting")
     height, width = source.shape[:2]
     found: dict[str, Any] = {
         "image_size": height,
@@ -85,8 +94,7 @@ def _of_the_model(recipe: Recipe, source: Source) -> dict[str, Any]:
     said = source.card.reading
     found["void"] = ",".join(map(str, said.get("void", ())))
     found["reduce_zero_label"] = bool(said.get("reduce_zero_label"))
-    own = _own(recipe, source)
-    if own is not None and recipe.head == RECIPES[recipe.name].head:  # nobody has said otherwise
+    if own is not None and plain is not None and recipe.head == plain.head:  # nobody has said otherwise
         found["head"] = dataclasses.replace(own.head, aux=0.0)  # the model has no second head any more
     return found
 

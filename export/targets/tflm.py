@@ -178,8 +178,8 @@ def _micro(bundle: Bundle, found: memory.Fit, arrays, tolerance: float) -> tuple
         words = f"{found.arena:,} bytes by the plan; measured by TFLite Micro only"
         return [not_run("TFLite Micro", environment.missing), not_run("arena", words)], None
     output, count = bundle.runner.output.name, bundle.affordable(_REFERENCE, FEW)
-    runner = open_runner(bundle.file, engine="tflm", trusted=True)
     try:
+        runner = open_runner(bundle.file, engine="tflm", trusted=True)
         if bundle.task == DEFAULT:
             agreement = bundle.agreement("TFLite Micro", bundle.on("tflm", count)[0], _LEAST)
         else:

@@ -171,6 +171,7 @@ def _examples(recipe: Recipe, dataset: Dataset) -> tuple[np.ndarray, np.ndarray,
     chosen = np.linspace(0, len(split) - 1, count, dtype=np.int64)
     parts = [split.fetch(part) for part in np.array_split(chosen, 40) if len(part)]
     pixels = np.concatenate([part[split.key] for part in parts])
-    encoded = [np.asarray(encoder(recipe, dataset)({**part})) for part in parts]
+    encode = encoder(recipe, dataset)
+    encoded = [np.asarray(encode(part)) for part in parts]
     loss = code.objectives(code.facts(dataset, recipe.head), recipe.head).loss
     return np.asarray(PREPROCESS[recipe.preprocess](pixels)), np.concatenate(encoded), keras.losses.get(loss)

@@ -69,9 +69,8 @@ class Scene:
                 canvas[filled_runs(shape.runs, height, width)] = shape.value
             for polygon in shape.polygons:
                 scaled = polygon * (width, height) if self.relative else polygon
-                left = max(int(np.floor(scaled[:, 0].min())) - 1, 0)  # its columns alone: most things are small
-                right = min(int(np.ceil(scaled[:, 0].max())) + 2, width)
-                canvas[:, left:right][filled(scaled - (left, 0), height, right - left)] = shape.value
+                columns, inside = filled_columns(scaled, height, width)
+                canvas[:, columns][inside] = shape.value
         return canvas
 
 
@@ -243,15 +242,38 @@ def filled(polygon: np.ndarray, height: int, width: int) -> np.ndarray:
         height: of the picture.
         width: of the picture.
     """
+    found = np.zeros((height, width), bool)
+    columns, inside = filled_columns(polygon, height, width)
+    found[:, columns] = inside
+    return found
+
+
+def filled_columns(polygon: np.ndarray, height: int, width: int) -> tuple[slice, np.ndarray]:
+    """The columns of a picture that a polygon is in, as most things are small, and its pixels there.
+
+    Corners are rounded where they are in the picture: moved before, those half way between would go elsewhere.
+
+    Args:
+        polygon: as `filled` takes it.
+        height: of the picture.
+        width: of the picture.
+
+    Returns:
+        Columns, and bool `(H, columns)`.
+    """
     u, v = _outline((_SCALE * polygon + 0.5).astype(np.int64))
     crossed = np.flatnonzero(u[1:] != u[:-1]) + 1
     x = (np.where(u[crossed] < u[crossed - 1], u[crossed], u[crossed] - 1) + 0.5) / _SCALE - 0.5
     y = (np.minimum(v[crossed], v[crossed - 1]) + 0.5) / _SCALE - 0.5
     inside = (np.floor(x) == x) & (x >= 0) & (x <= width - 1)
+    if not inside.any():
+        return slice(0, 0), np.zeros((height, 0), bool)
     rows = np.ceil(np.clip(y[inside], 0, height)).astype(np.int64)
-    places = x[inside].astype(np.int64) * height + rows
-    turns = np.bincount(places, minlength=height * width + 1)[: height * width]
-    return (np.cumsum(turns) % 2 == 1).reshape(width, height).T
+    column = x[inside].astype(np.int64)
+    left, right = int(column.min()), min(int(column.max()) + 2, width)  # one that ends below turns in the next column
+    size = (right - left) * height
+    turns = np.bincount((column - left) * height + rows, minlength=size + 1)[:size]
+    return slice(left, right), (np.cumsum(turns) % 2 == 1).reshape(right - left, height).T
 
 
 def _outline(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ import numpy as np
 from keras_resnet.data.dataset import EncodedSplit, Split
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation.tiling import Tiles
-from keras_resnet.evaluation.views import Views, merged
+from keras_resnet.evaluation.views import Views, merged, shorter_side
 from keras_resnet.runtime.interface import Runner
 from keras_resnet.signals import plain
 from keras_resnet.signals.decoding import pixels
@@ -130,12 +130,11 @@ def of_scale(runner: Runner, images: np.ndarray, scale: int) -> dict[str, np.nda
         scale: pixels of the shorter side that they are seen at.
     """
     size = images.shape[1:3]
-    seen = tuple(max(scale, round(side * scale / min(size))) for side in size)
-    if seen == tuple(size):
+    seen = shorter_side(size, scale)
+    if seen == size:
         return {"logits": np.asarray(sole(runner.run_unprepared(images, runner.card.preprocess), "logits"))}
-    larger = plain.scaled(images, (seen[0], seen[1]))
-    divided = Tiles(min(size) // 4)
-    return {"logits": np.concatenate([resized(scores(runner, each, divided)[None], size) for each in larger])}
+    divided, other = Tiles(min(size) // 4), plain.scaled(images, seen)
+    return {"logits": np.concatenate([resized(scores(runner, each, divided)[None], size) for each in other])}
 
 
 def chunks(runner: Runner, split: Split, views: Views) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:

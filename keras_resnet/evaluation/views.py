@@ -191,7 +191,7 @@ def _ten(split: Split, size: tuple[int, ...]) -> Iterator[Seen]:
 
 def _scaled(split: Split, scales: tuple[int, ...]) -> Iterator[Seen]:
     for pixels, truth in _batches(split):
-        yield [np.asarray(image_lib.scaled(pixels, _shorter_side(pixels.shape[1:3], s))) for s in scales], truth
+        yield [np.asarray(image_lib.scaled(pixels, shorter_side(pixels.shape[1:3], s))) for s in scales], truth
 
 
 def _whole_images(split: EncodedSplit, scales: tuple[int, ...]) -> Iterator[Seen]:
@@ -200,10 +200,16 @@ def _whole_images(split: EncodedSplit, scales: tuple[int, ...]) -> Iterator[Seen
 
     for number, image in enumerate(ahead(tf.data.Dataset.range(len(split)), decoded)):
         truth = {kind: values[number : number + 1] for kind, values in split.truth.items()}
-        yield [image_lib.scaled(image[None], _shorter_side(image.shape[:2], s)).numpy() for s in scales], truth
+        yield [image_lib.scaled(image[None], shorter_side(image.shape[:2], s)).numpy() for s in scales], truth
 
 
-def _shorter_side(shape: tuple[int, ...], length: int) -> tuple[int, int]:
+def shorter_side(shape: tuple[int, ...], length: int) -> tuple[int, int]:
+    """Height and width of an image whose shorter side has another length.
+
+    Args:
+        shape: height and width as they are.
+        length: pixels of the shorter side.
+    """
     height, width = (max(length, round(side * length / min(shape))) for side in shape)
     return height, width
 

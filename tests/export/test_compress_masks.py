@@ -152,6 +152,9 @@ def test_the_recipe_takes_over_what_masks_need(trained):  # noqa: F811
     assert (chosen.tversky, chosen.dice) == (1.0, 0.0) and chosen.precise_bn > 0
     unknown = adapted(RECIPES["compress-scenes"], source, settings("qat"))
     assert unknown.augmentation == "scene" and unknown.void == ""
+    for change in ("void=3", "image_width=64", "test_size=64"):
+        with pytest.raises(InputError, match=f"{change}: a compression has the .*; leave out the setting"):
+            adapted(override(RECIPES["compress-scenes"], [change]), source, settings("qat"))
     with pytest.raises(
         InputError, match="recipe compress is of task classification.*--recipe compress-scenes or prune"
     ):

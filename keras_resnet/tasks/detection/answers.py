@@ -85,13 +85,14 @@ def decode(
     sizes = [size] * count if sizes is None else list(sizes)
     if len(sizes) != count:
         raise InputError(f"sizes: expected one for each of {count} images, received {len(sizes)}")
+    for each in sizes:
+        _check_size("sizes", each)
     return [_of_image(outputs, n, head, size, sizes[n]) for n in range(count)]
 
 
 def _checked(outputs: Mapping[str, np.ndarray], head: HeadSpec, size: tuple[int, int]) -> int:
     """The number of images; refuses what the head cannot have given."""
-    if len(size) != 2 or not all(isinstance(each, int) and each > 0 for each in size):
-        raise InputError(f"size={size!r}: expected (height, width) in pixels")
+    _check_size("size", size)
     kinds = ("scores", "boxes", *(("centerness",) if head.centerness else ()))
     strides = _strides(outputs)
     names = [f"{kind}_{stride}" for kind in kinds for stride in strides]
@@ -111,7 +112,19 @@ def _checked(outputs: Mapping[str, np.ndarray], head: HeadSpec, size: tuple[int,
             )
         if any(cells > pixels for cells, pixels in zip(grid, size, strict=True)):
             raise InputError(f"{name} is {outputs[name].shape}: more places than size={size} has pixels")
+        if any(abs(cells * int(stride) - pixels) >= int(stride) for cells, pixels in zip(grid, size, strict=True)):
+            seen = " x ".join(str(cells * int(stride)) for cells in grid)
+            raise InputError(
+                f"{name} is {outputs[name].shape}, of an input of about {seen} pixels: received size={size}"
+            )
     return len(first)
+
+
+def _check_size(name: str, size: Any) -> None:
+    """Refuses what is no height and width; of anything else boxes would be made that end somewhere."""
+    pair = isinstance(size, tuple | list) and len(size) == 2
+    if not pair or not all(isinstance(n, int | np.integer) and not isinstance(n, bool) and n > 0 for n in size):
+        raise InputError(f"{name}={size!r}: expected (height, width) in pixels")
 
 
 def _strides(outputs: Mapping[str, np.ndarray]) -> list[int]:
