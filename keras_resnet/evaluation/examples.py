@@ -117,7 +117,10 @@ def within(answer: Prediction, source: Any, runner: Runner, card: ModelCard, top
         return answer
     from keras_resnet.signals import image
 
-    height, width = image.decode(_as_png(source), 3).shape[:2] if _in_memory(source) else image.size_of(source)
+    if isinstance(source, np.ndarray):
+        height, width = source.shape[:2]
+    else:
+        height, width = image.decode(_as_png(source), 3).shape[:2] if _in_memory(source) else image.size_of(source)
     return cut(answer, height, width, card, top)
 
 
