@@ -20,8 +20,6 @@ from keras_resnet.nets.options import Options
 from keras_resnet.nets.pyramids import PyramidSpec, get_pyramid, pyramid
 from keras_resnet.nets.specs import get_spec
 
-DEFAULT_SIZE = 800  # pixels: the shorter side of torchvision's
-
 
 def detector(
     name_or_spec: str | DetectorSpec,
@@ -42,7 +40,7 @@ def detector(
     """Builds a detection net as a functional Keras model of stock layers.
 
     Args:
-        name_or_spec: `"retinanet"` or `"fcos"` on a backbone; torchvision's nets `"retinanet_r50_fpn"`,
+        name_or_spec: `"realtime"`, `"retinanet"` or `"fcos"` on a backbone; torchvision's nets `"retinanet_r50_fpn"`,
             `"retinanet_r50_fpn_v2"` and `"fcos_r50_fpn"`; or a `DetectorSpec` of your own.
         backbone: name of a variant (`list_models()`), or a `ResNetSpec`; by default that of the row.
         neck: `"fpn"` (levels 3 to 7, the last two from the deepest map of the pyramid), `"fpn_c5"` (from that of the
@@ -66,7 +64,7 @@ def detector(
         A model whose input is `(N, height, width, channels)`, float, preprocessed as the weights expect, and whose
         outputs are a dict: for every stride S `scores_S`, logits `(N, height / S, width / S, priors * classes)`,
         `boxes_S` `(..., priors * 4)` and, of FCOS, `centerness_S`, logits `(..., priors)`; all float32.
-        `keras_resnet.tasks.detection.decode` makes boxes of them.
+        `keras_resnet.tasks.detection.boxes_of` makes boxes of them.
 
     Raises:
         InputError: unknown name, an argument that this net cannot honour, an input that the stride does not divide,
@@ -88,9 +86,8 @@ def detector(
     if chosen is None:
         raise InputError(f"{spec.name} goes with any backbone: pass backbone='resnet18', say")
     base = get_spec(chosen)
-    shape = (DEFAULT_SIZE, DEFAULT_SIZE, 3) if input_shape is None else tuple(input_shape)
+    shape = (spec.default_size, spec.default_size, 3) if input_shape is None else tuple(input_shape)
     _check_size(spec, shape)
-    p = Primitives(CONVENTIONS["torch"], keras, Options(activation=activation))
     with deep_graphs():
         net = build(
             base,
@@ -102,12 +99,27 @@ def detector(
             norm=norm,
             freeze_bn=freeze_bn,
         )
-        outputs = heads(p, pyramid(p, stage_taps(net), spec.neck), spec)
+        outputs = raw_outputs(net, spec, Options(activation=activation, norm=norm, freeze_bn=freeze_bn))
         named = name or (spec.name if spec.backbone else f"{spec.name}_{base.name}")
         made = keras.Model(net.input, outputs, name=named)
         if weights is not None:
             weights_lib.load_weights(made, weights, match=weights_match, spec=base)
     return made
+
+
+def raw_outputs(backbone: keras.Model, spec: DetectorSpec, options: Options) -> dict[str, keras.KerasTensor]:
+    """Puts a pyramid and a head behind a backbone.
+
+    Args:
+        backbone: model without head, of a fixed input size that the pyramid's deepest stride divides.
+        spec: spec of the net.
+        options: activation of the towers, and what a batch norm is there.
+
+    Returns:
+        Raw outputs by name.
+    """
+    p = Primitives(CONVENTIONS["torch"], keras, options)
+    return heads(p, pyramid(p, stage_taps(backbone), spec.neck), spec)
 
 
 def _check_size(spec: DetectorSpec, shape: tuple[int, ...]) -> None:

@@ -244,7 +244,7 @@ def test_timm_is_accompanied_by_torchvisions_detection_nets(name, theirs, publis
             apart = np.abs(received - expected).max() / np.abs(expected).max()
             print(f"{name}, published {published}: {apart:.1e} of the scale of {kind}, deviation {expected.std():.1f}")
             assert received.shape == expected.shape and apart <= 1e-5
-        ours = detection.decode(found, name, size)
+        ours = detection.boxes_of(found, name, size)
         keys = {"boxes": "boxes", "scores": "scores", "classes": "labels"}
         others = [
             detection.Boxes(**{ours: computed[f"{theirs}_{n}"] for ours, theirs in keys.items()}) for n in range(4)
@@ -256,7 +256,7 @@ def test_timm_is_accompanied_by_torchvisions_detection_nets(name, theirs, publis
     )
     assert wanted >= 100 and min(shares) >= 0.999
     turned = {key: value[:, ::-1] for key, value in found.items()}  # everything at another height
-    assert _found_again(detection.decode(turned, name, size), others) < 0.99 * wanted  # the control
+    assert _found_again(detection.boxes_of(turned, name, size), others) < 0.99 * wanted  # the control
     keras_resnet.export_weights(net, tmp_path / "back.safetensors", layout="torchvision")
     different = peer("back", path=str(tmp_path / "back.safetensors"))["different"]
     assert bool(different) == published  # whose norms were scaled

@@ -181,7 +181,7 @@ def _plain(outputs, head, size, end, image):
 def test_decoding_is_that_of_loops_over_single_numbers(name):
     head, size = SMALL[name], (68, 77)  # steps are 8, 17 and 34 rows, 8, 15 and 25 columns
     outputs, sizes = _outputs(head, np.random.default_rng(3)), [(68, 77), (50, 61)]
-    answers = detection.decode(outputs, head, size, sizes=sizes)
+    answers = detection.boxes_of(outputs, head, size, sizes=sizes)
     for image, answer in enumerate(answers):
         boxes, scores, labels = _plain(outputs, head, size, sizes[image], image)
         assert len(answer) == len(boxes) > 20 and len({*labels}) == 3
@@ -193,15 +193,17 @@ def test_decoding_is_that_of_loops_over_single_numbers(name):
 
 def test_thresholds_of_a_call_take_the_place_of_the_heads():
     outputs = _outputs(HEADS["fcos"], np.random.default_rng(0))
-    usual = detection.decode(outputs, "fcos", (64, 72))
+    usual = detection.boxes_of(outputs, "fcos", (64, 72))
     assert all(len(each) > 20 for each in usual)
-    high = detection.decode(outputs, "fcos_r50_fpn", (64, 72), threshold=0.7)
+    high = detection.boxes_of(outputs, "fcos_r50_fpn", (64, 72), threshold=0.7)
     assert all(each.scores.min() > 0.7 and len(each) < len(other) for each, other in zip(high, usual, strict=True))
-    for few in detection.decode(outputs, DETECTORS["fcos"], (64, 72), most=3):
+    for few in detection.boxes_of(outputs, DETECTORS["fcos"], (64, 72), most=3):
         assert len(few) == 3
-    all_of_them = detection.decode(outputs, "fcos", (64, 72), threshold=0.0, overlap=1.0, most=9_999, candidates=9_999)
+    all_of_them = detection.boxes_of(
+        outputs, "fcos", (64, 72), threshold=0.0, overlap=1.0, most=9_999, candidates=9_999
+    )
     assert [len(each) for each in all_of_them] == [3 * (72 + 20 + 6)] * 2
-    none = detection.decode(outputs, "fcos", (64, 72), threshold=1.0)
+    none = detection.boxes_of(outputs, "fcos", (64, 72), threshold=1.0)
     assert [(each.boxes.shape, each.scores.shape, each.classes.dtype) for each in none] == [((0, 4), (0,), "int64")] * 2
 
 
@@ -225,7 +227,7 @@ def _changed(how):
 )
 def test_outputs_of_another_net_are_refused_by_their_names(change, message):
     with pytest.raises(InputError, match=message):
-        detection.decode(_changed(change), "fcos", (64, 72))
+        detection.boxes_of(_changed(change), "fcos", (64, 72))
 
 
 @pytest.mark.parametrize(
@@ -247,7 +249,7 @@ def test_outputs_of_another_net_are_refused_by_their_names(change, message):
 )
 def test_numbers_outside_their_range_are_refused(how, message):
     with pytest.raises(InputError, match=message):
-        detection.decode(_changed(lambda o: None), **{"spec": "fcos", "size": (64, 72), **how})
+        detection.boxes_of(_changed(lambda o: None), **{"spec": "fcos", "size": (64, 72), **how})
 
 
 def test_an_own_head_is_decoded_as_it_says():
@@ -258,7 +260,7 @@ def test_an_own_head_is_decoded_as_it_says():
         "boxes_4": np.float32([1, 2, 3, 0.5] * 4).reshape(1, 2, 2, 4),
     }
     outputs["scores_4"][0, 1, 1] = 0
-    (answer,) = detection.decode(outputs, head, (8, 8))
+    (answer,) = detection.boxes_of(outputs, head, (8, 8))
     assert (
         answer.boxes.tolist() == [[0, 0, 8, 6]] and answer.scores.tolist() == [0.5] and answer.classes.tolist() == [0]
     )

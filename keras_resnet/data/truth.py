@@ -72,6 +72,17 @@ def _nearest(masks: object, placement: Placement) -> object:
     return geometry.nearest(masks, placement, VOID)
 
 
+def _boxes(values: object, placement: Placement) -> object:
+    geometry = importlib.import_module("keras_resnet.signals.geometry")
+    return geometry.boxes(values, placement)
+
+
+# Columns of a box behind its four sides: its class; what it is; and its area in pixels of the whole picture, which may
+# be that of the object's outline.
+CLASS, FLAG, AREA = 4, 5, 6
+BOX = 7  # numbers of a box
+USUAL, CROWD, DIFFICULT = 0, 1, 2  # of `FLAG`: a crowd is a region of many; these two count neither for nor against
+
 KINDS: dict[str, Kind] = {
     row.name: row
     for row in (
@@ -94,6 +105,19 @@ KINDS: dict[str, Kind] = {
             name="mask",
             summary=f"the class of every pixel: uint8 (n, height, width), {VOID} where it is void",
             move=_nearest,
+        ),
+        Kind(
+            name="boxes",
+            summary=(
+                "the boxes of objects: float32 (n, boxes, 7), each x1, y1, x2, y2 in pixels, 0-based, ends exclusive, "
+                "then class, flag (0, 1 a crowd, 2 difficult) and area in pixels of the whole picture; -1 in rows that "
+                "are none"
+            ),
+            move=_boxes,
+        ),
+        Kind(
+            name="frame",
+            summary="the size of the whole picture before anything was cut or resized: float32 (n, 2), height, width",
         ),
     )
 }

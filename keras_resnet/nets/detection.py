@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from keras_resnet.errors import InputError, unknown_name
@@ -19,10 +20,12 @@ from keras_resnet.nets.pyramids import PYRAMIDS, PyramidSpec
 RETINANET = "Lin et al. 2017, Focal Loss for Dense Object Detection, arXiv:1708.02002"
 FCOS = "Tian et al. 2019, FCOS: Fully Convolutional One-Stage Object Detection, arXiv:1904.01355"
 
+GFL = "Li et al. 2020, Generalized Focal Loss, arXiv:2006.04388"  # its scores; the assignment is TOOD's (2108.07755)
+
 COCO = 91  # torchvision's outputs: one for each id of COCO, 0 among them, which is no class
 PRIOR = 0.01  # score of every class at the start of a training
 CODERS = ("deltas", "distances")
-NORMS = ("none", "group")
+NORMS = ("none", "group", "batch")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +39,11 @@ class HeadSpec:
         sizes: sides of the square prior boxes of a place, in strides; made whole pixels downwards.
         ratios: heights of the prior boxes divided by their widths; every one goes with every size.
         depth: number of 3x3 convolutions of a tower, each as wide as the pyramid.
-        norm: `"none"` or `"group"`, behind these convolutions.
+        norm: `"none"`, `"group"` or `"batch"`, behind these convolutions.
         tower_bias: whether these have biases.
+        offset: where in its cell the centre of prior boxes lies, from its corner (0) to the opposite one (1).
+        start: what boxes' outputs are near when a training begins.
+        shared: whether all maps have the same towers, which a batch norm does not go with: maps differ in their means.
         centerness: whether the tower of boxes also says how central a place is in its object.
         threshold: least score of an answer in an evaluation.
         candidates: largest number of answers of a map before suppression.
@@ -55,6 +61,9 @@ class HeadSpec:
     depth: int = 4
     norm: str = "none"
     tower_bias: bool = True
+    offset: float = 0.0
+    start: float = 0.0
+    shared: bool = True
     centerness: bool = False
     threshold: float = 0.05
     candidates: int = 1000
@@ -75,10 +84,13 @@ class HeadSpec:
             value = getattr(self, field)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise InputError(f"illegal head '{self.name}': {field}={value!r}, expected a whole number from {least}")
-        for field in ("threshold", "overlap"):
+        for field in ("offset", "threshold", "overlap"):
             value = getattr(self, field)
             if not _is_number(value) or not 0 <= value <= 1:
                 raise InputError(f"illegal head '{self.name}': {field}={value!r}, expected a number from 0 to 1")
+
+        if self.shared and self.norm == "batch":
+            raise InputError(f"illegal head '{self.name}': norm='batch' goes with shared=False, a tower for every map")
 
     @property
     def priors(self) -> int:
@@ -96,6 +108,7 @@ class DetectorSpec:
         head: what answers.
         backbone: name of a variant (`list_models()`), the default; None where the net goes with any.
         classes: number of classes of the published net.
+        default_size: pixels of a side of the usual input.
         paper: where the net was published.
 
     Raises:
@@ -107,6 +120,7 @@ class DetectorSpec:
     head: HeadSpec
     backbone: str | None = None
     classes: int = COCO
+    default_size: int = 800
     paper: str = RETINANET
 
     def __post_init__(self) -> None:
@@ -137,26 +151,52 @@ def heads(p: Primitives, maps: Mapping[int, Any], spec: DetectorSpec) -> dict[st
         Raw outputs by the names of `spec.outputs`, float32 whatever the policy is.
     """
     head, found = spec.head, {}
-    scores, boxes = _tower(p, spec, "scores"), _tower(p, spec, "boxes")
-    classify = _last(p, "scores", head.priors * spec.classes, bias=-math.log((1 - PRIOR) / PRIOR))
-    locate = _last(p, "boxes", head.priors * 4)
-    center = _last(p, "centerness", head.priors) if head.centerness else None
+    parts: _Parts | None = None
+    # A distance is no less than zero.
+    how = "relu" if head.coder == "distances" else "linear"
     for stride, x in maps.items():
-        located = _through(boxes, x)
-        found[f"scores_{stride}"] = _named(p, f"scores_{stride}", classify(_through(scores, x)))
-        # A distance is no less than zero.
-        how = "relu" if head.coder == "distances" else "linear"
-        found[f"boxes_{stride}"] = _named(p, f"boxes_{stride}", locate(located), how)
-        if center is not None:
-            found[f"centerness_{stride}"] = _named(p, f"centerness_{stride}", center(located))
+        if parts is None or not head.shared:
+            parts = _Parts.of(p, spec, "" if head.shared else f"_{stride}")
+        located = _through(parts.boxes, x)
+        found[f"scores_{stride}"] = _named(p, f"scores_{stride}", parts.classify(_through(parts.scores, x)))
+        found[f"boxes_{stride}"] = _named(p, f"boxes_{stride}", parts.locate(located), how)
+        if parts.center is not None:
+            found[f"centerness_{stride}"] = _named(p, f"centerness_{stride}", parts.center(located))
     return {name: found[name] for name in spec.outputs}
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The layers of both towers: of all maps, or of one."""
+
+    scores: list[Any]
+    boxes: list[Any]
+    classify: Any
+    locate: Any
+    center: Any
+
+    @classmethod
+    def of(cls, p: Primitives, spec: DetectorSpec, place: str = "") -> _Parts:
+        """Makes them; `place` is what names of layers end in that one map has."""
+        head = spec.head
+        return cls(
+            _tower(p, spec, f"scores{place}"),
+            _tower(p, spec, f"boxes{place}"),
+            _last(p, f"scores{place}", head.priors * spec.classes, bias=-math.log((1 - PRIOR) / PRIOR)),
+            _last(p, f"boxes{place}", head.priors * 4, bias=head.start),
+            _last(p, f"centerness{place}", head.priors) if head.centerness else None,
+        )
 
 
 def _tower(p: Primitives, spec: DetectorSpec, kind: str) -> list[Any]:
     layers, head, width = [], spec.head, spec.neck.width
     for number in range(1, head.depth + 1):
         name = f"{kind}_tower_{number}"
-        layers.append(_convolution(p, f"{name}_conv", width, use_bias=head.tower_bias))
+        if head.norm == "batch":  # as wide a start as the backbone's: the norm sets the scale
+            layers.append(p.layer("ConvND", f"{name}_conv", width, 3, padding="same", use_bias=head.tower_bias))
+            layers.append(partial(p.norm, name=name))
+        else:
+            layers.append(_convolution(p, f"{name}_conv", width, use_bias=head.tower_bias))
         if head.norm == "group":
             groups = math.gcd(64, width) // 2 or 1  # 32 of 256 channels, as `Primitives.norm`
             layers.append(p.layer("GroupNormalization", f"{name}_bn", groups=groups, epsilon=1e-5))
@@ -199,10 +239,26 @@ HEADS: dict[str, HeadSpec] = {
         overlap=0.6,
         most=100,
     ),
+    "realtime": HeadSpec(
+        name="realtime",
+        coder="distances",
+        sizes=(1.0,),
+        depth=2,
+        norm="batch",
+        tower_bias=False,
+        offset=0.5,
+        start=2.0,
+        shared=False,
+        overlap=0.6,
+        most=100,
+    ),
 }
 
 _retinanet_row = DetectorSpec(name="retinanet", neck=PYRAMIDS["fpn"], head=HEADS["retinanet"])
 _fcos_row = DetectorSpec(name="fcos", neck=PYRAMIDS["fpn"], head=HEADS["fcos"], paper=FCOS)
+_realtime_row = DetectorSpec(
+    name="realtime", neck=PYRAMIDS["light"], head=HEADS["realtime"], classes=80, default_size=320, paper=GFL
+)
 _ROWS = (
     _retinanet_row,
     replace(_retinanet_row, name="retinanet_r50_fpn", backbone="resnet50_v1_5"),
@@ -215,6 +271,7 @@ _ROWS = (
     ),
     _fcos_row,
     replace(_fcos_row, name="fcos_r50_fpn", backbone="resnet50_v1_5"),
+    _realtime_row,
 )
 DETECTORS: dict[str, DetectorSpec] = {row.name: row for row in _ROWS}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from keras_resnet.errors import InputError, unknown_name
@@ -28,6 +29,7 @@ class PyramidSpec:
         width: channels of every map.
         extra: number of levels beyond those.
         source: row of `SOURCES`: what the levels beyond are made from.
+        norm: whether every convolution of the joined levels has a batch norm, and no bias.
         paper: where it was published.
 
     Raises:
@@ -39,6 +41,7 @@ class PyramidSpec:
     width: int = 256
     extra: int = 2
     source: str = "output"
+    norm: bool = False
     paper: str = FPN
 
     def __post_init__(self) -> None:
@@ -89,10 +92,11 @@ def pyramid(p: Primitives, taps: Mapping[int, Any], spec: PyramidSpec) -> dict[i
             f"{spec.name} joins maps at strides {_listed(2**level for level in spec.levels)}; the backbone has them at "
             f"{_listed(taps)}: take another backbone, or a PyramidSpec with other levels"
         )
+    made = partial(_normalised, replace(p, convention=CONVENTIONS["torch"])) if spec.norm else p.conv
     found: dict[int, Any] = {}
     joined: Any = None
     for level in reversed(spec.levels):
-        x = p.conv(taps[2**level], spec.width, 1, f"fpn_p{level}_lateral")
+        x = made(taps[2**level], spec.width, 1, f"fpn_p{level}_lateral")
         if joined is not None:
             size = tuple(x.shape[1:-1])
             if None in size or size != tuple(2 * each for each in joined.shape[1:-1]):
@@ -102,12 +106,16 @@ def pyramid(p: Primitives, taps: Mapping[int, Any], spec: PyramidSpec) -> dict[i
                 )
             x = p.layer("Add", f"fpn_p{level}_add")([x, resized(p, joined, size, f"fpn_p{level}_resize", "nearest")])
         joined = x
-        found[2**level] = p.conv(x, spec.width, 3, f"fpn_p{level}")
+        found[2**level] = made(x, spec.width, 3, f"fpn_p{level}")
     deepest = 2 ** spec.levels[-1]
     x = SOURCES[spec.source].first(taps, found, deepest)
     for level in range(spec.levels[-1] + 1, spec.levels[-1] + spec.extra + 1):
         found[2**level] = x = SOURCES[spec.source].next(p, x, spec.width, level, spec.levels[-1] + 1)
     return dict(sorted(found.items()))
+
+
+def _normalised(p: Primitives, x: Any, filters: int, kernel: int, name: str) -> Any:
+    return p.norm(p.conv(x, filters, kernel, name), name)
 
 
 def _listed(strides) -> str:
@@ -155,7 +163,7 @@ _ROWS = (
     PyramidSpec(name="fpn"),  # P3 to P7: RetinaNet's and FCOS'
     PyramidSpec(name="fpn_c5", source="backbone"),
     PyramidSpec(name="fpn_pool", levels=(2, 3, 4, 5), extra=1, source="pool"),  # P2 to P6: two stages
-    PyramidSpec(name="light", width=128, extra=0),
+    PyramidSpec(name="light", width=128, extra=0, norm=True),
 )
 PYRAMIDS: dict[str, PyramidSpec] = {row.name: row for row in _ROWS}
 

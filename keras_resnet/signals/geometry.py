@@ -8,6 +8,8 @@ from typing import Any
 from keras_resnet.signals.operations import operations
 from keras_resnet.signals.placement import Placement
 
+_LEAST_LEFT = 0.25  # of a box's area, for the box to stay
+
 
 def projective(coefficients: Any) -> Any:
     """Makes matrices of the eight numbers that `ImageProjectiveTransformV3` takes.
@@ -87,6 +89,44 @@ def bilinear(images: Any, placement: Placement, outside: int) -> Any:
     lower = (1 - right) * at(top + 1, left) + right * at(top + 1, left + 1)
     found = xp.cast(xp.round((1 - down) * upper + down * lower), images.dtype)
     return xp.reshape(found, (-1, *placement.size, channels))
+
+
+def boxes(values: Any, placement: Placement) -> Any:
+    """Boxes of examples that were moved: what holds their corners then, as far as it is in the example.
+
+    A box is dropped (all its numbers become -1) when less than a quarter of it is left, or less than a pixel across.
+
+    Args:
+        values: float32 `(n, boxes, 4 or more)`, array or tensor: x1, y1, x2, y2 in pixels, 0-based, ends exclusive, and
+            numbers that stay; -1 in rows that are no box.
+        placement: where the moved examples come from; nothing elastic.
+
+    Returns:
+        float32 of the same shape.
+
+    Raises:
+        ValueError: the placement is elastic.
+    """
+    if placement.offsets is not None:
+        raise ValueError("boxes do not follow an elastic move: leave elastic moves out of the augmentation")
+    xp, (height, width) = operations(values), placement.size
+    x1, y1, x2, y2 = (xp.cast(values[..., n], "float32") - 0.5 for n in range(4))  # a place is a pixel's centre
+    corners = xp.stack([xp.concat([x1, x2, x1, x2], 1), xp.concat([y1, y1, y2, y2], 1)], axis=1)
+    places = xp.concat([corners, xp.ones_like(corners[:, :1])], axis=1)
+    found = xp.matmul(xp.inverse(xp.cast(placement.matrix, "float32")), places)  # (n, 3, 4 * boxes)
+    x, y = (xp.reshape(found[:, n] / found[:, 2] + 0.5, (-1, 4, values.shape[1])) for n in range(2))
+    whole = [_extreme(each, way, xp) for way in (xp.minimum, xp.maximum) for each in (x, y)]
+    seen = [xp.clip(each, 0.0, float(most)) for each, most in zip(whole, (width, height) * 2, strict=True)]
+    area, left = ((b[2] - b[0]) * (b[3] - b[1]) for b in (whole, seen))
+    across = xp.minimum(seen[2] - seen[0], seen[3] - seen[1])
+    stays = (values[..., 2] > values[..., 0]) & (left >= _LEAST_LEFT * area) & (across >= 1)
+    moved = xp.concat([xp.stack(seen, axis=-1), xp.cast(values[..., 4:], "float32")], axis=-1)
+    return xp.where(stays[..., None], moved, -xp.ones_like(moved))
+
+
+def _extreme(corners: Any, way: Any, xp: ModuleType) -> Any:
+    """The smallest or largest of four, `(n, 4, boxes)` to `(n, boxes)`."""
+    return way(way(corners[:, 0], corners[:, 1]), way(corners[:, 2], corners[:, 3]))
 
 
 def within(placement: Placement, size: tuple[int, int], xp: ModuleType) -> Any:

@@ -11,7 +11,8 @@ ones_like, pad, reshape, round, sin, sqrt = (  # noqa: A001
     jnp.ones_like, jnp.pad, jnp.reshape, jnp.round, jnp.sin, jnp.sqrt
 )  # fmt: skip
 stack, transpose, where, zeros_like = jnp.stack, jnp.transpose, jnp.where, jnp.zeros_like
-clip, concat, matmul, mean, one_hot = jnp.clip, jnp.concatenate, jnp.matmul, jnp.mean, jax.nn.one_hot
+clip, concat, inverse, matmul = jnp.clip, jnp.concatenate, jnp.linalg.inv, jnp.matmul
+mean, one_hot = jnp.mean, jax.nn.one_hot
 
 _LUMINANCE = (0.2989, 0.5870, 0.1140)  # of RGB, TensorFlow's
 

@@ -7,8 +7,8 @@ import numpy as np
 exp, floor, maximum, minimum, round, sqrt = (  # noqa: A001
     np.exp, np.floor, np.maximum, np.minimum, np.round, np.sqrt
 )  # fmt: skip
-clip, concat, matmul, ones_like, reshape, stack, where, zeros_like = (
-    np.clip, np.concatenate, np.matmul, np.ones_like, np.reshape, np.stack, np.where, np.zeros_like
+clip, concat, inverse, matmul, ones_like, reshape, stack, where, zeros_like = (
+    np.clip, np.concatenate, np.linalg.inv, np.matmul, np.ones_like, np.reshape, np.stack, np.where, np.zeros_like
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ one_hot, ones_like, pad, reshape, round, sin, sqrt = (  # noqa: A001
     tf.one_hot, tf.ones_like, tf.pad, tf.reshape, tf.round, tf.sin, tf.sqrt
 )  # fmt: skip
 stack, transpose, where, zeros_like = tf.stack, tf.transpose, tf.where, tf.zeros_like
-clip, mean, matmul = tf.clip_by_value, tf.reduce_mean, tf.linalg.matmul
+clip, inverse, mean, matmul = tf.clip_by_value, tf.linalg.inv, tf.reduce_mean, tf.linalg.matmul
 
 
 def arange(count: int, dtype: str = "int32") -> tf.Tensor:

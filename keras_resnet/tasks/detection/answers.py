@@ -38,7 +38,7 @@ class Boxes:
         return len(self.boxes)
 
 
-def decode(
+def boxes_of(
     outputs: Mapping[str, np.ndarray],
     spec: str | DetectorSpec | HeadSpec,
     size: tuple[int, int],
@@ -74,7 +74,7 @@ def decode(
         >>> outputs = {"scores_8": np.full((1, 4, 6, 2), -9.0, "f"), "boxes_8": np.ones((1, 4, 6, 4), "f")}
         >>> outputs["centerness_8"] = np.full((1, 4, 6, 1), 5.0, "f")
         >>> outputs["scores_8"][0, 2, 3, 1] = 5.0  # an object of class 1 at the third row and fourth column
-        >>> detection.decode(outputs, "fcos", (32, 48))[0].boxes.tolist()
+        >>> detection.boxes_of(outputs, "fcos", (32, 48))[0].boxes.tolist()
         [[16.0, 8.0, 32.0, 24.0]]
     """
     given: dict[str, Any] = {"threshold": threshold, "overlap": overlap, "candidates": candidates, "most": most}
