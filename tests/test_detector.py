@@ -203,7 +203,7 @@ def test_what_cannot_be_built_is_said_in_a_line(name, how, message):
     ("how", "message"),
     [
         ({"coder": "corners"}, "unknown coder 'corners'"),
-        ({"norm": "batch"}, "unknown norm 'batch'"),
+        ({"norm": "batch"}, "norm='batch' goes with shared=False"),
         ({"sizes": ()}, r"sizes=\(\), expected numbers above 0"),
         ({"ratios": (1, 0)}, r"ratios=\(1, 0\), expected numbers above 0"),
         ({"sizes": (float("nan"),)}, "expected numbers above 0"),
