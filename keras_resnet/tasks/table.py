@@ -43,6 +43,13 @@ TASKS: dict[str, Task] = {
             supports=frozenset({"compress", "ensemble", "explain", "forms", "places", "views"}),
             forms=("logits", "probabilities", "classes"),
         ),
+        Task(
+            name="detection",
+            summary="the boxes of objects, their classes and scores",
+            truth="boxes",
+            score=Score("AP", "ap", per_example=False),
+            module="keras_resnet.tasks.detection",
+        ),
     )
 }
 DEFAULT = "classification"  # of cards and recipes that name no task
