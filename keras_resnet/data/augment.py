@@ -6,12 +6,15 @@ Those that move pixels say where these come from, so that masks and boxes can fo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
+from keras_resnet.data.colours import erase as erase
+from keras_resnet.data.colours import jitter as jitter
+from keras_resnet.data.mosaic import Mosaic
 from keras_resnet.data.randaugment import DRAWS, rand_augment
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.signals import geometry
@@ -158,55 +161,6 @@ def _smooth(length: int) -> np.ndarray:
     return np.where(apart < 1, near, far).astype(np.float32)
 
 
-def jitter(images, draws, strength: float):
-    """Changes brightness, contrast and saturation, in this order, by random factors (Howard 2013, arXiv:1312.5402).
-
-    Args:
-        images: uint8 `(n, H, W, 3)`.
-        draws: uniform in [0, 1), `(n, 3)`; 0.5 leaves an image as it is.
-        strength: factors lie within `1 - strength` and `1 + strength`.
-
-    Returns:
-        uint8 `(n, H, W, 3)`.
-    """
-    xp, factors = operations(images), 1 + strength * (2 * draws - 1)
-    brightness, contrast, saturation = (factors[:, i, None, None, None] for i in range(3))
-    x = xp.cast(images, "float32") * brightness
-    x = contrast * x + (1 - contrast) * xp.mean(xp.grey(x), axis=(1, 2), keepdims=True)
-    x = saturation * x + (1 - saturation) * xp.grey(x)
-    return xp.cast(xp.clip(xp.round(x), 0, 255), "uint8")
-
-
-def erase(images, draws, area: tuple[float, float] = (0.02, 1 / 3), value: int = 127):
-    """Covers a random rectangle of every second image with one value (Zhong et al. 2017, arXiv:1708.04896).
-
-    Args:
-        images: uint8 `(n, H, W, C)`.
-        draws: uniform in [0, 1), `(n, 5)`: whether, area, aspect, row, column.
-        area: smallest and largest share of the image.
-        value: grey by default, near every data set's mean.
-
-    Returns:
-        uint8 `(n, H, W, C)`.
-    """
-    xp = operations(images)
-    share = area[0] + draws[:, 1] * (area[1] - area[0])
-    aspect = xp.exp((2 * draws[:, 2] - 1) * math.log(10 / 3))
-    covered = xp.cast(draws[:, 0] < 0.5, "float32")
-
-    def inside(size: int, fraction, place):
-        """Which pixels lie in an interval of that fraction of the axis; it lies inside the image as a whole."""
-        fraction = xp.minimum(fraction, 1.0)[:, None] * covered[:, None]
-        position = (xp.arange(size, "float32")[None] + 0.5) / size
-        first = place[:, None] * (1 - fraction)
-        return (position >= first) & (position < first + fraction)
-
-    rows = inside(images.shape[1], xp.sqrt(share / aspect), draws[:, 3])
-    columns = inside(images.shape[2], xp.sqrt(share * aspect), draws[:, 4])
-    mask = (rows[:, :, None] & columns[:, None])[..., None]
-    return xp.where(mask, xp.cast(value, images.dtype), images)
-
-
 def unmoved(change: Callable[[object, object], object]) -> Step:
     """Makes a step of a function that leaves every pixel in its place.
 
@@ -243,7 +197,9 @@ class Augmentation:
         draws: random numbers per example and epoch that `batch` uses.
         box: chooses a random rectangle of an encoded image, which is mirrored at random too; None for the central part.
         signal: row of `signals.table.SIGNALS` whose examples it takes; None for any.
-        anywhere: whether `batch` takes JAX's arrays too; RandAugment is TensorFlow's alone.
+        anywhere: whether `batch` takes JAX's arrays too; RandAugment and mosaics are TensorFlow's alone.
+        bends: whether pixels are moved in a way that boxes cannot follow.
+        mosaic: puts several pictures with boxes into one, after all else; None for nothing.
     """
 
     batch: Step | None = None
@@ -251,6 +207,35 @@ class Augmentation:
     box: Box | None = None
     signal: str | None = "image"
     anywhere: bool = True
+    bends: bool = False
+    mosaic: Mosaic | None = None
+
+    @property
+    def own(self) -> int:
+        """Random numbers per example and epoch, besides those of `box`."""
+        return self.draws + (self.mosaic.DRAWS if self.mosaic else 0)
+
+    def over(self, epochs: int) -> Augmentation:
+        """The same for a training of so many epochs, of which the last ones have no mosaic.
+
+        Args:
+            epochs: number of epochs; 0 for no mosaic at all.
+        """
+        return replace(self, mosaic=self.mosaic.over(epochs)) if self.mosaic else self
+
+    def check(self, kinds: Collection[str]) -> None:
+        """Refuses what a truth cannot follow.
+
+        Args:
+            kinds: rows of `data.truth.KINDS` that the examples have.
+
+        Raises:
+            InputError: boxes are bent, or a mosaic is made of something else.
+        """
+        if self.bends and "boxes" in kinds:
+            raise InputError("boxes do not follow an augmentation that bends (elastic): choose objects or objects-turn")
+        if self.mosaic and "boxes" not in kinds:
+            raise InputError(f"a mosaic is made of pictures with boxes, and the data have {', '.join(kinds)}")
 
 
 NOTHING = Augmentation(signal=None)
@@ -270,11 +255,16 @@ _SCALE = partial(scale_box, scales=(256 / 224, 480 / 224))
 _SCENE = partial(scene_box, scales=(0.5, 2.0))  # of segmentation: DeepLab's
 _OWN_SCENE = partial(scene_box, scales=(0.5, 2.0), own=True)
 _SAMPLE = partial(scene_box, scales=(0.6, 1.7), own=True)  # pixels of a microscope mean a length
+_OBJECTS = partial(scene_box, scales=(0.6, 1.7))  # of detection: most objects stay in sight
 _COLOUR = (unmoved(partial(jitter, strength=0.3)), 3)
 
 
 def _turned(images, draws):
     return affine(images, draws, degrees=10, zoom=0.0, pixels=0.0, outside=GREY)
+
+
+def _zoomed(images, draws):
+    return affine(images, draws, degrees=0, zoom=0.3, pixels=12, outside=GREY)
 
 
 def _bent(images, draws):
@@ -284,6 +274,9 @@ def _bent(images, draws):
 def _rand(magnitude: float) -> Step:
     return partial(rand_augment, magnitude=magnitude)
 
+
+_ELASTIC_SAMPLE = in_turn((turn_flip, 3), (_bent, ELASTIC), _COLOUR)
+_TURNED_OBJECTS = in_turn((turn_flip, 3), _COLOUR)  # of what has no up
 
 AUGMENTATIONS: dict[str, Augmentation] = {
     "none": NOTHING,
@@ -300,7 +293,13 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "scene": Augmentation(_COLOUR[0], draws=3, box=_SCENE),
     "scene-own": Augmentation(_COLOUR[0], draws=3, box=_OWN_SCENE),
     "scene-turn": Augmentation(in_turn((_turned, 4), _COLOUR), draws=7, box=_SCENE),
-    "sample": Augmentation(in_turn((turn_flip, 3), (_bent, ELASTIC), _COLOUR), draws=6 + ELASTIC, box=_SAMPLE),
+    "sample": Augmentation(_ELASTIC_SAMPLE, draws=6 + ELASTIC, box=_SAMPLE, bends=True),
+    "zoom": Augmentation(_zoomed),  # for scenes in memory whose objects have an up: no mirror
+    "zoom-mosaic": Augmentation(_zoomed, mosaic=Mosaic(), anywhere=False),
+    "objects": Augmentation(_COLOUR[0], draws=3, box=_OBJECTS),
+    "objects-mosaic": Augmentation(_COLOUR[0], draws=3, box=_OBJECTS, mosaic=Mosaic(), anywhere=False),
+    "objects-turn": Augmentation(_TURNED_OBJECTS, draws=6, box=_OBJECTS),
+    "objects-turn-mosaic": Augmentation(_TURNED_OBJECTS, draws=6, box=_OBJECTS, mosaic=Mosaic(), anywhere=False),
     "resized-crop-jitter": Augmentation(unmoved(partial(jitter, strength=0.4)), draws=3, box=_INCEPTION),
     # RandAugment of magnitude 6 and 7: "ResNet strikes back" A3 and A2; 10: ResNet-RS at 160 pixels.
     "resized-crop-rand6": Augmentation(_rand(6), draws=2 * DRAWS, box=_INCEPTION, anywhere=False),
