@@ -88,6 +88,7 @@ CORE = [
     "hotcoco>=1.2,<2",  # COCO's figures of detections; MIT, NumPy alone
     "imagehash>=4.3,<5",  # pictures that are there twice
     "pyyaml>=6,<7",  # --config
+    "defusedxml>=0.7.1,<1",  # boxes of Pascal VOC, which are strangers' XML
     "shtab>=1.7,<2",  # completion for shells
 ]
 EXPORT = [
