@@ -268,7 +268,8 @@ def validation_pipeline(
     """
     if not recipe.hold_out:
         return None
-    size = -(-at_once(dataset.validation, _EVALUATION_BATCH) // devices.replicas) * devices.replicas
+    most = at_once(dataset.validation, min(_EVALUATION_BATCH, max(1, len(dataset.validation))))
+    size = -(-most // devices.replicas) * devices.replicas
     encode, key = encoder(recipe, dataset), dataset.validation.key
 
     @tf.autograph.experimental.do_not_convert  # no branches, and calls of what is imported late
