@@ -6,8 +6,7 @@ Those that move pixels say where these come from, so that masks and boxes can fo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -16,15 +15,18 @@ from keras_resnet.data.colours import erase as erase
 from keras_resnet.data.colours import jitter as jitter
 from keras_resnet.data.mosaic import Mosaic
 from keras_resnet.data.randaugment import DRAWS, rand_augment
+from keras_resnet.data.steps import Augmentation as Augmentation
+from keras_resnet.data.steps import Step as Step
+from keras_resnet.data.steps import in_turn as in_turn
+from keras_resnet.data.steps import unmoved as unmoved
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.signals import geometry
-from keras_resnet.signals.crops import Box, random_box, scale_box, scene_box
+from keras_resnet.signals.crops import random_box, scale_box, scene_box
 from keras_resnet.signals.fits import GREY
 from keras_resnet.signals.operations import operations
-from keras_resnet.signals.placement import Placement, in_a_row
+from keras_resnet.signals.placement import Placement
 
-# Examples (n, ...) and draws (n, count) -> examples, and their placement or None where nothing moved.
-Step = Callable[[object, object], tuple[object, Placement | None]]
+_ASPECT = 25 / 16  # largest of `zoomed`, divided by the smallest
 
 
 def pad_crop(images, draws, pixels: int, flip: bool = False):
@@ -114,6 +116,33 @@ def affine(images, draws, degrees: float, zoom: float, pixels: float, outside: i
     return moved, Placement(geometry.projective(transforms), (height, width))
 
 
+def zoomed(images, draws, scales: tuple[float, float]):
+    """Resizes by a random factor, keeps a random window of the old size, or lays the image down anywhere on grey.
+
+    What `signals.crops.scene_box` does while an image is decoded, for images that are decoded already.
+
+    Args:
+        images: uint8 `(n, H, W, C)`.
+        draws: uniform in [0, 1), `(n, 5)`: scale, row, column, aspect, and whether it is mirrored left and right.
+        scales: smallest and largest factor, evenly in its logarithm; the aspect lies between 4/5 and 5/4.
+
+    Returns:
+        uint8 `(n, H, W, C)`, and their `Placement`.
+    """
+    xp, height, width = operations(images), images.shape[1], images.shape[2]
+    low, high = map(math.log, scales)
+    shrink, aspect = xp.exp(-(low + draws[:, 0] * (high - low))), xp.exp((draws[:, 3] - 0.5) * math.log(_ASPECT))
+    scale_y, scale_x = shrink * aspect, shrink / aspect
+    first_y, first_x = draws[:, 1] * height * (1 - scale_y), draws[:, 2] * width * (1 - scale_x)
+    mirrored, zero = draws[:, 4] < 0.5, xp.zeros_like(shrink)
+    shift_y, shift_x = first_y + scale_y / 2 - 0.5, first_x + scale_x / 2 - 0.5  # centres of pixels
+    last_x = shift_x + (width - 1) * scale_x
+    step_x, shift_x = xp.where(mirrored, -scale_x, scale_x), xp.where(mirrored, last_x, shift_x)
+    transforms = xp.stack([step_x, zero, shift_x, zero, scale_y, shift_y, zero, zero], axis=1)
+    moved = xp.projected(images, transforms, GREY)
+    return moved, Placement(geometry.projective(transforms), (height, width))
+
+
 def elastic(images, draws, degrees: float, pixels: float):
     """Turns about the centre and bends: places are shifted by a smooth random field; grey outside.
 
@@ -161,83 +190,6 @@ def _smooth(length: int) -> np.ndarray:
     return np.where(apart < 1, near, far).astype(np.float32)
 
 
-def unmoved(change: Callable[[object, object], object]) -> Step:
-    """Makes a step of a function that leaves every pixel in its place.
-
-    Args:
-        change: function of images `(n, H, W, C)` and draws `(n, count)`.
-    """
-    return lambda images, draws: (change(images, draws), None)
-
-
-def in_turn(*steps: tuple[Step, int]) -> Step:
-    """Makes one step of several.
-
-    Args:
-        *steps: pairs of a step and the number of draws that it gets.
-    """
-
-    def augment(images, draws):
-        placement = None
-        for step, count in steps:
-            images, moved = step(images, draws[:, :count])
-            placement, draws = in_a_row(placement, moved), draws[:, count:]
-        return images, placement
-
-    return augment
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """What happens to a training example.
-
-    Attributes:
-        batch: step from uint8 images `(n, H, W, C)` and draws `(n, draws)` to images of that shape and their placement;
-            None for nothing.
-        draws: random numbers per example and epoch that `batch` uses.
-        box: chooses a random rectangle of an encoded image, which is mirrored at random too; None for the central part.
-        signal: row of `signals.table.SIGNALS` whose examples it takes; None for any.
-        anywhere: whether `batch` takes JAX's arrays too; RandAugment and mosaics are TensorFlow's alone.
-        bends: whether pixels are moved in a way that boxes cannot follow.
-        mosaic: puts several pictures with boxes into one, after all else; None for nothing.
-    """
-
-    batch: Step | None = None
-    draws: int = 4
-    box: Box | None = None
-    signal: str | None = "image"
-    anywhere: bool = True
-    bends: bool = False
-    mosaic: Mosaic | None = None
-
-    @property
-    def own(self) -> int:
-        """Random numbers per example and epoch, besides those of `box`."""
-        return self.draws + (self.mosaic.DRAWS if self.mosaic else 0)
-
-    def over(self, epochs: int) -> Augmentation:
-        """The same for a training of so many epochs, of which the last ones have no mosaic.
-
-        Args:
-            epochs: number of epochs; 0 for no mosaic at all.
-        """
-        return replace(self, mosaic=self.mosaic.over(epochs)) if self.mosaic else self
-
-    def check(self, kinds: Collection[str]) -> None:
-        """Refuses what a truth cannot follow.
-
-        Args:
-            kinds: rows of `data.truth.KINDS` that the examples have.
-
-        Raises:
-            InputError: boxes are bent, or a mosaic is made of something else.
-        """
-        if self.bends and "boxes" in kinds:
-            raise InputError("boxes do not follow an augmentation that bends (elastic): choose objects or objects-turn")
-        if self.mosaic and "boxes" not in kinds:
-            raise InputError(f"a mosaic is made of pictures with boxes, and the data have {', '.join(kinds)}")
-
-
 NOTHING = Augmentation(signal=None)
 
 
@@ -259,11 +211,15 @@ _OBJECTS = partial(scene_box, scales=(0.6, 1.7))  # of detection: most objects s
 _COLOUR = (unmoved(partial(jitter, strength=0.3)), 3)
 
 
+_zoomed = partial(zoomed, scales=(0.5, 2.0))
+_zoomed_a_little = partial(zoomed, scales=(0.6, 1.7))
+
+
 def _turned(images, draws):
     return affine(images, draws, degrees=10, zoom=0.0, pixels=0.0, outside=GREY)
 
 
-def _zoomed(images, draws):
+def _moved_upright(images, draws):
     return affine(images, draws, degrees=0, zoom=0.3, pixels=12, outside=GREY)
 
 
@@ -290,22 +246,26 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "scale-crop": Augmentation(box=_SCALE),
     "resized-crop": Augmentation(box=_INCEPTION),
     "photo": Augmentation(box=_PHOTO),
+    # Of images that are decoded once, for nets whose accelerator is faster than any decoder.
+    "zoom-flip": Augmentation(in_turn((_zoomed, 5), _COLOUR), draws=8),
+    "zoom-turn": Augmentation(in_turn((turn_flip, 3), (_zoomed_a_little, 5), _COLOUR), draws=11),
     "scene": Augmentation(_COLOUR[0], draws=3, box=_SCENE),
     "scene-own": Augmentation(_COLOUR[0], draws=3, box=_OWN_SCENE),
     "scene-turn": Augmentation(in_turn((_turned, 4), _COLOUR), draws=7, box=_SCENE),
     "sample": Augmentation(_ELASTIC_SAMPLE, draws=6 + ELASTIC, box=_SAMPLE, bends=True),
-    "zoom": Augmentation(_zoomed),  # for scenes in memory whose objects have an up: no mirror
-    "zoom-mosaic": Augmentation(_zoomed, mosaic=Mosaic(), anywhere=False),
+    "zoom": Augmentation(_moved_upright),  # for scenes in memory whose objects have an up: no mirror
     "objects": Augmentation(_COLOUR[0], draws=3, box=_OBJECTS),
-    "objects-mosaic": Augmentation(_COLOUR[0], draws=3, box=_OBJECTS, mosaic=Mosaic(), anywhere=False),
     "objects-turn": Augmentation(_TURNED_OBJECTS, draws=6, box=_OBJECTS),
-    "objects-turn-mosaic": Augmentation(_TURNED_OBJECTS, draws=6, box=_OBJECTS, mosaic=Mosaic(), anywhere=False),
     "resized-crop-jitter": Augmentation(unmoved(partial(jitter, strength=0.4)), draws=3, box=_INCEPTION),
     # RandAugment of magnitude 6 and 7: "ResNet strikes back" A3 and A2; 10: ResNet-RS at 160 pixels.
     "resized-crop-rand6": Augmentation(_rand(6), draws=2 * DRAWS, box=_INCEPTION, anywhere=False),
     "resized-crop-rand7": Augmentation(_rand(7), draws=2 * DRAWS, box=_INCEPTION, anywhere=False),
     "resized-crop-rand10": Augmentation(_rand(10), draws=2 * DRAWS, box=_INCEPTION, anywhere=False),
 }
+
+
+for _name in ("zoom", "zoom-flip", "zoom-turn", "objects", "objects-turn"):
+    AUGMENTATIONS[f"{_name}-mosaic"] = replace(AUGMENTATIONS[_name], mosaic=Mosaic(), anywhere=False)
 
 
 def get_augmentation(name: str, signal: str) -> Augmentation:
