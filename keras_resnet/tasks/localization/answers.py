@@ -46,7 +46,9 @@ class Located:
     def rows(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         """A table for the terminal: names of its columns, and a row for every class."""
         box = ", ".join(f"{side:.1f}" for side in self.box)
-        shown = [(name, f"{score:.2%}", box if not n else "") for n, (name, score) in enumerate(self.scores.items())]
+        shown: list[tuple[str, ...]] = [
+            (name, f"{score:.2%}", "" if n else box) for n, (name, score) in enumerate(self.scores.items())
+        ]
         return ("class", "probability", "x1, y1, x2, y2"), shown
 
 

@@ -93,7 +93,9 @@ def _median(dataset: Dataset, size: tuple[int, ...]) -> tuple[float, ...]:
 
     truth = dataset.train.truth
     boxes = truth[TRUTH].astype(np.float64)
-    frames = truth["frame"].astype(np.float64) if "frame" in truth else np.tile(np.float64(size), (len(boxes), 1))
+    frames = (
+        truth["frame"].astype(np.float64) if "frame" in truth else np.tile(np.array(size, np.float64), (len(boxes), 1))
+    )
     area = np.where(boxes[..., 2] > boxes[..., 0], (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1]), 0)
     largest = boxes[np.arange(len(boxes)), area.argmax(axis=1)]
     there = area.max(axis=1, initial=0.0) > 0
