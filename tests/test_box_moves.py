@@ -140,6 +140,7 @@ def test_a_mosaic_is_the_same_on_jax():
     assert (np.asarray(other["boxes"])[..., 4] >= 0).sum(axis=1).max() > 2
 
 
+@pytest.mark.slow
 def test_evaluation_and_fetch_move_boxes_alike(painted):
     batch = next(batches(painted["files"], COUNT).as_numpy_iterator())
     fetched = painted["files"].fetch(range(COUNT))
