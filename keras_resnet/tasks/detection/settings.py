@@ -190,16 +190,12 @@ def outputs(facts: Facts) -> tuple[Output, ...]:
     """The raw outputs of every map, or what the form has in their place."""
     if facts.form == DECODED:
         return (
-            Output("boxes", ("n", "boxes", "4"), (0.0, 1.0)),
-            Output("scores", ("n", "boxes", "classes"), (0.0, 1.0)),
+            Output("boxes", ("n", "boxes", "4"), (0.0, 1.0), floating=True),
+            Output("scores", ("n", "boxes", "classes"), (0.0, 1.0), floating=True),
         )
     if facts.form == SUPPRESSED:
-        return (
-            Output("boxes", ("n", "boxes", "4"), (0.0, 1.0)),
-            Output("classes", ("n", "boxes")),
-            Output("scores", ("n", "boxes"), (0.0, 1.0)),
-            Output("count", ("n",)),
-        )
+        answers = {"boxes": ("n", "boxes", "4"), "classes": ("n", "boxes"), "scores": ("n", "boxes"), "count": ("n",)}
+        return tuple(Output(name, axes, floating=True, ordered=False) for name, axes in answers.items())
     kinds = ("scores", "boxes", *(("centerness",) if facts.centerness else ()))
     return tuple(
         Output(f"{kind}_{stride}", ("n", "height", "width", "numbers")) for kind in kinds for stride in facts.strides
