@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import colorsys
 import contextlib
 import html
 import io
@@ -30,6 +31,19 @@ DASHES = ("-", "--", "-.", ":")
 def figure(width: float = 9, height: float = 4) -> Figure:
     """An empty figure in inches, laid out without overlaps."""
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def hues(count: int) -> np.ndarray:
+    """Colours that are far apart, the same for everybody: hues by the golden angle, of three brightnesses.
+
+    Args:
+        count: number of colours.
+
+    Returns:
+        uint8 `(count, 3)`: red, green, blue.
+    """
+    found = [colorsys.hsv_to_rgb(n * 0.618034 % 1.0, 0.75, (1.0, 0.75, 0.5)[n % 3]) for n in range(count)]
+    return np.round(255 * np.array(found).reshape(count, 3)).astype(np.uint8)
 
 
 def svg(made: Figure, alternative: str) -> Html:

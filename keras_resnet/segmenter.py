@@ -160,7 +160,7 @@ def decoded(
     Raises:
         InputError: the backbone has not the maps that the decoder needs, or the stride does not divide its input.
     """
-    p = Primitives(CONVENTIONS["torch"], keras, options or _options_of(backbone))
+    p = Primitives(CONVENTIONS["torch"], keras, options or options_of(backbone))
     with deep_graphs():
         taps = _taps(backbone, stages)
         deepest = max(taps.by_stride)
@@ -174,8 +174,12 @@ def decoded(
         return keras.Model(backbone.input, outputs, name=name or backbone.name)
 
 
-def _options_of(backbone: keras.Model) -> Options:
-    """Norm and activation of a net, from its layers; the norms of a new decoder learn in any case."""
+def options_of(backbone: keras.Model) -> Options:
+    """Norm and activation of a net, from its layers; the norms of a new decoder learn in any case.
+
+    Args:
+        backbone: net that was built here.
+    """
     norms = [layer for layer in backbone.layers if layer.name.endswith("_bn")]
     used = {layer.activation.__name__ for layer in backbone.layers if layer.name.endswith("_relu")}
     norm = "batch"

@@ -112,8 +112,9 @@ def within(answer: Prediction, source: Any, runner: Runner, card: ModelCard, top
         card: card with the names of the classes.
         top: number of answers per example at most.
     """
-    cut = getattr(get_task(card.task).code, "within", None)
-    if cut is None or runner.card.keep not in _PADDED:
+    code = get_task(card.task).code
+    cut = getattr(code, "within", None)
+    if cut is None or (runner.card.keep not in _PADDED and not getattr(code, "IN_PLACES", False)):
         return answer
     from keras_resnet.signals import image
 

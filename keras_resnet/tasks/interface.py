@@ -125,6 +125,7 @@ class CapableCode(TaskCode, ExplainedCode, Protocol):
     know; `reporter`, which sees the answers chunk by chunk for a page; `adopted`, for models that this package did not
     make; `chance`, below which an export warns; `settled`, where a fact is chosen on validation examples; `backbone`,
     from the variant and the settings to arguments of `build`; `mirrored`, of answers with places;
+    `IN_PLACES`, true where answers are places in the whole picture, which `within` makes of those in the net's input;
     `ONE_SIZE`, true where its nets have an input of fixed size, also in training;
     `EVIDENCE`, the format of what `evidence` gives, if that is no probability;
     `shares`, more shares that an export reports; `counted`, of a task whose score is of something else than examples;

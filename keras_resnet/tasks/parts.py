@@ -96,6 +96,8 @@ class Objectives:
         watch: name of the metric, without `val_`, whose best value on the validation split is kept.
         larger_is_better: direction of `watch`; equal values are decided by the loss.
         form: format of the watched value, like `"{:.2%}"`.
+        by_scorer: whether the watched figure is the task's own score, which its scorer finds on the validation examples
+            after every epoch, and no metric of `metrics`.
         as_error: whether charts show the watched value as an error: 1 - value, in per cent.
     """
 
@@ -105,4 +107,5 @@ class Objectives:
     watch: str = "loss"
     larger_is_better: bool = False
     form: str = "{:.4f}"
+    by_scorer: bool = False
     as_error: bool = False

@@ -43,6 +43,15 @@ TASKS: dict[str, Task] = {
             supports=frozenset({"compress", "ensemble", "explain", "forms", "places", "views"}),
             forms=("logits", "probabilities", "classes"),
         ),
+        Task(
+            name="detection",
+            summary="the boxes of objects, their classes and scores",
+            truth="boxes",
+            score=Score("AP", "ap", per_example=False, of="objects", decisive=1000),
+            module="keras_resnet.tasks.detection",
+            supports=frozenset({"forms"}),
+            forms=("raw", "decoded", "nms"),
+        ),
     )
 }
 DEFAULT = "classification"  # of cards and recipes that name no task

@@ -33,6 +33,7 @@ from keras_resnet.training.nets import Nets
 from keras_resnet.training.progress import Progress
 from keras_resnet.training.recipes import Recipe
 from keras_resnet.training.result import Result, read_result
+from keras_resnet.training.scored import Scored
 from keras_resnet.training.settling import settled
 from keras_resnet.training.strategy import Devices
 
@@ -97,9 +98,11 @@ class Session:
         )
 
     def _callbacks(self, verbose: bool) -> list[keras.callbacks.Callback]:
-        """Callbacks in the order in which they act: prune, average, log, keep, show, write a checkpoint."""
+        """Callbacks in the order in which they act: prune, average, score, log, keep, show, write a checkpoint."""
         callbacks = [*self.also]
         callbacks += [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if self.recipe.ema else []
+        if self.objectives.by_scorer and self.recipe.hold_out:
+            callbacks.append(Scored(self.nets, self.inputs.dataset, self.card, self.objectives.watch))
         callbacks += [self.plateau] if self.plateau else []
         callbacks += [self.stopwatch, self.keep]
         callbacks += [Stop(self.keep, self.recipe.stop_patience)] if self.recipe.stop_patience else []

@@ -1,4 +1,4 @@
-"""Detection: boxes, their classes and scores, from the raw outputs of a net. Not a task yet: no data, no training."""
+"""Detection: boxes, their classes and scores, from the raw outputs of a net."""
 
 import lazy_loader
 

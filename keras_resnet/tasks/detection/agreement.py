@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from keras_resnet.card import ModelCard
+from keras_resnet.data.truth import CLASS, FLAG
 from keras_resnet.tasks.detection.answers import Boxes
 from keras_resnet.tasks.detection.boxes import overlaps
-from keras_resnet.tasks.detection.forms import found
+from keras_resnet.tasks.detection.predictions import answers
 from keras_resnet.tasks.detection.settings import TRUTH
 
 LEAST = 0.05  # score of an object that counts; nets that answer from a higher one have no lower ones
@@ -34,7 +35,7 @@ def agreement(
         Float64, of the images where one of the models sees an object.
     """
     del truth
-    return shared(found(reference, card, threshold=_least(card)), found(outputs, card, threshold=_least(card)), SAME)
+    return _shared(*(answers(each, card, _least(card)) for each in (reference, outputs)), SAME)
 
 
 def shares(
@@ -52,11 +53,11 @@ def shares(
     """
     made = {}
     for what, threshold in (("all", _least(card)), ("shown", float(card.facts.get("threshold", LEAST)))):
-        theirs, ours = (found(each, card, threshold=threshold) for each in (reference, outputs))
+        theirs, ours = (answers(each, card, threshold) for each in (reference, outputs))
         for same in (SAME, 0.75):
             if (what, same) != ("all", SAME):
                 words = f"objects found again at IoU {same}" + (f" of score {threshold:g}" if what == "shown" else "")
-                made[words] = shared(theirs, ours, same)
+                made[words] = _shared(theirs, ours, same)
     return made
 
 
@@ -67,21 +68,15 @@ def counted(truth: Mapping[str, np.ndarray]) -> int:
         truth: arrays by kind of truth.
     """
     rows = np.asarray(truth[TRUTH])
-    return int(((rows[..., 4] >= 0) & (rows[..., 5] == 0)).sum())
+    return int(((rows[..., CLASS] >= 0) & (rows[..., FLAG] == 0)).sum())
 
 
 def _least(card: ModelCard) -> float:
     return max(LEAST, float(card.facts.get("floor", LEAST)))
 
 
-def shared(theirs: list[Boxes], ours: list[Boxes], same: float) -> np.ndarray:
-    """Share of the objects of both models that the other one has too, of each image with any.
-
-    Args:
-        theirs: objects of one model, of each image.
-        ours: objects of the other.
-        same: intersection over union of boxes that are one object.
-    """
+def _shared(theirs: list[Boxes], ours: list[Boxes], same: float) -> np.ndarray:
+    """Share of the objects of both models that the other one has too, of each image with any."""
     pairs = [(2 * _matched(a, b, same), len(a) + len(b)) for a, b in zip(theirs, ours, strict=True)]
     return np.array([both / count for both, count in pairs if count], np.float64)
 

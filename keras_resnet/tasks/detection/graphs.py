@@ -16,6 +16,7 @@ from keras_resnet.nets.suppressing import Suppression
 from keras_resnet.tasks.detection.boxes import LARGEST
 from keras_resnet.tasks.detection.priors import prior_boxes
 from keras_resnet.tasks.detection.settings import RAW, SUPPRESSED, Facts, head_of
+from keras_resnet.tasks.facts import facts_of
 
 
 def formed(model: keras.Model, card: ModelCard, form: str) -> tuple[keras.Model, ModelCard]:
@@ -36,11 +37,12 @@ def formed(model: keras.Model, card: ModelCard, form: str) -> tuple[keras.Model,
     if card.facts.get("form"):
         raise InputError(f"the model gives {card.facts['form']} already: --form is for one that gives raw outputs")
     raw = _by_name(model)
-    facts = Facts(**card.facts)
-    made = dataclasses.replace(card, facts={**card.facts, "form": form})
+    facts: Facts = facts_of(card)
+    size = model.input_shape[1:3]
+    made = dataclasses.replace(card, facts={**card.facts, "form": form, "size": list(size)})
     if form == RAW:
         return keras.Model(model.input, raw, name=model.name), made
-    decoder = _decoder(raw, head_of(facts), model.input_shape[1:3], form == SUPPRESSED)
+    decoder = _decoder(raw, head_of(facts), size, form == SUPPRESSED)
     return keras.Model(model.input, decoder(raw), name=model.name), made
 
 

@@ -22,6 +22,7 @@ TRUTH, FRAME = "boxes", "frame"
 RAW, DECODED, SUPPRESSED = FORMS = ("raw", "decoded", "nms")  # of files; see `Facts.form`
 DENSE = "dense"  # the one output of a net while it learns: for every prior box scores, then a box, then centerness
 ONE_SIZE = True  # prior boxes are laid out for one size
+IN_PLACES = True  # answers are places in a picture, whatever part of it the net saw
 MOST_NAMES, MOST_BOXES, LARGEST_STRIDE = 10_000, 10_000, 1 << 15
 DETECTOR_NAMES = ("realtime", "retinanet", "fcos")
 NECK_NAMES = ("", "fpn", "fpn_c5", "fpn_pool", "light")
@@ -40,7 +41,7 @@ class Settings:
         assigner: which prior boxes learn an object (`tasks.detection.assigning.ASSIGNERS`): `"aligned"`, `"atss"`,
             `"overlap"` or `"center"`; empty for the detector's own.
         candidates: largest number of prior boxes that learn one object, of `"aligned"`, and of a map of `"atss"`.
-        box_weight: weight of the boxes' loss beside that of the scores.
+        box_weight: weight of the boxes' loss beside that of the scores; 0 for the detector's own.
         threshold: score from which an app shows a box; an evaluation takes far lower ones.
     """
 
@@ -49,7 +50,7 @@ class Settings:
     width: int = ranges.at_least_0(0)
     assigner: str = ranges.one_of(ASSIGNERS, "")
     candidates: int = ranges.positive(9)
-    box_weight: float = ranges.at_least_0(2.0)
+    box_weight: float = ranges.at_least_0(0.0)
     threshold: float = ranges.rate(0.3)
 
     def problems(self) -> Iterator[str]:
@@ -79,6 +80,7 @@ class Facts:
         form: what a file gives: `""` or `"raw"`, the net's own outputs; `"decoded"`: `boxes` `(n, N, 4)`, x1, y1, x2,
             y2 in 0..1 of the net's input, and `scores` `(n, N, classes)` after the sigmoid; `"nms"`: `boxes`,
             `classes`, `scores`, `count`, padded with 0. On the card of a file that has one.
+        size: height and width of the inputs in pixels: of a training, and on the card of a file that has a form.
     """
 
     names: tuple[str, ...] = ()
@@ -95,6 +97,7 @@ class Facts:
     candidates: int = 1000
     most: int = 100
     form: str = dataclasses.field(default="", metadata=TRAINING)
+    size: tuple[int, ...] = dataclasses.field(default=(), metadata=TRAINING)
 
     def __post_init__(self) -> None:
         """Refuses what a damaged card may hold."""
@@ -120,6 +123,8 @@ class Facts:
                 raise ValueError(f"{name}={value!r:.80}, expected a whole number from 1 to {most}")
         if self.coder not in ("deltas", "distances") or not isinstance(self.centerness, bool):
             raise ValueError(f"coder={self.coder!r:.80}, expected deltas or distances; centerness true or false")
+        if not _is_list(self.size, 2) or not all(type(each) is int and each > 0 for each in self.size):
+            raise ValueError(f"size={self.size!r:.80}, expected height and width, or none")
         if self.form not in ("", *FORMS):
             raise ValueError(f"form={self.form!r:.80}, expected one of {', '.join(FORMS)}")
 
@@ -182,6 +187,7 @@ def facts(dataset: Dataset, settings: Settings) -> Facts:
         strides=spec.neck.strides,
         floor=spec.head.threshold,
         threshold=settings.threshold,
+        size=tuple(getattr(dataset.train, "shape", dataset.shape)[:-1]),
         **own,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -144,8 +143,8 @@ def colours(card: ModelCard, count: int) -> np.ndarray:
         count: number of classes.
     """
     known = card.facts.get("colours") or ()
-    found = [known[n] if n < len(known) else _hue(n) for n in range(count)]
-    return np.array(found, np.uint8).reshape(count, 3)
+    others = pictures.hues(count)
+    return np.array([known[n] if n < len(known) else others[n] for n in range(count)], np.uint8).reshape(count, 3)
 
 
 def palette(card: ModelCard, count: int) -> np.ndarray:
@@ -160,12 +159,6 @@ def palette(card: ModelCard, count: int) -> np.ndarray:
 
 def _filled_up(colours: np.ndarray) -> np.ndarray:
     return np.pad(colours, ((0, 256 - len(colours)), (0, 0)))
-
-
-def _hue(number: int) -> tuple[int, int, int]:
-    """Hues by the golden angle, of three brightnesses."""
-    red, green, blue = colorsys.hsv_to_rgb(number * 0.618034 % 1.0, 0.75, (1.0, 0.75, 0.5)[number % 3])
-    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def overlaid(pixels: np.ndarray, classes: np.ndarray, colours: np.ndarray) -> np.ndarray:

@@ -1,0 +1,181 @@
+"""Which answers meet which objects by COCO's rules: hotcoco's evaluation, and samples of its images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from keras_resnet.data.truth import AREA, CLASS, FLAG, USUAL
+from keras_resnet.tasks.detection.answers import Boxes
+
+OVERLAPS = np.linspace(0.5, 0.95, 10)
+RECALLS = np.linspace(0.0, 1.0, 101)
+MOST = 100  # answers of an image that count
+_KEYS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR")  # the first of COCO's twelve figures
+
+
+@dataclass(frozen=True, eq=False)
+class _OfClass:
+    """Answers of one class, from the highest score.
+
+    Attributes:
+        images: position of the image of every answer, `(d,)`.
+        scores: their scores, `(d,)`.
+        right: whether they meet an object, by overlap, bool `(10, d)`.
+        counts: whether they count at all, bool `(10, d)`.
+        objects: number of objects that count, by image, `(N,)`.
+    """
+
+    images: np.ndarray
+    scores: np.ndarray
+    right: np.ndarray
+    counts: np.ndarray
+    objects: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """What an evaluation by COCO's rules found.
+
+    Attributes:
+        figures: COCO's figures by name (`"AP"`, `"AP50"`, ...); None where there is no object they are of.
+        precision: precision by overlap, recall and class, `(10, 101, classes)`; -1 where a class has no object.
+        by_class: answers of every class.
+    """
+
+    figures: Mapping[str, float | None]
+    precision: np.ndarray
+    by_class: tuple[_OfClass, ...]
+
+    def of_class(self, number: int) -> tuple[float | None, float | None]:
+        """AP of a class, and that at overlap 0.5; None where it has no object."""
+        values = self.precision[..., number]
+        if (values < 0).all():
+            return None, None
+        return float(values.mean()), float(values[0].mean())
+
+    def found(self, number: int, threshold: float) -> tuple[int, int]:
+        """Objects of a class that count, and how many of them answers from a score on meet at overlap 0.5."""
+        own = self.by_class[number]
+        return int(own.objects.sum()), int((own.right[0] & own.counts[0] & (own.scores >= threshold)).sum())
+
+    def drawn(self, indices: np.ndarray) -> np.ndarray:
+        """AP, and AP at overlap 0.5, over a sample of the images: float64 `(2,)`; nan where it has no object.
+
+        Args:
+            indices: positions of the images, drawn with replacement.
+        """
+        each = [values for own in self.by_class if (values := _resampled(own, indices)) is not None]
+        if not each:
+            return np.full(2, np.nan)
+        found = np.mean(each, axis=0)
+        return np.array([found.mean(), found[0]])
+
+
+def _resampled(own: _OfClass, indices: np.ndarray) -> np.ndarray | None:
+    """AP by overlap, `(10,)`; None where the sample has no object of the class."""
+    times = np.bincount(indices, minlength=len(own.objects)).astype(np.float64)
+    positives = float(times @ own.objects)
+    if not positives:
+        return None
+    weight = times[own.images] * own.counts
+    right = np.cumsum(weight * own.right, axis=1)
+    wrong = np.cumsum(weight * ~own.right, axis=1)
+    precision = right / np.maximum(right + wrong, np.spacing(1))
+    precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    recall = right / positives
+    found = np.zeros(len(recall))
+    for row, (reached, values) in enumerate(zip(recall, precision, strict=True)):
+        places = np.searchsorted(reached, RECALLS, side="left")
+        found[row] = np.append(values, 0.0)[places].mean()
+    return found
+
+
+def matched(
+    found: Sequence[Boxes], true: Sequence[np.ndarray], sizes: Sequence[tuple[int, int]], classes: int
+) -> Matches:
+    """Evaluates answers by COCO's rules.
+
+    Args:
+        found: answers of every image, in pixels of the whole picture.
+        true: objects of every image, `(m, 7)` (`data.truth`); crowds and difficult ones are regions that count nothing.
+        sizes: height and width of every image.
+        classes: number of classes.
+    """
+    evaluation = _evaluated(_truth(true, sizes, classes), found)
+    values = [float(value) for value in evaluation.stats]
+    figures = {name: value if value >= 0 else None for name, value in zip(_KEYS, values, strict=False)}
+    precision = np.asarray(evaluation.eval["precision"])[:, :, :, 0, -1]
+    return Matches(figures, precision, _by_class(evaluation, len(true), classes))
+
+
+def _truth(true: Sequence[np.ndarray], sizes: Sequence[tuple[int, int]], classes: int) -> dict[str, Any]:
+    images = [{"id": n + 1, "height": high, "width": wide} for n, (high, wide) in enumerate(sizes)]
+    annotations: list[dict[str, Any]] = []
+    for n, rows in enumerate(true):
+        for row in rows.tolist():
+            x1, y1, x2, y2 = row[:4]
+            area = row[AREA] if row[AREA] > 0 else (x2 - x1) * (y2 - y1)
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": n + 1,
+                    "category_id": int(row[CLASS]) + 1,
+                    "bbox": [x1, y1, x2 - x1, y2 - y1],
+                    "area": area,
+                    "iscrowd": int(row[FLAG] != USUAL),
+                }
+            )
+    categories = [{"id": n + 1, "name": str(n)} for n in range(classes)]
+    return {"images": images, "annotations": annotations, "categories": categories}
+
+
+def _evaluated(truth: dict[str, Any], found: Sequence[Boxes]) -> Any:
+    import contextlib
+    import io
+
+    from hotcoco import COCO, COCOeval
+
+    results = [
+        {"image_id": n + 1, "category_id": int(label) + 1, "bbox": [x1, y1, x2 - x1, y2 - y1], "score": float(score)}
+        for n, each in enumerate(found)
+        for (x1, y1, x2, y2), score, label in zip(
+            each.boxes.astype(np.float64).tolist(), each.scores, each.classes, strict=True
+        )
+    ]
+    data = COCO(truth)
+    evaluation = COCOeval(data, data.load_res(results), "bbox")
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return evaluation
+
+
+def _by_class(evaluation: Any, images: int, classes: int) -> tuple[_OfClass, ...]:
+    """What the evaluation says of every image and class, for objects of all sizes."""
+    parts: list[list[tuple[np.ndarray, ...]]] = [[] for _ in range(classes)]
+    objects = np.zeros((classes, images))
+    for each in evaluation.eval_imgs:
+        if each is None or each["aRng"][0] != 0 or each["aRng"][1] < 1e9 or each["maxDet"] != MOST:
+            continue
+        number, image = each["category_id"] - 1, each["image_id"] - 1
+        objects[number, image] = sum(not ignored for ignored in each["gtIgnore"])
+        scores = np.array(each["dtScores"], np.float64)
+        right = np.array(each["dtMatched"], bool).reshape(len(OVERLAPS), len(scores))
+        counts = ~np.array(each["dtIgnore"], bool).reshape(len(OVERLAPS), len(scores))
+        parts[number].append((np.full(len(scores), image), scores, right, counts))
+    return tuple(_sorted(part, own) for part, own in zip(parts, objects, strict=True))
+
+
+def _sorted(parts: Sequence[tuple[np.ndarray, ...]], objects: np.ndarray) -> _OfClass:
+    if not parts:
+        nothing = np.zeros((len(OVERLAPS), 0), bool)
+        return _OfClass(np.zeros(0, int), np.zeros(0), nothing, nothing, objects)
+    images, scores = (np.concatenate([part[n] for part in parts]) for n in (0, 1))
+    right, counts = (np.concatenate([part[n] for part in parts], axis=1) for n in (2, 3))
+    order = np.argsort(-scores, kind="mergesort")
+    return _OfClass(images[order], scores[order], right[:, order], counts[:, order], objects)
