@@ -15,6 +15,8 @@ NMS = ("boxes", "classes", "scores", "count")
 class Suppression(keras.layers.Layer):
     """Chooses the answers of an image: of boxes of a class that overlap the one with the highest score stays.
 
+    A box without an area is no answer.
+
     TensorFlow computes it, by operations that engines have as their own: NON_MAX_SUPPRESSION_V4 of TFLite for a batch
     of one, and NonMaxSuppression of ONNX. It does not learn.
 
@@ -64,6 +66,7 @@ class Suppression(keras.layers.Layer):
         labels = places % classes
         candidates = tf.gather(reshape(boxes, [count, 4]), places // classes)
         apart = candidates + 2.0 * reshape(tf.cast(labels, tf.float32), [-1, 1])  # a box is within 0..1
+        best *= self._with_area(apart)
         chosen, number = tf.raw_ops.NonMaxSuppressionV4(
             boxes=apart,
             scores=best,
@@ -83,6 +86,7 @@ class Suppression(keras.layers.Layer):
     def _of_many(self, boxes, scores):
         import tensorflow as tf
 
+        scores *= self._with_area(boxes)[..., None]
         boxes, scores, classes, count = tf.image.combined_non_max_suppression(
             boxes[:, :, None],
             scores,
@@ -93,6 +97,14 @@ class Suppression(keras.layers.Layer):
             clip_boxes=False,
         )
         return {"boxes": boxes, "classes": classes, "scores": scores, "count": tf.cast(count, tf.float32)}
+
+    @staticmethod
+    def _with_area(boxes):
+        """1 for boxes with an area, else 0: TFLite's operator takes one without again and again, and no other then."""
+        import tensorflow as tf
+
+        starts, ends = tf.split(boxes, 2, axis=-1)
+        return tf.cast(tf.reduce_min(ends - starts, axis=-1) > 0, tf.float32)
 
     def compute_output_spec(self, boxes, scores):
         """Shapes, which are known before anything is computed."""

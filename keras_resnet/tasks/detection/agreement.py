@@ -77,8 +77,15 @@ def _least(card: ModelCard) -> float:
 
 def _shared(theirs: list[Boxes], ours: list[Boxes], same: float) -> np.ndarray:
     """Share of the objects of both models that the other one has too, of each image with any."""
-    pairs = [(2 * _matched(a, b, same), len(a) + len(b)) for a, b in zip(theirs, ours, strict=True)]
+    both = zip(map(_with_area, theirs), map(_with_area, ours), strict=True)
+    pairs = [(2 * _matched(a, b, same), len(a) + len(b)) for a, b in both]
     return np.array([both / count for both, count in pairs if count], np.float64)
+
+
+def _with_area(found: Boxes) -> Boxes:
+    """Objects without those whose box has no area, which overlaps nothing."""
+    kept = (found.boxes[:, 2:] > found.boxes[:, :2]).all(axis=1)
+    return Boxes(boxes=found.boxes[kept], scores=found.scores[kept], classes=found.classes[kept])
 
 
 def _matched(theirs: Boxes, ours: Boxes, same: float) -> int:

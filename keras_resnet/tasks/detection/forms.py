@@ -80,7 +80,8 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def _chosen(boxes: np.ndarray, scores: np.ndarray, head: HeadSpec) -> Boxes:
-    """The answers of one image, of all prior boxes."""
+    """The answers of one image, of all prior boxes that have an area."""
+    scores = scores * (boxes[:, 2:] > boxes[:, :2]).all(axis=1, keepdims=True)
     index = np.flatnonzero(scores > head.threshold)
     flat = scores.ravel()[index]
     if len(flat) > head.candidates:

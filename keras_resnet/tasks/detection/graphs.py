@@ -95,8 +95,9 @@ def _from_distances(values: keras.KerasTensor, priors: np.ndarray) -> keras.Kera
 
 def _from_deltas(values: keras.KerasTensor, priors: np.ndarray) -> keras.KerasTensor:
     middle, extent = (priors[:, :2] + priors[:, 2:]) / 2, priors[:, 2:] - priors[:, :2]
-    centre = _scaled(values[..., :2], extent, middle, "decode_centres")
-    growth = keras.ops.exp(keras.ops.minimum(values[..., 2:], float(LARGEST)))
+    moves, sizes = keras.ops.split(values, 2, axis=-1)
+    centre = _scaled(moves, extent, middle, "decode_centres")
+    growth = keras.ops.exp(keras.ops.minimum(sizes, float(LARGEST)))
     half = _scaled(growth, extent / 2, np.zeros_like(extent), "decode_halves")
     return keras.layers.Concatenate(name="decode_sides")([centre - half, centre + half])
 
