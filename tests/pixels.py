@@ -39,6 +39,8 @@ CASES = {
     "folder scene": ({"batch_size": 8}, None),
     "folder scene-own": ({"batch_size": 8, "first_epoch": 1}, None),
     "folder scene-turn": ({"batch_size": 8, "first_batch": 1}, None),
+    "digits zoom-flip": ({"batch_size": 64}, None),
+    "folder zoom-turn": ({"batch_size": 8, "first_epoch": 1}, None),
     "folder sample": ({"batch_size": 8, "repeats": 2}, None),
     "folder resized-crop-rand6": ({"batch_size": 4}, None),
     "folder resized-crop-rand7": ({"batch_size": 4, "repeats": 2}, (0.2, 0.0)),

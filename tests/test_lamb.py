@@ -188,7 +188,7 @@ def test_recipes_that_name_it_clip_as_timm_does():
 def test_a_run_of_before_keeps_keras_own(version, tmp_path):
     """Its checkpoints have variables of the same shapes: nothing else would notice."""
     now = json.loads(_recipe().dumps())
-    assert now["version"] == recipe_lib.VERSION == 6
+    assert now["version"] == recipe_lib.VERSION == 7
     old = {**now, "version": version}
     known = recipe_lib.loads(json.dumps(old), "recipe.json")
     assert (known.optimizer, type(make_optimizer(known, 1))) == ("keras-lamb", keras.optimizers.Lamb)

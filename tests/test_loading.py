@@ -158,9 +158,9 @@ def test_what_feeds_a_training_without_tensorflow(digits, photos, jax_alone, mon
 
 @pytest.mark.slow
 def test_what_is_validated_on_is_decoded_once(photos):
-    kept = feeding._in_memory(photos)
+    kept = inputs.in_memory(photos)
     assert list(kept.arrays) == ["image", "label"] and len(kept) == len(photos)
     expected = photos.fetch(np.arange(len(photos)))
     for name, values in kept.arrays.items():
         np.testing.assert_array_equal(values, expected[name])
-    assert feeding._in_memory(kept) is kept and feeding._in_memory(photos.take(np.arange(0))) is None
+    assert inputs.in_memory(kept) is kept and not len(inputs.in_memory(photos.take(np.arange(0))))

@@ -88,7 +88,7 @@ def test_a_newer_recipe_is_read_unless_it_has_unknown_settings(capsys):
     values = {**json.loads(ROW.dumps()), "version": 99}
     assert loads(json.dumps(values), "run/recipe.json") == ROW
     assert "note: run/recipe.json is of version 99" in capsys.readouterr().err
-    with pytest.raises(InputError, match=r"recipe.json \(version 99, this is 6\) has settings .* know: 'colour', 'x"):
+    with pytest.raises(InputError, match=r"recipe.json \(version 99, this is 7\) has settings .* know: 'colour', 'x"):
         loads(json.dumps({**values, "colour": 1, "x\x1b": 2}), "run/recipe.json")
 
 

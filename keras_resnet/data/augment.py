@@ -20,6 +20,8 @@ from keras_resnet.signals.fits import GREY
 from keras_resnet.signals.operations import operations
 from keras_resnet.signals.placement import Placement, in_a_row
 
+_ASPECT = 25 / 16  # largest of `zoomed`, divided by the smallest
+
 # Examples (n, ...) and draws (n, count) -> examples, and their placement or None where nothing moved.
 Step = Callable[[object, object], tuple[object, Placement | None]]
 
@@ -108,6 +110,33 @@ def affine(images, draws, degrees: float, zoom: float, pixels: float, outside: i
     shift = unit[:, 2:4] * pixels
     transforms = _about_the_centre(height, width, xp.cos(angle) * scale, xp.sin(angle) * scale, shift)
     moved = xp.projected(images, transforms, outside)
+    return moved, Placement(geometry.projective(transforms), (height, width))
+
+
+def zoomed(images, draws, scales: tuple[float, float]):
+    """Resizes by a random factor, keeps a random window of the old size, or lays the image down anywhere on grey.
+
+    What `signals.crops.scene_box` does while an image is decoded, for images that are decoded already.
+
+    Args:
+        images: uint8 `(n, H, W, C)`.
+        draws: uniform in [0, 1), `(n, 5)`: scale, row, column, aspect, and whether it is mirrored left and right.
+        scales: smallest and largest factor, evenly in its logarithm; the aspect lies between 4/5 and 5/4.
+
+    Returns:
+        uint8 `(n, H, W, C)`, and their `Placement`.
+    """
+    xp, height, width = operations(images), images.shape[1], images.shape[2]
+    low, high = map(math.log, scales)
+    shrink, aspect = xp.exp(-(low + draws[:, 0] * (high - low))), xp.exp((draws[:, 3] - 0.5) * math.log(_ASPECT))
+    scale_y, scale_x = shrink * aspect, shrink / aspect
+    first_y, first_x = draws[:, 1] * height * (1 - scale_y), draws[:, 2] * width * (1 - scale_x)
+    mirrored, zero = draws[:, 4] < 0.5, xp.zeros_like(shrink)
+    shift_y, shift_x = first_y + scale_y / 2 - 0.5, first_x + scale_x / 2 - 0.5  # centres of pixels
+    last_x = shift_x + (width - 1) * scale_x
+    step_x, shift_x = xp.where(mirrored, -scale_x, scale_x), xp.where(mirrored, last_x, shift_x)
+    transforms = xp.stack([step_x, zero, shift_x, zero, scale_y, shift_y, zero, zero], axis=1)
+    moved = xp.projected(images, transforms, GREY)
     return moved, Placement(geometry.projective(transforms), (height, width))
 
 
@@ -273,6 +302,10 @@ _SAMPLE = partial(scene_box, scales=(0.6, 1.7), own=True)  # pixels of a microsc
 _COLOUR = (unmoved(partial(jitter, strength=0.3)), 3)
 
 
+_zoomed = partial(zoomed, scales=(0.5, 2.0))
+_zoomed_a_little = partial(zoomed, scales=(0.6, 1.7))
+
+
 def _turned(images, draws):
     return affine(images, draws, degrees=10, zoom=0.0, pixels=0.0, outside=GREY)
 
@@ -297,6 +330,9 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "scale-crop": Augmentation(box=_SCALE),
     "resized-crop": Augmentation(box=_INCEPTION),
     "photo": Augmentation(box=_PHOTO),
+    # Of images that are decoded once, for nets whose accelerator is faster than any decoder.
+    "zoom-flip": Augmentation(in_turn((_zoomed, 5), _COLOUR), draws=8),
+    "zoom-turn": Augmentation(in_turn((turn_flip, 3), (_zoomed_a_little, 5), _COLOUR), draws=11),
     "scene": Augmentation(_COLOUR[0], draws=3, box=_SCENE),
     "scene-own": Augmentation(_COLOUR[0], draws=3, box=_OWN_SCENE),
     "scene-turn": Augmentation(in_turn((_turned, 4), _COLOUR), draws=7, box=_SCENE),

@@ -317,6 +317,7 @@ class Dataset:
         unreadable: files that were left out because they cannot be decoded.
         signal: row of `signals.table.SIGNALS`: what an example is.
         truth: row of `data.truth.KINDS`: what is known of an example.
+        ids: the set's own numbers of its classes; empty where it has none.
     """
 
     name: str
@@ -328,6 +329,7 @@ class Dataset:
     unreadable: tuple[Path, ...] = ()
     signal: str = field(default="image", kw_only=True)
     truth: str = field(default="label", kw_only=True)
+    ids: tuple[int, ...] = field(default=(), kw_only=True)
 
     @property
     def image_shape(self) -> tuple[int, ...]:

@@ -141,7 +141,7 @@ class _Rows:
 
 
 def _rows(table: Table, who: Roles, classes: Sequence[str] | None, fold: str | None) -> _Rows:
-    paths = _paths(table, table.columns[who.file])
+    paths = paths_of(table, table.columns[who.file])
     truth, names = _READERS[who.truth](table, who, classes)
     groups = None
     if who.group is not None:  # who names no group is one
@@ -151,7 +151,7 @@ def _rows(table: Table, who: Roles, classes: Sequence[str] | None, fold: str | N
     return _Rows(paths=paths, truth=truth, names=names, parts=parts, groups=groups, numbers=numbers)
 
 
-def _paths(table: Table, cells: Sequence[str]) -> tuple[Path, ...]:
+def paths_of(table: Table, cells: Sequence[str]) -> tuple[Path, ...]:
     """Files of the rows, all of which are there."""
     empty = [row for row, cell in enumerate(cells) if not cell]
     if empty:

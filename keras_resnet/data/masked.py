@@ -61,7 +61,7 @@ class Layout:
 
     Attributes:
         summary: words for people.
-        sign: whether a folder looks like it; nothing is opened.
+        sign: whether a folder looks like it; of the files at most the form of the first entries is looked at.
         find: from the folder to its pictures and masks; None where it has another layout.
         dummies: parts whose masks may all be void, as the publisher keeps the true ones: they are left out then.
     """
@@ -106,19 +106,19 @@ LAYOUTS: dict[str, Layout] = {
     ),
     "coco": Layout(
         summary="annotations/instances_NAME.json and NAME/, or pictures with _annotations.coco.json (COCO)",
-        sign=lambda root: bool(coco.files(root)),
+        sign=lambda root: bool(coco.files(root)) and not coco.has_boxes_alone(root),
         find=coco.find,
     ),
     "yolo": Layout(
         summary="data.yaml, images/ and labels/ of polygons (YOLO)",
-        sign=yolo.is_one,
+        sign=lambda root: yolo.is_one(root) and not yolo.has_boxes_alone(root),
         find=yolo.find,
     ),
 }
 
 
 def is_one(root: Path) -> bool:
-    """Whether a folder has one of the layouts; nothing is opened.
+    """Whether a folder has one of the layouts, by its files' names, and of COCO and YOLO by the form of their entries.
 
     Args:
         root: folder.

@@ -87,14 +87,25 @@ def _ending(found: Mapping[str, Path], ending: str) -> dict[str, Path]:
     return {name.removesuffix(ending): path for name, path in found.items() if name.endswith(ending)}
 
 
-def listed(path: Path, images: Path, masks: Path, *, suffix: str = ".jpg", may_lack: bool = False) -> Pairs:
-    """Pictures that a list names, with their masks, which are PNG files.
+def listed(
+    path: Path,
+    images: Path,
+    masks: Path,
+    *,
+    suffix: str = ".jpg",
+    ending: str = ".png",
+    what: str = "mask",
+    may_lack: bool = False,
+) -> Pairs:
+    """Pictures that a list names, with their masks, which are PNG files, or with other files of the same names.
 
     Args:
         path: list, a name at the beginning of every line.
         images: folder of pictures.
         masks: folder of masks.
         suffix: ending of pictures.
+        ending: ending of masks.
+        what: what these are, for messages.
         may_lack: whether the masks of all may be missing, as those of a test are that is not published.
 
     Returns:
@@ -107,15 +118,15 @@ def listed(path: Path, images: Path, masks: Path, *, suffix: str = ".jpg", may_l
     if len(set(names)) < len(names):
         twice = next(name for place, name in enumerate(names) if name in names[:place])
         raise InputError(f"{path} has {visible(twice)[:80]} twice")
-    pairs = [(inside(images, name + suffix, f"{path}"), inside(masks, name + ".png", f"{path}")) for name in names]
+    pairs = [(inside(images, name + suffix, f"{path}"), inside(masks, name + ending, f"{path}")) for name in names]
     if may_lack and pairs and not any(mask.is_file() for _, mask in pairs):
-        _log.warning("note: %s is left out: none of its %d pictures has a mask", path, len(pairs))
+        _log.warning("note: %s is left out: none of its %d pictures has a %s", path, len(pairs), what)
         return []
     for picture, mask in pairs:
         if not picture.is_file():
             raise InputError(f"{picture} is not there, and {path} names it")
         if not mask.is_file():
-            raise InputError(f"{picture} has no mask: expected {mask}, as {path} names it")
+            raise InputError(f"{picture} has no {what}: expected {mask}, as {path} names it")
     return pairs
 
 

@@ -85,13 +85,13 @@ def stratified(labels: np.ndarray, *parts: int) -> list[np.ndarray]:
 
 
 def at_once(split: Split, most: int) -> int:
-    """Number of examples to answer at a time: fewer where every pixel has an answer.
+    """Number of examples to answer at a time: fewer where every pixel, or many a place, has an answer.
 
     Args:
         split: split of any kind.
         most: number where an example has one answer.
     """
-    if not len(split) or not ("mask" in split.truth or getattr(split, "maps", None)):
+    if not len(split) or not ({"mask", "boxes"} & set(split.truth) or getattr(split, "maps", None)):
         return most
     shape = getattr(split, "shape", None) or split.fetch([0])[split.key].shape[1:]
     return max(1, min(most, _PIXELS // math.prod(shape[:-1])))

@@ -1,7 +1,8 @@
-"""Polygons of YOLO's text files, drawn as masks: `data.yaml`, and a file of lines `class x y x y ...` a picture."""
+"""YOLO's text files, boxes or polygons drawn as masks: `data.yaml`, and lines `class x y x y ...` for every picture."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from keras_resnet import untrusted
 from keras_resnet.data.coco import BACKGROUND
 from keras_resnet.data.legends import MOST, Legend
+from keras_resnet.data.objects import MOST_NAMES, FoundThings, Thing, Things, numbers
 from keras_resnet.data.outlines import MOST_POINTS, Scene, Shape, area, corners
 from keras_resnet.data.pairs import Found, inside, lines, pictures, subfolders
 from keras_resnet.data.parts import part_name
@@ -18,6 +20,8 @@ from keras_resnet.untrusted import visible
 
 FILES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _MOST_BYTES = 1 << 18  # of such a file: names of thousands of classes have less
+_LOOKED = 200  # files that are looked into for a first line
+_BOX_WORDS = 5  # class, centre, width and height
 _KNOWN = ("train", "val", "valid", "validation", "test")
 
 
@@ -31,6 +35,49 @@ def is_one(root: Path) -> bool:
     return any((root / name).is_file() for name in FILES) and any((place / "labels").is_dir() for place in places)
 
 
+def has_boxes_alone(root: Path) -> bool:
+    """Whether the first line of the labels is a box; where there is none, or it cannot be read, it is not.
+
+    Args:
+        root: folder of the set.
+    """
+    places = [place / "labels" for place in (root, *subfolders(root).values()) if (place / "labels").is_dir()]
+    found = (_begins_with_box(place, place.stat().st_mtime_ns) for place in places)
+    return next((each for each in found if each is not None), False)
+
+
+@functools.lru_cache(maxsize=64)
+def _begins_with_box(folder: Path, changed: int) -> bool | None:
+    """Whether the first line below a folder as it is now is a box; None where there is none."""
+    try:
+        for path in sorted(folder.rglob("*.txt"))[:_LOOKED]:
+            if line := next(filter(None, lines(path)), ""):
+                return len(line.split(maxsplit=_BOX_WORDS)) == _BOX_WORDS
+    except InputError:
+        return False
+    return None
+
+
+def _opened(root: Path) -> tuple[Path, tuple[str, ...], dict[str, list[Path]]] | None:
+    """The file, names of the classes, and pictures by part; None where there is no such file."""
+    path = next((root / name for name in FILES if (root / name).is_file()), None)
+    if path is None:
+        return None
+    content = _read(path)
+    names = _names(content.get("names"), path)
+    base = _base(root, content.get("path"))
+    parts: dict[str, list[Path]] = {}
+    for key in _KNOWN:
+        part = part_name(key)
+        if part and content.get(key):
+            if part in parts:
+                raise InputError(f"{path} has {key} twice, by another name: expected train, val and test")
+            parts[part] = [each for place in _places(content[key], path) for each in _images(base, place, path)]
+    if "train" not in parts:
+        raise InputError(f"{path}: expected train to name a folder of pictures")
+    return path, names, parts
+
+
 def find(root: Path) -> Found | None:
     """Pictures with their things; None where there is no such file.
 
@@ -40,24 +87,36 @@ def find(root: Path) -> Found | None:
     Raises:
         InputError: a file is damaged, or names what is not there.
     """
-    path = next((root / name for name in FILES if (root / name).is_file()), None)
-    if path is None:
+    opened = _opened(root)
+    if opened is None:
         return None
-    content = _read(path)
-    names = _names(content.get("names"), path)
-    base = _base(root, content.get("path"))
-    parts: dict[str, list[tuple[Path, Scene]]] = {}
-    for key in _KNOWN:
-        part = part_name(key)
-        if part and content.get(key):
-            if part in parts:
-                raise InputError(f"{path} has {key} twice, by another name: expected train, val and test")
-            images = [each for place in _places(content[key], path) for each in _images(base, place, path)]
-            parts[part] = [(image, _scene(image, root, names)) for image in images]
-    _check_alone([image for pairs in parts.values() for image, _ in pairs], root)
-    if "train" not in parts:
-        raise InputError(f"{path}: expected train to name a folder of pictures")
+    path, known, images = opened
+    names = (BACKGROUND, *known)
+    if not 2 <= len(names) <= MOST:
+        raise InputError(f"{path} has {len(known)} names: expected 1 to {MOST - 1}")
+    if BACKGROUND in known:
+        raise InputError(f"{path} has the class {BACKGROUND} twice; what nothing covers is {BACKGROUND}")
+    parts = {part: [(image, _scene(image, root, names)) for image in each] for part, each in images.items()}
+    _check_alone([image for each in images.values() for image in each], root)
     return Found(parts, Legend(names, fixed=True), named=True)
+
+
+def find_boxes(root: Path) -> FoundThings | None:
+    """Pictures with the boxes of their things, or around their polygons; None where there is no such file.
+
+    Args:
+        root: folder of the set.
+
+    Raises:
+        InputError: a file is damaged, or names what is not there.
+    """
+    opened = _opened(root)
+    if opened is None:
+        return None
+    _, names, images = opened
+    parts = {part: [(image, _boxed(image, root, names)) for image in each] for part, each in images.items()}
+    _check_alone([image for each in images.values() for image in each], root)
+    return FoundThings(parts, names, named=True)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -83,17 +142,17 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _names(value: Any, path: Path) -> tuple[str, ...]:
-    """Names of the classes behind the background: of a list, or of an object by their numbers."""
+    """Names of the classes: of a list, or of an object by their numbers."""
     if isinstance(value, dict) and all(type(key) is int for key in value):
         value = [value.get(number) for number in range(len(value))]
     if not isinstance(value, list) or not all(type(each) in (str, int, float) for each in value):
         raise InputError(f"{path}: expected names to be a list of texts, or texts by number from 0")
-    names = (BACKGROUND, *(str(each).strip() for each in value))
-    if not 2 <= len(names) <= MOST:
-        raise InputError(f"{path} has {len(names) - 1} names: expected 1 to {MOST - 1}")
+    names = tuple(str(each).strip() for each in value)
+    if not 1 <= len(names) <= MOST_NAMES:
+        raise InputError(f"{path} has {len(names)} names: expected 1 to {MOST_NAMES:,}")
     if len(set(names)) < len(names):
         twice = next(name for place, name in enumerate(names) if name in names[:place])
-        raise InputError(f"{path} has the class {visible(twice)[:80]} twice; what nothing covers is {BACKGROUND}")
+        raise InputError(f"{path} has the class {visible(twice)[:80]} twice")
     return names
 
 
@@ -152,28 +211,61 @@ def _check_alone(images: Sequence[Path], root: Path) -> None:
             raise InputError(f"{alone[0]} has no picture ({len(alone)} in {folder} have none)")
 
 
+def _labels_of(image: Path, root: Path) -> Path:
+    return _labels(image.parent, root) / f"{image.stem}.txt"
+
+
 def _scene(image: Path, root: Path, names: Sequence[str]) -> Scene:
     """The things of a picture."""
-    path = _labels(image.parent, root) / f"{image.stem}.txt"
+    path = _labels_of(image, root)
     if not path.is_file():
         return Scene(str(path), relative=True)
     return Scene(str(path), tuple(_shapes(path, names)), relative=True)
 
 
-def _shapes(path: Path, names: Sequence[str]) -> Iterator[Shape]:
+def _boxed(image: Path, root: Path, names: Sequence[str]) -> Things:
+    """The boxes of a picture; one without a file shows nothing."""
+    path = _labels_of(image, root)
+    things = tuple(_boxes(path, names)) if path.is_file() else ()
+    return Things(str(path), things, relative=True)
+
+
+def _entries(path: Path, count: int) -> Iterator[tuple[str, int, list[str]]]:
+    """Lines of a file: place, class, and the words behind it."""
     for number, line in enumerate(lines(path), 1):
-        words, origin = line.split(maxsplit=2 * MOST_POINTS + 2), f"{path}, line {number}"
+        words, where = line.split(maxsplit=2 * MOST_POINTS + 2), f"line {number}"
         if not words:
             continue
-        if not (words[0].isascii() and words[0].isdigit() and len(words[0]) < 6 and int(words[0]) < len(names) - 1):
+        if not (words[0].isascii() and words[0].isdigit() and len(words[0]) < 6 and int(words[0]) < count):
             raise InputError(
-                f"{origin} has the class {visible(words[0])[:40]}: expected a number from 0 to {len(names) - 2}"
+                f"{path}, {where} has the class {visible(words[0])[:40]}: expected a number from 0 to {count - 1}"
             )
-        if len(words) == 5:
+        yield where, int(words[0]), words[1:]
+
+
+def _boxes(path: Path, names: Sequence[str]) -> Iterator[Thing]:
+    for where, kind, words in _entries(path, len(names)):
+        origin = f"{path}, {where}"
+        if len(words) == _BOX_WORDS - 1:
+            x, y, width, height = numbers(words, origin)
+            yield Thing((x - width / 2, y - height / 2, x + width / 2, y + height / 2), kind, where)
+            continue
+        polygon = corners(_shares(words, origin), origin)
+        (x1, y1), (x2, y2) = polygon.min(axis=0).tolist(), polygon.max(axis=0).tolist()
+        yield Thing((x1, y1, x2, y2), kind, where)
+
+
+def _shares(words: Sequence[str], origin: str) -> list[float]:
+    try:
+        return [float(word) for word in words[: 2 * MOST_POINTS + 1]]
+    except ValueError:
+        raise InputError(f"{origin}: expected numbers behind the class, shares of width and height") from None
+
+
+def _shapes(path: Path, names: Sequence[str]) -> Iterator[Shape]:
+    for where, kind, words in _entries(path, len(names) - 1):
+        origin = f"{path}, {where}"
+        if len(words) == _BOX_WORDS - 1:
             raise InputError(f"{origin} has a box: expected a polygon, x and y of three corners or more")
-        try:
-            numbers = [float(word) for word in words[1 : 2 * MOST_POINTS + 2]]
-        except ValueError:
-            raise InputError(f"{origin}: expected numbers behind the class, shares of width and height") from None
-        polygon = corners(numbers, origin)
-        yield Shape(int(words[0]) + 1, area(polygon), (polygon,))
+        polygon = corners(_shares(words, origin), origin)
+        yield Shape(kind + 1, area(polygon), (polygon,))

@@ -6,18 +6,17 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import keras
-import numpy as np
 
 from keras_resnet import extras
-from keras_resnet.data.dataset import ArraySplit, EncodedSplit, Split
+from keras_resnet.data.dataset import ArraySplit, EncodedSplit
 from keras_resnet.data.loading import require_grain
 from keras_resnet.data.mixing import make_mix
-from keras_resnet.data.pipeline import arrays_of, plan
+from keras_resnet.data.pipeline import plan
 from keras_resnet.data.records import Records
 from keras_resnet.data.timing import Clock
 from keras_resnet.errors import InputError
 from keras_resnet.signals.conventions import Preprocess
-from keras_resnet.training.inputs import Inputs, balanced, encoder, training_pipeline, training_split
+from keras_resnet.training.inputs import Inputs, balanced, encoder, in_memory, training_pipeline, training_split
 from keras_resnet.training.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from keras_resnet.training.resident import Resident
     from keras_resnet.training.strategy import Devices
 
-_DECODED_AT_ONCE = 256  # examples
 _INSTALL = "pip install 'tensorflow>=2.21,<2.22'"
 
 
@@ -96,28 +94,17 @@ def own(
         "mix": make_mix(recipe.mixup, recipe.cutmix),
         "encode": encoder(recipe, inputs.dataset),
         "preprocess": preprocess,
-        "validation": _in_memory(inputs.dataset.validation) if recipe.hold_out and validates else None,
+        "validation": _validation(inputs) if recipe.hold_out and validates else None,
         "replicas": devices.replicas,
         **devices.layouts(),
     }
     return resident.Resident(**how) if by == "device" else streamed.Streamed(**how, box=inputs.augment.box)
 
 
-def _in_memory(split: Split) -> ArraySplit | None:
+def _validation(inputs: Inputs) -> ArraySplit | None:
     """Examples that are validated on after every epoch, decoded once; None where there are none."""
-    if not len(split):
-        return None
-    if isinstance(split, ArraySplit):
-        return split
-    kept: dict[str, np.ndarray] = {}
-    first = 0
-    for some in arrays_of(split, _DECODED_AT_ONCE):
-        for name, values in some.items():
-            if name not in kept:
-                kept[name] = np.empty((len(split), *values.shape[1:]), values.dtype)
-            kept[name][first : first + len(values)] = values
-        first += len(values)
-    return ArraySplit(kept)
+    found = in_memory(inputs.dataset.validation)
+    return found if isinstance(found, ArraySplit) and len(found) else None
 
 
 def pairs(recipe: Recipe, inputs: Inputs, preprocess: Preprocess, made: Nets, devices: Devices) -> Iterator[Any]:

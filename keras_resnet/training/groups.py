@@ -45,6 +45,8 @@ class Data:
             `"pad"`, all of the image, grey at the bottom and at the right; `"stretch"`, all of it, whatever its aspect;
             `"own"`, the central pixels as large as they are, grey around a smaller image.
         max_unreadable: share of undecodable images above which training is refused.
+        decode_once: whether all images are decoded before the first step, at the training's size, and kept in memory:
+            for accelerators, which wait for decoders otherwise. The augmentation changes what is decoded.
         balance: `"sampling"`: every class is drawn as often as any other, with replacement, for classes that are
             uneven; an epoch is as long as ever. `"none"`: every image once an epoch.
     """
@@ -66,6 +68,7 @@ class Data:
     crop: float = ranges.share(1.0)
     fit: str = ranges.one_of(FITS, "crop")
     max_unreadable: float = ranges.at_least_0(0.01)
+    decode_once: bool = False
     balance: str = ranges.one_of(BALANCES, "none")
 
     @property

@@ -17,7 +17,7 @@ from keras_resnet.data.folder import check_unreadable
 from keras_resnet.data.legends import parse_void
 from keras_resnet.data.loading import loaded
 from keras_resnet.data.mixing import make_mix
-from keras_resnet.data.pipeline import plan
+from keras_resnet.data.pipeline import arrays_of, plan
 from keras_resnet.data.sources import find_source
 from keras_resnet.data.splits import at_once
 from keras_resnet.data.tables import parse_columns
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from keras_resnet.training.strategy import Devices
 
 _EVALUATION_BATCH = 256
+_DECODED_AT_ONCE = 256  # examples
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,41 @@ def load(recipe: Recipe, nets: FromRecipe, data_dir: str | os.PathLike | None) -
         dataset = replace(dataset, train=replace(dataset.train, shape=small))
         if getattr(task.code, "ONE_SIZE", False) and isinstance(dataset.validation, EncodedSplit):
             dataset = replace(dataset, validation=replace(dataset.validation, shape=small, keep="own"))
+    if recipe.decode_once:
+        dataset = _decoded(dataset, recipe, augment)
     return Inputs(dataset, augment, _steps(recipe, dataset))
+
+
+def _decoded(dataset: Dataset, recipe: Recipe, augment: Augmentation) -> Dataset:
+    """The same with training and validation images in memory."""
+    if augment.box:
+        raise InputError(
+            f"decode_once with augmentation={recipe.augmentation}, which cuts out of encoded images: use zoom-flip or "
+            "zoom-turn"
+        )
+    if recipe.test_size:
+        raise InputError(f"decode_once with test_size={recipe.test_size}: images are kept in one size; set test_size=0")
+    return replace(dataset, train=in_memory(dataset.train), validation=in_memory(dataset.validation))
+
+
+def in_memory(split: Split) -> Split:
+    """The same examples as arrays, at the size that the split has.
+
+    Args:
+        split: split of any kind.
+    """
+    if isinstance(split, ArraySplit) or not len(split):
+        return split
+    kept: dict[str, np.ndarray] = {}
+    first = 0
+    for some in arrays_of(split, _DECODED_AT_ONCE):
+        for name, values in some.items():
+            if name not in kept:
+                kept[name] = np.empty((len(split), *values.shape[1:]), values.dtype)
+            kept[name][first : first + len(values)] = values
+        first += len(values)
+    ordered = [split.key, *(name for name in kept if name != split.key)]
+    return ArraySplit({name: kept[name] for name in ordered})
 
 
 def _shapes(recipe: Recipe, signal: Signal, size: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

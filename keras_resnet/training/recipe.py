@@ -19,12 +19,18 @@ _Class = TypeVar("_Class")
 # What describes a recipe rather than does something.
 DESCRIPTION = ("name", "expected", "hardware", "wall_time", "command")
 # Of recipe.json: 1 had no version and no task, 2 called Keras' LAMB lamb, 3 knew no tables, 4 only square images,
-# 5 only central parts.
-VERSION = 6
+# 5 only central parts, 6 only images that are decoded in every epoch.
+VERSION = 7
 # Settings that are younger than a version, with the values that mean what was done before them.
 _YOUNG = {"columns": "", "fold": "", "focal_gamma": 2.0, "class_weights": False, "balance": "none", "stop_patience": 0}
 _SCENES = {"fit": "crop", "test_width": 0, "void": "", "reduce_zero_label": False}
-ADDED: dict[int, dict[str, Any]] = {2: {"task": DEFAULT}, 4: _YOUNG, 5: {"image_width": 0}, 6: _SCENES}
+ADDED: dict[int, dict[str, Any]] = {
+    2: {"task": DEFAULT},
+    4: _YOUNG,
+    5: {"image_width": 0},
+    6: _SCENES,
+    7: {"decode_once": False},
+}
 # Values that mean something else since a version, by setting, with what the old meaning is called now.
 RENAMED: dict[int, dict[str, dict[Any, Any]]] = {3: {"optimizer": {"lamb": "keras-lamb"}}}
 OWN = ("name", "task", "model", "expected", "hardware", "wall_time", "command")

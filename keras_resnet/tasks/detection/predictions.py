@@ -144,7 +144,7 @@ def decode(
     """
     del limit
     facts: Facts = facts_of(card)
-    found = answers(outputs, card, np.nextafter(np.float32(facts.threshold), np.float32(0)))
+    found = answers(outputs, card, max(0.0, facts.threshold - 1e-7))
     names = [str(number) for number in range(len(found))] if names is None else names
     size = input_size(outputs, facts)
     return [_named(each, name, facts.names, size) for each, name in zip(found, names, strict=True)]
