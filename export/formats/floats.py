@@ -1,7 +1,7 @@
 """The part of a net that stays in float32 whatever the precision is: what makes boxes of a detector's raw numbers.
 
-A quantizer has no word of complaint for it: TensorFlow's rounds coordinates of an image, and the classes that keep boxes
-of one from meeting those of another, to 256 steps. So the rest of the net is quantized alone, its outputs in float32,
+A quantizer has no word of complaint for it: TensorFlow's rounds coordinates, and what keeps boxes of one class from
+meeting those of another, to 256 steps. So the rest of the net is quantized alone, its outputs in float32,
 and this part, converted by itself, is put behind.
 """
 
@@ -63,7 +63,9 @@ def joined(body: bytes, tail: bytes, inputs: Sequence[str], outputs: Sequence[st
             graph.tensors.append(tensor)
     for operator in part.operators:
         operator.opcodeIndex += codes
-        operator.inputs, operator.outputs = ([place[int(i)] for i in each] for each in (operator.inputs, operator.outputs))
+        operator.inputs, operator.outputs = (
+            [place[int(i)] for i in each] for each in (operator.inputs, operator.outputs)
+        )
         graph.operators.append(operator)
     first.operatorCodes += second.operatorCodes
     first.buffers += second.buffers

@@ -212,7 +212,9 @@ class Comparer:
             for name, share in self._task.capable.shares(theirs, ours, self._card).items():
                 self._shares.setdefault(name, []).append(share)
         if truth:
-            self._counted += self._task.capable.counted(truth) if self._task.score.of else len(next(iter(truth.values())))
+            self._counted += (
+                self._task.capable.counted(truth) if self._task.score.of else len(next(iter(truth.values())))
+            )
             if self._scorers is None:
                 self._scorers = self._task.code.scorer(self._card), self._task.code.scorer(self._card)
             for scorer, found in zip(self._scorers, (theirs, ours), strict=True):

@@ -35,7 +35,8 @@ def agreement(
         Float64, of the images where one of the models sees an object.
     """
     del truth
-    return _shared(*(answers(each, card, _least(card)) for each in (reference, outputs)), SAME)
+    theirs, ours = (answers(each, card, _least(card)) for each in (reference, outputs))
+    return _shared(theirs, ours, SAME)
 
 
 def shares(

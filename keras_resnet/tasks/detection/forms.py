@@ -1,4 +1,4 @@
-"""Forms of a detector's file: its raw numbers, boxes with all their scores, or the answers that stay; by NumPy alone."""
+"""Forms of a detector's file: raw numbers, boxes with all their scores, or the answers that stay; by NumPy alone."""
 
 from __future__ import annotations
 
