@@ -31,7 +31,9 @@ def card(name="realtime", **facts):
     known = Facts(strides=STRIDES, floor=head.threshold, **{each: getattr(head, each) for each in same})
     own = {each.name: getattr(known, each.name) for each in dataclasses.fields(known) if not each.metadata}
     listed = {key: list(value) if isinstance(value, tuple) else value for key, value in own.items()}
-    return ModelCard(task="detection", facts={**listed, "names": NAMES, **facts}, preprocess=PREPROCESS["none"])
+    return ModelCard(
+        task="detection", facts={**listed, "names": NAMES, **facts}, labels=tuple(NAMES), preprocess=PREPROCESS["none"]
+    )
 
 
 def plain(name="realtime", size=SIZE, classes=3):

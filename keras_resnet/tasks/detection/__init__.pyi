@@ -5,6 +5,8 @@ from .agreement import counted as counted
 from .agreement import shares as shares
 from .answers import Boxes as Boxes
 from .answers import boxes_of as boxes_of
+from .apps import names_of as names_of
+from .apps import numbers as numbers
 from .boxes import clipped as clipped
 from .boxes import decoded as decoded
 from .boxes import encoded as encoded
