@@ -17,6 +17,7 @@ from .errors import GateError as GateError
 from .errors import InputError as InputError
 from .evaluation import evaluate as evaluate
 from .evaluation import predict as predict
+from .localizer import localizer as localizer
 from .nets.detection import DetectorSpec as DetectorSpec
 from .nets.graph import stage_outputs as stage_outputs
 from .nets.graph import stage_taps as stage_taps

@@ -31,7 +31,10 @@ EXTRAS = {  # by the name that is imported
     "ray": "ray",
 }
 # Beginnings of weights and data sets.
-_NAMED = {"hf://": "huggingface_hub", "tfds:": "tensorflow_datasets", "tfds-masks:": "tensorflow_datasets"}
+_NAMED = {
+    "hf://": "huggingface_hub",
+    **dict.fromkeys(("tfds:", "tfds-masks:", "tfds-boxes:"), "tensorflow_datasets"),
+}
 _ENGINES = {".tflite": "ai_edge_litert", ".onnx": "onnxruntime"}  # endings of model files
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shlex
 import time
 from pathlib import Path
@@ -62,7 +63,7 @@ def add_data(
         text: help.
         group: where the options are listed, if not among the parser's own.
         tables: whether the command takes tables.
-        masks: whether the command takes data with masks.
+        masks: whether the command takes data with masks or boxes.
     """
     place = group or parser
     place.add_argument("--data", metavar="DATA", help=text)
@@ -77,6 +78,9 @@ def add_data(
             action=argparse.BooleanOptionalAction,
             help="of masks: 0 means nothing, and the first class is 1",
         )
+        text = "of boxes: refuse any that is without area, turned round or outside, in place of dropping it"
+        place.add_argument("--strict", action="store_true", help=text)
+        parser.set_defaults(around=_strictly)
     parser.former["--dataset"] = "--data"
 
 
@@ -100,6 +104,15 @@ def data_of(args: argparse.Namespace, usual: str | None = None) -> Named | None:
             return locate(args.data_dir)
         return Named(name, args.data_dir)
     return None if args.data is None else locate(args.data, usual)
+
+
+def _strictly(args: argparse.Namespace) -> contextlib.AbstractContextManager[None]:
+    """What `--strict` puts around a command's work: sources that it opens refuse boxes that are wrong."""
+    if not args.strict:
+        return contextlib.nullcontext()
+    from keras_resnet.data.objects import strictly
+
+    return strictly()
 
 
 def columns_of(args: argparse.Namespace) -> dict[str, str] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import sys
 from collections.abc import Iterable, Sequence
@@ -23,7 +24,8 @@ class Command:
         name: words that call it, like `"train"` or `"export tflite"`.
         summary: one line for lists.
         module: full name of a module with `add(parser)`, which adds the options, and `work(args)`, which gives the exit
-            status; both get `given` before that.
+            status; both get `given` before that. A default `around` of the parser, from the options to a context, is
+            entered around the work.
         given: further arguments of the two functions.
         former: whether the command has another name now, so that no list names it.
     """
@@ -38,7 +40,12 @@ class Command:
         """Gives a parser the command's options and its work."""
         module: Any = importlib.import_module(self.module)
         module.add(*self.given, parser)
-        parser.set_defaults(work=lambda args: module.work(*self.given, args))
+
+        def work(args: argparse.Namespace) -> Any:
+            with getattr(args, "around", contextlib.nullcontext)(args):
+                return module.work(*self.given, args)
+
+        parser.set_defaults(work=work)
 
 
 def alone(row: Command, program: str) -> Parser:

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,10 +43,21 @@ CASES = {
     "digits zoom-flip": ({"batch_size": 64}, None),
     "folder zoom-turn": ({"batch_size": 8, "first_epoch": 1}, None),
     "folder sample": ({"batch_size": 8, "repeats": 2}, None),
+    "digits zoom": ({"batch_size": 64, "first_epoch": 2}, None),
+    "scenes zoom-mosaic": ({"batch_size": 16}, None),
+    "boxes zoom-flip-mosaic": ({"batch_size": 8}, None),
+    "boxes zoom-turn-mosaic": ({"batch_size": 4}, None),
+    "folder objects": ({"batch_size": 8}, None),
+    "boxes objects-mosaic": ({"batch_size": 8, "first_batch": 1}, None),
+    "folder objects-turn": ({"batch_size": 8, "first_epoch": 1}, None),
+    "boxes objects-turn-mosaic": ({"batch_size": 8, "repeats": 2}, None),
     "folder resized-crop-rand6": ({"batch_size": 4}, None),
     "folder resized-crop-rand7": ({"batch_size": 4, "repeats": 2}, (0.2, 0.0)),
     "folder resized-crop-rand10": ({"batch_size": 4, "first_batch": 2}, None),
 }
+
+
+_NAMED = {"digits": ["digits"], "scenes": ["digits-scenes"]}
 
 
 def write_folder(root):
@@ -75,6 +87,8 @@ def batches(dataset, row, arguments, mixing):
     classes = len(dataset.classes)
 
     def encode(truth):
+        if "boxes" in truth:
+            return truth["boxes"]
         return tf.one_hot(truth["label"], classes) if mix else truth["label"]
 
     augment = get_augmentation(row, dataset.signal)
@@ -87,7 +101,10 @@ def found(name, folder):
     import keras_resnet
 
     source, row = name.split()
-    dataset = keras_resnet.load_dataset(*(["digits"] if source == "digits" else [folder, None, (16, 24, 3), 0.9]))
+    dataset = keras_resnet.load_dataset(*_NAMED.get(source, [folder, None, (16, 24, 3), 0.9]))
+    if source == "boxes":
+        boxes = np.float32([[[2, 3, 15, 14, 0, 0, 143], [9, 1, 20, 9, 1, 0, 88]]]).repeat(len(dataset.train), axis=0)
+        dataset = replace(dataset, train=replace(dataset.train, truth={"boxes": boxes}))
     pairs = batches(dataset, row, *CASES[name])
     digest = hashlib.sha256()
     for pixels, targets in pairs:

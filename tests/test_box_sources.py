@@ -548,3 +548,51 @@ def test_rows_of_boxes_are_in_the_table_of_sources():
 def test_prepare_refuses_boxes(tmp_path, capsys):
     assert cli.main(["prepare", "--data", "digits-scenes", "-o", str(tmp_path / "x")]) == 2
     assert "digits-scenes has image and boxes: prepare writes image and label" in capsys.readouterr().err
+
+
+# --- tensorflow-datasets
+
+
+@pytest.mark.slow
+def test_sets_of_tensorflow_datasets_with_objects(tmp_path):
+    tfds = pytest.importorskip("tensorflow_datasets", reason="tensorflow-datasets is not installed: extra 'datasets'")
+
+    class Cells(tfds.core.GeneratorBasedBuilder):
+        pkg_dir_path = tmp_path  # a test is no package
+        VERSION = tfds.core.Version("1.0.0")
+        BUILDER_CONFIGS = [tfds.core.BuilderConfig(name=name) for name in ("boxes", "none")]
+
+        def _info(self):
+            features = {"image": tfds.features.Image(shape=(None, None, 3)), "file_name": tfds.features.Text()}
+            if self.builder_config.name == "boxes":
+                features["objects"] = tfds.features.Sequence(
+                    {
+                        "bbox": tfds.features.BBoxFeature(),
+                        "label": tfds.features.ClassLabel(names=["red", "white"]),
+                        "is_crowd": np.bool_,
+                        "area": np.int64,
+                    }
+                )
+            return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(features))
+
+        def _split_generators(self, dl_manager):
+            return {"train": self._generate_examples(12), "test": self._generate_examples(3)}
+
+        def _generate_examples(self, count):
+            for number in range(count):
+                image = np.full((*SIZE, 3), number, np.uint8)
+                box = tfds.features.BBox(ymin=0.25, xmin=0.1, ymax=0.75, xmax=0.5)
+                thing = {"bbox": box, "label": number % 2, "is_crowd": number == 1, "area": 99}
+                things = {"objects": [thing] * (number % 3)} if self.builder_config.name == "boxes" else {}
+                yield number, {"image": image, "file_name": str(number), **things}
+
+    name = f"tfds-boxes:cells/boxes:{tmp_path}"
+    assert truth_of("tfds-boxes:cells/boxes") == "boxes"
+    found = load(name, truth=None)
+    assert (found.name, found.classes, sizes(found)) == ("tfds-boxes:cells/boxes", ("red", "white"), [11, 1, 3])
+    assert len(every(found)) == 12 + 3
+    by_value = {int(found.test.fetch([n])["image"][0, 0, 0, 0]): rows(found.test, n) for n in range(3)}
+    assert by_value == {0: [], 1: [[4, 6, 20, 18, 1, 1, 99]], 2: [[4, 6, 20, 18, 0, 0, 99]] * 2}
+    assert load(name, classes=("white", "x", "red")).classes == ("white", "x", "red")
+    with pytest.raises(InputError, match="cells/none: expected the features image and objects with bbox and label"):
+        load(f"tfds-boxes:cells/none:{tmp_path}")

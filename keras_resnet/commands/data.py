@@ -23,6 +23,7 @@ def add(parser: Parser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("place", nargs="?", metavar="DATA", help="the same as --data DATA")
     flags.add_data(parser)
+    parser.add_argument("--task", metavar="NAME", help="what is learned, where a folder has masks and boxes: detection")
     console.add_json(parser, "everything that was found, with all names")
     parser.add_argument("--report", type=Path, metavar="FILE.html", help="write a page with a sheet of examples")
     parser.add_argument("--overwrite", action="store_true", help="replace the report if it exists")
@@ -39,11 +40,14 @@ def work(args: argparse.Namespace) -> int:
     extras.require_for(args.data)
     from keras_resnet.looking.findings import look
     from keras_resnet.looking.gathering import of_folders
+    from keras_resnet.tasks.table import get_task
 
     place = flags.named_data(args)
     if not of_folders(place):
         console.import_tensorflow("jax")
     how = flags.masks_of(args)
+    if args.task is not None:
+        how["truth"] = get_task(args.task).truth
     if columns_given := flags.columns_of(args):
         how["columns"] = columns_given
     found = look(place, **how)
@@ -60,6 +64,9 @@ def work(args: argparse.Namespace) -> int:
         pages.write_html(found, command, args.report, overwrite=args.overwrite)
         print(f"page: {args.report}")
     columns = f" --columns {shlex.quote(args.columns)}" if args.columns else ""
-    columns += flags.mask_options(args)
+    columns += flags.mask_options(args) + (f" --task {args.task}" if args.task else "")
     print(f"next: keras-resnet train {console.visible(shlex.quote(str(place)))}{console.visible(columns)}")
+    if found.data.problems:
+        print(f"{len(found.data.problems):,} boxes are wrong: status {console.WRONG}")
+        return console.WRONG
     return console.OK

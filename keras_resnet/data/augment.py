@@ -6,24 +6,27 @@ Those that move pixels say where these come from, so that masks and boxes can fo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
+from keras_resnet.data.colours import erase as erase
+from keras_resnet.data.colours import jitter as jitter
+from keras_resnet.data.mosaic import Mosaic
 from keras_resnet.data.randaugment import DRAWS, rand_augment
+from keras_resnet.data.steps import Augmentation as Augmentation
+from keras_resnet.data.steps import Step as Step
+from keras_resnet.data.steps import in_turn as in_turn
+from keras_resnet.data.steps import unmoved as unmoved
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.signals import geometry
-from keras_resnet.signals.crops import Box, random_box, scale_box, scene_box
+from keras_resnet.signals.crops import random_box, scale_box, scene_box
 from keras_resnet.signals.fits import GREY
 from keras_resnet.signals.operations import operations
-from keras_resnet.signals.placement import Placement, in_a_row
+from keras_resnet.signals.placement import Placement
 
 _ASPECT = 25 / 16  # largest of `zoomed`, divided by the smallest
-
-# Examples (n, ...) and draws (n, count) -> examples, and their placement or None where nothing moved.
-Step = Callable[[object, object], tuple[object, Placement | None]]
 
 
 def pad_crop(images, draws, pixels: int, flip: bool = False):
@@ -187,101 +190,6 @@ def _smooth(length: int) -> np.ndarray:
     return np.where(apart < 1, near, far).astype(np.float32)
 
 
-def jitter(images, draws, strength: float):
-    """Changes brightness, contrast and saturation, in this order, by random factors (Howard 2013, arXiv:1312.5402).
-
-    Args:
-        images: uint8 `(n, H, W, 3)`.
-        draws: uniform in [0, 1), `(n, 3)`; 0.5 leaves an image as it is.
-        strength: factors lie within `1 - strength` and `1 + strength`.
-
-    Returns:
-        uint8 `(n, H, W, 3)`.
-    """
-    xp, factors = operations(images), 1 + strength * (2 * draws - 1)
-    brightness, contrast, saturation = (factors[:, i, None, None, None] for i in range(3))
-    x = xp.cast(images, "float32") * brightness
-    x = contrast * x + (1 - contrast) * xp.mean(xp.grey(x), axis=(1, 2), keepdims=True)
-    x = saturation * x + (1 - saturation) * xp.grey(x)
-    return xp.cast(xp.clip(xp.round(x), 0, 255), "uint8")
-
-
-def erase(images, draws, area: tuple[float, float] = (0.02, 1 / 3), value: int = 127):
-    """Covers a random rectangle of every second image with one value (Zhong et al. 2017, arXiv:1708.04896).
-
-    Args:
-        images: uint8 `(n, H, W, C)`.
-        draws: uniform in [0, 1), `(n, 5)`: whether, area, aspect, row, column.
-        area: smallest and largest share of the image.
-        value: grey by default, near every data set's mean.
-
-    Returns:
-        uint8 `(n, H, W, C)`.
-    """
-    xp = operations(images)
-    share = area[0] + draws[:, 1] * (area[1] - area[0])
-    aspect = xp.exp((2 * draws[:, 2] - 1) * math.log(10 / 3))
-    covered = xp.cast(draws[:, 0] < 0.5, "float32")
-
-    def inside(size: int, fraction, place):
-        """Which pixels lie in an interval of that fraction of the axis; it lies inside the image as a whole."""
-        fraction = xp.minimum(fraction, 1.0)[:, None] * covered[:, None]
-        position = (xp.arange(size, "float32")[None] + 0.5) / size
-        first = place[:, None] * (1 - fraction)
-        return (position >= first) & (position < first + fraction)
-
-    rows = inside(images.shape[1], xp.sqrt(share / aspect), draws[:, 3])
-    columns = inside(images.shape[2], xp.sqrt(share * aspect), draws[:, 4])
-    mask = (rows[:, :, None] & columns[:, None])[..., None]
-    return xp.where(mask, xp.cast(value, images.dtype), images)
-
-
-def unmoved(change: Callable[[object, object], object]) -> Step:
-    """Makes a step of a function that leaves every pixel in its place.
-
-    Args:
-        change: function of images `(n, H, W, C)` and draws `(n, count)`.
-    """
-    return lambda images, draws: (change(images, draws), None)
-
-
-def in_turn(*steps: tuple[Step, int]) -> Step:
-    """Makes one step of several.
-
-    Args:
-        *steps: pairs of a step and the number of draws that it gets.
-    """
-
-    def augment(images, draws):
-        placement = None
-        for step, count in steps:
-            images, moved = step(images, draws[:, :count])
-            placement, draws = in_a_row(placement, moved), draws[:, count:]
-        return images, placement
-
-    return augment
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """What happens to a training example.
-
-    Attributes:
-        batch: step from uint8 images `(n, H, W, C)` and draws `(n, draws)` to images of that shape and their placement;
-            None for nothing.
-        draws: random numbers per example and epoch that `batch` uses.
-        box: chooses a random rectangle of an encoded image, which is mirrored at random too; None for the central part.
-        signal: row of `signals.table.SIGNALS` whose examples it takes; None for any.
-        anywhere: whether `batch` takes JAX's arrays too; RandAugment is TensorFlow's alone.
-    """
-
-    batch: Step | None = None
-    draws: int = 4
-    box: Box | None = None
-    signal: str | None = "image"
-    anywhere: bool = True
-
-
 NOTHING = Augmentation(signal=None)
 
 
@@ -299,6 +207,7 @@ _SCALE = partial(scale_box, scales=(256 / 224, 480 / 224))
 _SCENE = partial(scene_box, scales=(0.5, 2.0))  # of segmentation: DeepLab's
 _OWN_SCENE = partial(scene_box, scales=(0.5, 2.0), own=True)
 _SAMPLE = partial(scene_box, scales=(0.6, 1.7), own=True)  # pixels of a microscope mean a length
+_OBJECTS = partial(scene_box, scales=(0.6, 1.7))  # of detection: most objects stay in sight
 _COLOUR = (unmoved(partial(jitter, strength=0.3)), 3)
 
 
@@ -310,6 +219,10 @@ def _turned(images, draws):
     return affine(images, draws, degrees=10, zoom=0.0, pixels=0.0, outside=GREY)
 
 
+def _moved_upright(images, draws):
+    return affine(images, draws, degrees=0, zoom=0.3, pixels=12, outside=GREY)
+
+
 def _bent(images, draws):
     return elastic(images, draws, degrees=30, pixels=8)
 
@@ -317,6 +230,9 @@ def _bent(images, draws):
 def _rand(magnitude: float) -> Step:
     return partial(rand_augment, magnitude=magnitude)
 
+
+_ELASTIC_SAMPLE = in_turn((turn_flip, 3), (_bent, ELASTIC), _COLOUR)
+_TURNED_OBJECTS = in_turn((turn_flip, 3), _COLOUR)  # of what has no up
 
 AUGMENTATIONS: dict[str, Augmentation] = {
     "none": NOTHING,
@@ -336,13 +252,20 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "scene": Augmentation(_COLOUR[0], draws=3, box=_SCENE),
     "scene-own": Augmentation(_COLOUR[0], draws=3, box=_OWN_SCENE),
     "scene-turn": Augmentation(in_turn((_turned, 4), _COLOUR), draws=7, box=_SCENE),
-    "sample": Augmentation(in_turn((turn_flip, 3), (_bent, ELASTIC), _COLOUR), draws=6 + ELASTIC, box=_SAMPLE),
+    "sample": Augmentation(_ELASTIC_SAMPLE, draws=6 + ELASTIC, box=_SAMPLE, bends=True),
+    "zoom": Augmentation(_moved_upright),  # for scenes in memory whose objects have an up: no mirror
+    "objects": Augmentation(_COLOUR[0], draws=3, box=_OBJECTS),
+    "objects-turn": Augmentation(_TURNED_OBJECTS, draws=6, box=_OBJECTS),
     "resized-crop-jitter": Augmentation(unmoved(partial(jitter, strength=0.4)), draws=3, box=_INCEPTION),
     # RandAugment of magnitude 6 and 7: "ResNet strikes back" A3 and A2; 10: ResNet-RS at 160 pixels.
     "resized-crop-rand6": Augmentation(_rand(6), draws=2 * DRAWS, box=_INCEPTION, anywhere=False),
     "resized-crop-rand7": Augmentation(_rand(7), draws=2 * DRAWS, box=_INCEPTION, anywhere=False),
     "resized-crop-rand10": Augmentation(_rand(10), draws=2 * DRAWS, box=_INCEPTION, anywhere=False),
 }
+
+
+for _name in ("zoom", "zoom-flip", "zoom-turn", "objects", "objects-turn"):
+    AUGMENTATIONS[f"{_name}-mosaic"] = replace(AUGMENTATIONS[_name], mosaic=Mosaic(), anywhere=False)
 
 
 def get_augmentation(name: str, signal: str) -> Augmentation:

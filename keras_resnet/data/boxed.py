@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from keras_resnet.data import box_tables, coco, voc, yolo
-from keras_resnet.data.dataset import Dataset, EncodedSplit, Files, Split
+from keras_resnet.data.dataset import Contents, Dataset, EncodedSplit, Files, Split
 from keras_resnet.data.folder import find_unreadable
 from keras_resnet.data.legends import NAMES, read_legend
 from keras_resnet.data.objects import FoundThings, Things, dense, report, sizes_of, truth_of
@@ -142,7 +142,7 @@ def _listed(root: Path, found: FoundThings) -> FoundThings:
         return found
     names = read_legend(path).names
     if not found.named:
-        return _in_order(str(path), found, names)
+        return in_order(str(path), found, names)
     if len(names) != len(found.names):
         raise InputError(
             f"{path} names {len(names)} classes, and the folder's layout has {len(found.names)}: expected another name "
@@ -151,8 +151,13 @@ def _listed(root: Path, found: FoundThings) -> FoundThings:
     return FoundThings(found.parts, names, found.ids, named=True)
 
 
-def _in_order(origin: str, found: FoundThings, names: Sequence[str]) -> FoundThings:
+def in_order(origin: str, found: FoundThings, names: Sequence[str]) -> FoundThings:
     """The same with its classes in another order, among others perhaps.
+
+    Args:
+        origin: who says the names, for messages.
+        found: pictures with objects.
+        names: names of the classes.
 
     Raises:
         InputError: there are objects of a class that is not among the names.
@@ -190,32 +195,58 @@ def assembled(
     """
     if image_shape[-1] not in (1, 3):
         raise InputError(f"pictures with boxes have 1 or 3 channels, the model takes {image_shape[-1]}")
-    found = found if classes is None else _in_order(origin, found, classes)
+    found = found if classes is None else in_order(origin, found, classes)
     bad = set(find_unreadable([path for pairs in found.parts.values() for path, _ in pairs], image_shape))
     parts = {part: [pair for pair in pairs if pair[0] not in bad] for part, pairs in found.parts.items()}
-    if not any(parts.values()):
+    if not any(parts.values()) or (found.parts.get("train") and not parts["train"]):
         raise InputError(
-            f"{origin}: none of the pictures can be decoded; are they damaged, or of formats that are not read?"
+            f"{origin}: none of the pictures to learn from can be decoded; are they damaged, or of formats that are "
+            "not read?"
         )
-    known = {}
-    problems = []
-    for part, pairs in parts.items():
-        pictures = [path for path, _ in pairs]
+    contents = {part: Files(tuple(path for path, _ in pairs)) for part, pairs in parts.items()}
+    kept = replace(found, parts=parts)
+    return whole(origin, kept, contents, image_shape, keep, tuple(sorted(bad)))
+
+
+def whole(
+    origin: str,
+    found: FoundThings,
+    contents: Mapping[str, Contents],
+    image_shape: tuple[int, ...],
+    keep: Keep,
+    bad: tuple[Path, ...] = (),
+) -> Dataset:
+    """Checks the boxes of pictures that can be decoded, and makes their splits.
+
+    Args:
+        origin: folder or table, for messages: the set's name.
+        found: pictures with objects.
+        contents: the same pictures by part.
+        image_shape: `(height, width, channels)` that every picture gets.
+        keep: share of the central part's height and width that is used.
+        bad: pictures that were left out.
+
+    Raises:
+        InputError: there are no boxes, or `objects.report` refuses them.
+    """
+    known, problems = {}, []
+    for part, pairs in found.parts.items():
+        pictures = [picture for picture, _ in pairs]
         boxes, frame, wrong = truth_of([each for _, each in pairs], pictures, sizes_of(pictures))
-        known[part] = pictures, boxes, frame
+        known[part] = boxes, frame
         problems += wrong
-    whole = [each for _, boxes, _ in known.values() for each in boxes]
-    report(origin, problems, sum(map(len, whole)) + sum(each.dropped for each in problems))
-    _check(origin, found.names, whole)
-    most = max(map(len, whole))
+    every = [each for boxes, _ in known.values() for each in boxes]
+    report(origin, problems, sum(map(len, every)) + sum(each.dropped for each in problems))
+    _check(origin, found.names, every)
+    most = max(map(len, every))
     splits: dict[str, Split] = {
-        part: EncodedSplit(Files(tuple(pictures)), {"boxes": dense(boxes, most), "frame": frame}, image_shape, keep)
-        for part, (pictures, boxes, frame) in known.items()
+        part: EncodedSplit(contents[part], {"boxes": dense(boxes, most), "frame": frame}, image_shape, keep)
+        for part, (boxes, frame) in known.items()
     }
-    return dataset(origin, found, image_shape, splits, tuple(sorted(bad)))
+    return _dataset(origin, found, image_shape, splits, bad)
 
 
-def dataset(
+def _dataset(
     name: str, found: FoundThings, shape: tuple[int, ...], splits: dict[str, Split], bad: tuple[Path, ...] = ()
 ) -> Dataset:
     """The set of splits whose truth is `boxes`; parts that are missing are taken from the training pictures.

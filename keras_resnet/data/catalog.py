@@ -1,8 +1,10 @@
-"""Sets of tensorflow-datasets, by name, where that package is installed: pictures with classes, or with masks."""
+"""Sets of tensorflow-datasets, by name, where that package is installed: pictures with classes, masks or boxes."""
 
 from __future__ import annotations
 
+import importlib
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,17 +12,21 @@ from typing import Any
 import numpy as np
 
 from keras_resnet import extras
-from keras_resnet.data import masked, published, records
+from keras_resnet.data import boxed, masked, published, records
 from keras_resnet.data.dataset import Dataset, EncodedSplit, Split
 from keras_resnet.data.legends import NOTHING, Legend, Reading
 from keras_resnet.data.masks import MaskFiles
+from keras_resnet.data.objects import FoundThings, Thing, Things, numbers
 from keras_resnet.data.parts import complete, part_name
 from keras_resnet.data.records import Records
+from keras_resnet.data.truth import CROWD, DIFFICULT, USUAL
 from keras_resnet.errors import InputError
 from keras_resnet.signals.fits import Keep
 
 PREFIX = "tfds:"
 MASKS = "tfds-masks:"
+BOXES = "tfds-boxes:"
+_FLAGS = {"is_crowd": CROWD, "is_difficult": DIFFICULT}  # parts of a set's objects
 _LEGENDS: dict[str, Legend] = {"oxford_iiit_pet": published.PETS}  # of sets that do not say what their values mean
 
 
@@ -142,6 +148,75 @@ def load_masks(
     whole = complete(splits)
     ready = whole["train"], whole["validation"], whole["test"]
     return Dataset(f"{MASKS}{name}", legend.names, image_shape, *ready, unreadable=bad, truth="mask")
+
+
+def load_boxes(
+    name: str,
+    data_dir: str | os.PathLike | None,
+    image_shape: tuple[int, ...],
+    keep: Keep = 1.0,
+    classes: Sequence[str] | None = None,
+) -> Dataset:
+    """Opens a set whose examples have one picture and objects with boxes; see `load`.
+
+    Args:
+        name: name in the catalog behind the prefix: `"tfds-boxes:voc/2007"`.
+        data_dir: folder of tensorflow-datasets' files; None for its own default.
+        image_shape: `(height, width, channels)` that every image gets.
+        keep: share of the central part's height and width that is used.
+        classes: names of the classes in a model's order; by default the set's own.
+
+    Returns:
+        A `Dataset` named `"tfds-boxes:NAME"`.
+
+    Raises:
+        InputError: see `load`; the set has no objects with boxes and classes, or `boxed.whole` refuses them.
+    """
+    if image_shape[-1] not in (1, 3):
+        raise InputError(f"pictures of a set have 1 or 3 channels, the model takes {image_shape[-1]}")
+    name = name.removeprefix(BOXES)
+    builder, tfds = _builder(name, data_dir, BOXES)
+    features, kinds = builder.info.features, tfds.features
+    own = dict(features.items())
+    image, inner = own.get("image"), dict(getattr(getattr(own.get("objects"), "feature", None), "items", dict)())
+    label, box = inner.get("label") or inner.get("labels"), inner.get("bbox")
+    wanted = ((image, kinds.Image), (label, kinds.ClassLabel), (box, kinds.BBoxFeature))
+    if label is None or not all(isinstance(each, kind) for each, kind in wanted):
+        raise InputError(f"{name}: expected the features image and objects with bbox and label, received {features}")
+    root, names = Path(builder.data_dir), tuple(label.names)
+    read, bad = records.with_masks(root, _shards(builder), ("image", "image"), image_shape[-1])
+    parts = {
+        part: [(_Entry(each, place), things) for place, things in enumerate(_things(each, len(names)))]
+        for part, each in read.items()
+    }
+    found = FoundThings(parts, names, named=True)
+    found = found if classes is None else boxed.in_order(name, found, classes)
+    return boxed.whole(f"{BOXES}{name}", found, read, image_shape, keep, bad)
+
+
+def _things(found: Records, classes: int) -> Iterator[Things]:
+    """The objects of every record, of so many classes."""
+    scanning = importlib.import_module("keras_resnet.data.scanning")  # the parser is TensorFlow's
+    for some in np.array_split(np.arange(len(found)), max(1, len(found) // 256)):
+        for place, each in zip(some, scanning.objects(found.records(some), "objects"), strict=True):
+            origin = str(_Entry(found, int(place)))
+            yield Things(origin, tuple(_of_record(each, origin, classes)), relative=True)
+
+
+def _of_record(parts: dict[str, list[float]], origin: str, classes: int) -> Iterator[Thing]:
+    """Objects of a record; sides are shares, y before x."""
+    sides, kinds = parts.get("bbox", []), parts.get("label") or parts.get("labels") or []
+    areas = parts.get("area") or [0.0] * len(kinds)
+    flags = [(flag, parts.get(name) or [0] * len(kinds)) for name, flag in _FLAGS.items()]
+    if not len(sides) == 4 * len(kinds) == 4 * len(areas) or any(len(values) != len(kinds) for _, values in flags):
+        raise InputError(f"{origin}: expected four sides for each of {len(kinds)} labels, received {len(sides)}")
+    for number, kind in enumerate(kinds):
+        where = f"object {number + 1}"
+        y1, x1, y2, x2 = numbers(sides[4 * number : 4 * number + 4], f"{origin}, {where}")
+        if not 0 <= kind < classes:
+            raise InputError(f"{origin}, {where} has the class {kind:g}: expected 0 to {classes - 1}")
+        flag = max((flag for flag, values in flags if values[number]), default=USUAL)
+        yield Thing((x1, y1, x2, y2), int(kind), where, flag, areas[number])
 
 
 def _second(pairs: list[tuple[_Entry, _Entry]]) -> tuple[_Entry, ...]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,13 +70,13 @@ class FoundThings:
     """Pictures with objects that a folder or a table has.
 
     Attributes:
-        parts: by part, pictures with their objects.
+        parts: by part, pictures (`masks.Encoded`) with their objects.
         names: names of the classes.
         ids: the set's own numbers of the classes; empty where it has none.
         named: whether the names are the set's own list, so that a `classes.txt` can only rename.
     """
 
-    parts: dict[str, list[tuple[Path, Things]]]
+    parts: Mapping[str, Sequence[tuple[Any, Things]]]
     names: tuple[str, ...]
     ids: tuple[int, ...] = ()
     named: bool = False

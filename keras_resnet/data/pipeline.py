@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import singledispatch
 from typing import Any
 
@@ -83,15 +84,18 @@ def _with_maps(
     split: Split,
     indices: tf.Tensor,
     truth: dict[str, tf.Tensor],
-    placement: Placement | None,
+    first: Placement | None,
     step: Placement | None = None,
 ) -> dict[str, Any]:
     """The truth of moved examples; maps are read now, and moved once from where they lie to where they are needed.
 
     What was cut out of a file shows nothing beyond itself: where a later `step` took something from there, maps are
-    void, though the file goes on.
+    void, though the file goes on; likewise boxes end where the part does that was cut out.
     """
+    placement = in_a_row(first, step)
     found = moved(truth, placement)
+    if first is not None and step is not None and "boxes" in truth:
+        found |= moved(moved({"boxes": truth["boxes"]}, first), step)
     if placement is None or not (isinstance(split, EncodedSplit) and split.maps):
         return found
 
@@ -208,7 +212,7 @@ def training_batches(
     count, number_of_draws = len(split), run.own + run.crops
 
     def planned(epoch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return run.places(int(epoch)), run.draws(int(epoch))
+        return run.places(int(epoch)), _settled(augment, run.draws(int(epoch)), int(epoch))
 
     def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         places, draws = tf.numpy_function(planned, [epoch], (tf.int32, tf.float32), stateful=False)
@@ -246,26 +250,39 @@ def plan(
     split: Split, augment: Augmentation, *, seed: int, repeats: int = 1, shares: np.ndarray | None = None
 ) -> Epochs:
     """Orders and draws of a training; arguments as in `training_batches`."""
+    augment.check((*split.truth, *getattr(split, "maps", ())))
     return Epochs(
         seed=seed,
         count=len(split),
-        own=augment.draws,
+        own=augment.own,
         crops=get_signal(_encoded(split).signal).code.DRAWS if augment.box else 0,
         repeats=repeats,
         ends=None if shares is None else np.cumsum(shares),
     )
 
 
+def _settled(augment: Augmentation, draws: np.ndarray, epoch: int) -> np.ndarray:
+    """The draws of an epoch, in which there may be no mosaics any more."""
+    if augment.mosaic is None:
+        return draws
+    before, own, after = np.split(draws, [augment.draws, augment.own], axis=1)
+    return np.concatenate([before, augment.mosaic.drawn(own, epoch), after], axis=1)
+
+
 def _augmented(
     split: Split, indices: tf.Tensor, augment: Augmentation, draws: tf.Tensor
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     """Examples after the augmentation, and their truth, which is moved once, however many moves there were."""
-    own, crops = draws[:, : augment.draws], draws[:, augment.draws :]
+    own, crops = draws[:, : augment.own], draws[:, augment.own :]
+    if augment.mosaic:
+        others = tf.concat([own[:, : augment.draws], crops], axis=1)
+        pixels, truth = _augmented(split, indices, replace(augment, mosaic=None), others)
+        return augment.mosaic(pixels, truth, own[:, augment.draws :])
     if augment.box:
         pixels, truth, placement = _parts(_encoded(split), indices, crops, augment.box)
     else:
         pixels, truth, placement = fetched(split, indices)
     if augment.batch:
         pixels, step = augment.batch(pixels, own)
-        return pixels, _with_maps(split, indices, truth, in_a_row(placement, step), step)
+        return pixels, _with_maps(split, indices, truth, placement, step)
     return pixels, _with_maps(split, indices, truth, placement)

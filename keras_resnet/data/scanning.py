@@ -70,6 +70,26 @@ def scan(
     }
 
 
+def objects(records: Sequence[bytes], prefix: str) -> list[dict[str, list[float]]]:
+    """What records say of the objects of their picture.
+
+    Args:
+        records: serialised `tf.train.Example`s.
+        prefix: name of the feature of objects, as tensorflow-datasets has it: its parts are `prefix/bbox`, ...
+
+    Returns:
+        Numbers of every record by the name of the part.
+    """
+    found = []
+    for record in records:
+        features = tf.train.Example.FromString(record).features.feature
+        own = {
+            name.removeprefix(f"{prefix}/"): each for name, each in features.items() if name.startswith(f"{prefix}/")
+        }
+        found.append({name: list(each.float_list.value or each.int64_list.value) for name, each in own.items()})
+    return found
+
+
 def _inspected(
     record: bytes, layout: tuple[str, str], is_readable: Callable[[bytes], bool]
 ) -> tuple[int, bool, str, int]:

@@ -145,6 +145,14 @@ SOURCES: dict[str, Source] = {
             matches=lambda name: name.startswith(catalog.MASKS),
             truth="mask",
         ),
+        Source(
+            name=f"{catalog.BOXES}NAME",
+            summary="a set of tensorflow-datasets with one picture and the boxes of objects",
+            needs="the package tensorflow-datasets, which downloads the set the first time",
+            load=lambda name, data_dir, shape, keep, **how: catalog.load_boxes(name, data_dir, shape, keep, **how),
+            matches=lambda name: name.startswith(catalog.BOXES),
+            truth="boxes",
+        ),
     )
 }
 
@@ -205,7 +213,7 @@ def _located(text: str, usual: str | None) -> Named:
         if not rest:
             raise InputError(f"{text}: expected a folder behind the colon, or {start} alone")
         return Named(start, Path(rest))
-    if text.startswith((catalog.PREFIX, catalog.MASKS)):
+    if text.startswith((catalog.PREFIX, catalog.MASKS, catalog.BOXES)):
         prefix, name, folder = (*text.split(":", 2), "")[:3]
         return Named(f"{prefix}:{name}", Path(folder) if folder else None)
     if Path(text).is_dir():

@@ -6,9 +6,11 @@ and with arrays elsewhere.
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 
@@ -67,14 +69,18 @@ def _quantiles(values: np.ndarray) -> np.ndarray:
 VOID = 255  # of a pixel that nobody labelled, or that comes from outside
 
 
+@functools.cache  # what is cached, TensorFlow does not try to trace
+def _geometry() -> ModuleType:
+    """Array work of all libraries."""
+    return importlib.import_module("keras_resnet.signals.geometry")
+
+
 def _nearest(masks: object, placement: Placement) -> object:
-    geometry = importlib.import_module("keras_resnet.signals.geometry")  # array work of all libraries
-    return geometry.nearest(masks, placement, VOID)
+    return _geometry().nearest(masks, placement, VOID)
 
 
 def _boxes(values: object, placement: Placement) -> object:
-    geometry = importlib.import_module("keras_resnet.signals.geometry")
-    return geometry.boxes(values, placement)
+    return _geometry().boxes(values, placement)
 
 
 # Columns of a box behind its four sides: its class; what it is; and its area in pixels of the whole picture, which may

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.looking import duplicates
+from keras_resnet.looking import boxes, duplicates
 from keras_resnet.looking.facts import Facts, examine
 from keras_resnet.looking.gathering import PARTS, Gathered, gather
 from keras_resnet.looking.hints import hints
@@ -43,7 +43,9 @@ class Findings:
         return tuple(part for part in ("", *PARTS) if part in there)
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Number of examples by class and part; of an example with several tags each counts."""
+        """Number of examples by class and part, of objects where there are boxes; each of several tags counts."""
+        if self.data.boxes:
+            return boxes.counts(self.data)
         found = {name: dict.fromkeys(self.parts, 0) for name in self.data.classes}
         for item in self.data.items:
             for name in item.labels:
@@ -117,13 +119,16 @@ class Findings:
             "near_duplicates_across_parts": [self.names(group) for group in self.across()],
             "near_duplicates_of_different_classes": [self.names(group) for group in self.contradictory()],
             "hints": self.hints(),
+            **({"objects": boxes.to_json(self.data)} if self.data.boxes else {}),
         }
 
     def tables(self) -> Iterator[Table]:
         """Tables for the terminal and for the page."""
         counts = self.counts()
         if counts:
-            yield _class_table(counts, self.parts)
+            yield _class_table(counts, self.parts, "Objects" if self.data.boxes else "Classes")
+        if self.data.boxes:
+            yield from boxes.tables(self.data)
         if self.data.values:
             values = [
                 (name, *(f"{x:.4g}" for x in (v.min(), np.median(v), v.max()))) for name, v in self.data.values.items()
@@ -162,7 +167,7 @@ def _titled(title: str, count: int) -> str:
     return f"{title}: {count:,}" + (f", the first {_NAMED} of them" if count > _NAMED else "")
 
 
-def _class_table(counts: dict[str, dict[str, int]], parts: Sequence[str]) -> Table:
+def _class_table(counts: dict[str, dict[str, int]], parts: Sequence[str], title: str) -> Table:
     total = sum(sum(by_part.values()) for by_part in counts.values())
     named = [part or "pictures" for part in parts]
     rows = [
@@ -171,7 +176,7 @@ def _class_table(counts: dict[str, dict[str, int]], parts: Sequence[str]) -> Tab
     ]
     whole = [sum(by_part[part] for by_part in counts.values()) for part in parts]
     rows.append(("all", *whole, *([total] if len(parts) > 1 else []), "100.0 %"))
-    return Table("Classes", ("class", *named, *(["all"] if len(parts) > 1 else []), "share"), tuple(rows))
+    return Table(title, ("class", *named, *(["all"] if len(parts) > 1 else []), "share"), tuple(rows))
 
 
 def _share(by_part: dict[str, int], total: int) -> str:
@@ -183,7 +188,7 @@ def look(place: Any, **how: Any) -> Findings:
 
     Args:
         place: `data.sources.Named`, or what `--data` takes: a folder, a table of labels, a name.
-        **how: further arguments of `load_dataset`, of a table or of masks.
+        **how: further arguments of `load_dataset`, of a table or of masks, or the truth.
 
     Raises:
         InputError: there is nothing to look at.

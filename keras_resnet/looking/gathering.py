@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_resnet.data import folder
+from keras_resnet.data import folder, objects
 from keras_resnet.data.dataset import ArraySplit, Dataset, EncodedSplit, Files, Split
+from keras_resnet.data.objects import Problem
 from keras_resnet.data.sources import Named, find_source, load_dataset
+from keras_resnet.data.truth import CLASS
 from keras_resnet.errors import InputError
 
 _SHAPE = (224, 224, 3)  # of a decoded picture, which nobody looks at here
@@ -26,7 +28,7 @@ class Item:
     Attributes:
         name: its file below the source's folder, or its place in its part.
         part: `"train"`, `"validation"`, `"test"`; empty where the source is not divided.
-        labels: names of its classes: one, several tags, or those of its mask; empty for other kinds of truth.
+        labels: names of its classes: one, several tags, or those of its mask or boxes; empty for other kinds of truth.
         source: file, bytes of one, or pixels, uint8 `(H, W, C)`.
     """
 
@@ -49,6 +51,8 @@ class Gathered:
         others: files that are no pictures by their ending.
         empty: class folders without pictures.
         values: values of a regression by their name, float `(N,)`.
+        boxes: boxes of every example, rows of the truth `boxes` in pixels of its file, `(k, 7)` each; empty for others.
+        problems: boxes that a training drops or clips.
     """
 
     name: str
@@ -59,6 +63,8 @@ class Gathered:
     others: tuple[Path, ...] = ()
     empty: tuple[str, ...] = ()
     values: dict[str, np.ndarray] = field(default_factory=dict)
+    boxes: tuple[np.ndarray, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 def gather(place: Named, **how: Any) -> Gathered:
@@ -66,18 +72,18 @@ def gather(place: Named, **how: Any) -> Gathered:
 
     Args:
         place: what `--data` names.
-        **how: further arguments of `load_dataset`, where it is asked: those of a table or of masks.
+        **how: further arguments of `load_dataset`, where it is asked: those of a table or of masks, or the truth.
 
     Raises:
         InputError: there is nothing, or the source cannot be opened.
     """
     if of_folders(place) and not how.keys() & {"void", "reduce_zero_label"}:
         return _of_folders(Path(place.name))
-    with folder.unchecked():
+    with folder.unchecked(), objects.collected() as problems:
         dataset = load_dataset(place.name, place.folder, _SHAPE, **how)
     if dataset.signal != "image":
         raise InputError(f"{place}: expected pictures, received {dataset.signal}s")
-    return _of_dataset(dataset, find_source(place.name).name)
+    return replace(_of_dataset(dataset), problems=tuple(problems))
 
 
 def of_folders(place: Named) -> bool:
@@ -111,7 +117,7 @@ def _of_folders(root: Path) -> Gathered:
     )
 
 
-def _of_dataset(dataset: Dataset, source: str) -> Gathered:
+def _of_dataset(dataset: Dataset) -> Gathered:
     splits = {name: getattr(dataset, name) for name in PARTS}
     items = tuple(item for name, split in splits.items() for item in _of_split(split, name, dataset))
     values = {}
@@ -126,6 +132,7 @@ def _of_dataset(dataset: Dataset, source: str) -> Gathered:
         truth=dataset.truth,
         own_parts=True,
         values=values,
+        boxes=tuple(rows[rows[:, CLASS] >= 0] for split in splits.values() for rows in split.truth.get("boxes", ())),
     )
 
 
@@ -154,6 +161,9 @@ def _labels(split: Split, classes: tuple[str, ...]) -> Iterator[tuple[str, ...]]
         yield from ((classes[n] if n < len(classes) else str(n),) for n in split.truth["label"].tolist())
     elif "tags" in split.truth:
         yield from (tuple(classes[n] for n in np.flatnonzero(row)) for row in split.truth["tags"])
+    elif "boxes" in split.truth:
+        found = (np.unique(rows[:, CLASS]).astype(int).tolist() for rows in split.truth["boxes"])
+        yield from (tuple(classes[n] for n in kinds if n >= 0) for kinds in found)
     elif isinstance(split, EncodedSplit) and "mask" in split.maps:
         found = (np.unique(split.maps["mask"].read(number)) for number in range(len(split)))
         yield from (tuple(classes[n] for n in values if n < len(classes)) for values in found)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_resnet.data.folder import MAX_UNREADABLE
+from keras_resnet.looking import boxes
 
 if TYPE_CHECKING:
     from keras_resnet.looking.findings import Findings
@@ -54,6 +55,9 @@ def _of_classes(found: Findings) -> Iterator[str]:
     if found.data.truth == "mask":
         yield from _of_masks(counts)
         return
+    if found.data.truth == "boxes":
+        yield from boxes.hints(found.data)
+        return
     train = "train" if "train" in found.parts else found.parts[0]
     sizes = {name: by_part[train] for name, by_part in counts.items()}
     if len(counts) == 1:
@@ -89,16 +93,16 @@ def _of_parts(found: Findings) -> Iterator[str]:
     missing = [part for part in ("validation", "test") if part not in found.parts]
     if missing and "train" in found.parts:
         yield f"there is no part {' and none '.join(missing)}: train takes it from the training part, seeded"
-    counts = found.counts()
+    counts, thing = found.counts(), "an object" if found.data.boxes else "a picture"
     for part in found.parts:
         absent = [name for name, by_part in counts.items() if not by_part[part] and any(by_part.values())]
         if absent:
-            yield f"classes without a picture in {part}: {_some(absent)}"
+            yield f"classes without {thing} in {part}: {_some(absent)}"
     yield from _of_shares(found, counts)
 
 
 def _of_shares(found: Findings, counts: dict[str, dict[str, int]]) -> Iterator[str]:
-    if not {"train", "test"} <= set(found.parts) or not counts or found.data.truth == "mask":
+    if not {"train", "test"} <= set(found.parts) or not counts or found.data.truth in ("mask", "boxes"):
         return
     table = np.array([[by_part["train"], by_part["test"]] for by_part in counts.values()], float)
     shares = table / np.maximum(1, table.sum(0))

@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_resnet import files
 from keras_resnet.gallery import Shown, shown
+from keras_resnet.looking import boxes
 from keras_resnet.looking.findings import Findings
 from keras_resnet.page import render, table
 
@@ -55,6 +56,8 @@ def _pictures(found: Findings, group: Sequence[int]) -> list[Shown]:
 def _of(found: Findings, number: int, words: str | None = None) -> Shown:
     item = found.data.items[number]
     said = " ".join(filter(None, (item.part, "|".join(item.labels)))) if words is None else words
+    if found.data.boxes:
+        return boxes.shown(found.data, number, said)
     return shown(item.source, item.name, said)
 
 

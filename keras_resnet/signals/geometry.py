@@ -91,7 +91,7 @@ def bilinear(images: Any, placement: Placement, outside: int) -> Any:
     return xp.reshape(found, (-1, *placement.size, channels))
 
 
-def boxes(values: Any, placement: Placement) -> Any:
+def boxes(values: Any, placement: Placement, window: Any = None) -> Any:
     """Boxes of examples that were moved: what holds their corners then, as far as it is in the example.
 
     A box is dropped (all its numbers become -1) when less than a quarter of it is left, or less than a pixel across.
@@ -100,6 +100,7 @@ def boxes(values: Any, placement: Placement) -> Any:
         values: float32 `(n, boxes, 4 or more)`, array or tensor: x1, y1, x2, y2 in pixels, 0-based, ends exclusive, and
             numbers that stay; -1 in rows that are no box.
         placement: where the moved examples come from; nothing elastic.
+        window: part of each output that they are seen in, float32 `(n, 4)`: x1, y1, x2, y2; by default all of it.
 
     Returns:
         float32 of the same shape.
@@ -116,7 +117,11 @@ def boxes(values: Any, placement: Placement) -> Any:
     found = xp.matmul(xp.inverse(xp.cast(placement.matrix, "float32")), places)  # (n, 3, 4 * boxes)
     x, y = (xp.reshape(found[:, n] / found[:, 2] + 0.5, (-1, 4, values.shape[1])) for n in range(2))
     whole = [_extreme(each, way, xp) for way in (xp.minimum, xp.maximum) for each in (x, y)]
-    seen = [xp.clip(each, 0.0, float(most)) for each, most in zip(whole, (width, height) * 2, strict=True)]
+    if window is None:
+        seen = [xp.clip(each, 0.0, float(most)) for each, most in zip(whole, (width, height) * 2, strict=True)]
+    else:
+        low, high = ([window[:, None, n + axis] for axis in (0, 1)] for n in (0, 2))
+        seen = [xp.minimum(xp.maximum(each, low[n % 2]), high[n % 2]) for n, each in enumerate(whole)]
     area, left = ((b[2] - b[0]) * (b[3] - b[1]) for b in (whole, seen))
     across = xp.minimum(seen[2] - seen[0], seen[3] - seen[1])
     stays = (values[..., 2] > values[..., 0]) & (left >= _LEAST_LEFT * area) & (across >= 1)

@@ -52,6 +52,13 @@ TASKS: dict[str, Task] = {
             supports=frozenset({"forms", "places"}),
             forms=("raw", "decoded", "nms"),
         ),
+        Task(
+            name="localization",
+            summary="the class of the one object in every example, and its box",
+            truth="boxes",
+            score=Score("localized", "localized", per_example=False),
+            module="keras_resnet.tasks.localization",
+        ),
     )
 }
 DEFAULT = "classification"  # of cards and recipes that name no task

@@ -244,7 +244,7 @@ def by_recipe(
     if place is not None and memory.is_name(place.name):
         columns = None  # they were read with them
     if task is not None or place is not None:
-        recipe = for_task(recipe, task_for((place or Named(recipe.dataset)).name, columns, task))
+        recipe = for_task(recipe, task_for((place or Named(recipe.dataset)).name, columns, task, recipe.task))
     own = [f"dataset={place.name}"] if place else []
     if columns:
         own.append(f"columns={','.join(f'{key}={value}' for key, value in columns.items())}")

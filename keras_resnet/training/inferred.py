@@ -8,20 +8,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_resnet.data.sources import truth_of
-from keras_resnet.tasks.table import get_task, task_of
+from keras_resnet.tasks.table import DEFAULT, get_task, task_of
 from keras_resnet.training.groups import GROUPS
 from keras_resnet.training.recipe import Recipe
 
 _log = logging.getLogger("keras_resnet")
 
 
-def task_for(dataset: Any, columns: Mapping[str, str] | None = None, task: str | None = None) -> str:
+def task_for(
+    dataset: Any, columns: Mapping[str, str] | None = None, task: str | None = None, usual: str = DEFAULT
+) -> str:
     """The task that a data source is for: that of its truth, which the columns of a table tell.
 
     Args:
         dataset: name as `load_dataset` takes it, or a DataFrame.
         columns: a table's own names of columns by their meaning.
         task: task that a person has named; checked, and wins where the table has columns for it.
+        usual: task of a recipe, which wins where nobody named one and the data are for it too; that of most recipes is
+            no wish.
 
     Returns:
         Row of `tasks.TASKS`.
@@ -29,6 +33,8 @@ def task_for(dataset: Any, columns: Mapping[str, str] | None = None, task: str |
     Raises:
         InputError: no such data or task; a table with nothing to learn, or with columns of several tasks.
     """
+    if task is None and usual != DEFAULT:
+        task = usual
     wanted = None if task is None else get_task(task)
     found = truth_of(dataset, columns=columns, truth=None if wanted is None else wanted.truth)
     return wanted.name if wanted is not None and wanted.truth == found else task_of(found).name

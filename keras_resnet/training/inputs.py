@@ -68,7 +68,7 @@ def load(recipe: Recipe, nets: FromRecipe, data_dir: str | os.PathLike | None) -
         InputError: no such data, too much of it unreadable, or settings that it cannot honour.
     """
     signal = get_signal(find_source(recipe.dataset).signal)
-    augment = get_augmentation(recipe.augmentation, signal.name)
+    augment = get_augmentation(recipe.augmentation, signal.name).over(recipe.epochs)
     task, (small, shape) = get_task(recipe.task), _shapes(recipe, signal, recipe.image_size or nets.image_size(recipe))
     how: dict[str, Any] = {"columns": parse_columns(recipe.columns), "truth": task.truth, "fold": recipe.fold or None}
     how |= {"void": parse_void(recipe.void), "reduce_zero_label": recipe.reduce_zero_label}
@@ -268,7 +268,8 @@ def validation_pipeline(
     """
     if not recipe.hold_out:
         return None
-    size = -(-at_once(dataset.validation, _EVALUATION_BATCH) // devices.replicas) * devices.replicas
+    most = at_once(dataset.validation, min(_EVALUATION_BATCH, max(1, len(dataset.validation))))
+    size = -(-most // devices.replicas) * devices.replicas
     encode, key = encoder(recipe, dataset), dataset.validation.key
 
     @tf.autograph.experimental.do_not_convert  # no branches, and calls of what is imported late
@@ -307,7 +308,7 @@ def estimate_statistics(model: keras.Model, dataset: Dataset, recipe: Recipe, pr
         recipe: recipe of the training.
         preprocess: input convention of the model.
     """
-    split, augment = training_split(recipe, dataset), get_augmentation(recipe.augmentation, dataset.signal)
+    split, augment = training_split(recipe, dataset), get_augmentation(recipe.augmentation, dataset.signal).over(0)
     if isinstance(split, EncodedSplit) and None not in model.input_shape[1:]:
         split = replace(split, shape=model.input_shape[1:])  # what the saved net takes, where that is another size
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from keras_resnet.errors import InputError, unknown_name
-from keras_resnet.training import scenes
+from keras_resnet.training import objects, scenes
 from keras_resnet.training.changes import override
 from keras_resnet.training.recipe import Recipe, loads
 
@@ -307,6 +307,7 @@ RECIPES: dict[str, Recipe] = _Recipes(
         _FAST_CIFAR100,
         *(_RSB_A2, _RSB_A3, _RESNET_RS, _BAG_OF_TRICKS),
         *scenes.ROWS,
+        *objects.ROWS,
     )
 )
 # Recipe of a compression, by task and method.

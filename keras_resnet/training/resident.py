@@ -169,7 +169,8 @@ class Resident:
         self._planned: dict[int, Future] = {}
         self._plan: tuple[int, Any] | None = None
         if self.validation is not None:
-            count, most = len(self.validation), at_once(self.validation, _EVALUATION_BATCH)
+            count = len(self.validation)
+            most = at_once(self.validation, min(_EVALUATION_BATCH, count))
             size = -(-most // self.replicas) * self.replicas
             self.evaluation_steps = -(-count // size)
             places = np.arange(self.evaluation_steps * size)

@@ -56,5 +56,6 @@ class Scored(keras.callbacks.Callback):
             scorer.update(outputs, arrays)
         twin.set_weights(kept)
         if logs is not None:
-            value = cast("RedrawnScorer", scorer).drawn(np.arange(len(self._split)))  # without intervals
+            found = cast("RedrawnScorer", scorer)
+            value = found.drawn(np.arange(found.count))  # without intervals
             logs[f"val_{self._watch}"] = 0.0 if np.isnan(value) else value

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from keras_resnet.training.objects import OWN as OBJECTS
 from keras_resnet.training.scenes import OWN
+
+_OF_OBJECTS, _STRIDE = 320, 32  # pixels: largest input that is chosen, and what its sides are multiples of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +47,49 @@ def of_masks() -> Decision:
         option="--set optimizer=NAME",
         settings={name: getattr(OWN, name) for name in _OF_MASKS},
     )
+
+
+def of_boxes(before: Sequence[Decision], side: int, *, encoded: bool, transfer: bool) -> list[Decision]:
+    """Decisions for data with boxes: a size that the pyramid divides, what moves boxes, and an optimizer for them.
+
+    Args:
+        before: decisions as for classes.
+        side: shorter side of the pictures in pixels.
+        encoded: whether they are files, of which parts can be cut.
+        transfer: whether the training starts from weights, which have their own rate.
+    """
+    size = min(_OF_OBJECTS, max(_STRIDE, side // _STRIDE * _STRIDE))
+    how = {"image_size": size, "test_size": 0, "fit": OBJECTS.fit, "crop": 1.0} if encoded else {"test_size": 0}
+    reason = f"the pictures have {side} pixels; all of each, stretched, as MediaPipe does" if encoded else "as they are"
+    name = "objects" if encoded else "zoom"
+    moved = (
+        "windows at 0.6 to 1.7 times the scale, mirrored, other light" if encoded else "larger and smaller; no mirror"
+    )
+    found = {
+        "image size": Decision(
+            what="image size",
+            value=str(size if encoded else side),
+            reason=reason,
+            option="--image-size N",
+            settings=how,
+        ),
+        "augmentation": Decision(
+            what="augmentation",
+            value=name,
+            reason=moved,
+            option="--set augmentation=NAME",
+            settings={"augmentation": name, "label_smoothing": 0.0},
+        ),
+    }
+    if not transfer:
+        found["learning rate"] = Decision(
+            what="optimizer",
+            value=f"{OBJECTS.optimizer} at {OBJECTS.learning_rate:g}, {OBJECTS.schedule}",
+            reason="the recipes of detection learn boxes with it",
+            option="--set optimizer=NAME",
+            settings={name: getattr(OBJECTS, name) for name in (*_OF_MASKS, "clip_norm")},
+        )
+    return [found.get(each.what, each) for each in before]
 
 
 def implied(given: Mapping[str, str]) -> dict[str, Any]:

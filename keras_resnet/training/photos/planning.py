@@ -18,7 +18,7 @@ from keras_resnet.tasks.table import DEFAULT, get_task
 from keras_resnet.training.changes import checked, knows, override
 from keras_resnet.training.inferred import for_task, task_for
 from keras_resnet.training.photos import start as starts
-from keras_resnet.training.photos.decisions import Decision, implied, of_masks
+from keras_resnet.training.photos.decisions import Decision, implied, of_boxes, of_masks
 from keras_resnet.training.photos.look import Look, look
 from keras_resnet.training.recipes import PHOTOS, Recipe
 from keras_resnet.weights.loading import weights_card
@@ -93,6 +93,8 @@ def plan(
     decisions += [*_batch_and_balance(seen, decisions, own, found), *length]
     if dataset.truth == "mask" and not transfer and "optimizer" not in given:
         decisions = [*(each for each in decisions if each.what != "learning rate"), of_masks()]
+    if dataset.truth == "boxes":
+        decisions = of_boxes(decisions, seen.side, encoded=seen.encoded, transfer=transfer)
     recipe = for_task(PHOTOS, found)
     kept = [each for each in decisions if not each.settings or not set(each.settings) & given.keys()]
     chosen = {key: value for each in decisions for key, value in each.settings.items() if key not in given}
@@ -117,7 +119,7 @@ def _task(dataset: Dataset, found: str, asked: str | None) -> Decision:
     return Decision(what="task", value=found, reason=reason, option="--task NAME")
 
 
-_TRUTH = {"label": "one label", "tags": "any number of labels", "values": "numbers"}
+_TRUTH = {"label": "one label", "tags": "any number of labels", "values": "numbers", "boxes": "objects in boxes"}
 
 
 def _net(seen: Look, given: dict[str, str], weights: str | None, offline: bool) -> list[Decision]:
