@@ -121,7 +121,7 @@ def aligned(objects: Objects, priors: Priors, scores: Any, boxes: Any, candidate
 
 
 def atss(objects: Objects, priors: Priors, scores: Any, boxes: Any, candidates: int) -> Assigned:
-    """Of the nearest prior boxes of every map those that overlap more than most (ATSS, arXiv:1912.02424).
+    """Near prior boxes of every map that overlap an object more than most of them (ATSS, arXiv:1912.02424).
 
     Squares of eight strides around the centres stand for prior boxes, as in its paper; arguments as in `aligned`.
     """
