@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """From pictures with boxes to a verified file: digits are found on canvases of any colours.
 
-Run it: python examples/detection.py [DATA]        (five minutes; DATA: a folder of VOC, COCO or YOLO, or a table of boxes)
+Run it: python examples/detection.py [DATA]        (five minutes; DATA: VOC, COCO, YOLO, or a table)
 """
 
 import sys

@@ -70,6 +70,7 @@ def load_model(path: str | os.PathLike) -> tuple[keras.Model, ModelCard]:
     if not is_h5 and not zipfile.is_zipfile(path):
         raise InputError(f"{path} is no Keras 3 model (not a zip archive): it is damaged or of another kind")
     from keras_resnet.nets import compressed as layers  # noqa: F401  registers what a net trained for integers is made of
+    from keras_resnet.nets import suppressing  # noqa: F401  and the last layer of some detectors
 
     try:
         untrusted.check_h5_file(path) if is_h5 else untrusted.check_keras_file(path)

@@ -125,7 +125,7 @@ def add_writing(parser: argparse.ArgumentParser) -> None:
         "--form",
         choices=sorted({form for task in TASKS.values() for form in task.forms}),
         help="of masks: logits at the decoder's own size, probabilities or classes (uint8) in place of logits at the "
-        "size of the image",
+        "size of the image; of boxes: decoded ones with their scores, the answers that stay (nms), or raw outputs",
     )
     parser.add_argument("--with-cam", action="store_true", help="the class activation map as an output too")
     parser.add_argument(

@@ -13,7 +13,14 @@ from export.formats.artifacts import Artifact
 from export.formats.precisions import PRECISIONS
 
 
-def quantized(content: bytes, artifact: Artifact, samples: np.ndarray | None, known: dict | None = None) -> bytes:
+def quantized(
+    content: bytes,
+    artifact: Artifact,
+    samples: np.ndarray | None,
+    known: dict | None = None,
+    *,
+    in_floats: bool = False,
+) -> bytes:
     """Quantizes a float file.
 
     Args:
@@ -21,6 +28,7 @@ def quantized(content: bytes, artifact: Artifact, samples: np.ndarray | None, kn
         artifact: precision, input, dtype of input and output, layers that stay in float.
         samples: float32 `(n, ..., channels)` as the network takes them; None for precisions without calibration.
         known: result of `ranges` for these samples, where they were taken already.
+        in_floats: whether outputs are float32 although the input is not.
 
     Returns:
         A TFLite file's content.
@@ -43,9 +51,9 @@ def quantized(content: bytes, artifact: Artifact, samples: np.ndarray | None, kn
         maker.load_quantization_recipe(getattr(recipe, PRECISIONS[artifact.precision].recipe)())
     if artifact.precision == "int8x4":
         _weights_of_four_bits(maker)
-    if artifact.io == "float32":
-        for end in (every.INPUT, every.OUTPUT):
-            maker.update_quantization_recipe(".*", end, algorithm_key=AlgorithmName.NO_QUANTIZE)
+    ends = (every.INPUT, every.OUTPUT) if artifact.io == "float32" else (every.OUTPUT,) if in_floats else ()
+    for end in ends:
+        maker.update_quantization_recipe(".*", end, algorithm_key=AlgorithmName.NO_QUANTIZE)
     for layer in artifact.keep_float:
         maker.update_quantization_recipe(
             f"^{re.escape(layer)};?$", every.ALL_SUPPORTED, algorithm_key=AlgorithmName.NO_QUANTIZE
@@ -55,8 +63,8 @@ def quantized(content: bytes, artifact: Artifact, samples: np.ndarray | None, kn
         found = dict(known or ranges(content, () if samples is None else samples))
         if artifact.known_range:  # pixels are 0..255 whatever the samples hold: a scale of 1
             name, rank = _input(content)
-            ends = zip(("min", "max"), artifact.known_range, strict=True)
-            found[name] = {end: np.full((1,) * rank, value, np.float32) for end, value in ends}
+            limits = zip(("min", "max"), artifact.known_range, strict=True)
+            found[name] = {end: np.full((1,) * rank, value, np.float32) for end, value in limits}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of its interpreter, which keeps all tensors
         return _named_by_signature(bytes(maker.quantize(found).quantized_model))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from export.formats.artifacts import Artifact
 from export.formats.table import Contents
 from keras_resnet import extras
 from keras_resnet.card import KEY, ModelCard
+from keras_resnet.nets.graph import FLOAT
 
 OPSET = 18  # the newest that tf2onnx 1.17 writes
 _WEIGHTS = "weights"  # file of kernels
@@ -87,6 +89,7 @@ def _traced(model, layout: str, weights: Path):
     # tf2onnx takes tensors from outside of the traced function for inputs as well; the other captures are variables.
     outside = [value for value in traced.captured_inputs if value.dtype != tf.resource]
     _keep_constants(proto.graph, [*(kernel.value for kernel in kernels), *outside], weights)
+    _keep_to_opset(proto.graph)
     return proto
 
 
@@ -111,6 +114,15 @@ def _keep_constants(graph, values: Sequence, weights: Path) -> None:
             array.tofile(file)
             graph.initializer.append(constant)
             graph.input.remove(entry)
+
+
+def _keep_to_opset(graph) -> None:
+    """Writes the nearest pixel as operators of today have it: tf2onnx takes a mode that is gone since opset 13."""
+    for node in graph.node:
+        modes = {attribute.name: attribute for attribute in node.attribute}
+        if node.op_type == "Resize" and modes["coordinate_transformation_mode"].s == b"tf_half_pixel_for_nn":
+            modes["coordinate_transformation_mode"].s = b"half_pixel"  # half a pixel less,
+            modes["nearest_mode"].s = b"round_prefer_ceil"  # and the next whole number of that: the same pixel
 
 
 def _folded(proto, folder: Path):
@@ -173,7 +185,7 @@ def _in_half(proto, samples: np.ndarray | None, path: Path, folder: Path) -> Non
     from onnxruntime.transformers.onnx_model import OnnxModel
 
     onnx.load_external_data_for_model(proto, str(folder))
-    half = OnnxModel(convert_float_to_float16(proto, keep_io_types=True))
+    half = OnnxModel(convert_float_to_float16(proto, keep_io_types=True, node_block_list=_in_floats(proto.graph)))
     half.topological_sort()  # the casts of input and output were put at the end
     _put_in_order(half.model)
     path.write_bytes(half.model.SerializeToString(deterministic=True))
@@ -184,7 +196,13 @@ def _with_dynamic_ranges(proto, samples: np.ndarray | None, path: Path, folder: 
 
     _as_it_is(proto, None, folded := folder / "whole.onnx", folder)
     # ONNX Runtime's ConvInteger takes unsigned weights only.
-    quantization.quantize_dynamic(str(folded), str(path), weight_type=quantization.QuantType.QUInt8, reduce_range=True)
+    quantization.quantize_dynamic(
+        str(folded),
+        str(path),
+        weight_type=quantization.QuantType.QUInt8,
+        reduce_range=True,
+        nodes_to_exclude=_in_floats(proto.graph),
+    )
     _put_file_in_order(path)
 
 
@@ -213,11 +231,24 @@ def _quantize(proto, samples: np.ndarray, path: Path, folder: Path) -> None:
         # x86 without VNNI adds pairs of u8 x s8 products in 16 bits, which saturates with 8-bit weights: the same
         # file would be right on one server and wrong on the next. Seven bits are right everywhere.
         reduce_range=True,
+        nodes_to_exclude=_in_floats(proto.graph),
     )
     _put_file_in_order(path)
 
 
 _WRITERS = {"float32": _as_it_is, "float16": _in_half, "dynamic_int8": _with_dynamic_ranges, "int8": _quantize}
+
+
+def _in_floats(graph) -> list[str]:
+    """Names of the nodes that stay in float32: those of the net `FLOAT`, and all that comes behind."""
+    own = re.compile(rf"/{FLOAT}(_\d+)?/")
+    names: list[str] = []
+    known: set[str] = set()
+    for node in graph.node:  # makers come before users
+        if own.search(node.name) or known.intersection(node.input):
+            names.append(node.name)
+            known.update(node.output)
+    return names
 
 
 def _put_file_in_order(path: Path) -> None:
@@ -284,7 +315,7 @@ def describe(path: Path) -> Contents:
     operators = Counter(node.op_type for node in graph.node)
     foreign = sorted({node.op_type for node in graph.node if node.domain not in ("", "ai.onnx")})
     # What scales by a constant of one dimension per channel; the pairs around quantized tensors are others.
-    constants = {tensor.name for tensor in graph.initializer if np.prod(tensor.dims) > 1}
+    constants = {tensor.name for tensor in graph.initializer if 1 < np.prod(tensor.dims) == max(tensor.dims)}
     scaled = [n for n in graph.node if n.op_type == "Mul" and constants.intersection(n.input)]
     return Contents(
         operators,

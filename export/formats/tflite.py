@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export.formats import activations, litert
+from export.formats import activations, floats, litert
 from export.formats.artifacts import Artifact
 from export.formats.precisions import PRECISIONS
 from export.formats.table import Contents
@@ -42,6 +42,7 @@ def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -
 
     activations.rewrite(model)
     activations.simplify(model)
+    model, tail = floats.parted(model) if artifact.quantizer else (model, None)
     serve, example, names = _served(model, artifact)
     # Not by way of a SavedModel, which takes as long as the conversion; and without `model` as second argument, which
     # would leave the weights out of the file.
@@ -50,13 +51,25 @@ def convert(model, artifact: Artifact, samples: np.ndarray | None, path: Path) -
         function = tf.function(serve).get_concrete_function(example)
         converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
     if artifact.quantizer == "tensorflow":
-        _set_precision(converter, artifact, samples)
+        _set_precision(converter, artifact, samples, in_floats=tail is not None)
     content = _with_plain_names(converter.convert(), model, names)
     if artifact.quantizer == "litert":
-        content = litert.quantized(content, artifact, samples)
+        content = litert.quantized(content, artifact, samples, in_floats=tail is not None)
     if artifact.precision == "int8" and samples is None:
         _refuse_floats(content)
+    if tail is not None:
+        content = floats.joined(content, _in_floats(tail), sorted(tail.input), sorted(tail.output))
     path.write_bytes(content)
+
+
+def _in_floats(tail) -> bytes:
+    """The part of a net that stays in float32, as a file."""
+    import tensorflow as tf
+
+    names = sorted(tail.input)
+    examples = [tf.TensorSpec((1, *tail.input[name].shape[1:]), tf.float32, name=name) for name in names]
+    converter = _of_constants(lambda *values: tail(dict(zip(names, values, strict=True)), training=False), *examples)
+    return converter.convert()
 
 
 def _served(model, artifact: Artifact):
@@ -83,7 +96,7 @@ def _served(model, artifact: Artifact):
     return serve, example, sorted(model.output)
 
 
-def _of_constants(serve, example):
+def _of_constants(serve, *examples):
     """A converter that takes a function as it is; None for one that has variables.
 
     TensorFlow's own way makes a function of the graph and looks for variables to freeze all the same: half of the time
@@ -91,28 +104,28 @@ def _of_constants(serve, example):
     fails at the first test.)
 
     Args:
-        serve: function of a tensor, which gives a dict of tensors.
-        example: what it takes.
+        serve: function of tensors, which gives a dict of tensors.
+        *examples: what it takes.
     """
     import tensorflow as tf
 
     graph = tf.__internal__.FuncGraph("serve")
     with graph.as_default():
-        start = tf.compat.v1.placeholder(example.dtype, example.shape, example.name)
+        starts = [tf.compat.v1.placeholder(each.dtype, each.shape, each.name) for each in examples]
         convert = tf.__internal__.autograph  # layers of a person's own may have an `if` of a tensor
-        outputs = convert.tf_convert(serve, convert.control_status_ctx(), user_requested=True)(start)
+        outputs = convert.tf_convert(serve, convert.control_status_ctx(), user_requested=True)(*starts)
         ends = [tf.identity(outputs[name]) for name in sorted(outputs)]
     if graph.captures:
         return None
     traced = types.SimpleNamespace(graph=graph)
     converter = tf.lite.TFLiteConverter([traced])
     converter._metadata.environment.modelType = _CONCRETE_FUNCTION
-    converter._freeze_concrete_function = lambda: (graph.as_graph_def(), [start], ends, traced)
+    converter._freeze_concrete_function = lambda: (graph.as_graph_def(), starts, ends, traced)
     return converter
 
 
-def _set_precision(converter, artifact: Artifact, samples: np.ndarray | None) -> None:
-    """TensorFlow's quantizer."""
+def _set_precision(converter, artifact: Artifact, samples: np.ndarray | None, in_floats: bool) -> None:
+    """TensorFlow's quantizer; `in_floats`: outputs are float32 although the input is not."""
     import tensorflow as tf
 
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -125,7 +138,8 @@ def _set_precision(converter, artifact: Artifact, samples: np.ndarray | None) ->
         measured = () if samples is None else samples
         converter.representative_dataset = lambda: ([example[None]] for example in measured)
         converter.target_spec.supported_ops = [getattr(tf.lite.OpsSet, operators)]
-    converter.inference_input_type = converter.inference_output_type = tf.dtypes.as_dtype(artifact.io)
+    converter.inference_input_type = tf.dtypes.as_dtype(artifact.io)
+    converter.inference_output_type = tf.float32 if in_floats else converter.inference_input_type
 
 
 def _refuse_floats(content: bytes) -> None:
@@ -244,9 +258,9 @@ def describe(path: Path) -> Contents:
     operators = Counter(names)
 
     def is_factor(index: int) -> bool:
-        """A constant per channel."""
+        """A constant per channel, and of nothing else."""
         tensor = graph.tensors[index]
-        several = tensor.shape is not None and np.prod(tensor.shape) > 1
+        several = tensor.shape is not None and 1 < np.prod(tensor.shape) == max(tensor.shape)
         return several and lite.buffers[tensor.buffer].data is not None
 
     forbidden = [name for name in operators if name in _DYNAMIC or name.startswith(("Flex", "CUSTOM"))]

@@ -22,9 +22,13 @@ NAME = "TFLITE_METADATA"
 _IDENTIFIER = b"M001"
 _PARSER = "1.0.0"  # the oldest version that knows all that is written here
 _RGB = 1  # ColorSpaceType
-_FEATURE, _IMAGE = 1, 2  # ContentProperties
+_FEATURE, _IMAGE, _BOX = 1, 2, 3  # ContentProperties
 _NORMALIZATION = 1  # ProcessUnitOptions
-_AXIS_LABELS = 2  # AssociatedFileType
+_AXIS_LABELS, _VALUE_LABELS = 2, 3  # AssociatedFileType
+_BOUNDARIES = 1  # BoundingBoxType; coordinates are shares of the image by default
+_BOXES = "detection"  # the task whose files MediaPipe's ObjectDetector runs
+# Its names of a detector's outputs, by ours.
+DETECTED = {"boxes": "location", "classes": "category", "scores": "score", "count": "number of detections"}
 _MASKS = "segmentation"  # the task whose files MediaPipe's ImageSegmenter runs
 _SEGMENTER, _SEGMENTER_IDENTIFIER, _NO_ACTIVATION = "SEGMENTER_METADATA", b"V001", 0
 _ALIGNED = 16  # bytes, of custom metadata
@@ -48,18 +52,21 @@ def add(path: Path, card: ModelCard, preprocess: Preprocess, labels_file: str) -
 
     if preprocess.channels != "rgb":
         raise InputError("TFLite metadata know RGB images only, and these weights take BGR: use --input raw")
-    if not card.labels:
+    names = card.labels or tuple(card.facts.get("names", ()))
+    if not names:
         raise InputError("TFLite metadata need the names of the classes, and the model has none: save it with a card")
     lite = flatbuffer_utils.read_model_from_bytearray(bytearray(path.read_bytes()))
+    graph = lite.subgraphs[0]
+    outputs = [graph.tensors[index].name.decode() for index in graph.outputs]
     buffer, entry = schema.BufferT(), schema.MetadataT()
-    buffer.data = _content(flatbuffers.Builder(1024), card, preprocess, labels_file)
+    buffer.data = _content(flatbuffers.Builder(1024), card, preprocess, labels_file, outputs)
     entry.name, entry.buffer = NAME.encode(), len(lite.buffers)
     lite.buffers.append(buffer)
     lite.metadata = [*(lite.metadata or []), entry]
     path.write_bytes(bytes(flatbuffer_utils.convert_object_to_bytearray(lite)))
     # Readers on phones map the archive into memory: its members must be stored as they are.
     with zipfile.ZipFile(path, "a", zipfile.ZIP_STORED) as archive:
-        archive.writestr(member(labels_file, stored=True), labels_text(card.labels))
+        archive.writestr(member(labels_file, stored=True), labels_text(names))
 
 
 def labels_text(labels: Sequence[str]) -> str:
@@ -67,7 +74,9 @@ def labels_text(labels: Sequence[str]) -> str:
     return "".join(f"{visible(' '.join(label.split())) or 'unnamed'}\n" for label in labels)
 
 
-def _content(builder, card: ModelCard, preprocess: Preprocess, labels_file: str) -> bytes:
+def _content(
+    builder, card: ModelCard, preprocess: Preprocess, labels_file: str, outputs: Sequence[str] = ("probabilities",)
+) -> bytes:
     """The flatbuffer `ModelMetadata`; children come before their parents."""
     table, text, floats = _writers(builder)
     pixel_range = [[(value - preprocess.mean[0]) / preprocess.std[0]] for value in (0, 255)]
@@ -83,24 +92,10 @@ def _content(builder, card: ModelCard, preprocess: Preprocess, labels_file: str)
             5: table(2, {0: floats(pixel_range[1]), 1: floats(pixel_range[0])}),
         },
     )
-    labels = table(
-        5,
-        {0: text(labels_file), 1: text("one label per line, in the order of the scores")},
-        {2: (builder.PrependInt8Slot, _AXIS_LABELS)},
-    )
-    scores = table(
-        7,
-        {
-            0: text("probabilities"),
-            1: text("one score per class"),
-            3: _contents(table, builder, _FEATURE, table(0, {})),
-            5: table(2, {0: floats([1.0]), 1: floats([0.0])}),
-            6: _offsets(builder, [labels]),
-        },
-    )
+    found = _answers(builder, labels_file, outputs) if card.task == _BOXES else [_scores(builder, labels_file)]
     more = {9: _offsets(builder, [_segmenter(builder, table)])} if card.task == _MASKS else {}
-    subgraph = table(10, {2: _offsets(builder, [image]), 3: _offsets(builder, [scores]), **more})
-    name = card.spec or ("image segmenter" if more else "image classifier")
+    subgraph = table(10, {2: _offsets(builder, [image]), 3: _offsets(builder, found), **more})
+    name = card.spec or {_MASKS: "image segmenter", _BOXES: "object detector"}.get(card.task, "image classifier")
     model = table(
         8,
         {
@@ -113,6 +108,47 @@ def _content(builder, card: ModelCard, preprocess: Preprocess, labels_file: str)
     )
     builder.Finish(model, _IDENTIFIER)
     return bytes(builder.Output())
+
+
+def _labelled(builder, labels_file: str, what: str, kind: int):
+    """The file of labels: in the order of the scores, or of what an output has as numbers."""
+    table, text, _ = _writers(builder)
+    words = {0: text(labels_file), 1: text(f"one label per line, in the order of the {what}")}
+    return _offsets(builder, [table(5, words, {2: (builder.PrependInt8Slot, kind)})])
+
+
+def _scores(builder, labels_file: str):
+    """An output with a score of every class."""
+    table, text, floats = _writers(builder)
+    return table(
+        7,
+        {
+            0: text("probabilities"),
+            1: text("one score per class"),
+            3: _contents(table, builder, _FEATURE, table(0, {})),
+            5: table(2, {0: floats([1.0]), 1: floats([0.0])}),
+            6: _labelled(builder, labels_file, "scores", _AXIS_LABELS),
+        },
+    )
+
+
+def _answers(builder, labels_file: str, outputs: Sequence[str]):
+    """The outputs of a detector in the file's order; which is which, MediaPipe knows by their names alone."""
+    table, text, _ = _writers(builder)
+    found = []
+    for name in outputs:
+        if name == "boxes":
+            builder.StartVector(4, 4, 4)
+            for place in (3, 2, 1, 0):  # of x1, y1, x2, y2; backwards, as all vectors are written
+                builder.PrependUint32(place)
+            order = builder.EndVector()
+            box = table(3, {0: order}, {1: (builder.PrependInt8Slot, _BOUNDARIES)})
+            content = _contents(table, builder, _BOX, box)
+        else:
+            content = _contents(table, builder, _FEATURE, table(0, {}))
+        labels = {6: _labelled(builder, labels_file, "classes", _VALUE_LABELS)} if name == "classes" else {}
+        found.append(table(7, {0: text(DETECTED[name]), 3: content, **labels}))
+    return found
 
 
 def _segmenter(builder, table):

@@ -88,12 +88,13 @@ def require_choices(card: ModelCard, made: Artifact) -> None:
             require_classes(card, option)
     if made.labels_file:
         require_classes(card, "--metadata", _NAMED)
-        if get_task(card.task).forms and made.form != _SHARES:
-            raise InputError(f"--metadata are for MediaPipe, which takes probabilities: give --form {_SHARES} with it")
+        wanted = _MEDIAPIPES.get(card.task, ("", ""))
+        if made.form != wanted[0]:
+            raise InputError(f"--metadata are for MediaPipe, which takes {wanted[1]}: give --form {wanted[0]} with it")
 
 
-_NAMED = (DEFAULT, "multilabel", "segmentation")  # tasks whose outputs are, or can be, shares of classes with names
-_SHARES = "probabilities"
+_NAMED = (DEFAULT, "multilabel", "segmentation", "detection")  # tasks whose outputs are, or can be, of named classes
+_MEDIAPIPES = {"segmentation": ("probabilities", "probabilities"), "detection": ("nms", "answers that stay")}  # forms
 
 
 def require_classes(card: ModelCard, what: str, tasks: Sequence[str] = (DEFAULT,)) -> None:

@@ -80,8 +80,10 @@ class Comparison:
         drop: loss of the file in points of a hundred, None without truth.
         drop_error: half the width of the drop's 95 % confidence interval, None where it is not known.
         drop_interval: the drop's 95 % interval over samples of the examples, in points; None where it is not known.
+        shares: more shares of equal answers by what they are called, which no gate judges.
         count: number of examples.
         noun: what examples are called.
+        too_few: how many, and of what, are too few to decide on a drop; empty where they are not.
         interface: what is wrong with names, shapes and dtypes; values are not compared then.
     """
 
@@ -95,8 +97,10 @@ class Comparison:
     drop: float | None = None
     drop_error: float | None = None
     drop_interval: tuple[float, float] | None = None
+    shares: Mapping[str, float] = field(default_factory=dict)
     count: int = 0
     noun: str = "examples"
+    too_few: str = ""
     interface: tuple[str, ...] = ()
 
     @property
@@ -166,12 +170,13 @@ class Comparer:
         """
         self._task: Task = get_task(card.task)
         self._card, self._answers = card, tuple(each.name for each in answers)
-        self._labels = {each.name for each in answers if each.labels}
+        self._unvalued = {each.name for each in answers if not each.valued}
         self._waiting: list[tuple[Mapping, Mapping, Mapping]] = []
         self._bytes = 0
         self._values: dict[str, _Values] = {}
         self._agreement: list[np.ndarray] = []
-        self._count = 0
+        self._shares: dict[str, list[np.ndarray]] = {}
+        self._count = self._counted = 0
         self._scorers: tuple[Scorer, Scorer] | None = None
 
     def update(
@@ -197,13 +202,19 @@ class Comparer:
         self._waiting, self._bytes = [], 0
         with np.errstate(invalid="ignore"):  # outputs that are not finite give nan, which no gate lets pass
             for name, values in reference.items():
-                if name in self._labels:
+                if name in self._unvalued:
                     continue
                 self._values.setdefault(name, _Values()).update(values, outputs[name])
         theirs, ours = ({name: each[name] for name in self._answers} for each in (reference, outputs))
         self._count += len(next(iter(theirs.values())))
         self._agreement.append(self._task.code.agreement(theirs, ours, self._card, truth))
+        if hasattr(self._task.code, "shares"):
+            for name, share in self._task.capable.shares(theirs, ours, self._card).items():
+                self._shares.setdefault(name, []).append(share)
         if truth:
+            self._counted += (
+                self._task.capable.counted(truth) if self._task.score.of else len(next(iter(truth.values())))
+            )
             if self._scorers is None:
                 self._scorers = self._task.code.scorer(self._card), self._task.code.scorer(self._card)
             for scorer, found in zip(self._scorers, (theirs, ours), strict=True):
@@ -214,47 +225,50 @@ class Comparer:
         self._compare()
         names = sorted(self._values, key=lambda name: name not in self._answers)
         agreement = np.concatenate(self._agreement)
+        score, noun = self._task.score, "images" if self._card.signal == "image" else "examples"
         return Comparison(
             task=self._task.name,
             figures={name: self._values[name].result() for name in names},
             answers=self._answers,
             agreement=float(agreement.mean()) if len(agreement) else float("nan"),  # which no gate lets pass
-            agreement_interval=_of_mean(agreement) if 0 < len(agreement) < DECISIVE else None,
+            agreement_interval=_of_mean(agreement, few=True) if 0 < len(agreement) < DECISIVE else None,
+            shares={name: float(np.concatenate(each).mean()) for name, each in self._shares.items() if len(each)},
             count=self._count,
-            noun="images" if self._card.signal == "image" else "examples",
-            **(_scores(*self._scorers, self._task.score.per_example) if self._scorers else {}),
+            noun=noun,
+            too_few=f"{self._counted} {score.of or noun}" if self._counted < score.decisive else "",
+            **(_scores(*self._scorers, self._counted < score.decisive, score.per_example) if self._scorers else {}),
         )
 
 
-def _scores(theirs: Scorer, ours: Scorer, per_example: bool) -> dict[str, Any]:
-    """Headline figures, the drop, its error and its interval."""
+def _scores(theirs: Scorer, ours: Scorer, few: bool, per_example: bool) -> dict[str, Any]:
+    """Headline figures, the drop, its error and its interval; by that interval a file of `few` examples fails."""
     if per_example:
         lost = 100 * (theirs.examples - ours.examples)
         score, reference, drop = float(ours.examples.mean()), float(theirs.examples.mean()), float(lost.mean())
         error: float | None = float(1.96 * lost.std() / len(lost) ** 0.5)
-        interval: tuple[float, float] | None = _of_mean(lost)
+        interval: tuple[float, float] | None = _of_mean(lost, few)
     else:
         score, reference = float(ours.result().value), float(theirs.result().value)
-        drop, interval = 100 * (reference - score), _redrawn(theirs, ours)
+        drop, interval = 100 * (reference - score), _redrawn(theirs, ours, few)
         error = None if interval is None else (interval[1] - interval[0]) / 2
     figures = {"score": score, "score_reference": reference, "drop": drop}
     return {**figures, "drop_error": error, "drop_interval": interval}
 
 
-def _redrawn(theirs: Scorer, ours: Scorer) -> tuple[float, float] | None:
+def _redrawn(theirs: Scorer, ours: Scorer, few: bool) -> tuple[float, float] | None:
     """The drop's interval where the score is no mean; None where the scorers cannot be asked."""
     if not (isinstance(theirs, RedrawnScorer) and isinstance(ours, RedrawnScorer)):
         return None
-    return _bootstrapped(lambda chosen: 100 * (theirs.drawn(chosen) - ours.drawn(chosen)), ours.count)
+    return _bootstrapped(lambda chosen: 100 * (theirs.drawn(chosen) - ours.drawn(chosen)), ours.count, few)
 
 
-def _of_mean(values: np.ndarray) -> tuple[float, float]:
-    return _bootstrapped(lambda chosen: float(values[chosen].mean()), len(values))
+def _of_mean(values: np.ndarray, few: bool) -> tuple[float, float]:
+    return _bootstrapped(lambda chosen: float(values[chosen].mean()), len(values), few)
 
 
-def _bootstrapped(lost: Callable[[np.ndarray], float], count: int) -> tuple[float, float]:
+def _bootstrapped(lost: Callable[[np.ndarray], float], count: int, few: bool) -> tuple[float, float]:
     """95 % interval of what is lost: examples are drawn again and again, the same for both."""
-    found = redrawn(lost, count, _DRAWS if count >= DECISIVE else _DECIDING_DRAWS)
+    found = redrawn(lost, count, _DECIDING_DRAWS if few else _DRAWS)
     low, high = np.percentile(found, [2.5, 97.5])  # nan stays nan, which no gate lets pass
     return float(low), float(high)
 

@@ -99,7 +99,7 @@ class Gate:
 
 
 def interface_errors(
-    runner: Runner, artifact: Artifact, shapes: Mapping[str, tuple], labels: Sequence[str] = ()
+    runner: Runner, artifact: Artifact, shapes: Mapping[str, tuple], dtypes: Mapping[str, str] | None = None
 ) -> list[str]:
     """Differences of names, shapes and dtypes from what an artifact must have.
 
@@ -107,13 +107,13 @@ def interface_errors(
         runner: file.
         artifact: what was to be made.
         shapes: shape of the input, then of every output in Keras, by name; the batch is the format's.
-        labels: outputs that are numbers of classes: uint8 in every file.
+        dtypes: dtypes of outputs that have one of their own in every file.
 
     Returns:
         One sentence per difference.
     """
     wanted = {name: Tensor(name, (artifact.format.batch, *shape[1:]), artifact.io) for name, shape in shapes.items()}
-    wanted |= {name: dataclasses.replace(wanted[name], dtype="uint8") for name in labels}
+    wanted |= {name: dataclasses.replace(wanted[name], dtype=dtype) for name, dtype in (dtypes or {}).items()}
     start, *outputs = wanted.values()
     if artifact.layout == "nchw":
         batch, *size, channels = start.shape
@@ -204,9 +204,8 @@ def _value_gates(comparison: Comparison, limit: Limit) -> list[Gate]:
     if comparison.agreement is not None:
         least, interval = limit.agreement, comparison.agreement_interval
         within = interval is not None and interval[1] >= least
-        gates.append(
-            _judged("agreement", least, comparison.agreement, comparison.agreement >= least, within, comparison)
-        )
+        unsure = within and comparison.count < DECISIVE and f"{comparison.count} {comparison.noun}"
+        gates.append(_judged("agreement", least, comparison.agreement, comparison.agreement >= least, unsure))
     for name, value in comparison.sqnr.items():
         gates.append(Gate("sqnr" if name == first else f"sqnr of {name}", limit.sqnr, value, value >= limit.sqnr))
     return gates
@@ -227,10 +226,10 @@ def _answer_gates(comparison: Comparison, limit: Limit) -> list[Gate]:
         return []
     most, interval = limit.drop + 1e-9, comparison.drop_interval
     within = interval is not None and interval[0] <= most
-    return [_judged("drop", limit.drop, comparison.drop, comparison.drop <= most, within, comparison)]
+    return [_judged("drop", limit.drop, comparison.drop, comparison.drop <= most, within and comparison.too_few)]
 
 
-def _judged(name: str, limit: float, value: float, held: bool, within: bool, comparison: Comparison) -> Gate:
+def _judged(name: str, limit: float, value: float, held: bool, unsure: str | bool) -> Gate:
     """A gate that few examples fail only where the whole interval of the value lies beyond the limit.
 
     Args:
@@ -238,9 +237,9 @@ def _judged(name: str, limit: float, value: float, held: bool, within: bool, com
         limit: limit of the value.
         value: what was found.
         held: whether the value itself is within the limit; nan is not.
-        within: whether a part of its interval is.
-        comparison: what was compared.
+        unsure: how many, and of what, were too few to decide; empty or false where they were not, or where no part of
+            the interval is within the limit.
     """
-    if held or not within or comparison.count >= DECISIVE:
+    if held or not unsure:
         return Gate(name, limit, value, held)
-    return Gate(name, limit, value, True, f"not decided by {comparison.count} {comparison.noun}")
+    return Gate(name, limit, value, True, f"not decided by {unsure}")

@@ -28,6 +28,8 @@ from keras_resnet.signals.conventions import Preprocess
 
 COUNT = 8
 OTHER_LABELS = 0.005  # of the classes of pixels, on another engine: rounding decides some at the edges
+OTHER_ANSWERS = 0.05  # of answers in the order of their scores, on another engine: two that are near change places
+_APART = 1e-3  # of two values of an answer that are others
 BUDGET = 16_000_000  # bytes of all arrays before compression
 _MAX_BYTES = 200_000_000
 _SMALL = 2_000_000  # bytes of a file whose net the reference kernels run in a moment
@@ -102,10 +104,12 @@ def write(
     examples, truth = taken(min(COUNT, max(1, BUDGET // one)))
     arrays = vectors(runner, preprocess, examples)
     names = [output.name for output in runner.outputs]
-    labels = [output.name for output in of_task(runner.card) if output.labels]
-    floats = [name for name in names if name not in labels]
+    known = of_task(runner.card)
+    labels = [output.name for output in known if output.labels]
+    ranked = [output.name for output in known if not output.ordered]
+    floats = [name for name in names if name not in (*labels, *ranked)]
     tolerances = _tolerances(model, arrays, preprocess(examples), floats, answers)
-    tolerances |= dict.fromkeys(labels, OTHER_LABELS)
+    tolerances |= dict.fromkeys(labels, OTHER_LABELS) | dict.fromkeys(ranked, OTHER_ANSWERS)
     about = {
         "model": name,
         "engine": engine or (ENGINES[0] if model.suffix == ".tflite" else "cpu"),
@@ -116,6 +120,8 @@ def write(
     }
     if labels:
         about |= {"labels": labels, "of_labels": "numbers of classes: the share of them that may be others"}
+    if ranked:
+        about |= {"ranked": ranked, "of_ranked": f"the share of values that may be others, by more than {_APART}"}
     for kind, values in truth.items():
         arrays["labels" if kind == "label" else f"truth_{kind}"] = np.asarray(values)
     with target.open("wb") as file:
@@ -128,7 +134,8 @@ def _tolerances(model: Path, arrays, prepared: np.ndarray, names: Sequence[str],
     A share of the largest value, or of 1 where all values are smaller; or twice what the two sets of kernels differ by
     on these examples, where both are fast enough to be asked and that is more.
     """
-    least = 1e-3 if not any(name.endswith("_raw") for name in arrays) else 4 / 256
+    floating = arrays["input"].dtype == np.float32 and not any(name.endswith("_raw") for name in arrays)
+    least = 1e-3 if floating else 4 / 256
     fast = model.suffix == ".tflite" and model.stat().st_size <= _SMALL
     share = least if fast or least < 0.01 else 0.1
     found = {name: share * max(1.0, float(np.abs(arrays[name]).max())) for name in names}
@@ -189,8 +196,9 @@ def difference(path: Path, runner: Runner, preprocess: Preprocess) -> tuple[floa
     complete = set(about["tolerances"]) in (set(), set(outputs))
     if not names or not complete or any(outputs[name].shape != arrays[name].shape for name in names):
         raise InputError(f"{path} is of another model: its outputs are {', '.join(sorted(arrays))}")
-    labels = about.get("labels", ())
+    labels, ranked = about.get("labels", ()), about.get("ranked", ())
     distance = {name: np.abs(outputs[name] - arrays[name]) for name in names}
     distance |= {name: np.mean(distance[name] > 0) for name in names if name in labels}
+    distance |= {name: np.mean(distance[name] > _APART) for name in names if name in ranked}
     apart = [(float(np.max(distance[name])), tolerance(about, name)) for name in names]
     return max(apart, key=lambda pair: math.inf if math.isnan(pair[0]) else pair[0] / pair[1])

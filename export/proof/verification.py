@@ -151,7 +151,9 @@ class Proof:
         """
         card, reference = self.in_form(made.form).card, self.references.get(made)
         answers = outputs.of_task(card)
-        errors = interface_errors(runner, made, self.shapes(made), [each.name for each in answers if each.labels])
+        errors = interface_errors(
+            runner, made, self.shapes(made), {each.name: each.dtype for each in answers if each.dtype}
+        )
         known, wanted = {tensor.name for tensor in runner.outputs}, {each.name for each in answers}
         if any("shape" in error for error in errors) or not {*wanted, *made.more_outputs} <= known:
             return Comparison(task=card.task, interface=tuple(errors))
@@ -210,7 +212,9 @@ class Proof:
             size_bytes=_size(file),
             operators=dict(contents.operators.most_common()),
             unfolded=contents.unfolded,
-            notes=tuple([*_notes(wanted, contents, unfoldable, self), *_near_chance(comparison, self)]),
+            notes=tuple(
+                [*_notes(wanted, contents, unfoldable, self), *_of_shares(comparison), *_near_chance(comparison, self)]
+            ),
             latency_ms=None if comparison.interface or self.engine in OUTSIDE else latency,
             gates=tuple(gates),
             **row_figures(comparison),
@@ -293,6 +297,11 @@ def _notes(made: Artifact, contents: Contents, unfoldable: Sequence[str], proof:
     if dataset is not None and len(proof.evidence) < min(FEW, len(dataset.test)):  # else there are no more
         notes.append(f"judged on {len(proof.evidence)} {proof.source.noun} only: expected {FEW} or more")
     return notes
+
+
+def _of_shares(comparison: Comparison) -> list[str]:
+    """What is reported beside the agreement."""
+    return [", ".join(f"{name}: {value:.1%}" for name, value in comparison.shares.items())] if comparison.shares else []
 
 
 def _near_chance(comparison: Comparison, proof: Proof) -> list[str]:

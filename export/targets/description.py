@@ -40,8 +40,9 @@ def describe(runner: Runner, made: Artifact, contents: Contents, file: Path) -> 
     Returns:
         JSON types: `input` and `output` have name, shape, dtype, and scale and zero_point where they are quantized
         (`real = scale * (value - zero_point)`); the input also mean, std and channels: `real = (pixel - mean) / std`.
-        `task` says what the output means; of several tags `thresholds` has the probability from which each is there; of
-        masks `form` says what the output is, and `colours` has one for each class.
+        `outputs` has all of them by name where there are several. `task` says what the output means; of several tags
+        `thresholds` has the probability from which each is there; of masks and boxes `form` says what the output is,
+        and `colours` has one for each class; of boxes `threshold`, `overlap`, `candidates` and `most` make answers.
     """
     convention = runner.card.preprocess.for_channels(runner.image_shape[-1])
     channels = runner.image_shape[-1]
@@ -64,11 +65,18 @@ def describe(runner: Runner, made: Artifact, contents: Contents, file: Path) -> 
             "fit": runner.card.fit,
         },
         "output": _tensor(runner.output, contents),
+        **_others(runner, contents),
         "task": runner.card.task,
         **numbers(runner.card, runner.output.shape[-1] or 0).facts,
         "labels": LABELS,
         "golden": GOLDEN,
     }
+
+
+def _others(runner: Runner, contents: Contents) -> dict[str, Any]:
+    """All outputs by their names, where a file has several."""
+    several = len(runner.outputs) > 1
+    return {"outputs": {each.name: _tensor(each, contents) for each in runner.outputs}} if several else {}
 
 
 def numbers(card: ModelCard, count: int) -> Numbers:
@@ -106,6 +114,8 @@ def write(folder: Path, model: dict[str, Any], card: ModelCard) -> None:
         "output": arrays.get(f"{output}_raw", arrays[output]),
         known.output: arrays[output],
     }
+    for name in model.get("outputs", {}):
+        chosen[name] = arrays[name]
     if _is_map(arrays[output]) and f"{output}_raw" not in arrays:
         del chosen["output"]  # it is large, and not given twice
     best = {"top1": arrays[output][:count].argmax(axis=1).tolist()} if card.task == DEFAULT else {}

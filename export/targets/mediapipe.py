@@ -1,4 +1,4 @@
-"""MediaPipe Tasks' ImageClassifier and ImageSegmenter: uint8 or float pixels, metadata and labels in the file."""
+"""MediaPipe Tasks' classifier, segmenter and detector: uint8 or float pixels, metadata and labels in the file."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from string import Template
 from typing import Any
 
-from export.targets import masks
+from export.targets import boxes, masks
 from export.targets.bundle import FEW, Bundle, Check, Request, not_run, refused
 from keras_resnet.errors import InputError
 from keras_resnet.runtime.opening import open_runner
 from keras_resnet.runtime.outside import OUTSIDE
+from keras_resnet.tasks import get_task
 
 
 def refuse(request: Request) -> None:
@@ -20,7 +21,10 @@ def refuse(request: Request) -> None:
 
 def require_labels(request: Request) -> None:
     """Raises InputError for a model whose classes have no names."""
-    card, classes = request.source.card, request.source.model.output_shape[-1]
+    card = request.source.card
+    if card.task == "detection":  # whose names are facts, without which there is no such model
+        return
+    classes = request.source.model.output_shape[-1]
     if len(card.labels) != classes:
         raise InputError(
             f"--place {request.target.name} answers with names: expected {classes} labels in the model's card, found "
@@ -30,7 +34,7 @@ def require_labels(request: Request) -> None:
 
 def write(bundle: Bundle) -> list[Check]:
     """Writes a script, and runs the task where MediaPipe is."""
-    return _segmenter(bundle) if bundle.task == "segmentation" else _classifier(bundle)
+    return {"segmentation": _segmenter, "detection": _detector}.get(bundle.task, _classifier)(bundle)
 
 
 def _classifier(bundle: Bundle) -> list[Check]:
@@ -60,21 +64,54 @@ def _segmenter(bundle: Bundle) -> list[Check]:
     return [*checks, _labels(bundle, getattr(other, "facts", {}))]
 
 
+def _detector(bundle: Bundle) -> list[Check]:
+    """Images of the net's size are compared; MediaPipe stretches others to it, whatever the net's `fit` is."""
+    card = bundle.runner.card
+    bundle.add("detect.py", _FINDING.substitute(file=repr(bundle.file.name), least=card.facts["threshold"]))
+    told = Check(
+        name="geometry",
+        wanted="fit=stretch, as MediaPipe does",
+        found=f"fit={card.fit}"
+        + (
+            ""
+            if card.fit == "stretch"
+            else ": pictures of another aspect are distorted there, and were not in training"
+        ),
+        passed=True if card.fit == "stretch" else None,
+    )
+    environment = OUTSIDE["mediapipe"]
+    if environment.find() is None:
+        return [told, not_run(_FOUND, environment.missing)]
+    bundle.say(f"{bundle.request.target.name}: running up to {boxes.MOST} images on {environment.summary}")
+    other = open_runner(bundle.file, engine="mediapipe", trusted=True)
+    try:
+        check = boxes.compared(bundle, _FOUND, other, boxes.MOST)
+    except InputError as error:
+        return [told, refused(_FOUND, error)]
+    return [told, check, _labels(bundle, getattr(other, "facts", {}))]
+
+
 def _labels(bundle: Bundle, known: Mapping[str, Any]) -> Check:
-    labels = tuple(str(label) for label in known["labels"])
+    labels, own = tuple(str(label) for label in known["labels"]), _own(bundle)
     return Check(
         name="labels as the task reports them",
         wanted="the model's",
-        found="the model's" if labels == bundle.runner.card.labels else ", ".join(labels[:5]),
-        passed=labels == bundle.runner.card.labels,
+        found="the model's" if labels == own else ", ".join(labels[:5]),
+        passed=labels == own,
     )
 
 
-_TASK, _MASKS = "MediaPipe's ImageClassifier", "MediaPipe's ImageSegmenter"
+def _own(bundle: Bundle) -> tuple[str, ...]:
+    card = bundle.runner.card
+    return card.labels or get_task(card.task).capable.numbers(card, 0).names
+
+
+_TASK, _MASKS, _FOUND = (f"MediaPipe's {name}" for name in ("ImageClassifier", "ImageSegmenter", "ObjectDetector"))
 _OPTIMIZED = 0.02  # seconds for a billion multiply-adds
 FILES = {
     "classify.py": "classifies images from the command line",
     "segment.py": "draws masks from the command line",
+    "detect.py": "finds objects, from the command line",
 }
 
 _CODE = Template('''"""python classify.py IMAGE ...   (pip install mediapipe)"""
@@ -130,4 +167,34 @@ with vision.ImageSegmenter.create_from_options(options) as segmenter:
         mask.save(f"{name}.mask.png")
         shares = np.bincount(classes.ravel(), minlength=len(segmenter.labels)) / classes.size
         print(f"{name}: " + ", ".join(f"{segmenter.labels[i]} {shares[i]:.1%}" for i in np.argsort(-shares)[:5]))
+''')
+
+_FINDING = Template('''"""python detect.py IMAGE ...   (pip install mediapipe pillow): writes IMAGE.drawn.png"""
+
+import sys
+from pathlib import Path
+
+import mediapipe as mp
+import numpy as np
+from mediapipe.tasks.python import BaseOptions, vision
+from PIL import Image, ImageDraw, ImageOps
+
+model = Path(__file__).with_name($file)
+options = vision.ObjectDetectorOptions(
+    base_options=BaseOptions(model_asset_path=str(model)), score_threshold=$least, max_results=-1
+)
+with vision.ObjectDetector.create_from_options(options) as detector:
+    for name in sys.argv[1:]:
+        picture = ImageOps.exif_transpose(Image.open(name)).convert("RGB")
+        image = mp.Image(image_format=mp.ImageFormat.SRGB, data=np.array(picture))
+        pen = ImageDraw.Draw(picture)
+        for found in detector.detect(image).detections:  # boxes are in pixels of the picture
+            box = found.bounding_box
+            left, top, right, bottom = (
+                box.origin_x, box.origin_y, box.origin_x + box.width, box.origin_y + box.height
+            )
+            pen.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=(220, 40, 40), width=2)
+            for category in found.categories:
+                print(f"{name}: {category.score:6.1%} {category.category_name} {left} {top} {right} {bottom}")
+        picture.save(f"{name}.drawn.png")
 ''')

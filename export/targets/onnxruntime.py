@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
 
 import numpy as np
 
-from export.targets import masks
+from export.targets import boxes, masks
 from export.targets.bundle import Bundle, Check, Request
 from export.targets.description import MODEL
 from keras_resnet import processes
@@ -22,6 +22,7 @@ from keras_resnet.tasks.table import DEFAULT
 FILES = {
     "classify.py": "answers for images, as a command or a function; needs onnxruntime, numpy and pillow",
     "segment.py": "draws masks, as a command or a function; needs onnxruntime, numpy and pillow",
+    "detect.py": "finds objects, as a command or a function; needs onnxruntime, numpy and pillow",
 }
 _APART = "in a process of its own, from PNG files"
 _COUNT = 8
@@ -37,11 +38,13 @@ def refuse(request: Request) -> None:
 def write(bundle: Bundle) -> list[Check]:
     """Writes a script and runs it in a fresh process, without this package, on images as files."""
     draws = bundle.task == "segmentation"
-    script = "segment.py" if draws else "classify.py"
-    parts = {"answers": _ANSWERS[bundle.task], "main": _DRAWING if draws else _MAIN}
-    bundle.add(script, _CODE.substitute(model=MODEL, script=script, option="-o DIR" if draws else "--json", **parts))
+    script, main, option = _SCRIPTS.get(bundle.task, ("classify.py", _MAIN, "--json"))
+    parts = {"answers": _ANSWERS[bundle.task], "main": main, "option": option}
+    bundle.add(script, _CODE.substitute(model=MODEL, script=script, **parts))
+    images = bundle.evidence.fetch(0, _COUNT)[0]
     with tempfile.TemporaryDirectory() as folder:
-        files = _pictures(bundle.evidence.fetch(0, _COUNT)[0], Path(folder))
+        # Of boxes the places in pictures of any size are what matters.
+        files = _pictures([*images, *boxes.pictures(images)] if bundle.task == "detection" else images, Path(folder))
         options = ["-o", folder] if draws else ["--json"]
         command: list[str | Path] = [sys.executable, "-I", bundle.folder / script, *options, *files]
         try:
@@ -53,10 +56,12 @@ def write(bundle: Bundle) -> list[Check]:
         if draws:
             found = [_opened(Path(f"{file}.mask.png")) for file in files]
             return [masks.drawn(bundle, f"{script} {_APART}", lambda _: np.stack(found), len(files))]
+        if bundle.task == "detection":
+            return boxes.told(bundle, f"{script} {_APART}", files, json.loads(child.out), len(images))
     return [_compared(bundle, json.loads(child.out), bundle.probabilities[: len(files)])]
 
 
-def _pictures(images: np.ndarray, folder: Path) -> list[Path]:
+def _pictures(images: Sequence[np.ndarray] | np.ndarray, folder: Path) -> list[Path]:
     """The images as files."""
     from PIL import Image
 
@@ -108,7 +113,7 @@ from pathlib import Path
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else ONNX Runtime 1.32 reports to its makers
 import numpy as np
 import onnxruntime
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 HERE = Path(__file__).resolve().parent
 MODEL = json.loads((HERE / "$model").read_text())
@@ -175,7 +180,72 @@ _DRAWING = """    names, folder = sys.argv[1:], None
         print(f"{name}: " + ", ".join(f"{LABELS[i]} {shares[i]:.1%}" for i in np.argsort(-shares)[:5]))
 """
 
+_FINDING = """    names, folder = [name for name in sys.argv[1:] if name != "--json"], None
+    if names[:1] == ["-o"]:
+        folder, names = Path(names[1]), names[2:]
+    answers = [detect(name) for name in names]
+    if "--json" in sys.argv:
+        print(json.dumps(answers))
+    for name, found in zip(names, [] if "--json" in sys.argv else answers):
+        for each in found:
+            sides = " ".join(f"{side:.1f}" for side in each["box"])
+            print(f"{name}: {each['score']:.1%} {each['class']} {sides}")
+        if folder:
+            drawn(name, found).save(f"{folder / Path(name).name}.drawn.png")
+"""
+_SCRIPTS = {  # name, what it does as a command, and its option
+    "segmentation": ("segment.py", _DRAWING, "-o DIR"),
+    "detection": ("detect.py", _FINDING, "--json | -o DIR"),
+}
+
 _ANSWERS = {
+    "detection": """def overlaps(box, others):
+    \"\"\"Intersection over union of a box with others.\"\"\"
+    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
+    shared = np.maximum(high - low, 0).prod(axis=1)
+    areas = (others[:, 2:] - others[:, :2]).prod(axis=1)
+    return shared / np.maximum((box[2:] - box[:2]).prod() + areas - shared, np.float32(1e-12))
+
+
+def suppressed(boxes, scores, threshold):
+    \"\"\"Answers (class, score, box) best first; of boxes of a class that overlap the best one stays.\"\"\"
+    place, label = np.nonzero(scores > threshold)
+    order = np.argsort(-scores[place, label], kind="stable")[: MODEL["candidates"]]
+    place, label, kept = place[order], label[order], []
+    for row, (box, kind) in enumerate(zip(boxes[place], label)):
+        rivals = [other for other in kept if label[other] == kind]
+        if not rivals or overlaps(box, boxes[place[rivals]]).max() <= MODEL["overlap"]:
+            kept.append(row)
+    kept = kept[: MODEL["most"]]
+    return [(int(label[row]), float(scores[place[row], label[row]]), boxes[place[row]]) for row in kept]
+
+
+def detect(name, threshold=MODEL["threshold"]):
+    \"\"\"The objects in a picture: class, score, and box x1, y1, x2, y2 in pixels of the picture, ends exclusive.\"\"\"
+    wanted = MODEL["input"]
+    with Image.open(name) as opened:
+        picture = ImageOps.exif_transpose(opened)
+    left, top, across, down = rectangle(picture, wanted["height"], wanted["width"], wanted["crop"], wanted["fit"])
+    boxes, scores = SESSION.run(["boxes", "scores"], {wanted["name"]: load(name)[None]})
+    found = []
+    for label, score, box in suppressed(boxes[0], scores[0], threshold):
+        sides = box * np.float32([across, down] * 2) + np.float32([left, top] * 2)
+        sides = np.clip(sides, 0, [picture.width, picture.height] * 2)
+        found.append({"class": LABELS[label], "index": label, "score": score, "box": sides.tolist()})
+    return found
+
+
+def drawn(name, found):
+    \"\"\"The picture with the boxes of its objects.\"\"\"
+    picture = ImageOps.exif_transpose(Image.open(name)).convert("RGB")
+    pen = ImageDraw.Draw(picture)
+    for each in found:
+        left, top, right, bottom = each["box"]
+        colour = tuple(MODEL["colours"][each["index"]])
+        pen.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=colour, width=2)
+        pen.text((left + 3, top + 2), f"{each['class']} {each['score']:.2f}", fill=colour)
+    return picture
+""",
     "classification": """def classify(images, top=5):
     \"\"\"The best classes of every image: lists of (index, probability), best first.\"\"\"
     return [[(int(i), float(row[i])) for i in np.argsort(-row, kind="stable")[:top]] for row in outputs(images)]

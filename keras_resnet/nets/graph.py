@@ -16,6 +16,7 @@ from keras_resnet.errors import InputError
 # Keras recurses once per layer on the longest path when it maps a functional graph; ResNet-1202 has 3,610.
 _DEEP_GRAPH = 100_000
 _WAITING = "uninitialized_variables"
+FLOAT = "decode_float32"  # name of a net within a net, at its end, that stays in float32 whatever the precision is
 
 
 @contextlib.contextmanager

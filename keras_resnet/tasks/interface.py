@@ -128,6 +128,7 @@ class CapableCode(TaskCode, ExplainedCode, Protocol):
     `IN_PLACES`, true where answers are places in the whole picture, which `within` makes of those in the net's input;
     `ONE_SIZE`, true where its nets have an input of fixed size, also in training;
     `EVIDENCE`, the format of what `evidence` gives, if that is no probability;
+    `shares`, more shares that an export reports; `counted`, of a task whose score is of something else than examples;
     `remarkable` and `suspects`, examples that a person should look at.
     """
 
@@ -149,6 +150,14 @@ class CapableCode(TaskCode, ExplainedCode, Protocol):
 
     def check_weights(self, count: int, weights: Sequence[float] | None) -> None:
         """Refuses weights of an ensemble before any work."""
+
+    def shares(
+        self, reference: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray], card: ModelCard
+    ) -> dict[str, np.ndarray]:
+        """Shares beside `agreement`, which no gate judges, by what they are called; arguments as there."""
+
+    def counted(self, truth: Mapping[str, np.ndarray]) -> int:
+        """Number of what `Score.of` names in the truth of some examples."""
 
     def chance(self, shapes: Mapping[str, tuple[int | None, ...]]) -> float:
         """The headline score of guessing, for outputs of these shapes."""

@@ -16,12 +16,27 @@ class Output:
         axes: meaning of every axis, like `("n", "classes")`.
         range: smallest and largest value that the network can give, known before any calibration; None: to be measured.
         labels: whether values are numbers of classes, uint8, between which there is no distance.
+        floating: whether the output is float32 in every file, whatever the precision of the net is.
+        ordered: whether a place in the array means the same in every file; answers in the order of their scores have
+            no such places, and the task alone compares them.
     """
 
     name: str
     axes: tuple[str, ...]
     range: tuple[float, float] | None = None
     labels: bool = False
+    floating: bool = False
+    ordered: bool = True
+
+    @property
+    def dtype(self) -> str | None:
+        """Dtype that every file has it in; None for the one that was asked for."""
+        return "uint8" if self.labels else "float32" if self.floating else None
+
+    @property
+    def valued(self) -> bool:
+        """Whether its values can be compared one by one."""
+        return self.ordered and not self.labels
 
 
 @dataclass(frozen=True)
@@ -33,12 +48,17 @@ class Score:
         key: name in JSON and in `Scores`, like `"top1"`.
         form: format of the figure as a fraction, like `"{:.2%}"`.
         per_example: whether the figure is the mean of one value per example, which makes paired intervals exact.
+        of: what the figure is of, plural, where that is not examples: the task counts them (`counted`).
+        decisive: number of examples, or of these, from which a drop is taken as it is found: of fewer, single ones
+            decide, and a file fails only where the drop's whole interval lies beyond the limit.
     """
 
     name: str
     key: str
     form: str = "{:.2%}"
     per_example: bool = True
+    of: str = ""
+    decisive: int = 100
 
     @property
     def title(self) -> str:

@@ -47,8 +47,10 @@ TASKS: dict[str, Task] = {
             name="detection",
             summary="the boxes of objects, their classes and scores",
             truth="boxes",
-            score=Score("AP", "ap", per_example=False),
+            score=Score("AP", "ap", per_example=False, of="objects", decisive=1000),
             module="keras_resnet.tasks.detection",
+            supports=frozenset({"forms", "places"}),
+            forms=("raw", "decoded", "nms"),
         ),
         Task(
             name="localization",

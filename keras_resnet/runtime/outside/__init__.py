@@ -105,7 +105,7 @@ OUTSIDE: dict[str, Environment] = {
             name="mediapipe",
             python=".venv-mediapipe/bin/python",
             script="run_mediapipe.py",
-            summary="MediaPipe's ImageClassifier and ImageSegmenter",
+            summary="MediaPipe's ImageClassifier, ImageSegmenter and ObjectDetector",
             pixels=True,
         ),
         Environment(

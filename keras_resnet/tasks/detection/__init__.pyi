@@ -1,11 +1,19 @@
 """Public names, each with its home; `__init__.py` imports them on first use."""
 
+from .agreement import agreement as agreement
+from .agreement import counted as counted
+from .agreement import shares as shares
 from .answers import Boxes as Boxes
 from .answers import boxes_of as boxes_of
+from .apps import names_of as names_of
+from .apps import numbers as numbers
 from .boxes import clipped as clipped
 from .boxes import decoded as decoded
 from .boxes import encoded as encoded
 from .boxes import overlaps as overlaps
+from .forms import as_form as as_form
+from .forms import restored as restored
+from .graphs import formed as formed
 from .head import attach as attach
 from .head import encode as encode
 from .head import objectives as objectives

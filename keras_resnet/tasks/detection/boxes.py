@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-_LARGEST = np.float32(np.log(1000 / 16))  # of a logarithm of sizes: no box is 63 times its prior box
+LARGEST = np.float32(np.log(1000 / 16))  # of a logarithm of sizes: no box is 63 times its prior box
 _Coder = tuple[Callable[[np.ndarray, np.ndarray], np.ndarray], Callable[[np.ndarray, np.ndarray], np.ndarray]]
 
 
@@ -78,7 +78,7 @@ def _centered(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _from_deltas(values: np.ndarray, priors: np.ndarray) -> np.ndarray:
     center, size = _centered(priors)
     center = values[:, :2] * size + center
-    half = np.float32(0.5) * np.exp(np.minimum(values[:, 2:], _LARGEST)) * size
+    half = np.float32(0.5) * np.exp(np.minimum(values[:, 2:], LARGEST)) * size
     return np.concatenate([center - half, center + half], axis=1, dtype="f")
 
 

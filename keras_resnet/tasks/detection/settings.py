@@ -80,7 +80,7 @@ class Facts:
         form: what a file gives: `""` or `"raw"`, the net's own outputs; `"decoded"`: `boxes` `(n, N, 4)`, x1, y1, x2,
             y2 in 0..1 of the net's input, and `scores` `(n, N, classes)` after the sigmoid; `"nms"`: `boxes`,
             `classes`, `scores`, `count`, padded with 0. On the card of a file that has one.
-        size: height and width of the training's inputs in pixels. Not on the card.
+        size: height and width of the inputs in pixels: of a training, and on the card of a file that has a form.
     """
 
     names: tuple[str, ...] = ()
@@ -196,16 +196,12 @@ def outputs(facts: Facts) -> tuple[Output, ...]:
     """The raw outputs of every map, or what the form has in their place."""
     if facts.form == DECODED:
         return (
-            Output("boxes", ("n", "boxes", "4"), (0.0, 1.0)),
-            Output("scores", ("n", "boxes", "classes"), (0.0, 1.0)),
+            Output("boxes", ("n", "boxes", "4"), (0.0, 1.0), floating=True),
+            Output("scores", ("n", "boxes", "classes"), (0.0, 1.0), floating=True),
         )
     if facts.form == SUPPRESSED:
-        return (
-            Output("boxes", ("n", "boxes", "4"), (0.0, 1.0)),
-            Output("classes", ("n", "boxes")),
-            Output("scores", ("n", "boxes"), (0.0, 1.0)),
-            Output("count", ("n",)),
-        )
+        answers = {"boxes": ("n", "boxes", "4"), "classes": ("n", "boxes"), "scores": ("n", "boxes"), "count": ("n",)}
+        return tuple(Output(name, axes, floating=True, ordered=False) for name, axes in answers.items())
     kinds = ("scores", "boxes", *(("centerness",) if facts.centerness else ()))
     return tuple(
         Output(f"{kind}_{stride}", ("n", "height", "width", "numbers")) for kind in kinds for stride in facts.strides
