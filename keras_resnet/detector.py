@@ -19,6 +19,7 @@ from keras_resnet.nets.interface import ResNetSpec
 from keras_resnet.nets.options import Options
 from keras_resnet.nets.pyramids import PyramidSpec, get_pyramid, pyramid
 from keras_resnet.nets.specs import get_spec
+from keras_resnet.segmenter import checked_shape
 
 
 def detector(
@@ -86,7 +87,7 @@ def detector(
     if chosen is None:
         raise InputError(f"{spec.name} goes with any backbone: pass backbone='resnet18', say")
     base = get_spec(chosen)
-    shape = (spec.default_size, spec.default_size, 3) if input_shape is None else tuple(input_shape)
+    shape = checked_shape((spec.default_size, spec.default_size, 3) if input_shape is None else input_shape)
     _check_size(spec, shape)
     with deep_graphs():
         net = build(
@@ -123,8 +124,6 @@ def raw_outputs(backbone: keras.Model, spec: DetectorSpec, options: Options) -> 
 
 
 def _check_size(spec: DetectorSpec, shape: tuple[int, ...]) -> None:
-    if len(shape) != 3 or not all(isinstance(each, int) and each > 0 for each in shape):
-        raise InputError(f"input_shape={shape}: expected (height, width, channels), in numbers")
     stride = 2 ** spec.neck.levels[-1]
     if any(each % stride for each in shape[:-1]):
         near = tuple(math.ceil(each / stride) * stride for each in shape[:-1])

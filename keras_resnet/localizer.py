@@ -14,6 +14,7 @@ from keras_resnet.nets.graph import deep_graphs
 from keras_resnet.nets.heads import layer_maker
 from keras_resnet.nets.interface import ResNetSpec
 from keras_resnet.nets.specs import get_spec
+from keras_resnet.segmenter import checked_shape
 
 PLACES = ("attended", "pooled")
 
@@ -58,7 +59,7 @@ def localizer(
     if not isinstance(classes, int) or isinstance(classes, bool) or classes < 1:
         raise InputError(f"classes={classes!r}: expected a whole number from 1")
     spec = get_spec(backbone)
-    net = build(spec, include_top=False, weights=backbone_weights, input_shape=input_shape)
+    net = build(spec, include_top=False, weights=backbone_weights, input_shape=checked_shape(input_shape))
     made = located(net, classes, place=place, name=name or f"localizer_{spec.name}")
     if weights is not None:
         weights_lib.load_weights(made, weights, match=weights_match, spec=spec)

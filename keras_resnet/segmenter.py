@@ -103,9 +103,7 @@ def segmenter(
     )
     base = _backbone(spec, backbone)
     classes = _count(spec.classes if classes is None else classes)
-    shape = (DEFAULT_SIZE, DEFAULT_SIZE, 3) if input_shape is None else tuple(input_shape)
-    if len(shape) != 3 or not all(isinstance(each, int) and each > 0 for each in shape):
-        raise InputError(f"input_shape={shape}: expected (height, width, channels), in numbers")
+    shape = checked_shape((DEFAULT_SIZE, DEFAULT_SIZE, 3) if input_shape is None else input_shape)
     stride = output_stride
     if stride is None and spec.output_stride:
         stride = min(spec.output_stride, base.final_stride())
@@ -188,6 +186,21 @@ def options_of(backbone: keras.Model) -> Options:
     elif norms and getattr(norms[0], "synchronized", False):
         norm = "sync_batch"
     return Options(norm=norm, activation=used.pop() if len(used) == 1 else "relu")
+
+
+def checked_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """The shape of an image of fixed size.
+
+    Args:
+        shape: what a person gave.
+
+    Raises:
+        InputError: it is not height, width and channels in numbers.
+    """
+    right = isinstance(shape, tuple | list) and len(shape) == 3
+    if not right or not all(isinstance(each, int) and not isinstance(each, bool) and each > 0 for each in shape):
+        raise InputError(f"input_shape={shape!r}: expected (height, width, channels), in numbers")
+    return tuple(shape)  # type: ignore[return-value]
 
 
 def _backbone(spec: SegmenterSpec, backbone: str | ResNetSpec | None) -> ResNetSpec:

@@ -343,3 +343,14 @@ def test_nets_that_torchvision_has_not_are_not_written(tmp_path):
     for layout in ("torchvision", "timm"):
         with pytest.raises(InputError, match="torchvision has retinanet and fcos with pyramids from level 3"):
             keras_resnet.export_weights(net, tmp_path / "net.safetensors", layout=layout, spec=TINY)
+
+
+def test_arguments_of_another_type_are_named():
+    with pytest.raises(InputError, match="input_shape=32: expected"):
+        detector("realtime", backbone="resnet18", input_shape=32)
+    with pytest.raises(InputError, match="unknown pyramid"):
+        detector("realtime", backbone="resnet18", neck=["fpn"])
+    with pytest.raises(InputError, match="levels=3, expected levels"):
+        PyramidSpec(name="mine", levels=3)
+    with pytest.raises(InputError, match="neck='fpn', expected a PyramidSpec"):
+        DetectorSpec(name="mine", neck="fpn", head=HEADS["fcos"])

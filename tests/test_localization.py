@@ -142,7 +142,7 @@ def test_the_place_is_where_the_map_has_its_weight():
     [
         ({"classes": 0}, "classes=0: expected a whole number"),
         ({"place": "corner"}, "unknown place 'corner'"),
-        ({"input_shape": (None, 64, 3)}, "a fixed size"),
+        ({"input_shape": (None, 64, 3)}, r"expected \(height, width, channels\)"),
     ],
 )
 def test_what_no_localizer_can_be_is_refused(arguments, said):
@@ -165,3 +165,13 @@ def test_a_recipe_s_own_task_wins_where_the_data_are_for_it():
     assert task_for("digits-scenes") == "detection"
     assert task_for("digits", usual="localization") == "classification"
     assert task_for("digits-scenes", task="detection", usual="localization") == "detection"
+
+
+def test_weights_that_torchvision_has_no_names_for_are_refused(tmp_path):
+    nets = (
+        keras_resnet.localizer("resnet18", classes=3, input_shape=(64, 64, 3)),
+        keras_resnet.detector("realtime", backbone="resnet18", classes=3, input_shape=(64, 64, 3)),
+    )
+    for net in nets:
+        with pytest.raises(InputError, match="takes any"):
+            keras_resnet.export_weights(net, tmp_path / "a.safetensors", layout="torchvision", spec="resnet18")

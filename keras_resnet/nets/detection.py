@@ -125,6 +125,9 @@ class DetectorSpec:
 
     def __post_init__(self) -> None:
         """Refuses illegal specs where they are declared."""
+        for field, kind in (("neck", PyramidSpec), ("head", HeadSpec)):
+            if not isinstance(getattr(self, field), kind):
+                raise InputError(f"{self.name}: {field}={getattr(self, field)!r:.80}, expected a {kind.__name__}")
         if not isinstance(self.classes, int) or isinstance(self.classes, bool) or self.classes < 1:
             raise InputError(f"{self.name}: classes={self.classes!r}, expected a whole number from 1")
 

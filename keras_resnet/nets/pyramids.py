@@ -48,6 +48,8 @@ class PyramidSpec:
         """Refuses illegal specs where they are declared."""
         if self.source not in SOURCES:
             raise unknown_name("source of extra levels", str(self.source), SOURCES)
+        if not isinstance(self.levels, tuple | list):
+            raise InputError(f"illegal spec '{self.name}': levels={self.levels!r}, expected levels like (3, 4, 5)")
         levels = tuple(self.levels)
         object.__setattr__(self, "levels", levels)
         whole = all(isinstance(each, int) and not isinstance(each, bool) for each in (*levels, self.width, self.extra))
@@ -176,6 +178,6 @@ def get_pyramid(name_or_spec: str | PyramidSpec) -> PyramidSpec:
     """
     if isinstance(name_or_spec, PyramidSpec):
         return name_or_spec
-    if name_or_spec not in PYRAMIDS:
+    if not isinstance(name_or_spec, str) or name_or_spec not in PYRAMIDS:
         raise unknown_name("pyramid", str(name_or_spec), PYRAMIDS)
     return PYRAMIDS[name_or_spec]

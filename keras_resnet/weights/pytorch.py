@@ -213,11 +213,17 @@ def to_theirs(
 
     Returns:
         The state dict, with `num_batches_tracked` of every batch normalisation, as PyTorch saves it.
+
+    Raises:
+        InputError: the layout has no name for a layer.
     """
     state = {}
     for name, value in tensors.items():
         layer, _, variable = name.partition("/")
-        theirs = layout.layer(layer, spec)
+        try:
+            theirs = layout.layer(layer, spec)
+        except KeyError:
+            raise InputError(f"that library has no layer like {layer}; layout='keras_resnet' takes any net") from None
         theirs = theirs if layer in SEGMENTATION or layer in detectors.LAYERS else body + theirs
         if value.ndim == 2:
             value = value.T.reshape(*value.T.shape, 1, 1) if layout.convolutional_head else value.T
