@@ -1,4 +1,4 @@
-"""Hostile files of thirteen kinds, and the program that opens them one after the other: `python fuzzing.py KIND ...`.
+"""Hostile files of seventeen kinds, and the program that opens them one after the other: `python fuzzing.py KIND ...`.
 
 It runs in a process of its own, writes one JSON line per file to its answers, and may end at any of them: who started
 it knows then which file it was. `tests/export/test_fuzzing.py` starts and judges it.
@@ -25,7 +25,8 @@ SECONDS = 60  # that a file may take
 DATA = 4_000_000_000  # bytes that the process may write to, beside those of its start
 _FILES = ("keras", "tflite", "onnx", "safetensors", "npz", "weights.h5", "h5", "run", "tfrecords", "csv", "jsonl")
 _MASKS = ("coco", "yolo")
-KINDS = (*_FILES, *_MASKS)
+_BOXES = ("voc", "coco_boxes", "yolo_boxes", "csv_boxes")
+KINDS = (*_FILES, *_MASKS, *_BOXES)
 _LABELS = [f"class {number}" for number in range(10)]
 # What a value of JSON is replaced with.
 _VALUES = [None, True, -1, 1e400, "x", "\x1b[31m", [], {}, [[]], {"a": {}}, 10**30, "{:>999999999}"]
@@ -57,6 +58,8 @@ def originals(folder: Path, kind: str, exported: Path) -> Path:
         _records(path)
     elif kind in ("csv", "jsonl"):
         _table(path)
+    elif kind in _BOXES:
+        _boxes(path, kind)
     elif kind in _MASKS:
         _things(path, kind)
     else:
@@ -162,6 +165,49 @@ def _things(folder: Path, kind: str) -> None:
     (folder / "annotations" / "instances_train.json").write_text(json.dumps(content))
 
 
+def _boxes(folder: Path, kind: str) -> None:
+    """Pictures with boxes; little beside them, so that damage hits what is meant."""
+    from PIL import Image
+
+    names = [f"{number}.jpg" for number in range(8)]
+    images = folder / ("JPEGImages" if kind == "voc" else "images")
+    images.mkdir(parents=True)
+    for name in names:
+        Image.new("RGB", (8, 8)).save(images / name)
+    if kind == "voc":
+        box = "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>6.5</xmax><ymax>8</ymax></bndbox>"
+        thing = f"<object><name>cat</name><difficult>1</difficult>{box}</object>"
+        size = "<size><width>8</width><height>8</height></size>"
+        (folder / "Annotations").mkdir()
+        (folder / "ImageSets" / "Main").mkdir(parents=True)
+        (folder / "ImageSets" / "Main" / "train.txt").write_text("".join(f"{name[0]}\n" for name in names))
+        for name in names:
+            (folder / "Annotations" / f"{name[0]}.xml").write_text(f"<annotation>{size}{thing}</annotation>")
+    elif kind == "yolo_boxes":
+        (folder / "labels").mkdir()
+        for name in names:
+            (folder / "labels" / f"{name[0]}.txt").write_text("0 0.5 0.5 0.25 0.5\n1 0.25 0.25 0.5 0.5\n")
+        (folder / "data.yaml").write_text("path: .\ntrain: images\nnames:\n  0: cat\n  1: dog\n")
+    elif kind == "csv_boxes":
+        rows = "".join(
+            f"images/{name},1,2,5.5,8,{'cat' if number % 2 else 'dog'},train\n" for number, name in enumerate(names)
+        )
+        (folder / "boxes.csv").write_text(f"file,x1,y1,x2,y2,label,split\n{rows}")
+    else:
+        pictures = [{"id": n, "file_name": name, "height": 8, "width": 8} for n, name in enumerate(names)]
+        notes = [
+            {"image_id": n, "category_id": 1 + n % 2, "bbox": [0, 1, 5.5, 6], "iscrowd": int(n == 1), "area": 30.5}
+            for n in range(8)
+        ]
+        content = {
+            "images": pictures,
+            "annotations": notes,
+            "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+        }
+        (folder / "annotations").mkdir()
+        (folder / "annotations" / "instances_train.json").write_text(json.dumps(content))
+
+
 # ---- damage
 
 
@@ -265,6 +311,16 @@ def open_masks(folder: Path) -> int:
     return 0
 
 
+def open_boxes(folder: Path) -> int:
+    """Fetches all pictures of a folder with their boxes."""
+    import keras_resnet
+
+    dataset = keras_resnet.load_dataset(folder, image_shape=(8, 8, 3), truth="boxes")
+    for split in (dataset.train, dataset.validation, dataset.test):
+        split.fetch(range(len(split)))
+    return 0
+
+
 def _open_run(folder: Path) -> int:
     from keras_resnet import cli
     from keras_resnet.labels import read_labels
@@ -287,6 +343,8 @@ def opener(kind: str, image: Path) -> Callable[[Path], int]:
 
     if kind in ("csv", "jsonl"):
         return lambda path: console.run(lambda: open_table(path))
+    if kind in _BOXES:
+        return lambda path: console.run(lambda: open_boxes(path))
     if kind in _MASKS:
         return lambda path: console.run(lambda: open_masks(path))
     if kind == "tfrecords":

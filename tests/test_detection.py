@@ -527,3 +527,35 @@ def test_the_net_that_learns_says_what_the_saved_one_says(detector):
     first = raw["scores_8"].shape[1] * raw["scores_8"].shape[2] * per
     np.testing.assert_allclose(dense[:, :first, :3], raw["scores_8"].reshape(2, first, 3), atol=1e-6)
     np.testing.assert_allclose(dense[:, :first, 3:7], raw["boxes_8"].reshape(2, first, 4), atol=1e-6)
+
+
+@pytest.mark.proof
+def test_a_step_is_the_same_on_two_devices_and_on_jax(tmp_path):
+    """The control: where every device counts its own objects, those of one half of a batch make another net."""
+    import os
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    root = Path(__file__).resolve().parents[1]
+    found = {}
+    for name, backend in (
+        ("none", "tensorflow"),
+        ("mirrored", "tensorflow"),
+        ("mirrored-alone", "tensorflow"),
+        ("none", "jax"),
+    ):
+        output = tmp_path / f"{name}-{backend}.npz"
+        done = subprocess.run(
+            [sys.executable, str(root / "tests" / "box_steps.py"), str(output), name],
+            env=os.environ | {"PYTHONPATH": str(root), "KERAS_BACKEND": backend},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        with np.load(output) as file:
+            found[name if backend == "tensorflow" else backend] = dict(file)
+    one = found["none"]
+    scale = max(np.abs(one[key]).max() for key in ("w0", "w1"))
+    apart = {name: max(np.abs(each[key] - one[key]).max() for key in one) / scale for name, each in found.items()}
+    assert apart["mirrored"] <= 1e-6 and apart["jax"] <= 1e-6 and apart["mirrored-alone"] > 1e-3, apart

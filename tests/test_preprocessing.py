@@ -115,3 +115,21 @@ def test_tensors_get_the_values_of_arrays(name, width):
     np.testing.assert_allclose(function(images), expected, rtol=2.5e-7)
     np.testing.assert_array_equal(PREPROCESS[name](tf.constant(images)), expected)
     np.testing.assert_array_equal(PREPROCESS[name](tf.constant(images[0])), expected[0])
+
+
+@pytest.mark.parametrize("orientation", [None, 1, 3, 5, 6, 8])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+def test_the_size_that_a_head_says_is_that_of_the_decoded_picture(suffix, orientation, tmp_path):
+    from PIL import Image
+
+    from keras_resnet.signals import image
+
+    path = tmp_path / f"a{suffix}"
+    exif = Image.Exif()
+    if orientation:
+        exif[0x0112] = orientation
+    Image.fromarray(np.zeros((10, 16, 3), np.uint8)).save(path, exif=exif)
+    decoded = np.asarray(image.decode(path.read_bytes(), 3)).shape[:2]
+    assert image.size_of(path) == decoded
+    turned = orientation in (5, 6, 8) and suffix != ".png"
+    assert decoded == ((16, 10) if turned else (10, 16))

@@ -198,13 +198,34 @@ def load(path: str | os.PathLike, shape: tuple[int, int, int], keep: Keep = 1.0)
 
 
 def size_of(path: str | os.PathLike) -> tuple[int, int]:
-    """Height and width of a picture that stands upright.
+    """Height and width of a picture that stands upright, of which the head is read where that says it.
 
     Args:
         path: file that `load` reads.
     """
+    if (known := _said_size(path)) is not None:
+        return known
     height, width = decode(Path(path).read_bytes(), 3).shape[:2]
     return height, width
+
+
+def _said_size(path: str | os.PathLike) -> tuple[int, int] | None:
+    """What the head of a JPEG or PNG file says; None for others, and where Pillow cannot tell."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            if picture.format not in ("JPEG", "PNG"):
+                return None
+            width, height = picture.size
+            # `decode` turns JPEG files; of PNG files TensorFlow reads no EXIF.
+            turned = picture.format == "JPEG" and picture.getexif().get(_ORIENTATION) in _ON_ITS_SIDE
+    except Exception:  # Pillow raises anything on damaged files, which `decode` names
+        return None
+    return (width, height) if turned else (height, width)
+
+
+_ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)  # EXIF's number of the entry; rows and columns change places
 
 
 def encode(image: np.ndarray) -> bytes:

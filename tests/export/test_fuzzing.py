@@ -1,4 +1,4 @@
-"""Random, truncated and bit-flipped files of thirteen kinds: an error in one line or an answer, and nothing else."""
+"""Random, truncated and bit-flipped files of seventeen kinds: an error in one line or an answer, and nothing else."""
 
 import json
 import os
