@@ -116,6 +116,11 @@ _ROWS = (
     ),
     Benchmark(name="distributed", measures=(*_STEP, *_WORKERS), minutes=6),
     Benchmark(name="prediction", measures=(*_NETS, *_RUNTIME), minutes=10),
+    Benchmark(
+        name="detection",
+        measures=(*_NETS, "keras_resnet/tasks/detection/*.py", "keras_resnet/runtime/*.py", *_EXPORT),
+        minutes=4,
+    ),
     Benchmark(name="conversions", measures=(*_NETS, *_EXPORT), minutes=12),
     Benchmark(name="files", measures=_EXPORT, minutes=15, options=("--data", "{CIFAR10_DIR}"), alone=False),
     Benchmark(

@@ -13,8 +13,7 @@ import keras_resnet
 
 def main(data: str, epochs: int = 5) -> None:
     """Trains, evaluates, predicts, exports to 8 bits and verifies."""
-    recipe = {"recipe": "digits-scenes"} if data == "digits-scenes" else {"weights": "none"}
-    run = keras_resnet.train(data, epochs=epochs, **recipe)
+    run = keras_resnet.train(data, weights="none", epochs=epochs)  # digits-scenes is a recipe, and its data
     scores = keras_resnet.evaluate(run, data)
     print(f"AP {scores.ap:.1%}, at overlap 0.5 {scores.ap50:.1%}, of {scores.objects} objects")
     test = keras_resnet.load_dataset(data, truth="boxes").test

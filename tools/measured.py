@@ -62,6 +62,17 @@ def startup() -> str:
     return with_source("startup", ratios("startup", ("what", "of")))
 
 
+def detection() -> str:
+    """Detectors in 8 bits, their decoding, and the evaluation."""
+    rows = [
+        (f"`realtime` on {name}", f"{each['multiply-adds'] / 1e9:.1f} G", f"{each['bytes'] / 1e6:.1f} MB",
+         f"{each['net']:.1f} ms", f"{each['decoding and suppression']:.1f} ms", f"{each['images a second']:.1f}")
+        for name, each in found("detection").items()
+    ]  # fmt: skip
+    header = ("int8 TFLite", "multiply-adds", "file", "net", "decoding and suppression", "images a second")
+    return with_source("detection", markdown(header, rows), ratios("detection", ("what", "of")), limits("detection"))
+
+
 def build() -> str:
     """Time to build nets."""
     return with_source("build", ratios("build", ("what", "of")), limits("build"))
@@ -241,6 +252,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "distributed": distributed,
     "prediction": prediction,
     "startup": startup,
+    "detection": detection,
     "build": build,
     "int8": int8,
     "conversions": conversions,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import functools
+import io
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,12 +46,17 @@ class Matches:
     Attributes:
         figures: COCO's figures by name (`"AP"`, `"AP50"`, ...); None where there is no object they are of.
         precision: precision by overlap, recall and class, `(10, 101, classes)`; -1 where a class has no object.
-        by_class: answers of every class.
+        sorted_out: function that finds `by_class`, which takes longer than the figures.
     """
 
     figures: Mapping[str, float | None]
     precision: np.ndarray
-    by_class: tuple[_OfClass, ...]
+    sorted_out: Callable[[], tuple[_OfClass, ...]]
+
+    @functools.cached_property
+    def by_class(self) -> tuple[_OfClass, ...]:
+        """Answers of every class, for objects of all sizes."""
+        return self.sorted_out()
 
     def of_class(self, number: int) -> tuple[float | None, float | None]:
         """AP of a class, and that at overlap 0.5; None where it has no object."""
@@ -105,11 +113,47 @@ def matched(
         sizes: height and width of every image.
         classes: number of classes.
     """
-    evaluation = _evaluated(_truth(true, sizes, classes), found)
+    data, results = _read(true, sizes, classes, found)
+    evaluation = _evaluated(data, results)
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation.summarize()
     values = [float(value) for value in evaluation.stats]
     figures = {name: value if value >= 0 else None for name, value in zip(_KEYS, values, strict=False)}
     precision = np.asarray(evaluation.eval["precision"])[:, :, :, 0, -1]
-    return Matches(figures, precision, _by_class(evaluation, len(true), classes))
+
+    def sorted_out() -> tuple[_OfClass, ...]:
+        return _by_class(_evaluated(data, results, sizes=False), len(true), classes)
+
+    return Matches(figures, precision, sorted_out)
+
+
+def _read(
+    true: Sequence[np.ndarray], sizes: Sequence[tuple[int, int]], classes: int, found: Sequence[Boxes]
+) -> tuple[Any, Any]:
+    """Objects and answers as hotcoco has them."""
+    from hotcoco import COCO
+
+    data = COCO(_truth(true, sizes, classes))
+    rows = [
+        np.column_stack([np.full(len(each), n + 1), boxes, each.scores, each.classes + 1])
+        for n, each in enumerate(found)
+        for boxes in [np.column_stack([each.boxes[:, :2], each.boxes[:, 2:] - each.boxes[:, :2]]).astype(np.float64)]
+    ]
+    return data, data.load_res(np.concatenate(rows) if rows else np.zeros((0, 7)))
+
+
+def _evaluated(data: Any, results: Any, *, sizes: bool = True) -> Any:
+    from hotcoco import COCOeval
+
+    evaluation = COCOeval(data, results, "bbox")
+    if not sizes:  # each would be a quarter of the work
+        evaluation.params.area_rng = [[0.0, 1e10]]
+        evaluation.params.area_rng_lbl = ["all"]
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation.evaluate()
+        if sizes:
+            evaluation.accumulate()
+    return evaluation
 
 
 def _truth(true: Sequence[np.ndarray], sizes: Sequence[tuple[int, int]], classes: int) -> dict[str, Any]:
@@ -133,34 +177,12 @@ def _truth(true: Sequence[np.ndarray], sizes: Sequence[tuple[int, int]], classes
     return {"images": images, "annotations": annotations, "categories": categories}
 
 
-def _evaluated(truth: dict[str, Any], found: Sequence[Boxes]) -> Any:
-    import contextlib
-    import io
-
-    from hotcoco import COCO, COCOeval
-
-    results = [
-        {"image_id": n + 1, "category_id": int(label) + 1, "bbox": [x1, y1, x2 - x1, y2 - y1], "score": float(score)}
-        for n, each in enumerate(found)
-        for (x1, y1, x2, y2), score, label in zip(
-            each.boxes.astype(np.float64).tolist(), each.scores, each.classes, strict=True
-        )
-    ]
-    data = COCO(truth)
-    evaluation = COCOeval(data, data.load_res(results), "bbox")
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return evaluation
-
-
 def _by_class(evaluation: Any, images: int, classes: int) -> tuple[_OfClass, ...]:
     """What the evaluation says of every image and class, for objects of all sizes."""
     parts: list[list[tuple[np.ndarray, ...]]] = [[] for _ in range(classes)]
     objects = np.zeros((classes, images))
     for each in evaluation.eval_imgs:
-        if each is None or each["aRng"][0] != 0 or each["aRng"][1] < 1e9 or each["maxDet"] != MOST:
+        if each is None or each["maxDet"] != MOST:
             continue
         number, image = each["category_id"] - 1, each["image_id"] - 1
         objects[number, image] = sum(not ignored for ignored in each["gtIgnore"])

@@ -153,6 +153,9 @@ class Scorer:
         Args:
             indices: positions of the examples, drawn with replacement.
         """
+        if np.array_equal(indices, np.arange(self.count)):  # of all: without the answers of every image
+            value = self.matches.figures["AP"]
+            return float("nan") if value is None else value
         return float(self.matches.drawn(np.asarray(indices))[0])
 
     @property
