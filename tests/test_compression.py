@@ -401,7 +401,7 @@ def test_reconstruction_is_least_squares(mini_spec):
     kept = {span.first: np.arange(2) for span in channels.spans(model)}
     plain, better = channels.narrowed(model, kept), channels.narrowed(model, kept)
     images = pixels(300, 16)
-    channels.reconstruct(better, model, images, positions=200)
+    channels.reconstruct(better, model, images, kept, positions=200)
     span = channels.spans(model)[0]
 
     def error(net):

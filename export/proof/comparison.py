@@ -225,6 +225,7 @@ class Comparer:
         self._compare()
         names = sorted(self._values, key=lambda name: name not in self._answers)
         agreement = np.concatenate(self._agreement)
+        shares = {name: np.concatenate(each) for name, each in self._shares.items()}
         score, noun = self._task.score, "images" if self._card.signal == "image" else "examples"
         return Comparison(
             task=self._task.name,
@@ -232,7 +233,7 @@ class Comparer:
             answers=self._answers,
             agreement=float(agreement.mean()) if len(agreement) else float("nan"),  # which no gate lets pass
             agreement_interval=_of_mean(agreement, few=True) if 0 < len(agreement) < DECISIVE else None,
-            shares={name: float(np.concatenate(each).mean()) for name, each in self._shares.items() if len(each)},
+            shares={name: float(np.mean(found)) for name, found in shares.items() if len(found)},
             count=self._count,
             noun=noun,
             too_few=f"{self._counted} {score.of or noun}" if self._counted < score.decisive else "",

@@ -22,7 +22,7 @@ _FROM_THE_MODEL = {
     **dict.fromkeys(("image_size", "image_width", "test_size", "test_width"), _SIZE),
     **dict.fromkeys(("void", "reduce_zero_label"), _READING),
 }
-_USUAL = {"segmentation": "scene"}  # augmentation where the model's own training is not known
+_USUAL = {"segmentation": "scene", "detection": "scene"}  # augmentation where the model's own training is not known
 
 
 def adapted(recipe: Recipe, source: Source, settings: Settings, dataset: str | None = None) -> Recipe:
@@ -50,7 +50,7 @@ def adapted(recipe: Recipe, source: Source, settings: Settings, dataset: str | N
             f"recipe {recipe.name} is of task {recipe.task}, {source.origin} of {source.card.task}: expected --recipe "
             f"{' or '.join(sorted(set(COMPRESSING[source.card.task].values())))}"
         )
-    known, outputs = len(source.dataset.classes), source.model.output_shape[-1]
+    known, outputs = len(source.dataset.classes), _classes(source)
     if known != outputs:
         raise InputError(
             f"{source.dataset.name} has {known} classes, the model {outputs}: it cannot be trained on them"
@@ -68,6 +68,12 @@ def adapted(recipe: Recipe, source: Source, settings: Settings, dataset: str | N
         precise_bn=recipe.precise_bn if settings.norms_move else 0,
         **_of_the_model(recipe, source),
     )
+
+
+def _classes(source: Source) -> int:
+    """Number of the model's classes; of one with several outputs its facts say it."""
+    several = len(source.model.outputs) > 1
+    return len(source.card.facts.get("names", ())) if several else source.model.output_shape[-1]
 
 
 def _own(recipe: Recipe, source: Source) -> Recipe | None:
@@ -95,7 +101,8 @@ def _of_the_model(recipe: Recipe, source: Source) -> dict[str, Any]:
     found["void"] = ",".join(map(str, said.get("void", ())))
     found["reduce_zero_label"] = bool(said.get("reduce_zero_label"))
     if own is not None and plain is not None and recipe.head == plain.head:  # nobody has said otherwise
-        found["head"] = dataclasses.replace(own.head, aux=0.0)  # the model has no second head any more
+        one = {"aux": 0.0} if hasattr(own.head, "aux") else {}  # the model has no second head any more
+        found["head"] = dataclasses.replace(own.head, **one)
     return found
 
 
@@ -174,6 +181,8 @@ def check_outputs(model: Source, source: Source) -> None:
         InputError: no probabilities where the task has them, or probabilities where it has logits.
     """
     task = get_task(source.card.task)
+    if len(model.model.outputs) > 1:  # by name, each with a loss of its own
+        return
     probabilities = "distillation" in task.supports
     images = source.card.preprocess(source.evidence(4).pixels)
     answers = keras.ops.convert_to_numpy(model.model(images, training=False))

@@ -20,7 +20,7 @@ from keras_resnet.tasks import get_task
 from keras_resnet.tasks.table import DEFAULT
 
 # Points of the headline score by task and kind of compression, about twice what is usual, so that a training that went
-# wrong shows. Those of masks are what the files of these precisions may lose; see `tasks.segmentation.limits`.
+# wrong shows. Those of masks and boxes are what the files of these precisions may lose; see the tasks' `limits`.
 _MOST: dict[str, dict[str, float]] = {
     "classification": {
         "int8": 0.1,
@@ -40,8 +40,17 @@ _MOST: dict[str, dict[str, float]] = {
         "half": 1.0,
         "more": 2.0,
     },
+    "detection": {
+        "int8": 0.5,
+        "int4": 3.0,
+        "clusters": 1.0,
+        "channels": 3.0,
+        "pattern": 1.0,
+        "half": 1.0,
+        "more": 2.0,
+    },
 }
-_BELOW_INT8 = {"classification": 0.0, "segmentation": 0.005}  # IoU: what an int8 file of masks may lose
+_BELOW_INT8 = {"classification": 0.0, "segmentation": 0.005, "detection": 0.005}  # what an int8 file may lose
 
 
 def limits(settings: Settings, task: str = DEFAULT) -> dict[str, float]:

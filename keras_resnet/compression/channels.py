@@ -199,7 +199,9 @@ def narrowed(model: keras.Model, kept: dict[str, np.ndarray]) -> keras.Model:
     return net
 
 
-def reconstruct(narrow: keras.Model, model: keras.Model, images: np.ndarray, positions: int = 8) -> None:
+def reconstruct(
+    narrow: keras.Model, model: keras.Model, images: np.ndarray, kept: dict[str, np.ndarray], positions: int = 8
+) -> None:
     """Gives the convolutions behind removed channels the weights that come closest to what they computed before.
 
     Linear least squares on samples of their inputs, span after span (arXiv:1707.06168, section 3.1): a net that has
@@ -209,6 +211,7 @@ def reconstruct(narrow: keras.Model, model: keras.Model, images: np.ndarray, pos
         narrow: result of `narrowed`; changed in place. One- and three-dimensional convolutions stay as they are.
         model: model that the narrow one was made from.
         images: some thousand preprocessed images, float32 `(n, H, W, C)`.
+        kept: result of `choose` that it was made by: of a convolution that lost channels itself, those that stay count.
         positions: sampled of every image.
     """
     for span in spans(narrow):
@@ -217,6 +220,7 @@ def reconstruct(narrow: keras.Model, model: keras.Model, images: np.ndarray, pos
         if not same and isinstance(last, keras.layers.Conv2D):
             inputs = _sampled(narrow, last.name, images, positions, patches=True)
             outputs = _sampled(model, last.name, images, positions, patches=False)
+            outputs = outputs[:, kept[last.name]] if last.name in kept else outputs
             _fit(narrow, last, inputs, outputs)
 
 

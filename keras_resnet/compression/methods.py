@@ -135,6 +135,7 @@ def narrower(
     images: np.ndarray,
     targets: np.ndarray,
     loss: Callable[[Any, Any], Any],
+    judged: Callable[[keras.Model], keras.Model] = lambda model: model,
 ) -> Nets:
     """Removes the channels that matter least from a net and its twin.
 
@@ -145,11 +146,12 @@ def narrower(
         images: preprocessed training images `(n, H, W, C)`, some thousand, to choose by.
         targets: targets of the images, one row per image.
         loss: the task's, as `channels.importance` takes it.
+        judged: from a net to the one whose output the loss takes, with the same layers.
     """
-    sizes = channels.importance(twin, images, targets, loss)
+    sizes = channels.importance(judged(twin), images, targets, loss)
     kept = channels.choose(twin, settings.channels, sizes)
     nets = Nets(channels.narrowed(model, kept), channels.narrowed(twin, kept))
-    channels.reconstruct(nets.twin, twin, images)
+    channels.reconstruct(nets.twin, twin, images, kept)
     copy_weights(nets.twin, nets.model)
     return nets
 

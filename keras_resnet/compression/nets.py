@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,11 +94,13 @@ class Compressed(FromRecipe):
         if recipe.weights or recipe.freeze != "none":
             raise InputError(f"recipe {recipe.name}: weights and freeze do not go with a compression")
         model, twin = self._pair(recipe, dataset, policy, devices)
+        judged = _judged(recipe, dataset)
         with devices.scope(), precision.policy(policy):
             if self.settings.channels:
-                nets = methods.narrower(model, twin, self.settings, *_examples(recipe, dataset))
+                nets = methods.narrower(model, twin, self.settings, *_examples(recipe, dataset), judged)
             else:
                 nets = methods.forms(model, twin, self.settings)
+            nets = replace(nets, model=judged(nets.model))
         accelerate(nets.model, recipe, policy)
         return replace(nets, teacher=self._teacher(policy) if recipe.distillation else None, answers=self.answers)
 
@@ -127,7 +129,9 @@ class Compressed(FromRecipe):
                     copy_weights(self.model, net)
                 return model, twin
         built_in = (*_BUILT_IN, *["dropout"] * (self.card.task == DEFAULT))
-        asked = [name for name in built_in if getattr(recipe, name)] + ["loss"] * (recipe.loss == "binary")
+        asked = [name for name in built_in if getattr(recipe, name)] + ["loss"] * (
+            getattr(recipe, "loss", "") == "binary"
+        )
         if asked:
             raise InputError(
                 f"recipe {recipe.name}: {', '.join(asked)} need a net of the table, and the model is from elsewhere"
@@ -154,13 +158,23 @@ class Compressed(FromRecipe):
         return methods.callbacks(nets.model, self.settings, epochs=recipe.epochs, epoch_steps=steps, done=done)
 
 
+def _judged(recipe: Recipe, dataset: Dataset) -> Callable[[keras.Model], keras.Model]:
+    """From a net to the one whose outputs the task's loss takes."""
+    code = get_task(recipe.task).capable
+    if not hasattr(code, "learning"):
+        return lambda model: model
+    return lambda model: code.learning(model, code.facts(dataset, recipe.head))
+
+
 def _last(model: keras.Model) -> set[str]:
-    """Names of the layers that stay in float32: the last one with weights, and those behind it."""
+    """Names of the layers that stay in float32: the last ones with weights, and those behind them."""
     names = set()
-    for layer in reversed(model.layers):
+    for tensor in model.outputs:
+        layer = tensor._keras_history.operation
         names.add(layer.name)
-        if layer.weights:
-            break
+        while not getattr(layer, "weights", ()) and isinstance(layer.input, keras.KerasTensor):
+            layer = layer.input._keras_history.operation
+            names.add(layer.name)
     return names
 
 

@@ -170,8 +170,8 @@ def check(model: keras.Model, *, quantized: bool) -> None:
     Raises:
         InputError: some layers cannot be rewritten, and are named; or the whole is no such model.
     """
-    if not hasattr(model, "operations") or len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise InputError(f"{model.name}: expected a functional model with one input and one output")
+    if not hasattr(model, "operations") or len(model.inputs) != 1:
+        raise InputError(f"{model.name}: expected a functional model with one input")
     nested = [layer.name for layer in model.layers if isinstance(layer, keras.Model)]
     if nested:
         raise InputError(f"models inside the model cannot be rewritten: {', '.join(nested)}; build it flat")

@@ -128,6 +128,7 @@ class CapableCode(TaskCode, ExplainedCode, Protocol):
     `IN_PLACES`, true where answers are places in the whole picture, which `within` makes of those in the net's input;
     `ONE_SIZE`, true where its nets have an input of fixed size, also in training;
     `EVIDENCE`, the format of what `evidence` gives, if that is no probability;
+    `learning`, where losses take other outputs than those that are saved;
     `shares`, more shares that an export reports; `counted`, of a task whose score is of something else than examples;
     `remarkable` and `suspects`, examples that a person should look at.
     """
@@ -158,6 +159,12 @@ class CapableCode(TaskCode, ExplainedCode, Protocol):
 
     def counted(self, truth: Mapping[str, np.ndarray]) -> int:
         """Number of what `Score.of` names in the truth of some examples."""
+
+    def learning(self, model: keras.Model, facts: Any) -> keras.Model:
+        """The model whose outputs the losses take, of one that has the outputs which are saved; with the same layers.
+
+        Only a task has it whose `attach` makes other outputs for a training.
+        """
 
     def chance(self, shapes: Mapping[str, tuple[int | None, ...]]) -> float:
         """The headline score of guessing, for outputs of these shapes."""

@@ -49,7 +49,7 @@ TASKS: dict[str, Task] = {
             truth="boxes",
             score=Score("AP", "ap", per_example=False, of="objects", decisive=1000),
             module="keras_resnet.tasks.detection",
-            supports=frozenset({"forms", "places"}),
+            supports=frozenset({"compress", "forms", "places"}),
             forms=("raw", "decoded", "nms"),
         ),
         Task(

@@ -148,6 +148,21 @@ _PRUNE_SCENES = dataclasses.replace(
     learning_rate=5e-4,  # what is left must learn what the rest knew
     command="keras-resnet compress --method prune --sparsity 2:4 --recipe prune-scenes --model RUN --data DATA",
 )
+_SAME = ("augmentation", "epochs", "batch_size", "learning_rate", "warmup_epochs", "weight_decay", "precise_bn")
+_COMPRESS_OBJECTS = dataclasses.replace(
+    objects.OWN,
+    **{name: getattr(_COMPRESS_SCENES, name) for name in (*_SAME, "hold_out", "hardware", "wall_time")},
+    name="compress-objects",
+    ema=0.0,
+    command="keras-resnet compress --method qat --recipe compress-objects --model RUN --data DATA",
+)
+_PRUNE_OBJECTS = dataclasses.replace(
+    _COMPRESS_OBJECTS,
+    name="prune-objects",
+    epochs=20,
+    learning_rate=5e-4,  # what is left must learn what the rest knew
+    command="keras-resnet compress --method prune --channels 0.5 --recipe prune-objects --model RUN --data DATA",
+)
 _LAB = dataclasses.replace(  # of `keras-resnet lab`: two minutes for the deepest net of a small experiment
     _HE2015,
     name="lab-cifar10",
@@ -303,7 +318,7 @@ RECIPES: dict[str, Recipe] = _Recipes(
     for row in (
         PHOTOS,
         *(_DIGITS, _HE2015, _FAST, _FAST_RESNET8, _COMPRESS, _PRUNE, _LAB, _LAB_DIGITS),
-        *(_COMPRESS_SCENES, _PRUNE_SCENES),
+        *(_COMPRESS_SCENES, _PRUNE_SCENES, _COMPRESS_OBJECTS, _PRUNE_OBJECTS),
         _FAST_CIFAR100,
         *(_RSB_A2, _RSB_A3, _RESNET_RS, _BAG_OF_TRICKS),
         *scenes.ROWS,
@@ -314,6 +329,7 @@ RECIPES: dict[str, Recipe] = _Recipes(
 COMPRESSING: dict[str, dict[str, str]] = {
     "classification": {"qat": "compress", "prune": "prune", "cluster": "compress"},
     "segmentation": {"qat": "compress-scenes", "prune": "prune-scenes", "cluster": "compress-scenes"},
+    "detection": {"qat": "compress-objects", "prune": "prune-objects", "cluster": "compress-objects"},
 }
 
 

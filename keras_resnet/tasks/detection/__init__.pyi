@@ -14,6 +14,7 @@ from .boxes import overlaps as overlaps
 from .forms import as_form as as_form
 from .forms import restored as restored
 from .graphs import formed as formed
+from .graphs import learning as learning
 from .head import attach as attach
 from .head import encode as encode
 from .head import objectives as objectives

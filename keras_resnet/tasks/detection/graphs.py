@@ -14,6 +14,7 @@ from keras_resnet.nets.detection import HeadSpec
 from keras_resnet.nets.graph import FLOAT
 from keras_resnet.nets.suppressing import Suppression
 from keras_resnet.tasks.detection.boxes import LARGEST
+from keras_resnet.tasks.detection.head import joined
 from keras_resnet.tasks.detection.priors import prior_boxes
 from keras_resnet.tasks.detection.settings import RAW, SUPPRESSED, Facts, head_of
 from keras_resnet.tasks.facts import facts_of
@@ -46,6 +47,27 @@ def formed(model: keras.Model, card: ModelCard, form: str) -> tuple[keras.Model,
     return keras.Model(model.input, decoder(raw), name=model.name), made
 
 
+def learning(model: keras.Model, facts: Facts) -> keras.Model:
+    """The model whose one output the loss takes, of one that gives raw outputs; the layers are the same.
+
+    Args:
+        model: from images to raw outputs.
+        facts: facts of the recipe that trains it.
+
+    Raises:
+        InputError: the recipe is of another head.
+    """
+    raw, head = _by_name(model), head_of(facts)
+    kinds = ("scores", "boxes", *(("centerness",) if facts.centerness else ()))
+    wanted = {f"{kind}_{stride}" for kind in kinds for stride in facts.strides}
+    if set(raw) != wanted or raw[f"boxes_{facts.strides[0]}"].shape[-1] != 4 * head.priors:
+        raise InputError(
+            f"the model gives {', '.join(sorted(raw))}, and the recipe's detector {', '.join(sorted(wanted))}: pass "
+            "--set detector=... and neck=... as the model was trained with"
+        )
+    return keras.Model(model.input, joined(raw, facts, head.priors), name=model.name)
+
+
 def _by_name(model: keras.Model) -> dict[str, keras.KerasTensor]:
     """Raw outputs by their names."""
     if isinstance(model.output, Mapping):
@@ -57,7 +79,7 @@ def _decoder(
     raw: Mapping[str, keras.KerasTensor], head: HeadSpec, size: tuple[int, int], suppress: bool
 ) -> keras.Model:
     """The net from raw outputs to boxes."""
-    given = {name: keras.Input(tensor.shape[1:], name=name, dtype="float32") for name, tensor in raw.items()}
+    given = {name: keras.Input(each.shape[1:], name=name, dtype="float32") for name, each in raw.items()}
     strides = sorted(int(name.removeprefix("scores_")) for name in raw if name.startswith("scores_"))
     priors = [prior_boxes(head, stride, tuple(raw[f"scores_{stride}"].shape[1:3]), size) for stride in strides]
     counts = [len(each) for each in priors]

@@ -42,7 +42,7 @@ def attach(backbone: keras.Model, facts: Facts, settings: Settings, *, training:
     with deep_graphs():
         found = raw_outputs(backbone, spec, options_of(backbone))
         if training:
-            found = {DENSE: _joined(found, facts, spec.head.priors)}
+            found = {DENSE: joined(found, facts, spec.head.priors)}
         return keras.Model(backbone.input, found, name=backbone.name)
 
 
@@ -56,8 +56,14 @@ def _check_size(level: int, size: tuple[int | None, ...]) -> None:
         )
 
 
-def _joined(found: Mapping[str, Any], facts: Facts, priors: int) -> Any:
-    """All numbers of a prior box in one row: scores, box, centerness; the finest map first."""
+def joined(found: Mapping[str, Any], facts: Facts, priors: int) -> Any:
+    """All numbers of a prior box in one row: scores, box, centerness; the finest map first.
+
+    Args:
+        found: raw outputs by name.
+        facts: strides, and whether there is centerness.
+        priors: number of prior boxes of a place.
+    """
     rows = []
     for stride in facts.strides:
         kinds = ["scores", "boxes", *(["centerness"] if facts.centerness else [])]
