@@ -335,11 +335,13 @@ def test_coco_s_figures_are_pycocotools():
 def test_a_sample_of_images_has_the_figures_of_these_images():
     found, true, sizes, classes = _scene(1)
     ours = matches.matched(found, true, sizes, classes)
-    every = ours.drawn(np.arange(len(found)))
+    every, *_ = ours.drawn(np.arange(len(found))[None])
     np.testing.assert_allclose(every, [ours.figures["AP"], ours.figures["AP50"]], atol=1e-12)
     places = np.random.default_rng(0).integers(0, len(found), len(found))
     drawn = _pycocotools([found[n] for n in places], [true[n] for n in places], sizes, classes)
-    np.testing.assert_allclose(ours.drawn(places), drawn.stats[:2], atol=2e-3)  # equal scores may come in another order
+    np.testing.assert_allclose(
+        ours.drawn(places[None])[0], drawn.stats[:2], atol=2e-3
+    )  # equal scores may come in another order
     assert abs(every[0] - drawn.stats[0]) > 0.005
 
 

@@ -10,6 +10,7 @@ import onnx
 import pytest
 import tensorflow as tf
 from ai_edge_litert.tools import flatbuffer_utils
+from tiers import in_proof
 
 from export import artifact, export, load_source
 from export.formats import floats
@@ -106,7 +107,7 @@ def _made(module, name, form, path, count=40):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Statistics for quantized inputs")  # the converter's, of its own ranges
-@pytest.mark.parametrize("name", ["tflite:int8", "tflite:int8@litert"])
+@pytest.mark.parametrize("name", ["tflite:int8", in_proof("tflite:int8@litert")])
 def test_what_makes_boxes_stays_in_float(name, tmp_path, monkeypatch):
     share, found = _made(tflite_format, name, "nms", path := tmp_path / "m.tflite")
     kinds = tflite_format.describe(path)
@@ -119,7 +120,7 @@ def test_what_makes_boxes_stays_in_float(name, tmp_path, monkeypatch):
     assert _made(tflite_format, name, "nms", path)[0] < share - 0.1
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_onnx_quantizes_nothing_that_makes_boxes(tmp_path, monkeypatch):
     share, _ = _made(onnx_format, "onnx:int8", "decoded", path := tmp_path / "m.onnx")
     assert onnx_format.describe(path).unfolded == 0
@@ -255,7 +256,7 @@ def test_golden_answers_may_change_places(tmp_path):
         assert (apart <= most, apart) == (held, pytest.approx(wrong / 100))
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_a_file_of_answers_is_proven(tmp_path):
     """One whose boxes were moved by a tenth fails, and so does one that lost its card."""
     source = boxed.source(count=6)

@@ -74,6 +74,7 @@ def test_channels_of_towers_can_go(net):
     assert set(narrow.output) == set(net.output) and multiply_adds(narrow) < 0.8 * multiply_adds(net)
 
 
+@pytest.mark.slow
 def test_convolutions_in_a_row_are_reconstructed(net):
     """The second one of a tower lost channels before it and of its own: those of its own that stay are compared."""
     images = boxed.images(8).astype("f")
@@ -97,7 +98,7 @@ def test_every_method_has_a_limit_for_boxes():
         assert limits(how)["drop"] <= limits(how, "detection")["drop"] <= 3
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_a_file_of_ranges_is_in_integers_up_to_its_boxes(net, tmp_path):
     source = boxed.source(count=6)
     made = methods.forms(net, net, settings("qat")).model

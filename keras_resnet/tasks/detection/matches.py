@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from keras_resnet.tasks.detection.answers import Boxes
 
 OVERLAPS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
+_AT_ONCE = 4_000_000  # numbers of samples that are worked on
 MOST = 100  # answers of an image that count
 _KEYS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR")  # the first of COCO's twelve figures
 
@@ -70,35 +72,42 @@ class Matches:
         own = self.by_class[number]
         return int(own.objects.sum()), int((own.right[0] & own.counts[0] & (own.scores >= threshold)).sum())
 
-    def drawn(self, indices: np.ndarray) -> np.ndarray:
-        """AP, and AP at overlap 0.5, over a sample of the images: float64 `(2,)`; nan where it has no object.
+    def drawn(self, samples: np.ndarray) -> np.ndarray:
+        """AP, and AP at overlap 0.5, over samples of the images: float64 `(draws, 2)`; nan where one has no object.
 
         Args:
-            indices: positions of the images, drawn with replacement.
+            samples: positions of the images, drawn with replacement, `(draws, count)`.
         """
-        each = [values for own in self.by_class if (values := _resampled(own, indices)) is not None]
-        if not each:
-            return np.full(2, np.nan)
-        found = np.mean(each, axis=0)
-        return np.array([found.mean(), found[0]])
+        images = len(self.by_class[0].objects) if self.by_class else 0
+        times = np.array([np.bincount(each, minlength=images) for each in samples], np.float64)
+        each = np.array([_resampled(own, times) for own in self.by_class])  # (classes, draws, 10), nan for none
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # a sample without objects stays nan
+            found = np.nanmean(each, axis=0)
+        return np.stack([found.mean(axis=1), found[:, 0]], axis=1)
 
 
-def _resampled(own: _OfClass, indices: np.ndarray) -> np.ndarray | None:
-    """AP by overlap, `(10,)`; None where the sample has no object of the class."""
-    times = np.bincount(indices, minlength=len(own.objects)).astype(np.float64)
-    positives = float(times @ own.objects)
-    if not positives:
-        return None
-    weight = times[own.images] * own.counts
-    right = np.cumsum(weight * own.right, axis=1)
-    wrong = np.cumsum(weight * ~own.right, axis=1)
-    precision = right / np.maximum(right + wrong, np.spacing(1))
-    precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    recall = right / positives
-    found = np.zeros(len(recall))
-    for row, (reached, values) in enumerate(zip(recall, precision, strict=True)):
-        places = np.searchsorted(reached, RECALLS, side="left")
-        found[row] = np.append(values, 0.0)[places].mean()
+def _resampled(own: _OfClass, times: np.ndarray) -> np.ndarray:
+    """AP of a class by overlap, `(draws, 10)`; nan where a sample has no object of it.
+
+    Args:
+        own: answers of the class.
+        times: how often each image is in each sample, `(draws, N)`.
+    """
+    found = np.full((len(times), len(OVERLAPS)), np.nan)
+    positives = times @ own.objects
+    size = max(1, _AT_ONCE // max(1, own.right.size))
+    for first in range(0, len(times), size):
+        part = slice(first, first + size)
+        weight = times[part, None, own.images] * own.counts
+        right, answers = np.cumsum(weight * own.right, axis=2), np.cumsum(weight, axis=2)
+        precision = right / np.maximum(answers, np.spacing(1))
+        precision = np.maximum.accumulate(precision[..., ::-1], axis=2)[..., ::-1]
+        for number, count in enumerate(positives[part]):
+            for overlap in range(len(OVERLAPS)) if count else ():
+                places = (right[number, overlap] / count).searchsorted(RECALLS)
+                reached = places[places < len(own.scores)]
+                found[first + number, overlap] = precision[number, overlap, reached].sum() / len(RECALLS)
     return found
 
 

@@ -156,7 +156,11 @@ class Scorer:
         if np.array_equal(indices, np.arange(self.count)):  # of all: without the answers of every image
             value = self.matches.figures["AP"]
             return float("nan") if value is None else value
-        return float(self.matches.drawn(np.asarray(indices))[0])
+        return float(self.matches.drawn(np.asarray(indices)[None])[0, 0])
+
+    def drawn_often(self, samples: np.ndarray) -> np.ndarray:
+        """The AP over several samples, float64 `(draws,)`; see `tasks.results.redrawn`."""
+        return self.matches.drawn(samples)[:, 0]
 
     @property
     def matches(self) -> Matches:
@@ -193,7 +197,7 @@ class Scorer:
         figures = matches.figures
         intervals: Sequence[Interval] = [None, None]
         if self.count > 1 and self.objects:
-            intervals = bootstrapped(matches.drawn, self.count)
+            intervals = bootstrapped(None, self.count, matches.drawn)
         each = {2007: [], 2010: []}  # type: dict[int, list[float | None]]
         for number in range(len(names)):
             curve = voc.curve(self._found, self._true, number)
