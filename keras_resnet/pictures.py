@@ -46,6 +46,24 @@ def hues(count: int) -> np.ndarray:
     return np.round(255 * np.array(found).reshape(count, 3)).astype(np.uint8)
 
 
+def reduced(pixels: np.ndarray, most: int) -> np.ndarray:
+    """A picture no larger than a number of pixels: uint8 `(H, W, channels)`.
+
+    Args:
+        pixels: uint8 `(H, W, 1 or 3)`.
+        most: pixels of the longer side at most.
+    """
+    from PIL import Image
+
+    side = max(pixels.shape[:2])
+    if side <= most:
+        return pixels
+    height, width = (max(1, round(length * most / side)) for length in pixels.shape[:2])
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    found = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2))
+    return found[..., None] if found.ndim == 2 else found
+
+
 def svg(made: Figure, alternative: str) -> Html:
     """A figure as inline SVG with a text for screen readers.
 

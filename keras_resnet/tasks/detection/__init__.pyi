@@ -10,10 +10,13 @@ from .head import attach as attach
 from .head import encode as encode
 from .head import objectives as objectives
 from .limits import LIMITS as LIMITS
+from .painting import painted as painted
 from .predictions import Detections as Detections
+from .predictions import at_threshold as at_threshold
 from .predictions import decode as decode
 from .predictions import draw as draw
 from .predictions import within as within
+from .predictions import yolo_lines as yolo_lines
 from .priors import prior_boxes as prior_boxes
 from .scores import Scores as Scores
 from .scores import scorer as scorer
@@ -25,4 +28,6 @@ from .settings import backbone as backbone
 from .settings import facts as facts
 from .settings import head_of as head_of
 from .settings import outputs as outputs
+from .strips import compared as compared
+from .strips import strip as strip
 from .suppression import suppressed as suppressed

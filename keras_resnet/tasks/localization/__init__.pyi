@@ -3,6 +3,7 @@
 from .answers import Located as Located
 from .answers import decode as decode
 from .answers import draw as draw
+from .answers import painted as painted
 from .answers import within as within
 from .head import attach as attach
 from .head import encode as encode
@@ -17,3 +18,5 @@ from .settings import Facts as Facts
 from .settings import Settings as Settings
 from .settings import facts as facts
 from .settings import outputs as outputs
+from .strips import compared as compared
+from .strips import strip as strip
