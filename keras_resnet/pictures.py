@@ -112,6 +112,30 @@ def embedded(picture: bytes, alternative: str) -> Html:
     return Html(f'<img src="data:image/png;base64,{data}" alt="{html.escape(alternative, quote=True)}">')
 
 
+def matrix(shares: np.ndarray, rows: Sequence[str], columns: Sequence[str], x: str, y: str) -> Figure:
+    """A chart of shares by row and column, each from half a hundredth on as a whole number of a hundred.
+
+    Args:
+        shares: 0 to 1, `(rows, columns)`.
+        rows: names of the rows.
+        columns: names of the columns.
+        x: words below.
+        y: words to the left.
+    """
+    size = 3 + 0.45 * max(shares.shape)
+    made = figure(size + 0.8, size)
+    axes = made.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set(xlabel=x, ylabel=y, xticks=range(len(columns)), yticks=range(len(rows)))
+    axes.set_xticklabels(columns, rotation=60, ha="right", rotation_mode="anchor")
+    axes.set_yticklabels(rows)
+    for row, column in np.argwhere(shares >= 0.005):  # less is 0 % as a whole number
+        colour = "white" if shares[row, column] > 0.5 else "black"
+        text = f"{100 * shares[row, column]:.0f}"
+        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
+    return made
+
+
 def lines(
     title: str,
     curves: Mapping[str, tuple[Sequence[float] | np.ndarray, Sequence[float] | np.ndarray]],

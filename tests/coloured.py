@@ -15,7 +15,7 @@ PURE = {0: (255, 0, 0), 1: (0, 255, 0)}
 def card(fit="stretch", **facts):
     """The card of such a net."""
     own = {"names": NAMES, "strides": [8], "threshold": 0.5, **facts}
-    return ModelCard(task="detection", facts=own, fit=fit, preprocess=PREPROCESS["none"])
+    return ModelCard(task="detection", facts=own, fit=fit, preprocess=PREPROCESS["none"], labels=tuple(NAMES))
 
 
 def net():

@@ -10,6 +10,7 @@ from .head import attach as attach
 from .head import encode as encode
 from .head import objectives as objectives
 from .limits import LIMITS as LIMITS
+from .pages import sections as sections
 from .painting import painted as painted
 from .predictions import Detections as Detections
 from .predictions import at_threshold as at_threshold
@@ -18,6 +19,7 @@ from .predictions import draw as draw
 from .predictions import within as within
 from .predictions import yolo_lines as yolo_lines
 from .priors import prior_boxes as prior_boxes
+from .reports import reporter as reporter
 from .scores import Scores as Scores
 from .scores import scorer as scorer
 from .settings import IN_PLACES as IN_PLACES

@@ -9,6 +9,7 @@ from .head import attach as attach
 from .head import encode as encode
 from .head import objectives as objectives
 from .limits import LIMITS as LIMITS
+from .reports import reporter as reporter
 from .scores import Scores as Scores
 from .scores import agreement as agreement
 from .scores import scorer as scorer
