@@ -22,7 +22,8 @@ def net():
     """A net of `SIZE`; scores near 1 for a pure colour, far below a tenth for all others."""
     image = keras.Input((*SIZE, 3))
     scores = keras.layers.Conv2D(2, 8, 8, name="scores_8")
-    boxes = keras.layers.Conv2D(4, 8, 8, kernel_initializer="zeros", bias_initializer=keras.initializers.Constant(0.5))
+    half = keras.initializers.Constant(0.5)
+    boxes = keras.layers.Conv2D(4, 8, 8, kernel_initializer="zeros", bias_initializer=half, name="boxes_8")
     found = keras.Model(image, {"scores_8": scores(image), "boxes_8": boxes(image)})
     kernel = np.zeros((8, 8, 3, 2), "f")
     kernel[:, :, :, 0], kernel[:, :, :, 1] = (1, -1, -1), (-1, 1, -1)

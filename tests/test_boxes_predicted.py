@@ -1,6 +1,7 @@
 """What `predict` gives of objects: tables, YOLO's text, pictures and pages, in pixels of the whole picture."""
 
 import csv
+import io
 import json
 import re
 from pathlib import Path
@@ -180,3 +181,36 @@ def test_predict_writes_tables_texts_pictures_and_pages(model, tmp_path, capsys)
         assert cli.main([*command, *more]) == 2
         error = capsys.readouterr().err
         assert len(error.strip().splitlines()) == 1 and words in error
+
+
+def test_tensorboard_shows_the_truth_beside_the_answers_of_an_epoch(tmp_path):
+    """As TensorBoard reads it; the control is another weight, which answers otherwise."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    from keras_resnet.data.dataset import ArraySplit, Dataset
+    from keras_resnet.training import pictured
+    from keras_resnet.training.nets import Nets
+
+    truth = np.full((1, 2, 7), -1, "f")
+    truth[0, 0] = [16, 8, 24, 16, 0, 0, 64]
+    pixels = coloured.picture(CELLS)[None]
+    split = ArraySplit({"image": pixels, "boxes": truth, "frame": np.float32([[32, 48]])})
+    data = Dataset("d", tuple(coloured.NAMES), (*coloured.SIZE, 3), split, split, split)
+    model = coloured.net()
+    (callback,) = pictured.callbacks(Nets(model, coloured.net()), data, coloured.card(), tmp_path)
+    callback.on_train_begin()
+    callback.on_epoch_end(0)
+    layer = model.get_layer("scores_8")
+    layer.set_weights([each * 0 - 20 for each in layer.get_weights()])
+    callback.on_epoch_end(1)
+    callback.on_train_end()
+    read = EventAccumulator(str(tmp_path / "validation"), size_guidance={"tensors": 0})
+    read.Reload()
+    (tag,) = (each for each in read.Tags()["tensors"] if each.startswith("image, truth, answer"))
+    shown = [np.asarray(Image.open(io.BytesIO(each.tensor_proto.string_val[2]))) for each in read.Tensors(tag)]
+    outputs = {name: np.asarray(each) for name, each in coloured.net()(pixels.astype("f")).items()}
+    (expected,) = detection.compared(pixels, outputs, {"boxes": truth}, coloured.card())
+    np.testing.assert_array_equal(shown[0], expected)
+    half = shown[0].shape[1] // 2
+    np.testing.assert_array_equal(shown[1][:, :half], expected[:, :half])
+    assert (shown[1][:, half:] != expected[:, half:]).any()

@@ -49,6 +49,7 @@ TASKS: dict[str, Task] = {
             truth="boxes",
             score=Score("AP", "ap", per_example=False),
             module="keras_resnet.tasks.detection",
+            supports=frozenset({"explain"}),
         ),
         Task(
             name="localization",
@@ -56,6 +57,7 @@ TASKS: dict[str, Task] = {
             truth="boxes",
             score=Score("localized", "localized", per_example=False),
             module="keras_resnet.tasks.localization",
+            supports=frozenset({"explain"}),
         ),
     )
 }

@@ -6,6 +6,17 @@ from .boxes import clipped as clipped
 from .boxes import decoded as decoded
 from .boxes import encoded as encoded
 from .boxes import overlaps as overlaps
+from .explaining import EVIDENCE as EVIDENCE
+from .explaining import METHOD as METHOD
+from .explaining import asked_boxes as asked_boxes
+from .explaining import called as called
+from .explaining import evidence as evidence
+from .explaining import finest as finest
+from .explaining import in_one as in_one
+from .explaining import question_name as question_name
+from .explaining import questions as questions
+from .explaining import questions_named as questions_named
+from .explaining import scalar as scalar
 from .head import attach as attach
 from .head import encode as encode
 from .head import objectives as objectives
