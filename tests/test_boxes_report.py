@@ -200,3 +200,34 @@ def test_evaluate_writes_the_page(tmp_path, capsys):
     assert "<b>green" not in page
     figures = json.loads((tmp_path / "f.json").read_text("utf-8"))
     assert figures["confusion"] == [[3, 0, 0], [0, 2, 1], [0, 1, 0]] and figures["objects"] == 6
+
+
+@pytest.mark.slow
+def test_evaluate_in_another_geometry(tmp_path, capsys):
+    """High pictures, whose cells a net sees as such where they are stretched; padded they are a third as wide."""
+    model, photos = coloured.saved(tmp_path / "net.keras", "pad"), tmp_path / "photos"
+    photos.mkdir()
+    rows = ["file,label,x1,y1,x2,y2,split"]
+    for number in range(4):
+        row, column = number, number + 1
+        Image.fromarray(coloured.picture({(row, column): 0}, (9, 2))).save(photos / f"{number}.png")
+        rows.append(f"photos/{number}.png,red,{16 * column},{72 * row},{16 * column + 16},{72 * row + 72},test")
+    rows.append(f"photos/0.png,{coloured.NAMES[1]},80,216,96,288,test")  # is not there
+    (tmp_path / "boxes.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    found = {}
+    for fit in ("", "stretch"):
+        command = [
+            "evaluate",
+            "--model",
+            model,
+            "--data",
+            "boxes.csv",
+            "--json",
+            "f.json",
+            *(["--fit", fit] if fit else []),
+        ]
+        assert cli.main(command) == 0
+        figures = json.loads((tmp_path / "f.json").read_text("utf-8"))
+        found[figures["fit"]] = figures["classes"]["red"]["ap"]
+    assert found == {"pad": pytest.approx(0.0), "stretch": pytest.approx(1.0)}
+    assert "fit stretch" in capsys.readouterr().out
