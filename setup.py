@@ -104,6 +104,7 @@ EXPORT = [
 HEIC = ["pi-heif>=1,<2"]  # photographs of iPhones; BSD, its wheel has LGPL libraries (pillow-heif's has GPL ones)
 HUB = ["huggingface_hub>=0.30,<3"]  # weights="hf://timm/..."
 PARQUET = ["pyarrow>=16,<27"]  # predict -o answers.parquet
+VIDEO = ["opencv-python-headless>=4.10,<6"]  # predict clip.mp4, predict --camera 0; Apache-2.0, FFmpeg's part LGPL
 WANDB = ["wandb>=0.19,<1"]  # train --logger wandb
 MLFLOW = ["mlflow-skinny>=3,<4", "sqlalchemy>=2,<3", "alembic>=1.13,<2"]  # train --logger mlflow
 RAY = ["ray[data]>=2.50,<2.64"]  # predict --ray, prepare --ray
@@ -112,6 +113,7 @@ DATASETS = ["tensorflow-datasets>=4.9.7,<5"]  # dataset=tfds:NAME
 JAX = ["jax>=0.7,<1", "grain>=0.2.18,<0.3"]  # KERAS_BACKEND=jax; files without TensorFlow
 TEST = [
     *JAX,
+    *VIDEO,
     "pytest>=8.2,<10",
     "pytest-xdist>=3.7,<4",
     "pytest-cov>=6.1,<8",
@@ -160,10 +162,11 @@ setup(
         "gpu": GPU,
         "jax": JAX,
         "parquet": PARQUET,
+        "video": VIDEO,
         "wandb": WANDB,
         "mlflow": MLFLOW,
         "ray": RAY,
-        "all": EXPORT + HEIC + HUB + LOGS + PARQUET + DATASETS + TEST,
+        "all": EXPORT + HEIC + HUB + LOGS + PARQUET + VIDEO + DATASETS + TEST,
     },
     entry_points={"console_scripts": ["keras-resnet = export.program:main"]},
     classifiers=[

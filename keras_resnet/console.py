@@ -328,7 +328,7 @@ def write_json(path: Path | None, value: object, *, overwrite: bool = True) -> N
         temporary.write_text(text, encoding="utf-8")
 
 
-def progress(items, description: str, total: int):
+def progress(items, description: str, total: int | None):
     """Shows a bar on stderr while iterating, if a person is watching."""
     from rich.console import Console
     from rich.progress import track

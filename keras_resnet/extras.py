@@ -23,6 +23,7 @@ EXTRAS = {  # by the name that is imported
     "tf2onnx": "export",
     "tensorflow_model_optimization": "export",
     "huggingface_hub": "hub",
+    "cv2": "video",
     "tensorboard": "tensorboard",
     "tensorflow_datasets": "datasets",
     "pyarrow": "parquet",

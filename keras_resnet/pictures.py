@@ -46,6 +46,24 @@ def hues(count: int) -> np.ndarray:
     return np.round(255 * np.array(found).reshape(count, 3)).astype(np.uint8)
 
 
+def reduced(pixels: np.ndarray, most: int) -> np.ndarray:
+    """A picture no larger than a number of pixels: uint8 `(H, W, channels)`.
+
+    Args:
+        pixels: uint8 `(H, W, 1 or 3)`.
+        most: pixels of the longer side at most.
+    """
+    from PIL import Image
+
+    side = max(pixels.shape[:2])
+    if side <= most:
+        return pixels
+    height, width = (max(1, round(length * most / side)) for length in pixels.shape[:2])
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    found = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2))
+    return found[..., None] if found.ndim == 2 else found
+
+
 def svg(made: Figure, alternative: str) -> Html:
     """A figure as inline SVG with a text for screen readers.
 
@@ -92,6 +110,30 @@ def embedded(picture: bytes, alternative: str) -> Html:
     """
     data = base64.b64encode(picture).decode("ascii")
     return Html(f'<img src="data:image/png;base64,{data}" alt="{html.escape(alternative, quote=True)}">')
+
+
+def matrix(shares: np.ndarray, rows: Sequence[str], columns: Sequence[str], x: str, y: str) -> Figure:
+    """A chart of shares by row and column, each from half a hundredth on as a whole number of a hundred.
+
+    Args:
+        shares: 0 to 1, `(rows, columns)`.
+        rows: names of the rows.
+        columns: names of the columns.
+        x: words below.
+        y: words to the left.
+    """
+    size = 3 + 0.45 * max(shares.shape)
+    made = figure(size + 0.8, size)
+    axes = made.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set(xlabel=x, ylabel=y, xticks=range(len(columns)), yticks=range(len(rows)))
+    axes.set_xticklabels(columns, rotation=60, ha="right", rotation_mode="anchor")
+    axes.set_yticklabels(rows)
+    for row, column in np.argwhere(shares >= 0.005):  # less is 0 % as a whole number
+        colour = "white" if shares[row, column] > 0.5 else "black"
+        text = f"{100 * shares[row, column]:.0f}"
+        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
+    return made
 
 
 def lines(

@@ -72,7 +72,7 @@ class Plain(Runner):
 
 
 def test_other_tasks_have_no_such_page():
-    with pytest.raises(InputError, match="goes with the task segmentation; this is classification"):
+    with pytest.raises(InputError, match="detection or localization; this is classification"):
         Page(Plain(), Plain.card)
 
 

@@ -19,6 +19,7 @@ from keras_resnet.cluster.shards import Shards, beside, digest
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation import bulk
 from keras_resnet.evaluation.bulk import Unreadable
+from keras_resnet.evaluation.prediction import at_threshold
 
 _ASKING = 16  # addresses that are looked up at once
 
@@ -53,6 +54,7 @@ class _What:
     model: models.Packed
     labels: tuple[str, ...] | None
     top: int
+    threshold: float | None = None
 
 
 class _Predicting(jobs.Worker):
@@ -63,7 +65,8 @@ class _Predicting(jobs.Worker):
         self._folder = tempfile.TemporaryDirectory(prefix="keras-resnet-model-")
         self._runner = what.model.opened(self._folder.name)
         card = self._runner.card
-        self._card = card if what.labels is None else dataclasses.replace(card, labels=what.labels)
+        card = card if what.labels is None else dataclasses.replace(card, labels=what.labels)
+        self._card = card if what.threshold is None else at_threshold(card, what.threshold)
         self._top = what.top
 
     def __del__(self) -> None:
@@ -135,7 +138,13 @@ def _elsewhere(address: str, suffixes: Sequence[str]) -> list[Place]:
 
 
 def answers(
-    address: str, files: Sequence[Place], model: models.Packed, labels: tuple[str, ...] | None, top: int, output: Path
+    address: str,
+    files: Sequence[Place],
+    model: models.Packed,
+    labels: tuple[str, ...] | None,
+    top: int,
+    output: Path,
+    threshold: float | None = None,
 ) -> Iterator[Kept | Unreadable]:
     """A model's answers for files, in their order; the same as those of `bulk.answers`.
 
@@ -148,6 +157,7 @@ def answers(
         labels: names of the classes in place of those of its card.
         top: number of answers per file at most.
         output: table that will be written.
+        threshold: score from which an object is an answer; None for that of the card.
 
     Yields:
         What the model says of each file, or why it says nothing.
@@ -161,6 +171,7 @@ def answers(
         "class names": list(labels or ()),
         "top": top,
         "list of files": digest(part for each in files for part in each.facts()),
+        **({} if threshold is None else {"threshold": threshold}),
     }
     shards = Shards(beside(output), of)
     parts = places.cut(files)
@@ -177,7 +188,7 @@ def answers(
         print(f"{len(parts) - len(rows):,} of {len(parts):,} shards are there from an earlier call", file=sys.stderr)
     if rows:
         here = any(not each.address.uri for each in files)
-        job = jobs.Job(worker=_Predicting, what=_What(model, labels, top), here=here, title="predicting")
+        job = jobs.Job(worker=_Predicting, what=_What(model, labels, top, threshold), here=here, title="predicting")
         with session.connected(address):
             for number, lines in jobs.finished(job, rows):
                 shards.put(_name(number), lines)

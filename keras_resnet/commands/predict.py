@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,11 +13,10 @@ from keras_resnet import console, extras, files, flags
 from keras_resnet.cluster import session
 from keras_resnet.errors import GateError, InputError
 from keras_resnet.evaluation import tiling
-from keras_resnet.evaluation.command import note_missing_card
-from keras_resnet.labels import class_names
 from keras_resnet.parsing import Parser
 from keras_resnet.runtime import foreign
 from keras_resnet.signals.table import get_signal
+from keras_resnet.video import command as video
 
 if TYPE_CHECKING:
     from keras_resnet.card import ModelCard
@@ -31,10 +28,12 @@ _FEW = 10  # answers that get a table each
 _LINES = 20  # of a table of many, and of bad files
 _DRAWN = 24  # pictures in one
 _PAGED = 100  # masks on a page, about 10 MB
+_SIDE = 1024  # pixels of a picture in it, at most
 _AT_MOST = {".png": _DRAWN, ".html": _PAGED}
 _EXAMPLES = """examples:
   keras-resnet predict --model runs/mine photo.jpg
   keras-resnet predict --model model.tflite PHOTOS -o answers.csv
+  keras-resnet predict --model runs/mine clip.mp4 -o out.mp4
   find . -name '*.jpg' | keras-resnet predict --model model.onnx - --top 1 -o answers.parquet
 """
 
@@ -45,7 +44,7 @@ def add(parser: Parser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     flags.add_model(parser, required=True)
     text = "pictures, folders of them, patterns like 'photos/**/*.jpg'; -: a list on standard input, one a line"
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help=text)
+    parser.add_argument("images", nargs="*", metavar="IMAGE", help=f"{text}; or one video")
     parser.add_argument(
         "--top", type=flags.positive, default=5, metavar="N", help="answers for a picture, at most (%(default)s)"
     )
@@ -53,7 +52,8 @@ def add(parser: Parser) -> None:
     foreign.add_options(parser)
     flags.add_output(
         parser,
-        f"write all answers as a table: .csv, .jsonl or .parquet; or up to {_DRAWN} as a .png, {_PAGED} masks as .html",
+        f"write all answers as a table: .csv, .jsonl or .parquet; or up to {_DRAWN} as a .png, {_PAGED} masks or "
+        "objects as .html; of a video .mp4, .webm, .avi or .mkv",
     )
     parser.add_argument(
         "--masks",
@@ -61,6 +61,13 @@ def add(parser: Parser) -> None:
         metavar="DIR",
         help="of a segmentation: write the mask of every picture there, as a PNG of its size with a palette",
     )
+    parser.add_argument(
+        "--threshold", type=float, metavar="T", help="of a detection: score from which an object is shown, 0 to 1"
+    )
+    parser.add_argument(
+        "--yolo", type=Path, metavar="DIR", help="write the objects of every picture there as YOLO's text, with scores"
+    )
+    video.add(parser)
     tiling.add(parser)
     session.add_option(parser, "predict")
     console.add_json(parser, "the answers")
@@ -85,6 +92,10 @@ class _Seen:
 
 def work(args: argparse.Namespace) -> int:
     """Does what was asked for."""
+    if video.is_asked(args):
+        return video.work(args)
+    if not args.images:
+        raise InputError("expected IMAGE: pictures, folders, patterns, or one video; or --camera N")
     drawn = args.output if args.output and args.output.suffix in _AT_MOST else None
     table = None if drawn else args.output
     _check(args, table)
@@ -92,14 +103,11 @@ def work(args: argparse.Namespace) -> int:
     console.import_tensorflow("jax")
     from keras_resnet.evaluation import bulk, written
     from keras_resnet.evaluation.answered import Page
-    from keras_resnet.evaluation.prediction import flat
-    from keras_resnet.runtime.opening import open_named
+    from keras_resnet.evaluation.asked import opened
+    from keras_resnet.evaluation.records import records
 
-    runner = open_named(args.model, args.weights, foreign.hints_of(args))
-    note_missing_card(args.model, runner)
-    names = class_names(args.classes, runner.output.shape[-1]) if args.classes else None
-    card = runner.card if names is None else dataclasses.replace(runner.card, labels=tuple(names))
-    write_mask = _masks(args, card) if args.masks else lambda answer: None
+    runner, card = opened(args)
+    write_beside = _beside(args, card)
     page = Page(runner, card, tiled=args.tile is not None) if drawn and drawn.suffix == ".html" else None
     count, found = (_on_ray if args.ray else _here)(args, runner, card)
     if drawn and count > _AT_MOST[drawn.suffix]:
@@ -114,13 +122,14 @@ def work(args: argparse.Namespace) -> int:
                     raise InputError(each.reason)
                 _note_bad(seen, each.reason)
                 continue
-            write_mask(each)
+            write_beside(each)
             if page:
                 page.add(each)
             seen.count += 1
             seen.first += [each] if len(seen.first) < max(_LINES, _DRAWN) else []
             objects += [each.to_json()] if args.json else []
-            add_row(flat(each))
+            for record in records(each):
+                add_row(record)
         if not seen.count:
             _forget(args)
             _say_bad(seen)
@@ -183,53 +192,33 @@ def _on_ray(args: argparse.Namespace, runner: Runner, card: ModelCard) -> tuple[
     paths = predicting.expanded(args.images, get_signal(card.signal).suffixes)
     model = models.packed(args.model, args.weights, foreign.hints_of(args))
     labels = card.labels if args.classes else None
-    return len(paths), predicting.answers(args.ray, paths, model, labels, args.top, args.output)
+    return len(paths), predicting.answers(args.ray, paths, model, labels, args.top, args.output, args.threshold)
 
 
-def _masks(args: argparse.Namespace, card: ModelCard) -> Callable[[Prediction], None]:
-    """A function that writes the mask of an answer.
+def _beside(args: argparse.Namespace, card: ModelCard) -> Callable[[Prediction], None]:
+    """A function that writes what was asked for of every picture: its mask, its objects.
 
     Raises:
-        InputError: answers of this task are no masks, or are made on a cluster.
+        InputError: answers of this task are none, or are made on a cluster.
     """
-    from keras_resnet.evaluation import bulk
-    from keras_resnet.signals import image
-    from keras_resnet.tasks import get_task
-    from keras_resnet.tasks.segmentation import Mask, colours, names_of, picture
+    from keras_resnet.evaluation import beside
 
-    if not hasattr(get_task(card.task).code, "picture") or args.ray:
-        raise InputError(f"--masks goes with the task segmentation, without --ray; this is {card.task}")
-    files.check_folder(args.masks)
-    args.masks.mkdir(parents=True, exist_ok=True)
-    palette = colours(card, len(names_of(card)))
-    paths = bulk.listed(args.images, get_signal(card.signal).suffixes)
-    args.images = list(map(str, paths))  # a list on standard input can be read once
-    targets = _targets(args.masks, paths)
+    writers = []
+    for option, folder, make in (("--masks", args.masks, beside.masks), ("--yolo", args.yolo, beside.yolo)):
+        if folder is None:
+            continue
+        if args.ray:
+            raise InputError(f"{option}: without --ray, which writes tables")
+        paths = beside.pictures_of(args.images, card)
+        args.images = list(map(str, paths))  # a list on standard input can be read once
+        asked = beside.Asked(folder, option, args.overwrite, args.tile is not None)
+        writers.append(make(asked, card, paths))
 
     def write(answer: Prediction) -> None:
-        assert isinstance(answer, Mask)
-        path = targets[answer.image]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        mask = answer.at(*image.size_of(answer.image), keep=card.keep if args.tile is None else "stretch")
-        with files.writing(path, overwrite=args.overwrite) as temporary:
-            picture(mask, palette).save(temporary, format="PNG")
+        for each in writers:
+            each(answer)
 
     return write
-
-
-def _targets(folder: Path, paths: list[Path]) -> dict[str, Path]:
-    """Where the mask of every picture is written: below the folder as the pictures lie below what they have in common.
-
-    Raises:
-        InputError: two have one name, or a mask would replace a picture.
-    """
-    common = Path(os.path.commonpath([path.absolute().parent for path in paths]))
-    found = {str(path): folder / path.absolute().relative_to(common).with_suffix(".png") for path in paths}
-    if len(set(found.values())) < len(found) or {path.absolute() for path in found.values()} & {
-        path.absolute() for path in paths
-    }:
-        raise InputError(f"--masks {folder}: pictures that differ in their ending alone, or the folder of the pictures")
-    return found
 
 
 def _draw(answers: list[Prediction], runner: Runner, card: ModelCard, args: argparse.Namespace) -> None:
@@ -242,10 +231,12 @@ def _draw(answers: list[Prediction], runner: Runner, card: ModelCard, args: argp
     from keras_resnet.tasks import get_task
 
     pixels: np.ndarray | list[np.ndarray]
-    if args.tile is None:
+    in_places = getattr(get_task(card.task).code, "IN_PLACES", False)  # answers are about all of a picture
+    if args.tile is None and not in_places:
         pixels = np.stack([loaded(Path(each.image), runner) for each in answers])
     else:
-        pixels = [decoding.pixels(Path(each.image).read_bytes(), 3) for each in answers]
+        whole = (decoding.pixels(Path(each.image).read_bytes(), 3) for each in answers)
+        pixels = [pictures.reduced(each, _SIDE) if in_places else each for each in whole]
     with files.writing(args.output, overwrite=args.overwrite) as temporary:
         temporary.write_bytes(pictures.png(get_task(card.task).code.draw(pixels, answers, card), dpi=120))
 
@@ -257,21 +248,27 @@ def _note_bad(seen: _Seen, reason: str) -> None:
 
 def _show(seen: _Seen, args: argparse.Namespace) -> None:
     """Prints a table for each of a few answers, or one of many, and what to do next."""
+    from keras_resnet.evaluation.records import brief
+
     if seen.count <= _FEW:
         for answer in seen.first:
-            console.print_table(answer.image, *answer.rows())
+            columns, lines = answer.rows()
+            title = answer.image if lines else f"{answer.image}: nothing was found"
+            console.print_table(title, columns, lines)
     else:
         header: list[str] = []
         rows: list[list[object]] = []
         for answer in seen.first[:_LINES]:
-            columns, cells = answer.rows()
+            columns, cells = brief(answer)
             header = header or ["file", *columns]
-            rows.append([answer.image, *(cells[0] if cells else [None] * len(columns))])
+            rows.append([answer.image, *cells])
         console.print_table(f"The best answers for {seen.count:,} files", header, rows)
         if seen.count > len(rows):
             print(f"... and {seen.count - len(rows):,} more")
     if args.masks:
         print(f"masks of {seen.count:,} pictures: {args.masks}")
+    if args.yolo:
+        print(f"objects of {seen.count:,} pictures: {args.yolo}")
     if args.output:
         what = {".png": "picture", ".html": "page"}.get(args.output.suffix, "table")
         print(f"{what} of {seen.count:,} answers: {args.output}")

@@ -33,9 +33,11 @@ class Page:
         task = get_task(card.task)
         if not hasattr(task.code, "strip"):
             raise InputError(
-                f"-o FILE.html shows masks, and goes with the task segmentation; this is {card.task}: -o answers.csv"
+                "-o FILE.html shows masks or boxes, and goes with the task segmentation, detection or localization; "
+                f"this is {card.task}: -o answers.csv"
             )
-        self._runner, self._card, self._tiled, self._strip = runner, card, tiled, task.capable.strip
+        self._runner, self._card, self._strip = runner, card, task.capable.strip
+        self._whole = tiled or getattr(task.code, "IN_PLACES", False)
         self._strips: list[Strip] = []
 
     def add(self, answer: Prediction) -> None:
@@ -45,7 +47,7 @@ class Page:
             answer: what the model says, with the file's path as its name.
         """
         path = Path(answer.image)
-        if self._tiled:
+        if self._whole:
             pixels = decoding.pixels(path.read_bytes(), self._runner.example_shape[-1] or 3)
         else:
             pixels = loaded(path, self._runner)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from keras_resnet.errors import InputError
 from keras_resnet.evaluation import tiling
 from keras_resnet.parsing import Parser
 from keras_resnet.runtime import foreign
+from keras_resnet.signals.fits import FITS
 
 if TYPE_CHECKING:
     from keras_resnet.data.sources import Named
@@ -46,6 +48,12 @@ def add(parser: Parser) -> None:
         "--average", default="probabilities", help="probabilities or logits, of views and members (%(default)s)"
     )
     views.add_argument("--ensemble-weights", default="", metavar="W,W,...", help="of the members (default: all alike)")
+    parser.add_argument(
+        "--fit",
+        choices=FITS,
+        metavar="HOW",
+        help=f"how images fill the input, in place of the model's: {', '.join(FITS)}",
+    )
     tiling.add(parser)
     _add_figures(parser)
 
@@ -121,7 +129,10 @@ def work(args: argparse.Namespace) -> int:
     names = " + ".join(member.name for member in members)
     title = f"{names} on {found.scores.count:,} test images of {data}"
     title += "" if str(views) == "one view" else f", {views}"
-    console.write_json(args.json, {"models": [member.name for member in members], **found.to_json()})
+    title += f", fit {args.fit}" if args.fit else ""
+    fits = sorted({member.runner.card.fit for member in members})
+    json = {"models": [member.name for member in members], "fit": " ".join(fits), **found.to_json()}
+    console.write_json(args.json, json)
     assessment.show(found, title, per_class=args.per_class)
     if args.report:
         command = " ".join(["keras-resnet", *sys.argv[1:]])
@@ -143,6 +154,7 @@ def _cross_validate(args: argparse.Namespace) -> int:
         or tiling.asked(args)
         or args.corruptions
         or args.limit
+        or args.fit
         or args.ensemble_weights
     )
     if views or args.weights or args.per_class or args.no_temperature or args.task:
@@ -200,6 +212,8 @@ def _open(named: list[tuple[str, str | None]], args: argparse.Namespace) -> tupl
     for model, weights in named:
         runner = open_named(model, weights, foreign.hints_of(args))
         note_missing_card(model, runner)
+        if args.fit:
+            runner.card = dataclasses.replace(runner.card, fit=args.fit)
         name, folder = _place(args, runner)
         dataset = dataset_for(runner, name, folder, columns=flags.columns_of(args), **flags.masks_of(args))
         if runner.card.labels and runner.card.labels != dataset.classes:

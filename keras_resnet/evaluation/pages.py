@@ -14,6 +14,7 @@ from keras_resnet.page import Html, render, table
 from keras_resnet.tasks.results import Summary
 
 _SIDE = 320  # pixels of pictures that are compared
+_DRAWING = 640  # pixels of pictures with words in them
 
 
 def write_html(
@@ -87,8 +88,12 @@ def _strips(found: Assessment, examples: Split | None) -> list[tuple[str, list[S
     legend = [(mark(colour), name, "") for name, colour in reporter.legend()]
 
     def strip(index: int, words: str) -> Strip:
-        name = name_of(examples, index)
-        shown = {"image": image_tag(seen(examples, index, whole=bool(found.views.tiles)), name, side=_SIDE)}
+        name, pixels = name_of(examples, index), seen(examples, index, whole=bool(found.views.tiles))
+        if hasattr(reporter, "over"):  # drawings, which need no exact colours, and may be larger than the example
+            drawn = reporter.over(index, pixels).items()
+            images = {what: image_tag(each, f"{what} of {name}", side=_DRAWING) for what, each in drawn}
+            return Strip(images, name, words)
+        shown = {"image": image_tag(pixels, name, side=_SIDE)}
         for what, picture in reporter.beside(index).items():
             shown[what] = image_tag(picture, f"{what} of {name}", side=_SIDE, exact=True)
         return Strip(shown, name, words)

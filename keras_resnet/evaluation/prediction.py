@@ -14,15 +14,17 @@ from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation import bulk
 from keras_resnet.evaluation.examples import loaded, named, within
+from keras_resnet.evaluation.records import flat, records
 from keras_resnet.evaluation.running import answered
 from keras_resnet.runtime import foreign
 from keras_resnet.runtime.anything import runner_of
 from keras_resnet.runtime.interface import Runner
 from keras_resnet.signals.table import get_signal
+from keras_resnet.tasks import get_task
 from keras_resnet.tasks.classification.predictions import Answer
 from keras_resnet.tasks.results import Prediction
 
-__all__ = ["Answer", "Predictions", "predict"]
+__all__ = ["Answer", "Predictions", "flat", "predict"]
 _BATCH = 32  # examples in memory at once
 _FILES = 4096  # of which few are in memory at once
 
@@ -35,8 +37,8 @@ class Predictions(list[Prediction]):
         return [each.to_json() for each in self]
 
     def records(self) -> list[dict[str, Any]]:
-        """A flat record for each example: its name, the best answer, and the others behind it."""
-        return [flat(each) for each in self]
+        """A flat record for each example: its name, the best answer, the others behind it; or one for each object."""
+        return [record for each in self for record in records(each)]
 
     def to_pandas(self) -> Any:
         """A pandas DataFrame of `records`.
@@ -70,28 +72,6 @@ def _cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def flat(prediction: Prediction) -> dict[str, Any]:
-    """One prediction as a record of plain values, for tables and CSV files.
-
-    Args:
-        prediction: prediction of any task.
-    """
-    own = prediction.to_json()
-    record: dict[str, Any] = {"file": own.pop("image", prediction.image)}
-    for name, value in own.items():
-        if name == "top" and isinstance(value, list):
-            for place, answer in enumerate(value, 1):
-                suffix = "" if place == 1 else f"_{place}"
-                record |= {f"{key}{suffix}": each for key, each in answer.items()}
-        elif isinstance(value, dict):
-            record |= {f"{name}:{key}": each for key, each in value.items()}
-        elif isinstance(value, list):
-            record[name] = "|".join(map(str, value))
-        else:
-            record[name] = value
-    return record
-
-
 def predict(
     model: Any,
     examples: Any,
@@ -100,6 +80,7 @@ def predict(
     *,
     weights: str | None = None,
     hints: foreign.Hints = foreign.NO_HINTS,
+    threshold: float | None = None,
 ) -> Predictions:
     """Says what a model sees.
 
@@ -111,6 +92,7 @@ def predict(
         labels: class names in place of those of the card.
         weights: for the name of a net: registered name, weight file, or `"none"`.
         hints: what a person says of a model that does not tell itself.
+        threshold: score from which an object is an answer, of a detector; None for that of the card.
 
     Returns:
         One prediction per example, in their order; for a classifier an `Answer`, whose classes without a name are
@@ -133,6 +115,7 @@ def predict(
     if labels is not None and outputs not in (None, 1, len(labels)):
         raise InputError(f"labels: expected {outputs} names, one for every class, received {len(labels)}")
     card = runner.card if labels is None else dataclasses.replace(runner.card, labels=tuple(labels))
+    card = card if threshold is None else at_threshold(card, threshold)
     found = Predictions()
     todo = named(examples, get_signal(runner.card.signal).suffixes)
     for of_files, group in itertools.groupby(todo, lambda pair: isinstance(pair[1], Path)):
@@ -144,6 +127,22 @@ def predict(
             seen = answered(runner, pixels, [name for name, _ in some], card, top)
             found += [within(each, source, runner, card, top) for each, (_, source) in zip(seen, some, strict=True)]
     return found
+
+
+def at_threshold(card: ModelCard, threshold: float) -> ModelCard:
+    """A card with another score from which there is an answer.
+
+    Args:
+        card: card of a detector.
+        threshold: score, 0 to 1.
+
+    Raises:
+        InputError: another task, or no such number.
+    """
+    change = getattr(get_task(card.task).code, "at_threshold", None)
+    if change is None:
+        raise InputError(f"threshold={threshold}: goes with the task detection; this is {card.task}")
+    return change(card, threshold)
 
 
 def _of_files(runner: Runner, paths: Sequence[Path], card: ModelCard, top: int) -> Iterator[Prediction]:

@@ -15,8 +15,12 @@ from keras_resnet.runtime import foreign
 if TYPE_CHECKING:
     import numpy as np
 
+    from keras_resnet.card import ModelCard
+    from keras_resnet.tasks.interface import CapableCode
+
 _EXAMPLES = """methods:
   cam, grad-cam, grad-cam++      where in a feature map the class was found
+  hires-cam                      the same for one object among others
   integrated-gradients           share of every pixel in the logit
   smoothgrad                     slopes, averaged over noisy copies
   occlusion                      what the answer loses when a part is covered; .tflite and .onnx files too
@@ -38,10 +42,11 @@ def add(parser: Parser) -> None:
     foreign.add_options(parser)
     parser.add_argument("images", nargs="*", metavar="IMAGE", help="pictures: PNG, JPEG, WebP, ...")
     flags.add_output(parser, "a .png or .html file", required=True)
-    parser.add_argument("--method", default="grad-cam", help="see below (%(default)s)")
+    parser.add_argument("--method", metavar="M", help="see below (grad-cam; of a detection hires-cam)")
     parser.add_argument("--layer", metavar="L", help="whose feature maps; by default the last ones")
     parser.add_argument("--class", dest="cls", metavar="C", help="name or number; by default the likeliest ones")
-    parser.add_argument("--top", type=int, default=3, metavar="N", help="classes per image (%(default)s)")
+    parser.add_argument("--object", type=flags.positive, metavar="N", help="of a detection: the Nth object, 1 the best")
+    parser.add_argument("--top", type=int, default=3, metavar="N", help="classes or objects per image (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of smoothgrad's noise and of t-SNE (%(default)s)")
     console.add_json(parser, "classes and probabilities")
     other = parser.add_argument_group("other pictures")
@@ -119,14 +124,16 @@ def _photo(path: str, image: np.ndarray, runner) -> np.ndarray | None:
 def _heat(args: argparse.Namespace, runner, command: str) -> None:
     from keras_resnet.evaluation.running import check_finite
     from keras_resnet.explain import METHODS, drawing, explain
+    from keras_resnet.explain.methods import usual
     from keras_resnet.tasks import get_task
 
+    args.method = args.method or usual(runner.card)
     if args.method not in METHODS:
         raise unknown_name("method", args.method, METHODS)
     pixels, code = _load(args, runner), get_task(runner.card.task).capable
     answers = runner(runner.card.preprocess(pixels))
     check_finite(answers, "an image")
-    classes = code.questions_named(answers, args.cls, args.top, runner.card)
+    classes = _asked(args, code, answers, runner.card)
     rows: list[list[drawing.Panel]] = [[] for _ in args.images]
     form = getattr(code, "EVIDENCE", "{:.1%}")  # values have units
     ranks = range(len(classes[0]))
@@ -139,10 +146,12 @@ def _heat(args: argparse.Namespace, runner, command: str) -> None:
             layer=args.layer,
             seed=args.seed,
         )
+        boxes = code.asked_boxes(answers, found.classes, runner.card) if hasattr(code, "asked_boxes") else None
         for place, panels in enumerate(rows):
             error = None if found.errors is None else float(found.errors[place])
             name = code.question_name(int(found.classes[place]), runner.card)
-            panels.append(drawing.Panel(name, float(found.values[place]), found.heat[place], error, form))
+            box = None if boxes is None else tuple(map(float, boxes[place]))
+            panels.append(drawing.Panel(name, float(found.values[place]), found.heat[place], error, form, box))
     shown = [
         drawing.Row(Path(path).name, image, tuple(panels), _photo(path, image, runner))
         for path, image, panels in zip(args.images, pixels, rows, strict=True)
@@ -158,6 +167,19 @@ def _heat(args: argparse.Namespace, runner, command: str) -> None:
         for row in shown
     ]
     console.write_json(args.json, listed)
+
+
+def _asked(args: argparse.Namespace, code: CapableCode, answers: dict[str, np.ndarray], card: ModelCard) -> list:
+    """What is explained of every image: the likeliest answers, or the one that was asked for."""
+    if args.object is None:
+        return code.questions_named(answers, args.cls, args.top, card)
+    if not hasattr(code, "asked_boxes") or card.task == "localization":
+        raise InputError(f"--object goes with the task detection; this is {card.task}")
+    found = code.questions_named(answers, args.cls, args.object, card)
+    if len(found[0]) < args.object:
+        fewest = f"an image has {len(found[0])}" if len(found) > 1 else f"the image has {len(found[0])}"
+        raise InputError(f"--object {args.object}: {fewest} with a score from the card's threshold on")
+    return [own[-1:] for own in found]
 
 
 def _filters(args: argparse.Namespace, runner, command: str) -> None:
@@ -200,7 +222,7 @@ def _embeddings(args: argparse.Namespace, runner, command: str) -> None:
     from keras_resnet.tasks import get_task
 
     task = get_task(runner.card.task)
-    if hasattr(task.code, "focused"):
+    if hasattr(task.code, "focused") or hasattr(task.code, "asked_boxes"):
         raise InputError(f"--embeddings shows a point for each image: expected a classifier, received task {task.name}")
     name, folder = flags.named_data(args, runner.card.dataset)
     dataset = dataset_for(runner, name, folder, columns=flags.columns_of(args))

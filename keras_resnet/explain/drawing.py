@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,7 @@ class Panel:
         heat: heat map, float `(height, width)`.
         error: relative error of the sum, where the method has one.
         form: format of `probability`; the task's `EVIDENCE`, where it has one.
+        box: x1, y1, x2, y2 of the object whose evidence it is, in pixels of the heat map; None where there is none.
     """
 
     label: str
@@ -33,6 +35,7 @@ class Panel:
     heat: np.ndarray
     error: float | None = None
     form: str = "{:.1%}"
+    box: tuple[float, ...] | None = None
 
     @property
     def text(self) -> str:
@@ -103,7 +106,17 @@ def draw(rows: Sequence[Row], title: str, *, signed: bool):
         for axes, panel in zip(line[1:], row.panels, strict=False):
             axes.imshow(overlay(shown, _stretched(panel.heat, shown), signed=signed), interpolation="nearest")
             axes.set_title(f"{_short(panel.label)}\n{panel.text}", fontsize=9)
+            if panel.box is not None:
+                axes.add_patch(_frame(panel.box, shown.shape[1] / panel.heat.shape[1]))
     return made
+
+
+def _frame(box: Sequence[float], scale: float) -> Any:
+    """The rim of a box in a picture so many times as large."""
+    from matplotlib.patches import Rectangle
+
+    x1, y1, x2, y2 = (side * scale for side in box)
+    return Rectangle((x1 - 0.5, y1 - 0.5), x2 - x1, y2 - y1, fill=False, edgecolor="#3fd0ff", linewidth=1.5)
 
 
 def _stretched(heat: np.ndarray, image: np.ndarray) -> np.ndarray:

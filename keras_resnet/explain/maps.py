@@ -89,6 +89,27 @@ def grad_cam(net: Net, images: np.ndarray, classes: np.ndarray, layer: str | Non
     return np.maximum((maps * slopes.mean(axis=(1, 2), keepdims=True)).sum(axis=-1), 0)
 
 
+def hires_cam(net: Net, images: np.ndarray, classes: np.ndarray, layer: str | None = None) -> np.ndarray:
+    """HiResCAM (Draelos and Carin 2020, arXiv:2011.08891): maps times the slopes of the logit, place by place.
+
+    Grad-CAM takes the mean slope of a map, which says no more where it is: of one object among others this says where.
+
+    Args:
+        net: image model.
+        images: preprocessed images, float32 `(N, height, width, channels)`.
+        classes: class of each image, int `(N,)`.
+        layer: name of a layer that gives a feature map; by default the last such one.
+
+    Returns:
+        float32 `(N, h, w)`, from 0.
+
+    Raises:
+        InputError: no such layer, or it gives no map.
+    """
+    maps, slopes = _gradients(net, images, classes, layer)
+    return np.maximum((maps * slopes).sum(axis=-1), 0)
+
+
 def grad_cam_plus_plus(net: Net, images: np.ndarray, classes: np.ndarray, layer: str | None = None) -> np.ndarray:
     """Grad-CAM++ (Chattopadhay et al. 2018, arXiv:1710.11063): finds several objects of a class better.
 

@@ -9,6 +9,7 @@ from typing import cast
 import keras
 import numpy as np
 
+from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.explain import maps, pixels
 from keras_resnet.explain.net import Net
@@ -100,6 +101,11 @@ METHODS: dict[str, Method] = {
         "the same, better for several objects of a class",
         on_layer=True,
     ),
+    "hires-cam": Method(
+        lambda a: (maps.hires_cam(a.net, a.prepared, a.classes, a.layer), None),
+        "feature maps times their slopes, place by place; for one object among others",
+        on_layer=True,
+    ),
     "integrated-gradients": Method(
         _integrated, "share of every pixel in the logit, against a black image", signed=True
     ),
@@ -116,11 +122,20 @@ METHODS: dict[str, Method] = {
 }
 
 
+def usual(card: ModelCard) -> str:
+    """The method where nobody names one.
+
+    Args:
+        card: card of the model.
+    """
+    return getattr(get_task(card.task).code, "METHOD", "grad-cam")
+
+
 def explain(
     model: keras.Model | Runner,
     images: np.ndarray,
     *,
-    method: str = "grad-cam",
+    method: str | None = None,
     classes: Sequence[int] | int | None = None,
     layer: str | None = None,
     seed: int = 0,
@@ -131,7 +146,7 @@ def explain(
         model: a Keras image model, or what `open_runner` gives. A bare model gets the pixels as they are, 0..255;
             a runner's card knows how to prepare them.
         images: uint8 `(N, height, width, channels)` of the model's input size.
-        method: row of `METHODS`.
+        method: row of `METHODS`; by default `"hires-cam"` of a detector's objects, else `"grad-cam"`.
         classes: one class for all images, or one for each; by default the likeliest.
         layer: name of a layer, for methods that work on one; by default that of the last feature map.
         seed: seed of SmoothGrad's noise.
@@ -150,12 +165,13 @@ def explain(
         >>> explain(model, images, method="grad-cam").heat.shape
         (2, 32, 32)
     """
+    runner = model if isinstance(model, Runner) else KerasRunner(model)
+    method = method or usual(runner.card)
     if method not in METHODS:
         raise unknown_name("method", method, METHODS)
     row = METHODS[method]
     if layer is not None and not row.on_layer:
         raise InputError(f"{method} works on the image: leave out layer={layer}")
-    runner = model if isinstance(model, Runner) else KerasRunner(model)
     from keras_resnet.evaluation import check_fit
 
     check_support(runner.card)

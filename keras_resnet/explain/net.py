@@ -69,6 +69,7 @@ class Net:
         if keras.backend.backend() not in ("tensorflow", "jax"):
             raise InputError("looking into a net needs Keras' TensorFlow or JAX back end: unset KERAS_BACKEND")
         self.scalar: Callable[[Any, Any], Any] = self.task.capable.scalar
+        self._first: Callable[[Any], Any] = getattr(self.task.code, "in_one", _first)
         self.model, self.scores, self._end = model, None, None
         self._names = dict(_leaves(model))
         if not any("Conv" in type(layer).__name__ for layer in self._names):
@@ -83,7 +84,9 @@ class Net:
             return output
 
         with self._heard(note):
-            output = self._first(model(self._grey(size), training=False))
+            outputs = model(self._grey(size), training=False)
+        output, finest = self._first(outputs), getattr(self.task.code, "finest", None)
+        self._size: tuple[int, int] | None = finest(outputs) if finest else None
         if last and output is last[0]:
             self.scores = _activation(self.steps[-1].layer)
             self._end = self.steps[-1].layer if self.scores else None
@@ -94,13 +97,6 @@ class Net:
             raise InputError(f"model '{self.model.name}' takes {shape}: expected one input (height, width, channels)")
         height, width = (given or wanted for given, wanted in zip(shape[:2], size or (224, 224), strict=True))
         return np.full((1, height, width, shape[2] or 3), 0.5, np.float32)
-
-    @staticmethod
-    def _first(output):
-        """The probabilities of a model with several outputs."""
-        if isinstance(output, dict):
-            return output.get("probabilities", next(iter(output.values())))
-        return output[0] if isinstance(output, list | tuple) else output
 
     @contextlib.contextmanager
     def _heard(self, listen: Callable) -> Iterator[None]:
@@ -198,7 +194,8 @@ class Net:
 
         Args:
             name: name of the layer; by default the last one that still has several positions; of a net that ends in a
-                map its backbone's last one, as those behind it are the answer already.
+                map its backbone's last one, as those behind it are the answer already; of a detector the last one of
+                its backbone that is as fine as the finest map of answers.
 
         Raises:
             InputError: no such layer, or its output is no feature map.
@@ -211,9 +208,17 @@ class Net:
         maps = [step for step in self.steps if len(step.shape) == 3]
         if not maps:
             raise InputError(f"model '{self.model.name}' has no feature maps (height, width, channels)")
-        if len(self.steps[-1].shape) == 3:
+        if len(self.steps[-1].shape) == 3 or hasattr(self.task.code, "in_one"):
             maps = _of_backbone(maps)
+        maps = [step for step in maps if step.shape[:2] == self._size] or maps
         return next((step for step in reversed(maps) if step.shape[0] * step.shape[1] > 1), maps[-1])
+
+
+def _first(output: Any) -> Any:
+    """The probabilities of a model with several outputs."""
+    if isinstance(output, dict):
+        return output.get("probabilities", next(iter(output.values())))
+    return output[0] if isinstance(output, list | tuple) else output
 
 
 def _of_backbone(maps: list[Step]) -> list[Step]:

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class ExplainedCode(Protocol):
-    """Questions about an example, each with a number, and the evidence for the answers."""
+    """Questions about an example, each with a number, and the evidence for the answers.
+
+    Wherever the module has it: `METHOD`, the method of explanation where nobody names one, in place of Grad-CAM.
+    """
 
     def questions(self, outputs: Mapping[str, np.ndarray], asked: Any) -> np.ndarray:
         """What is explained of every example: `(n,)`."""
@@ -35,6 +38,15 @@ class ExplainedCode(Protocol):
 
     def scalar(self, outputs: Any, questions: Any) -> Any:
         """The value whose slope is taken, differentiable: `(n,)`."""
+
+    def in_one(self, outputs: Mapping[str, Any]) -> Any:
+        """What `scalar` takes of a model's outputs, tensors by name, where that is not the first one alone."""
+
+    def finest(self, outputs: Mapping[str, Any]) -> tuple[int, int]:
+        """Height and width of the maps that are looked at where nobody names a layer; not every task has such."""
+
+    def asked_boxes(self, outputs: Mapping[str, np.ndarray], chosen: np.ndarray, card: ModelCard) -> np.ndarray:
+        """The boxes of questions in pixels of the net's input, x1, y1, x2, y2: `(n, 4)`; of tasks that have such."""
 
     def focused(self, outputs: Mapping[str, np.ndarray]) -> Callable[[Any, Any], Any]:
         """`scalar` of the places that one example's answer has, for copies of it; not every task has places.

@@ -211,6 +211,12 @@ class CapableCode(TaskCode, ExplainedCode, Protocol):
     def strip(self, pixels: np.ndarray, answer: Any, card: ModelCard) -> Strip:
         """An example beside pictures of its answer, for tasks whose answers are such."""
 
+    def painted(self, pixels: np.ndarray, found: Any, card: ModelCard) -> np.ndarray:
+        """A picture with its answer drawn over it, uint8 `(h, w, 3)`, for videos."""
+
+    def at_threshold(self, card: ModelCard, threshold: float) -> ModelCard:
+        """A card with another score from which there is an answer, for tasks that have one for all classes."""
+
     def compared(
         self, pixels: np.ndarray, outputs: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray], card: ModelCard
     ) -> Sequence[np.ndarray]:

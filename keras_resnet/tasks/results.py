@@ -184,6 +184,8 @@ class Reporter(Protocol):
             index: position of the example.
         """
 
+    # A reporter that draws has `over(index, pixels)` too: such pictures over what the net saw, in place of `beside`.
+
     def legend(self) -> list[tuple[str, tuple[int, ...]]]:
         """Names and colours, of 0 to 255, of what these pictures show."""
 

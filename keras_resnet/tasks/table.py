@@ -49,7 +49,7 @@ TASKS: dict[str, Task] = {
             truth="boxes",
             score=Score("AP", "ap", per_example=False, of="objects", decisive=1000),
             module="keras_resnet.tasks.detection",
-            supports=frozenset({"compress", "forms", "places"}),
+            supports=frozenset({"compress", "explain", "forms", "places"}),
             forms=("raw", "decoded", "nms"),
         ),
         Task(
@@ -58,6 +58,7 @@ TASKS: dict[str, Task] = {
             truth="boxes",
             score=Score("localized", "localized", per_example=False),
             module="keras_resnet.tasks.localization",
+            supports=frozenset({"explain"}),
         ),
     )
 }

@@ -14,6 +14,7 @@ from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
 from keras_resnet.signals.fits import Keep
 from keras_resnet.tasks.detection.answers import Boxes, boxes_of
+from keras_resnet.tasks.detection.painting import colours, fitted, letters
 from keras_resnet.tasks.detection.settings import DECODED, RAW, SUPPRESSED, Facts, head_of
 from keras_resnet.tasks.detection.suppression import suppressed
 from keras_resnet.tasks.facts import facts_of
@@ -187,34 +188,63 @@ def within(found: Detections, height: int, width: int, card: ModelCard, limit: i
     return replace(found, boxes=boxes, size=(height, width))
 
 
+def at_threshold(card: ModelCard, threshold: float) -> ModelCard:
+    """A card with another score from which an app shows an object.
+
+    Args:
+        card: card of the model.
+        threshold: score, 0 to 1.
+
+    Raises:
+        InputError: no such number.
+    """
+    if not 0 <= threshold <= 1:  # nan too
+        raise InputError(f"threshold {threshold:g}: expected a score from 0 to 1")
+    return replace(card, facts={**card.facts, "threshold": float(threshold)})
+
+
+def yolo_lines(found: Detections) -> list[str]:
+    """Objects in YOLO's text: class, centre x and y, width and height in shares of the picture, and the score.
+
+    Args:
+        found: objects in pixels of the whole picture.
+    """
+    high, wide = found.size
+    lines = []
+    for number, score, (x1, y1, x2, y2) in zip(found.classes, found.scores, found.boxes.astype(float), strict=True):
+        shares = ((x1 + x2) / 2 / wide, (y1 + y2) / 2 / high, (x2 - x1) / wide, (y2 - y1) / high)
+        lines.append(" ".join([str(int(number)), *(f"{share:.6f}" for share in shares), f"{score:.4f}"]))
+    return lines
+
+
 def draw(pixels: np.ndarray | Sequence[np.ndarray], predictions: Sequence[Detections], card: ModelCard) -> Figure:
     """Images with the boxes of their objects, names and scores.
 
     Args:
-        pixels: uint8 `(n, H, W, 1 or 3)`, or a list of images of different sizes, in whose pixels boxes are.
+        pixels: uint8 `(n, H, W, 1 or 3)`, or a list of images: all of what boxes lie in, at any size.
         predictions: objects of each image.
         card: card of the model.
     """
     from matplotlib.patches import Rectangle
 
-    count = max([len(card.facts.get("names", ())), *(int(each.classes.max(initial=0)) + 1 for each in predictions)])
-    painted = pictures.hues(count) / 255
+    painted = colours(card, max(int(each.classes.max(initial=-1)) + 1 for each in predictions)) / 255
     columns = min(3, len(predictions))
     lines = -(-len(predictions) // columns)
-    height, width = max(image.shape[0] for image in pixels), max(image.shape[1] for image in pixels)
-    made = pictures.figure(4.2 * columns, (4.2 * height / width + 0.4) * lines)
+    highest = max(image.shape[0] / image.shape[1] for image in pixels)
+    made = pictures.figure(4.2 * columns, (4.2 * highest + 0.4) * lines)
     for axes in (grid := made.subplots(lines, columns, squeeze=False)).flat:
         axes.axis("off")
     for axes, image, each in zip(grid.flat, pixels, predictions, strict=False):
-        axes.imshow(image.squeeze(), cmap="gray", interpolation="nearest")
+        axes.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axes.set_title(each.image, fontsize=9)
-        for name, score, number, (x1, y1, x2, y2) in zip(
-            each.names, each.scores, each.classes, each.boxes, strict=True
-        ):
+        found = zip(each.names, each.scores, each.classes, fitted(each.boxes, each.size, image), strict=True)
+        for name, score, number, (x1, y1, x2, y2) in reversed(list(found)):  # the best lies on top
             axes.add_patch(
                 Rectangle((x1 - 0.5, y1 - 0.5), x2 - x1, y2 - y1, fill=False, edgecolor=painted[number], linewidth=1.5)
             )
-            where = {"va": "bottom", "ha": "left", "fontsize": 7, "color": "white"}
+            where = {"va": "bottom", "ha": "left", "fontsize": 7}
             back = {"facecolor": painted[number], "edgecolor": "none", "pad": 1, "alpha": 0.8}
-            axes.text(x1 - 0.5, y1 - 0.5, f"{name} {score:.2f}", bbox=back, parse_math=False, **where)
+            readable = np.array(letters(255 * painted[number])) / 255
+            words = f"{name} {score:.2f}"
+            axes.text(x1 - 0.5, y1 - 0.5, words, bbox=back, color=readable, parse_math=False, **where)
     return made

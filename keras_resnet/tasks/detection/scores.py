@@ -121,6 +121,27 @@ def _text(value: float | None) -> str | None:
     return None if value is None else f"{value:.2%}"
 
 
+def placed(
+    found: Sequence[Boxes], truth: Mapping[str, np.ndarray], size: tuple[int, int], card: ModelCard
+) -> Iterator[tuple[Boxes, np.ndarray, tuple[int, int]]]:
+    """Answers and objects of every example in pixels of its whole picture, and that picture's height and width.
+
+    Args:
+        found: answers in pixels of the net's input.
+        truth: `boxes` `(n, M, 7)` in these pixels, and `frame` `(n, 2)`; without it all stays in them.
+        size: height and width of the input.
+        card: card of the model.
+    """
+    frames = truth.get(FRAME)
+    for number, (each, true) in enumerate(zip(found, np.asarray(truth[TRUTH]), strict=True)):
+        height, width = size if frames is None else map(int, frames[number])
+        keep = "stretch" if frames is None else card.keep
+        kept = true[true[:, 2] > true[:, 0]].astype(np.float64)
+        kept[:, :4] = moved_back(kept[:, :4], height, width, size, keep)
+        boxes = moved_back(each.boxes, height, width, size, keep)
+        yield Boxes(boxes=boxes, scores=each.scores, classes=each.classes), kept, (height, width)
+
+
 class Scorer:
     """Adds up answers chunk by chunk; see `tasks.results.RedrawnScorer`."""
 
@@ -178,18 +199,11 @@ class Scorer:
                 without it figures are in pixels of the input.
         """
         self._matches = None
-        size = input_size(outputs, self._facts)
-        found = answers(outputs, self._card)
-        frames = truth.get(FRAME)
-        for number, (each, true) in enumerate(zip(found, np.asarray(truth[TRUTH]), strict=True)):
-            height, width = size if frames is None else map(int, frames[number])
-            keep = "stretch" if frames is None else self._card.keep
-            kept = true[true[:, 2] > true[:, 0]].astype(np.float64)
-            kept[:, :4] = moved_back(kept[:, :4], height, width, size, keep)
-            boxes = moved_back(each.boxes, height, width, size, keep)
-            self._found.append(Boxes(boxes=boxes, scores=each.scores, classes=each.classes))
-            self._true.append(kept)
-            self._sizes.append((height, width))
+        found, size = answers(outputs, self._card), input_size(outputs, self._facts)
+        for boxes, true, whole in placed(found, truth, size, self._card):
+            self._found.append(boxes)
+            self._true.append(true)
+            self._sizes.append(whole)
 
     def result(self) -> Scores:
         """The figures of all examples so far."""

@@ -3,11 +3,21 @@
 from .answers import Located as Located
 from .answers import decode as decode
 from .answers import draw as draw
+from .answers import painted as painted
 from .answers import within as within
+from .explaining import asked_boxes as asked_boxes
+from .explaining import called as called
+from .explaining import evidence as evidence
+from .explaining import in_one as in_one
+from .explaining import question_name as question_name
+from .explaining import questions as questions
+from .explaining import questions_named as questions_named
+from .explaining import scalar as scalar
 from .head import attach as attach
 from .head import encode as encode
 from .head import objectives as objectives
 from .limits import LIMITS as LIMITS
+from .reports import reporter as reporter
 from .scores import Scores as Scores
 from .scores import agreement as agreement
 from .scores import scorer as scorer
@@ -17,3 +27,5 @@ from .settings import Facts as Facts
 from .settings import Settings as Settings
 from .settings import facts as facts
 from .settings import outputs as outputs
+from .strips import compared as compared
+from .strips import strip as strip

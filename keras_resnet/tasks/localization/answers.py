@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
+from keras_resnet.tasks.detection.painting import painted as painted_boxes
 from keras_resnet.tasks.detection.predictions import Detections, moved_back
 from keras_resnet.tasks.detection.predictions import draw as draw_boxes
 from keras_resnet.tasks.facts import facts_of
@@ -39,9 +40,14 @@ class Located:
     number: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as JSON types."""
-        box = dict(zip(("x1", "y1", "x2", "y2"), (round(float(side), 2) for side in self.box), strict=True))
-        return {"image": self.image, "scores": dict(self.scores), **box, "height": self.size[0], "width": self.size[1]}
+        """The object as JSON types, as `Detections` has several, and the probabilities of the classes."""
+        return {**self.detections().to_json(), "scores": dict(self.scores)}
+
+    def detections(self) -> Detections:
+        """The same as the only object of a detection."""
+        name, score = next(iter(self.scores.items()))
+        box, number = self.box[None].astype("f"), np.array([self.number])
+        return Detections(self.image, (name,), np.array([score]), box, number, self.size)
 
     def rows(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         """A table for the terminal: names of its columns, and a row for every class."""
@@ -123,13 +129,19 @@ def draw(pixels: np.ndarray | Sequence[np.ndarray], predictions: Sequence[Locate
     """Images with the boxes of their objects, names and probabilities.
 
     Args:
-        pixels: uint8 `(n, H, W, 1 or 3)`, or a list of images of different sizes, in whose pixels boxes are.
+        pixels: uint8 `(n, H, W, 1 or 3)`, or a list of images: all of what boxes lie in, at any size.
         predictions: object of each image.
         card: card of the model.
     """
-    as_detections = []
-    for each in predictions:
-        name, score = next(iter(each.scores.items()))
-        classes, scores = np.array([each.number]), np.array([score])
-        as_detections.append(Detections(each.image, (name,), scores, each.box[None], classes, each.size))
-    return draw_boxes(pixels, as_detections, card)
+    return draw_boxes(pixels, [each.detections() for each in predictions], card)
+
+
+def painted(pixels: np.ndarray, found: Located, card: ModelCard) -> np.ndarray:
+    """A picture with its object, uint8 `(H, W, 3)`.
+
+    Args:
+        pixels: uint8 `(H, W, 1 or 3)`, all of what the box lies in, at any size.
+        found: object.
+        card: card of the model.
+    """
+    return painted_boxes(pixels, found.detections(), card)

@@ -5,6 +5,7 @@ from .answers import colours as colours
 from .answers import decode as decode
 from .answers import draw as draw
 from .answers import numbers as numbers
+from .answers import painted as painted
 from .answers import picture as picture
 from .answers import within as within
 from .explaining import EVIDENCE as EVIDENCE

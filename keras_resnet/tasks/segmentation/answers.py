@@ -176,6 +176,18 @@ def overlaid(pixels: np.ndarray, classes: np.ndarray, colours: np.ndarray) -> np
     return mixed.round().astype(np.uint8)
 
 
+def painted(pixels: np.ndarray, found: Mask, card: ModelCard) -> np.ndarray:
+    """A picture with its mask over it, uint8 `(H, W, 3)`.
+
+    Args:
+        pixels: uint8 `(H, W, 1 or 3)`, all of the picture that was answered.
+        found: mask.
+        card: card with the colours of the classes.
+    """
+    mask = found.at(pixels.shape[0], pixels.shape[1], card.keep)
+    return overlaid(pixels, mask, colours(card, max(len(names_of(card)), len(counted(mask)))))
+
+
 def picture(mask: np.ndarray, colours: np.ndarray) -> Image.Image:
     """A mask as a picture with a palette: its values are the classes, 255 is black.
 

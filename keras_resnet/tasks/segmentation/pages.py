@@ -66,17 +66,7 @@ def _listed(counts: np.ndarray, names: list[str]) -> Html | str:
 def _matrix(counts: np.ndarray, names: list[str]) -> dict[str, Html]:
     """Shares of a class's pixels by answer, as a chart and as a table."""
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    size = 3 + 0.45 * len(counts)
-    made = pictures.figure(size + 0.8, size)
-    axes = made.subplots()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set(xlabel="called", ylabel="class", xticks=range(len(names)), yticks=range(len(names)))
-    axes.set_xticklabels(names, rotation=60, ha="right", rotation_mode="anchor")
-    axes.set_yticklabels(names)
-    for row, column in np.argwhere(shares >= 0.005):  # less is 0 % as a whole number
-        colour = "white" if shares[row, column] > 0.5 else "black"
-        text = f"{100 * shares[row, column]:.0f}"
-        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
+    made = pictures.matrix(shares, names, names, "called", "class")
     rows = [
         (name, *(f"{share:.1%}" if total else None for share in row))
         for name, row, total in zip(names, shares, counts.sum(axis=1), strict=True)

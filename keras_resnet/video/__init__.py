@@ -1,0 +1,1 @@
+"""Answers for videos and cameras, by OpenCV (the extra `video`)."""
