@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_resnet import console, extras, files, flags
-from keras_resnet.errors import InputError
+from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.evaluation import tiling
 from keras_resnet.parsing import Parser
 from keras_resnet.runtime import foreign
@@ -100,18 +100,12 @@ def work(args: argparse.Namespace) -> int:
     extras.require_for(args.model, args.weights, *args.ensemble, args.data)
     console.import_tensorflow("jax")
     from keras_resnet.evaluation import assessment, pages
-    from keras_resnet.evaluation.corruptions import CORRUPTIONS
     from keras_resnet.evaluation.tiles import check as check_tiles
     from keras_resnet.evaluation.views import Views
 
     tiles = tiling.asked(args)
     views = Views(crops=args.crops, scales=views_asked, flip=args.flip, average=args.average, tiles=tiles)
-    kinds = list(CORRUPTIONS) if args.corruptions == "all" else [kind for kind in args.corruptions.split(",") if kind]
-    for kind in kinds:
-        if kind not in CORRUPTIONS:
-            from keras_resnet.errors import unknown_name
-
-            raise unknown_name("corruption", kind, CORRUPTIONS)
+    kinds = _corruptions(args.corruptions)
     named = [(args.model, args.weights)] if args.model else [_member(each) for each in args.ensemble]
     members, labels, data = _open(named, args)
     for member in members:
@@ -139,6 +133,17 @@ def work(args: argparse.Namespace) -> int:
         pages.write_html(found, title, command, args.report, overwrite=args.overwrite, examples=members[0].test)
         print(f"charts and tables: {args.report}")
     return console.OK
+
+
+def _corruptions(asked: str) -> list[str]:
+    """Names of corruptions, or `all`."""
+    from keras_resnet.evaluation.corruptions import CORRUPTIONS
+
+    kinds = list(CORRUPTIONS) if asked == "all" else [kind for kind in asked.split(",") if kind]
+    for kind in kinds:
+        if kind not in CORRUPTIONS:
+            raise unknown_name("corruption", kind, CORRUPTIONS)
+    return kinds
 
 
 def _cross_validate(args: argparse.Namespace) -> int:
