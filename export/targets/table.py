@@ -152,8 +152,9 @@ TARGETS: dict[str, Target] = {
             inputs=("raw", "normalized"),
             checked_by="LiteRT on an emulated arm64 processor; the app's own Kotlin on a JVM",
             module="android",
-            tasks=(DEFAULT, "segmentation"),
-            forms={"segmentation": "probabilities"},
+            tasks=(DEFAULT, "segmentation", "detection"),
+            # The exporter's own decoder, which is verified, and not another one in Kotlin; the app suppresses.
+            forms={"segmentation": "probabilities", "detection": "decoded"},
             fits=FITS,
             place="app/src/main/assets/model",
         ),
@@ -177,8 +178,8 @@ TARGETS: dict[str, Target] = {
             inputs=("raw", "normalized"),
             checked_by="headless Chromium",
             module="web",
-            tasks=(DEFAULT, "segmentation"),
-            forms={"segmentation": "classes"},
+            tasks=(DEFAULT, "segmentation", "detection"),
+            forms={"segmentation": "classes", "detection": "decoded"},
             fits=FITS,
         ),
         Target(
@@ -189,8 +190,8 @@ TARGETS: dict[str, Target] = {
             inputs=("raw", "normalized"),
             checked_by="headless Chromium",
             module="web",
-            tasks=(DEFAULT, "segmentation"),
-            forms={"segmentation": "probabilities"},  # float32, as the contract wants it
+            tasks=(DEFAULT, "segmentation", "detection"),
+            forms={"segmentation": "probabilities", "detection": "decoded"},  # float32, as the contract wants it
             fits=FITS,
         ),
     )
