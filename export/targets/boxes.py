@@ -14,6 +14,7 @@ from keras_resnet.runtime.interface import Runner
 from keras_resnet.signals.image import resize
 from keras_resnet.tasks.detection.answers import Boxes
 from keras_resnet.tasks.detection.predictions import answers, decode, within
+from keras_resnet.tasks.localization import answers as localization
 
 MOST = 100  # images that are compared
 LEAST = 0.995  # share of the objects that must be the same
@@ -112,6 +113,11 @@ def _in_picture(bundle: Bundle, file: Path) -> Boxes:
         pixels = np.asarray(opened.convert("RGB"))
     seen = resize(pixels, (rows, columns), card.keep).numpy()
     outputs, (height, width) = bundle.runner.run(card.preprocess(seen[None])), pixels.shape[:2]
+    if bundle.task == "localization":
+        (one,) = localization.decode(outputs, card)
+        one = localization.within(one, height, width, card)
+        score, label = next(iter(one.scores.values())), one.number
+        return Boxes(boxes=one.box[None].astype("f"), scores=np.array([score]), classes=np.array([label]))
     (answer,) = decode(outputs, card)
     found = within(answer, height, width, card)
     return Boxes(boxes=found.boxes, scores=found.scores, classes=found.classes)

@@ -165,9 +165,9 @@ TARGETS: dict[str, Target] = {
             format="onnx",
             io={precision: _FLOAT for precision in ("float32", "int8", "dynamic_int8", "float16")},
             inputs=("raw", "normalized"),
-            checked_by="its own classify.py, segment.py or detect.py in a fresh process",
+            checked_by="its own classify.py, segment.py, detect.py or locate.py in a fresh process",
             module="onnxruntime",
-            tasks=(DEFAULT, "multilabel", "regression", "segmentation", "detection"),
+            tasks=(DEFAULT, "multilabel", "regression", "segmentation", "detection", "localization"),
             forms={"segmentation": "classes", "detection": "decoded"},
         ),
         Target(
