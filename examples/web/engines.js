@@ -1,5 +1,13 @@
-// The two runtimes behind one function: open(model, processor) -> async (Float32Array) => Float32Array.
-// Everything is fetched here, so that the page works without a network afterwards.
+// The two runtimes behind one function: open(model, content, processor) -> async (Float32Array) => Float32Array, or of a
+// file with several outputs {name: Float32Array}. Everything is fetched here, so that the page works without a network afterwards.
+
+/** The only output, or all of them by their names. */
+async function named(model, read) {
+  if (!model.outputs) return read(model.output.name);
+  const values = {};
+  for (const name of Object.keys(model.outputs)) values[name] = await read(name);
+  return values;
+}
 
 async function onnx(model, content, processor) {
   const gpu = processor === 'gpu';
@@ -12,7 +20,7 @@ async function onnx(model, content, processor) {
   const session = await ort.InferenceSession.create(content, options);
   return async (values) => {
     const answer = await session.run({[model.input.name]: new ort.Tensor('float32', values, model.input.shape)});
-    return answer[model.output.name].getData();
+    return named(model, async (name) => answer[name].getData());
   };
 }
 
@@ -26,7 +34,7 @@ async function tflite(model, content, processor) {
   return async (values) => {
     const input = new Tensor(values, model.input.shape);
     const answer = await compiled.run({[model.input.name]: input});
-    const result = Float32Array.from(await answer[model.output.name].data());
+    const result = await named(model, async (name) => Float32Array.from(await answer[name].data()));
     [input, ...Object.values(answer)].forEach((tensor) => tensor.delete());
     return result;
   };

@@ -6,6 +6,9 @@ export const paints = true;
 const UNSEEN = 255;
 const MOST = 20; // names in the legend
 
+/** How strong the colours are, in percent. */
+export const slider = () => ({label: 'Colour', min: 0, value: 55});
+
 /** Name of the output in golden.json. */
 export const output = ({form}) => form || 'logits';
 
@@ -76,7 +79,7 @@ export function mapped(classes, picture, input) {
 }
 
 /** The picture with its mask over it; without one of its own, what the net sees. */
-export function drawn({pixels, picture, classes}, model, strength) {
+export function drawn({pixels, picture, answer: classes}, model, strength) {
   const mask = picture ? mapped(classes, picture, model.input) : classes;
   const base = picture ?? shown(pixels, model.input);
   const image = new ImageData(new Uint8ClampedArray(base.data), base.width, base.height);

@@ -13,7 +13,7 @@ import numpy as np
 
 from export.making import manifest
 from export.proof import golden
-from export.targets import assets, masks
+from export.targets import assets, boxes, masks
 from export.targets.bundle import Bundle, Check, Request, not_run, refused
 from export.targets.description import GOLDEN
 from export.targets.mediapipe import require_labels
@@ -22,6 +22,7 @@ from keras_resnet.errors import InputError
 from keras_resnet.runtime.opening import open_runner
 from keras_resnet.runtime.outside import OUTSIDE, ROOTS
 from keras_resnet.signals import image as images
+from keras_resnet.tasks.detection import predictions
 from keras_resnet.tasks.segmentation import answers
 from keras_resnet.tasks.table import DEFAULT
 
@@ -43,6 +44,8 @@ _WANTED = {
     DEFAULT: "labels, golden input and probabilities, a photo resized as in Python",
     "segmentation": "labels, golden input and probabilities, a photo resized, its mask in its own pixels and over it "
     "as in Python",
+    "detection": "labels, golden input and outputs, a photo resized, objects, their boxes in its own pixels and over "
+    "it as in Python",
 }
 FILES = {
     "app/src/main/java/com/example/classifier/Model.kt": "reads model.json",
@@ -50,6 +53,7 @@ FILES = {
     "app/src/main/java/com/example/classifier/Net.kt": "pixels in, probabilities out; the self-test",
     "app/src/main/java/com/example/classifier/Classifier.kt": "the best classes",
     "app/src/main/java/com/example/classifier/Segmenter.kt": "classes of pixels, and their mask over a picture",
+    "app/src/main/java/com/example/classifier/Detector.kt": "objects, suppression, and their boxes over a picture",
     "app/src/main/java/com/example/classifier/LiteRtEngine.kt": "LiteRT's CompiledModel",
     "app/src/main/java/com/example/classifier/MainActivity.kt": "the screen",
 }
@@ -78,6 +82,8 @@ def _on_arm64(bundle: Bundle) -> list[Check]:
         if bundle.task != DEFAULT:
             bundle.say(f"android: running {count} images on {environment.summary}")
             other = open_runner(bundle.file, engine="arm64", trusted=True)
+            if bundle.task == "detection":
+                return [boxes.compared(bundle, name, other, count)]
             return [*masks.compared(bundle, name, other, count)]
         probabilities, _ = bundle.on("arm64", count)
     except InputError as error:
@@ -187,15 +193,21 @@ def _photo(folder: Path, bundle: Bundle) -> list[str]:
     keep = bundle.runner.card.keep
     expected.write_bytes(images.resize(pixels, bundle.runner.image_shape[:2], keep).numpy().tobytes())
     given = [str(source), str(width), str(height), str(expected)]
-    return given if bundle.task == DEFAULT else [*given, *_masks(folder, bundle, pixels)]
+    known = {"segmentation": _masks, "detection": _objects}.get(bundle.task)
+    return [*given, *known(folder, bundle, pixels)] if known else given
+
+
+def _golden(bundle: Bundle) -> dict[str, np.ndarray]:
+    """The outputs that the app is told."""
+    arrays, _ = golden.read(bundle.golden)
+    count = json.loads((bundle.file.parent / GOLDEN).read_text(encoding="utf-8"))["count"]
+    return {each.name: arrays[each.name][:count] for each in bundle.runner.outputs}
 
 
 def _masks(folder: Path, bundle: Bundle, photo: np.ndarray) -> Iterator[str]:
     """The classes of the golden outputs; a mask of diagonals in the photo's own pixels, and over the photo."""
-    card, output = bundle.runner.card, bundle.runner.output.name
-    arrays, _ = golden.read(bundle.golden)
-    count = json.loads((bundle.file.parent / GOLDEN).read_text(encoding="utf-8"))["count"]
-    found = answers.decode({output: arrays[output][:count]}, card)
+    card = bundle.runner.card
+    found = answers.decode(_golden(bundle), card)
     classes = np.stack([each.classes for each in found])
     diagonals = (np.indices(classes.shape[1:]).sum(axis=0) % 3).astype(np.uint8)  # no neighbours are alike
     mask = dataclasses.replace(found[0], classes=diagonals).at(*photo.shape[:2], card.keep)
@@ -203,3 +215,28 @@ def _masks(folder: Path, bundle: Bundle, photo: np.ndarray) -> Iterator[str]:
     for name, values in (("golden.classes", classes), ("photo.mask", mask), ("photo.overlay", over)):
         (folder / name).write_bytes(values.tobytes())
         yield str(folder / name)
+
+
+def _objects(folder: Path, bundle: Bundle, photo: np.ndarray) -> Iterator[str]:
+    """The objects of the golden outputs in 0..1; the first image's in the photo's own pixels, and over the photo."""
+    found = predictions.decode(_golden(bundle), bundle.runner.card)
+    placed = predictions.within(found[0], *photo.shape[:2], bundle.runner.card)
+    scale = np.array([*bundle.runner.image_shape[1::-1]] * 2)
+    over, line = photo.copy(), max(2, min(photo.shape[:2]) // 200)
+    for box, kind in zip(placed.boxes[::-1], placed.classes[::-1], strict=True):
+        left, top, right, bottom = np.floor(box + np.float32(0.5)).astype(int)
+        inside = slice(top + line, max(top + line, bottom - line)), slice(left + line, max(left + line, right - line))
+        kept = over[inside].copy()
+        over[top:bottom, left:right] = bundle.model["colours"][kind]
+        over[inside] = kept
+    rows = [(n, each, each.boxes / scale) for n, each in enumerate(found)]
+    for name, listed in (("golden.objects", rows), ("photo.objects", [(0, placed, placed.boxes)])):
+        lines = [
+            " ".join(map(str, (n, kind, score, *box)))
+            for n, each, sides in listed
+            for kind, score, box in zip(each.classes, each.scores, sides.tolist(), strict=True)
+        ]
+        (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
+        yield str(folder / name)
+    (folder / "photo.boxes").write_bytes(over.tobytes())
+    yield str(folder / "photo.boxes")

@@ -14,11 +14,15 @@ from keras_resnet.runtime.interface import Runner
 from keras_resnet.signals.image import resize
 from keras_resnet.tasks.detection.answers import Boxes
 from keras_resnet.tasks.detection.predictions import answers, decode, within
+from keras_resnet.tasks.localization import answers as localization
 
 MOST = 100  # images that are compared
 LEAST = 0.995  # share of the objects that must be the same
 PIXEL = 2.01  # of the net's input, that a side may be away: MediaPipe cuts corner and size to whole ones
+NEAR = 0.1  # of the same for the same numbers
 CLOSE = 0.02  # of scores: five steps of 8 bits
+
+Objects = Sequence[Mapping[str, Any]]  # what a program told of an image
 
 
 def compared(bundle: Bundle, name: str, other: Runner, count: int) -> Check:
@@ -46,9 +50,7 @@ def pictures(images: np.ndarray) -> list[np.ndarray]:
     return list(masks.pictures(images).values())
 
 
-def told(
-    bundle: Bundle, name: str, files: Sequence[Path], found: Sequence[Sequence[Mapping[str, Any]]], exact: int
-) -> list[Check]:
+def told(bundle: Bundle, name: str, files: Sequence[Path], found: Sequence[Objects], exact: int) -> list[Check]:
     """Checks of a program that told the objects in pictures, in the pictures' own pixels.
 
     Args:
@@ -58,19 +60,48 @@ def told(
         found: objects of each: `index` of the class, `score`, and `box`.
         exact: number of the first ones, which have the net's size; others are resized, by everybody a little otherwise.
     """
-    ours = [_in_picture(bundle, file) for file in files]
-    theirs = [
-        Boxes(
-            boxes=np.array([each["box"] for each in objects], "f").reshape(-1, 4),
-            scores=np.array([each["score"] for each in objects], "f"),
-            classes=np.array([each["index"] for each in objects], np.int64),
-        )
-        for objects in found
-    ]
+    theirs = [_boxes(objects) for objects in found]
+    ours = [_in_picture(bundle, file) for file in files[:exact]]
     return [
-        same(name, theirs[:exact], ours[:exact], pixel=0.1),
-        same(f"{name}, of other sizes", theirs[exact:], ours[exact:], least=0.9),
+        same(name, theirs[:exact], ours, pixel=NEAR),
+        in_pictures(bundle, f"{name}, of other sizes", files[exact:], found[exact:]),
     ]
+
+
+def in_pictures(bundle: Bundle, name: str, files: Sequence[Path], found: Sequence[Objects]) -> Check:
+    """The check of a program that told the objects in pictures of other sizes, in the pictures' own pixels.
+
+    Args:
+        bundle: folder with the file.
+        name: name of the check.
+        files: pictures of any size.
+        found: objects of each: `index` of the class, `score`, and `box`.
+    """
+    return same(name, [_boxes(each) for each in found], [_in_picture(bundle, file) for file in files], least=0.9)
+
+
+def found(bundle: Bundle, name: str, said: Sequence[Objects]) -> Check:
+    """The check of a program that told all objects in the first test images, the unlikely ones too.
+
+    Args:
+        bundle: folder with the file.
+        name: name of the program.
+        said: objects of each image: `index` of the class, `score`, and `box` in 0..1 of the net's input.
+    """
+    card, (rows, columns, _) = bundle.runner.card, bundle.request.image_shape
+    images, _ = bundle.evidence.fetch(0, len(said))
+    ours = answers(bundle.runner.run(card.preprocess(images)), card)
+    theirs = [_boxes(each, np.array([columns, rows] * 2, "f")) for each in said]
+    return same(name, theirs, ours, pixel=NEAR)
+
+
+def _boxes(objects: Objects, scale: np.ndarray | float = 1.0) -> Boxes:
+    """What a program told of an image."""
+    return Boxes(
+        boxes=np.array([each["box"] for each in objects], "f").reshape(-1, 4) * scale,
+        scores=np.array([each["score"] for each in objects], "f"),
+        classes=np.array([each["index"] for each in objects], np.int64),
+    )
 
 
 def _in_picture(bundle: Bundle, file: Path) -> Boxes:
@@ -81,8 +112,14 @@ def _in_picture(bundle: Bundle, file: Path) -> Boxes:
     with Image.open(file) as opened:
         pixels = np.asarray(opened.convert("RGB"))
     seen = resize(pixels, (rows, columns), card.keep).numpy()
-    (answer,) = decode(bundle.runner.run(card.preprocess(seen[None])), card)
-    found = within(answer, pixels.shape[0], pixels.shape[1], card)
+    outputs, (height, width) = bundle.runner.run(card.preprocess(seen[None])), pixels.shape[:2]
+    if bundle.task == "localization":
+        (one,) = localization.decode(outputs, card)
+        one = localization.within(one, height, width, card)
+        score, label = next(iter(one.scores.values())), one.number
+        return Boxes(boxes=one.box[None].astype("f"), scores=np.array([score]), classes=np.array([label]))
+    (answer,) = decode(outputs, card)
+    found = within(answer, height, width, card)
     return Boxes(boxes=found.boxes, scores=found.scores, classes=found.classes)
 
 

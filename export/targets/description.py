@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ def write(folder: Path, model: dict[str, Any], card: ModelCard) -> None:
     arrays, about = golden.read(golden.beside(folder / str(model["file"])))
     output = str(model["output"]["name"])
     count = golden.COUNT if max(arrays["pixels"].shape[1:3]) <= _SMALL else 2
-    count = min(count, _affordable(arrays[output]))
+    count = min(count, _affordable([arrays[name] for name in model.get("outputs", [output])]))
     chosen = {
         "pixels": arrays["pixels"],
         "input": arrays["input"],
@@ -122,6 +123,7 @@ def write(folder: Path, model: dict[str, Any], card: ModelCard) -> None:
     text = {
         "engine": about["engine"],
         "tolerance": golden.tolerance(about, output),
+        **_tolerances(about, model),
         "count": min(count, len(arrays["pixels"])),
         "encoding": "base64 of little-endian arrays: pixels uint8 RGB, input and output as model.json has them, "
         f"{known.output} float32",
@@ -134,9 +136,15 @@ def write(folder: Path, model: dict[str, Any], card: ModelCard) -> None:
     (folder / LABELS).write_text(labels_text(known.names), encoding="utf-8")
 
 
-def _affordable(values: np.ndarray) -> int:
+def _tolerances(about: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, Any]:
+    """The largest difference of every output that is no error, where there are several."""
+    names = model.get("outputs", {})
+    return {"tolerances": {name: golden.tolerance(about, name) for name in names}} if names else {}
+
+
+def _affordable(outputs: Sequence[np.ndarray]) -> int:
     """How many examples' outputs are given, one at least."""
-    return max(1, _MOST_BYTES // (4 * int(np.prod(values.shape[1:]))))
+    return max(1, _MOST_BYTES // (4 * sum(int(np.prod(values.shape[1:])) for values in outputs)))
 
 
 def _is_map(values: np.ndarray) -> bool:

@@ -23,6 +23,7 @@ FILES = {
     "classify.py": "answers for images, as a command or a function; needs onnxruntime, numpy and pillow",
     "segment.py": "draws masks, as a command or a function; needs onnxruntime, numpy and pillow",
     "detect.py": "finds objects, as a command or a function; needs onnxruntime, numpy and pillow",
+    "locate.py": "finds the one object, as a command or a function; needs onnxruntime, numpy and pillow",
 }
 _APART = "in a process of its own, from PNG files"
 _COUNT = 8
@@ -43,8 +44,9 @@ def write(bundle: Bundle) -> list[Check]:
     bundle.add(script, _CODE.substitute(model=MODEL, script=script, **parts))
     images = bundle.evidence.fetch(0, _COUNT)[0]
     with tempfile.TemporaryDirectory() as folder:
+        in_places = bundle.task in ("detection", "localization")
         # Of boxes the places in pictures of any size are what matters.
-        files = _pictures([*images, *boxes.pictures(images)] if bundle.task == "detection" else images, Path(folder))
+        files = _pictures([*images, *boxes.pictures(images)] if in_places else images, Path(folder))
         options = ["-o", folder] if draws else ["--json"]
         command: list[str | Path] = [sys.executable, "-I", bundle.folder / script, *options, *files]
         try:
@@ -56,7 +58,7 @@ def write(bundle: Bundle) -> list[Check]:
         if draws:
             found = [_opened(Path(f"{file}.mask.png")) for file in files]
             return [masks.drawn(bundle, f"{script} {_APART}", lambda _: np.stack(found), len(files))]
-        if bundle.task == "detection":
+        if in_places:
             return boxes.told(bundle, f"{script} {_APART}", files, json.loads(child.out), len(images))
     return [_compared(bundle, json.loads(child.out), bundle.probabilities[: len(files)])]
 
@@ -196,7 +198,30 @@ _FINDING = """    names, folder = [name for name in sys.argv[1:] if name != "--j
 _SCRIPTS = {  # name, what it does as a command, and its option
     "segmentation": ("segment.py", _DRAWING, "-o DIR"),
     "detection": ("detect.py", _FINDING, "--json | -o DIR"),
+    "localization": ("locate.py", _FINDING, "--json | -o DIR"),
 }
+
+_PLACED = """def in_picture(name, boxes):
+    \"\"\"Boxes x1, y1, x2, y2 in 0..1 of the net's input, in pixels of the picture.\"\"\"
+    wanted = MODEL["input"]
+    with Image.open(name) as opened:
+        picture = ImageOps.exif_transpose(opened)
+    left, top, across, down = rectangle(picture, wanted["height"], wanted["width"], wanted["crop"], wanted["fit"])
+    sides = boxes * np.float32([across, down] * 2) + np.float32([left, top] * 2)
+    return np.clip(sides, 0, [picture.width, picture.height] * 2).tolist()
+
+
+def drawn(name, found):
+    \"\"\"The picture with the boxes of its objects.\"\"\"
+    picture = ImageOps.exif_transpose(Image.open(name)).convert("RGB")
+    pen = ImageDraw.Draw(picture)
+    for each in found:
+        left, top, right, bottom = each["box"]
+        colour = tuple(MODEL["colours"][each["index"]])
+        pen.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=colour, width=2)
+        pen.text((left + 3, top + 2), f"{each['class']} {each['score']:.2f}", fill=colour)
+    return picture
+"""
 
 _ANSWERS = {
     "detection": """def overlaps(box, others):
@@ -222,30 +247,30 @@ def suppressed(boxes, scores, threshold):
 
 def detect(name, threshold=MODEL["threshold"]):
     \"\"\"The objects in a picture: class, score, and box x1, y1, x2, y2 in pixels of the picture, ends exclusive.\"\"\"
-    wanted = MODEL["input"]
-    with Image.open(name) as opened:
-        picture = ImageOps.exif_transpose(opened)
-    left, top, across, down = rectangle(picture, wanted["height"], wanted["width"], wanted["crop"], wanted["fit"])
-    boxes, scores = SESSION.run(["boxes", "scores"], {wanted["name"]: load(name)[None]})
-    found = []
-    for label, score, box in suppressed(boxes[0], scores[0], threshold):
-        sides = box * np.float32([across, down] * 2) + np.float32([left, top] * 2)
-        sides = np.clip(sides, 0, [picture.width, picture.height] * 2)
-        found.append({"class": LABELS[label], "index": label, "score": score, "box": sides.tolist()})
-    return found
+    boxes, scores = SESSION.run(["boxes", "scores"], {MODEL["input"]["name"]: load(name)[None]})
+    kept = suppressed(boxes[0], scores[0], threshold)
+    sides = in_picture(name, np.float32([box for *_, box in kept]).reshape(-1, 4))
+    return [
+        {"class": LABELS[label], "index": label, "score": score, "box": box}
+        for (label, score, _), box in zip(kept, sides)
+    ]
 
 
-def drawn(name, found):
-    \"\"\"The picture with the boxes of its objects.\"\"\"
-    picture = ImageOps.exif_transpose(Image.open(name)).convert("RGB")
-    pen = ImageDraw.Draw(picture)
-    for each in found:
-        left, top, right, bottom = each["box"]
-        colour = tuple(MODEL["colours"][each["index"]])
-        pen.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=colour, width=2)
-        pen.text((left + 3, top + 2), f"{each['class']} {each['score']:.2f}", fill=colour)
-    return picture
-""",
+"""
+    + _PLACED,
+    "localization": """def detect(name):
+    \"\"\"The one object in a picture: class, score, and box x1, y1, x2, y2 in pixels of the picture.\"\"\"
+    logits, box = SESSION.run(["logits", "box"], {MODEL["input"]["name"]: load(name)[None]})
+    powers = np.exp(logits[0] - logits[0].max())
+    label = int(powers.argmax())
+    half = box[:, 2:] / 2
+    sides = np.concatenate([box[:, :2] - half, box[:, :2] + half], axis=1).clip(0, 1)
+    (sides,) = in_picture(name, sides)
+    return [{"class": LABELS[label], "index": label, "score": float(powers[label] / powers.sum()), "box": sides}]
+
+
+"""
+    + _PLACED,
     "classification": """def classify(images, top=5):
     \"\"\"The best classes of every image: lists of (index, probability), best first.\"\"\"
     return [[(int(i), float(row[i])) for i in np.argsort(-row, kind="stable")[:top]] for row in outputs(images)]

@@ -152,8 +152,9 @@ TARGETS: dict[str, Target] = {
             inputs=("raw", "normalized"),
             checked_by="LiteRT on an emulated arm64 processor; the app's own Kotlin on a JVM",
             module="android",
-            tasks=(DEFAULT, "segmentation"),
-            forms={"segmentation": "probabilities"},
+            tasks=(DEFAULT, "segmentation", "detection"),
+            # The exporter's own decoder, which is verified, and not another one in Kotlin; the app suppresses.
+            forms={"segmentation": "probabilities", "detection": "decoded"},
             fits=FITS,
             place="app/src/main/assets/model",
         ),
@@ -164,9 +165,9 @@ TARGETS: dict[str, Target] = {
             format="onnx",
             io={precision: _FLOAT for precision in ("float32", "int8", "dynamic_int8", "float16")},
             inputs=("raw", "normalized"),
-            checked_by="its own classify.py, segment.py or detect.py in a fresh process",
+            checked_by="its own classify.py, segment.py, detect.py or locate.py in a fresh process",
             module="onnxruntime",
-            tasks=(DEFAULT, "multilabel", "regression", "segmentation", "detection"),
+            tasks=(DEFAULT, "multilabel", "regression", "segmentation", "detection", "localization"),
             forms={"segmentation": "classes", "detection": "decoded"},
         ),
         Target(
@@ -177,8 +178,8 @@ TARGETS: dict[str, Target] = {
             inputs=("raw", "normalized"),
             checked_by="headless Chromium",
             module="web",
-            tasks=(DEFAULT, "segmentation"),
-            forms={"segmentation": "classes"},
+            tasks=(DEFAULT, "segmentation", "detection"),
+            forms={"segmentation": "classes", "detection": "decoded"},
             fits=FITS,
         ),
         Target(
@@ -189,8 +190,8 @@ TARGETS: dict[str, Target] = {
             inputs=("raw", "normalized"),
             checked_by="headless Chromium",
             module="web",
-            tasks=(DEFAULT, "segmentation"),
-            forms={"segmentation": "probabilities"},  # float32, as the contract wants it
+            tasks=(DEFAULT, "segmentation", "detection"),
+            forms={"segmentation": "probabilities", "detection": "decoded"},  # float32, as the contract wants it
             fits=FITS,
         ),
     )

@@ -6,22 +6,28 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from export.targets import assets, masks
+from export.targets import assets, boxes, masks
 from export.targets.bundle import FEW, Bundle, Check, Request, not_run
 from keras_resnet import processes
 from keras_resnet.signals.image import resized
 from keras_resnet.tasks.table import DEFAULT
 
 _PAGE = ("index.html", "style.css", "app.js", "engines.js", "pixels.js", "serve.js")
-_NAMES = {DEFAULT: "image-classifier", "segmentation": "image-segmentation"}  # of the package, by task
+_NAMES = {  # of the package, by task
+    DEFAULT: "image-classifier",
+    "segmentation": "image-segmentation",
+    "detection": "object-detection",
+}
 _RUNTIMES = {"onnx": "onnxruntime-web", "tflite": "@litertjs/core"}
 _WANTED = "file, drop, keyboard alone, network off, damaged image, nothing cut off"
 _MISSING = "run 'make check-web' in the clone once; it needs Node.js, npm and Chromium"
 _SECONDS = 600
+Shown = Mapping[str, np.ndarray]  # pictures of other sizes, by name
 _WASM = 0.5  # seconds of a browser for a billion multiply-adds
 FILES = {
     "index.html": "the page",
@@ -31,6 +37,7 @@ FILES = {
     "pixels.js": "from an image to what the net takes, as in Python",
     "classification.js": "from the output to the best classes",
     "segmentation.js": "from the output to a mask over the picture, in the picture's own pixels",
+    "detection.js": "from the outputs to objects and their boxes over the picture, in the picture's own pixels",
     "serve.js": "a small server for trying it: node serve.js",
     "package.json": "names the runtime, for npm install",
 }
@@ -95,13 +102,39 @@ def _tried(bundle: Bundle) -> list[Check]:
             return [Check(name=name, wanted="works", found=found[:300], passed=False)]
         held = [line.removeprefix("held").strip() for line in lines if line.startswith("held")]
         works = Check(name=name, wanted=_WANTED, found=f"{len(held)} things tried, all held", passed=True)
-        answer = (folder / "answer.bin").read_bytes()
-        if not paints:
-            probabilities = np.frombuffer(answer, np.float32).reshape(len(few), -1)
-            return [works, bundle.agreement("the page's probabilities", probabilities)]
-        classes = np.frombuffer(answer, np.uint8).reshape(len(few), *size)
-        return [
-            works,
-            masks.drawn(bundle, "the page's masks", lambda _: classes, len(few)),
-            masks.in_place(bundle, "the page's masks over pictures of other sizes", shown, folder / "pictures"),
-        ]
+        return [works, *_COMPARED[bundle.task](bundle, folder, len(few), shown)]
+
+
+def _probabilities(bundle: Bundle, folder: Path, count: int, shown: Shown) -> list[Check]:
+    """The page's probabilities of test images."""
+    del shown
+    answer = np.frombuffer((folder / "answer.bin").read_bytes(), np.float32)
+    return [bundle.agreement("the page's probabilities", answer.reshape(count, -1))]
+
+
+def _masks(bundle: Bundle, folder: Path, count: int, shown: Shown) -> list[Check]:
+    """The page's masks of test images, and over pictures of other sizes."""
+    answer = np.frombuffer((folder / "answer.bin").read_bytes(), np.uint8)
+    classes = answer.reshape(count, *bundle.request.image_shape[:2])
+    return [
+        masks.drawn(bundle, "the page's masks", lambda _: classes, count),
+        masks.in_place(bundle, "the page's masks over pictures of other sizes", shown, folder / "pictures"),
+    ]
+
+
+def _objects(bundle: Bundle, folder: Path, count: int, shown: Shown) -> list[Check]:
+    """The page's objects in test images, and in pictures of other sizes."""
+    found = json.loads((folder / "answer.bin").read_bytes())
+    files = [folder / "pictures" / f"{key}.png" for key in shown]
+    drawn = [json.loads(file.with_name(f"{file.name}.json").read_bytes()) for file in files]
+    return [
+        boxes.found(bundle, "the page's objects", found[:count]),
+        boxes.in_pictures(bundle, "the page's objects in pictures of other sizes", files, drawn),
+    ]
+
+
+_COMPARED: dict[str, Callable[[Bundle, Path, int, Shown], list[Check]]] = {
+    DEFAULT: _probabilities,
+    "segmentation": _masks,
+    "detection": _objects,
+}

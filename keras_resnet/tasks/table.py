@@ -58,7 +58,7 @@ TASKS: dict[str, Task] = {
             truth="boxes",
             score=Score("localized", "localized", per_example=False),
             module="keras_resnet.tasks.localization",
-            supports=frozenset({"explain"}),
+            supports=frozenset({"explain", "places"}),
         ),
     )
 }

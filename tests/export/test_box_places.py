@@ -3,25 +3,30 @@
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 
 import boxed
 import flatbuffers
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 from test_metadata import Reader
 
+import keras_resnet
 from export import artifact, make_bundle
 from export.making import metadata
 from export.model.outputs import require_choices
+from export.model.source import Source
 from export.targets import boxes, onnxruntime
 from export.targets.table import TARGETS
-from keras_resnet import InputError, pictures
+from keras_resnet import InputError, ModelCard, pictures
+from keras_resnet.data.dataset import ArraySplit, Dataset
 from keras_resnet.runtime.outside import OUTSIDE
 from keras_resnet.signals.conventions import PREPROCESS
-from keras_resnet.tasks import detection
+from keras_resnet.tasks import detection, localization
 from keras_resnet.tasks.detection.answers import Boxes
 
 OUTPUTS = ("boxes", "classes", "count", "scores")
@@ -82,7 +87,8 @@ def test_objects_are_the_same_in_any_order_and_in_nothing_else():
 
 
 def test_places_that_have_no_boxes_are_told_apart():
-    assert [name for name, row in TARGETS.items() if "detection" in row.tasks] == ["mediapipe", "onnxruntime"]
+    lacking = [name for name, row in TARGETS.items() if "detection" not in row.tasks]
+    assert lacking == ["litert-sample", "tflm"]
 
 
 @pytest.mark.parametrize("place", ["tflm", "litert-sample"])
@@ -112,13 +118,61 @@ def test_a_server_finds_the_objects(tmp_path, fit, monkeypatch):
         assert drawn.size == (192, 64) and (np.asarray(drawn) != picture).any()
     if fit == "pad":
         wrong = onnxruntime._ANSWERS["detection"].replace(
-            "box * np.float32([across, down] * 2)", "box * np.float32([96, 64] * 2)"
+            "boxes * np.float32([across, down] * 2)", "boxes * np.float32([96, 64] * 2)"
         )
         monkeypatch.setitem(onnxruntime._ANSWERS, "detection", wrong)
         assert [check.passed for check in make_bundle(source, "onnxruntime", tmp_path / "wrong").checks] == [
             True,
             False,
         ]
+
+
+def _located(fit, count=3):
+    """A net of one object that nobody trained, and images with an object each."""
+    size, pixels = boxed.SIZE, boxed.images(3 * count)
+    keras.utils.set_random_seed(0)
+    spec = keras_resnet.ResNetSpec(name="tiny", block="basic", depths=(1, 1), width=8)
+    model = keras_resnet.localizer(spec, classes=3, input_shape=(*size, 3))
+    rows = np.full((len(pixels), 1, 7), -1, "f")
+    rows[:, 0] = [20, 10, 60, 50, 1, 0, 1600]
+    frames = np.tile(np.float32(size), (len(pixels), 1))
+    parts = [
+        ArraySplit({"image": pixels[part::3], "boxes": rows[part::3], "frame": frames[part::3]}) for part in range(3)
+    ]
+    facts = {"names": boxed.NAMES, "size": list(size)}
+    own = ModelCard(task="localization", facts=facts, labels=tuple(boxed.NAMES), preprocess=PREPROCESS["none"], fit=fit)
+    data = Dataset("one object", tuple(boxed.NAMES), (*size, 3), *parts, truth="boxes")
+    return Source(model, own, "tiny", "a net that nobody trained", data)
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+def test_a_server_finds_the_one_object(tmp_path, fit, monkeypatch):
+    name = "locate.py in a process of its own, from PNG files"
+    result = make_bundle(_located(fit), "onnxruntime", tmp_path / "server", **LENIENT)
+    assert {check.name: check.passed for check in result.checks} == {name: True, f"{name}, of other sizes": True}
+    Image.fromarray(boxed.images(1)[0]).save(tmp_path / "x.png")
+    command = [sys.executable, "-I", tmp_path / "server/locate.py", "-o", tmp_path, tmp_path / "x.png"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said.split()[2] in boxed.NAMES and len(said.splitlines()) == 1
+    assert (tmp_path / "x.png.drawn.png").exists()
+    for right, wrong, verdicts in (
+        ("half = box[:, 2:] / 2", "half = box[:, 2:]", [False, False]),
+        ("float32([across, down] * 2)", "float32([96, 64] * 2)", [True, False]),
+    ):
+        assert right in onnxruntime._ANSWERS["localization"]
+        fault = onnxruntime._ANSWERS["localization"].replace(right, wrong)
+        with monkeypatch.context() as patch:
+            patch.setitem(onnxruntime._ANSWERS, "localization", fault)
+            made = make_bundle(_located(fit), "onnxruntime", tmp_path / "wrong", **LENIENT)
+        assert [check.passed for check in made.checks] == verdicts
+        shutil.rmtree(tmp_path / "wrong.failed")
+
+
+def test_places_of_one_object():
+    assert [name for name, row in TARGETS.items() if "localization" in row.tasks] == ["onnxruntime"]
+    known = localization.numbers(ModelCard(task="localization", facts={"names": ["a", "b"]}), 2)
+    assert known.names == ("a", "b") and known.facts == {"colours": pictures.hues(2).tolist()}
 
 
 def _need_mediapipe():

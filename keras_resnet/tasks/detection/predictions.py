@@ -95,7 +95,11 @@ def _of_decoded(outputs: Mapping[str, np.ndarray], scale: np.ndarray, facts: Fac
     found = []
     for boxes, scores in zip(outputs["boxes"], outputs["scores"], strict=True):
         place, label = np.nonzero(scores > least)
-        chosen, values = boxes[place] * scale, scores[place, label]
+        values = scores[place, label]
+        if len(values) > facts.candidates:  # as a file of the form `nms` has it
+            best = np.sort(np.argpartition(-values, facts.candidates - 1)[: facts.candidates])
+            place, label, values = place[best], label[best], values[best]
+        chosen = boxes[place] * scale
         kept = suppressed(chosen, values, label, overlap=facts.overlap, most=facts.most)
         found.append(Boxes(boxes=chosen[kept].astype("f"), scores=values[kept], classes=label[kept]))
     return found

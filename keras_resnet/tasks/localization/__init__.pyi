@@ -3,6 +3,7 @@
 from .answers import Located as Located
 from .answers import decode as decode
 from .answers import draw as draw
+from .answers import numbers as numbers
 from .answers import painted as painted
 from .answers import within as within
 from .explaining import asked_boxes as asked_boxes

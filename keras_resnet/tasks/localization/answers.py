@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_resnet import pictures
 from keras_resnet.card import ModelCard
 from keras_resnet.errors import InputError
 from keras_resnet.tasks.detection.painting import painted as painted_boxes
@@ -15,6 +16,7 @@ from keras_resnet.tasks.detection.predictions import Detections, moved_back
 from keras_resnet.tasks.detection.predictions import draw as draw_boxes
 from keras_resnet.tasks.facts import facts_of
 from keras_resnet.tasks.localization.settings import BOX, LOGITS, Facts
+from keras_resnet.tasks.results import Numbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,6 +58,18 @@ class Located:
             (name, f"{score:.2%}", "" if n else box) for n, (name, score) in enumerate(self.scores.items())
         ]
         return ("class", "probability", "x1, y1, x2, y2"), shown
+
+
+def numbers(card: ModelCard, count: int) -> Numbers:
+    """Names and colours of the classes.
+
+    Args:
+        card: card of the file.
+        count: number of classes, where the card does not name them.
+    """
+    facts: Facts = facts_of(card)
+    names = tuple(card.labels or facts.names) or tuple(map(str, range(count)))
+    return Numbers(LOGITS, "classes", names, {"colours": pictures.hues(len(names)).tolist()})
 
 
 def probabilities(outputs: Mapping[str, np.ndarray]) -> np.ndarray:

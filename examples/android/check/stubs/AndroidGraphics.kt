@@ -17,6 +17,30 @@ class Bitmap(val width: Int, val height: Int) {
     companion object { fun createBitmap(colors: IntArray, width: Int, height: Int, config: Config) = Bitmap(width, height) }
 }
 
+class Paint(flags: Int) {
+    var textSize = 0f
+    var color = 0
+
+    fun measureText(text: String) = 0f
+
+    companion object { const val ANTI_ALIAS_FLAG = 1 }
+}
+
+class Canvas(bitmap: Bitmap) {
+    fun drawRect(left: Float, top: Float, right: Float, bottom: Float, paint: Paint) = Unit
+
+    fun drawText(text: String, x: Float, y: Float, paint: Paint) = Unit
+}
+
+class Color {
+    companion object {
+        const val BLACK = -0x1000000
+        const val WHITE = -1
+
+        fun luminance(color: Int) = 0f
+    }
+}
+
 class ImageDecoder {
     class Source
 

@@ -21,9 +21,9 @@ class LiteRtEngine(assets: AssetManager, file: String, useGpu: Boolean) : Engine
 
     override fun run() = compiled.run(inputs, outputs)
 
-    override fun getFloat(): FloatArray = outputs[0].readFloat()
+    override fun getFloat(output: Int): FloatArray = outputs[output].readFloat() // in the order of model.json
 
-    override fun getInt8(): ByteArray = outputs[0].readInt8()
+    override fun getInt8(output: Int): ByteArray = outputs[output].readInt8()
 
     override fun close() {
         (inputs + outputs).forEach { it.close() }

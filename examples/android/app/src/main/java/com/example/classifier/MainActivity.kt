@@ -2,7 +2,10 @@ package com.example.classifier
 
 import android.content.ActivityNotFoundException
 import android.graphics.Bitmap
+import android.graphics.Canvas
+import android.graphics.Color
 import android.graphics.ImageDecoder
+import android.graphics.Paint
 import android.net.Uri
 import android.os.Bundle
 import android.os.SystemClock
@@ -20,7 +23,7 @@ import androidx.core.content.FileProvider
 import java.io.File
 import java.util.concurrent.Executors
 
-/** Choose or take a picture, see the best classes, or the mask over it, and the time. The model has a thread of its own. */
+/** Choose or take a picture, see the best classes, the mask or the objects over it, and the time. The model has its own thread. */
 class MainActivity : ComponentActivity() {
     private val worker = Executors.newSingleThreadExecutor()
     private var net: Net? = null // touched by the worker only
@@ -64,10 +67,13 @@ class MainActivity : ComponentActivity() {
             net = null
             val model = Model.read { assets.open("$FOLDER/$it") }
             val engine = LiteRtEngine(assets, "$FOLDER/${model.file}", useGpu)
-            val made = if (model.task == "segmentation") Segmenter(model, engine) else Classifier(model, engine)
+            val made = when (model.task) {
+                "segmentation" -> Segmenter(model, engine)
+                "detection" -> Detector(model, engine)
+                else -> Classifier(model, engine)
+            }
             net = made
-            val apart = made.selfTest()
-            val held = apart <= model.golden.tolerance
+            val (apart, held) = made.selfTest()
             val verdict = if (held) "Self-test held" else "Self-test FAILED: do not trust this accelerator with this file"
             show(R.id.status, "${model.file} on the ${if (useGpu) "GPU" else "CPU"}. $verdict (largest difference $apart).")
             runOnUiThread { for (each in listOf(R.id.choose, R.id.take)) findViewById<Button>(each).isEnabled = held }
@@ -92,6 +98,12 @@ class MainActivity : ComponentActivity() {
                 val over = overlaid(argb, mask, ready.model.colours)
                 Bitmap.createBitmap(over, bitmap.width, bitmap.height, Bitmap.Config.ARGB_8888) to legend(ready.model, classes)
             }
+            is Detector -> {
+                val found = mapped(ready.detect(pixels), bitmap.width, bitmap.height, ready.model.input)
+                val over = outlined(argb, bitmap.width, bitmap.height, found, ready.model.colours)
+                val drawn = Bitmap.createBitmap(over, bitmap.width, bitmap.height, Bitmap.Config.ARGB_8888)
+                named(drawn.copy(Bitmap.Config.ARGB_8888, true), ready.model, found) to objects(ready.model, found)
+            }
             is Classifier -> {
                 val lines = ready.classify(pixels).map { "%5.1f %%  %s\n".format(100 * it.probability, it.label) }
                 bitmap to SpannableStringBuilder(lines.joinToString(""))
@@ -101,6 +113,34 @@ class MainActivity : ComponentActivity() {
         val milliseconds = (SystemClock.elapsedRealtimeNanos() - start) / 1e6
         show(R.id.answer, words.append("%.1f ms".format(milliseconds)))
         runOnUiThread { findViewById<ImageView>(R.id.image).setImageBitmap(shown) }
+    }
+
+    /** Names and scores over the boxes, or in them where the picture ends. */
+    private fun named(bitmap: Bitmap, model: Model, found: List<Found>): Bitmap {
+        val canvas = Canvas(bitmap)
+        val paint = Paint(Paint.ANTI_ALIAS_FLAG)
+        paint.textSize = maxOf(SMALLEST, minOf(bitmap.width, bitmap.height) / LETTERS)
+        val height = 1.3f * paint.textSize
+        for (each in found.reversed()) {
+            val words = "%s %.2f".format(model.labels[each.index], each.score)
+            val width = paint.measureText(words) + 0.6f * paint.textSize
+            val left = maxOf(0f, minOf(each.left, bitmap.width - width))
+            val top = if (each.top >= height) each.top - height else each.top
+            paint.color = model.colours[each.index]
+            canvas.drawRect(left, top, left + width, top + height, paint)
+            paint.color = if (Color.luminance(model.colours[each.index]) > HALF) Color.BLACK else Color.WHITE
+            canvas.drawText(words, left + 0.3f * paint.textSize, top + paint.textSize, paint)
+        }
+        return bitmap
+    }
+
+    private fun objects(model: Model, found: List<Found>) = SpannableStringBuilder().apply {
+        if (found.isEmpty()) append("No object with a score of %.0f %% or more.\n".format(100 * (model.limits?.threshold ?: 0f)))
+        for (each in found.take(LISTED)) {
+            append("\u25a0 ", ForegroundColorSpan(model.colours[each.index]), Spanned.SPAN_EXCLUSIVE_EXCLUSIVE)
+            append("%5.1f %%  %s\n".format(100 * each.score, model.labels[each.index]))
+        }
+        if (found.size > LISTED) append("${found.size} objects, $LISTED of them here.\n")
     }
 
     private fun legend(model: Model, classes: ByteArray) = SpannableStringBuilder().apply {
@@ -123,5 +163,9 @@ class MainActivity : ComponentActivity() {
     private companion object {
         const val FOLDER = "model" // in assets: what python -m export --target android wrote
         const val LARGEST = 2048 // shorter side of photos, for the sake of memory
+        const val LISTED = 20 // objects in words
+        const val LETTERS = 28f // of a picture's shorter side, the height of names
+        const val SMALLEST = 10f
+        const val HALF = 0.18f // luminance from which black letters are read more easily
     }
 }

@@ -37,33 +37,39 @@ data class Input(
     val fit: String,
 )
 
-/** Vectors of the exporter, for the app to test itself with. */
+/** An output in the exporter's vectors: as the file has it, as floats, and the largest difference that is no error. */
+class Expected(val raw: ByteArray, val values: FloatArray, val tolerance: Float)
+
+/** Vectors of the exporter, for the app to test itself with; outputs in the order that the file has. */
 class Golden(
-    val tolerance: Float,
     val count: Int,
     val pixels: ByteArray,
     val input: ByteArray,
-    val output: ByteArray,
-    val probabilities: FloatArray,
+    val outputs: List<Expected>,
     val top1: List<Int>,
 )
+
+/** What makes answers of boxes: the least score, the overlap from which the lower of two goes, and how many there are. */
+data class Limits(val threshold: Float, val overlap: Float, val candidates: Int, val most: Int)
 
 /**
  * What `model.json` of an exported folder says; nothing about a model is written into the app's code.
  *
- * Of a net that draws masks, [colours] has one for each class, as `Bitmap` has them.
+ * Of a net that draws masks or finds objects, [colours] has one for each class, as `Bitmap` has them. [limits] are of a net
+ * that finds objects, whose outputs are `boxes` and `scores`.
  */
 class Model(
     val file: String,
     val task: String,
     val input: Input,
-    val output: Tensor,
+    val outputs: List<Tensor>,
     val labels: List<String>,
     val colours: List<Int>,
+    val limits: Limits?,
     val golden: Golden,
 ) {
     companion object {
-        private val TASKS = listOf("classification", "segmentation")
+        private val TASKS = listOf("classification", "segmentation", "detection")
 
         /** Reads the folder; [open] gives a file of it by its name. */
         fun read(open: (String) -> InputStream): Model {
@@ -83,14 +89,22 @@ class Model(
                 crop = image.getValue("crop").jsonPrimitive.double,
                 fit = image.text("fit"),
             )
-            val output = root.getValue("output").jsonObject
-            val classes = output.getValue("shape").jsonArray.last().jsonPrimitive.int
+            val outputs = root["outputs"]?.jsonObject?.values?.map { it.jsonObject } ?: listOf(root.getValue("output").jsonObject)
+            val classes = outputs.last().getValue("shape").jsonArray.last().jsonPrimitive.int // `scores` are behind `boxes`
             val labels = open(root.text("labels")).bufferedReader().use { it.readLines() }
             require(labels.size == classes) { "${labels.size} labels for $classes classes" }
             val colours = root["colours"]?.jsonArray.orEmpty().map { colour(it.jsonArray) }
-            require(task != "segmentation" || colours.size == classes) { "${colours.size} colours for $classes classes" }
-            val golden = golden(json(open, root.text("golden")))
-            return Model(root.text("file"), task, input, tensor(output), labels, colours, golden)
+            require(task == "classification" || colours.size == classes) { "${colours.size} colours for $classes classes" }
+            val limits = if (task == "detection") limits(root) else null
+            val tensors = outputs.map { tensor(it) }
+            val golden = golden(json(open, root.text("golden")), tensors)
+            return Model(root.text("file"), task, input, tensors, labels, colours, limits, golden)
+        }
+
+        private fun limits(root: JsonObject): Limits {
+            require(root.text("form") == "decoded") { "this app takes boxes of the form decoded: export for the target android" }
+            fun number(name: String) = root.getValue(name).jsonPrimitive
+            return Limits(number("threshold").float, number("overlap").float, number("candidates").int, number("most").int)
         }
 
         private fun colour(rgb: JsonArray): Int =
@@ -109,16 +123,24 @@ class Model(
             )
         }
 
-        private fun golden(entry: JsonObject) = Golden(
-            tolerance = entry.getValue("tolerance").jsonPrimitive.float,
-            count = entry.getValue("count").jsonPrimitive.int,
-            pixels = entry.bytes("pixels"),
-            input = entry.bytes("input"),
-            // Numbers of every pixel are not given twice: where they are floats they are the output.
-            output = if ("output" in entry) entry.bytes("output") else entry.bytes("probabilities"),
-            probabilities = floats(entry.bytes("probabilities")),
-            top1 = entry["top1"]?.jsonArray.orEmpty().map { it.jsonPrimitive.int }, // of classes alone
-        )
+        private fun golden(entry: JsonObject, outputs: List<Tensor>): Golden {
+            val tolerances = entry["tolerances"]?.jsonObject
+            val expected = outputs.map { tensor ->
+                val name = if (outputs.size == 1) "probabilities" else tensor.name
+                val values = entry.bytes(name)
+                // Numbers of every pixel are not given twice: where they are floats they are the output.
+                val raw = if (outputs.size == 1 && "output" in entry) entry.bytes("output") else values
+                val tolerance = tolerances?.getValue(tensor.name) ?: entry.getValue("tolerance")
+                Expected(raw, floats(values), tolerance.jsonPrimitive.float)
+            }
+            return Golden(
+                count = entry.getValue("count").jsonPrimitive.int,
+                pixels = entry.bytes("pixels"),
+                input = entry.bytes("input"),
+                outputs = expected,
+                top1 = entry["top1"]?.jsonArray.orEmpty().map { it.jsonPrimitive.int }, // of classes alone
+            )
+        }
 
         private fun JsonObject.text(name: String) = getValue(name).jsonPrimitive.content
 
