@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 from bands import named, picture, sizes
 from conftest import SHARED
+from PIL import Image
 
 import keras_resnet
 from keras_resnet import InputError, cli
 from keras_resnet.data import boxed, coco, digit_scenes, folder, objects
 from keras_resnet.data.sources import SOURCES, find_source, truth_of
+from keras_resnet.looking.findings import look
 
 SIZE = (24, 40)  # height and width of a picture
 
@@ -400,6 +402,30 @@ def test_yolo_s_shares_and_pictures_without_objects(tmp_path):
     assert (found.classes, sizes(found)) == (("dog", "cat"), [5, 1, 3])
     assert rows(found.test, 0) == rows(found.test, 1) == []  # no file, and an empty one
     assert rows(found.test, 2) == [[15, 6, 25, 18, 0, 0, 120], [0, 0, 20, 12, 1, 0, 240]]
+
+
+def test_pictures_that_exif_turns_lie_as_in_their_files_and_are_told(tmp_path, caplog):
+    held = Image.Exif()
+    held[0x0112] = 6
+    root = yolo(tmp_path)
+    for number in range(2):
+        path = root / "images" / "train" / f"{number}.png"
+        Image.new("RGB", SIZE[::-1]).save(path.with_suffix(".jpg"), exif=held)
+        path.unlink()
+    load(root)
+    assert "EXIF turns 2 pictures" in caplog.text and "as they lie" in caplog.text
+    hints = " ".join(look(root).hints())
+    assert "2 pictures are turned" in hints and "taken as they lie" in hints and "of upright ones" in hints
+
+
+def test_a_size_that_exif_turns_is_told(tmp_path):
+    held = Image.Exif()
+    held[0x0112] = 6
+    pictures(tmp_path / "images", range(12))
+    Image.new("RGB", SIZE).save(tmp_path / "images" / "0.png", exif=held)
+    coco_file(tmp_path / "annotations" / "instances_train.json")
+    with pytest.raises(InputError, match="expected the same size; EXIF turns the picture"):
+        load(tmp_path)
 
 
 def test_polygons_of_yolo_have_boxes_around_them_where_they_are_asked_for(tmp_path):
