@@ -165,8 +165,20 @@ def test_voc_s_pixels_from_1_on_lists_and_difficult_objects(tmp_path):
     assert found.train.truth["frame"].tolist() == [[24, 40]] * 6
     assert found.test.fetch([1])["boxes"].shape == (1, 2, 7)
     (root / "ImageSets/Main/train.txt").write_text("nobody\n")
-    with pytest.raises(InputError, match="nobody.png is not there, and .*train.txt names it"):
+    with pytest.raises(InputError, match="nobody.jpg is not there, and .*train.txt names it"):
         load(root)
+
+
+def test_pictures_of_voc_s_lists_have_any_ending(tmp_path):
+    for name in ("JPEGImages", "Annotations", "ImageSets/Main"):
+        (tmp_path / name).mkdir(parents=True)
+    for number in range(12):
+        ending = (".JPG", ".jpeg", ".png", ".jpg")[number % 4]
+        Image.new("RGB", SIZE[::-1]).save(tmp_path / "JPEGImages" / f"{number}{ending}")
+        xml(tmp_path / "Annotations" / f"{number}.xml", ("cat", 3, 3, 9, 9))
+    (tmp_path / "ImageSets" / "Main" / "train.txt").write_text("\n".join(map(str, range(8))))
+    (tmp_path / "ImageSets" / "Main" / "val.txt").write_text("\n".join(map(str, range(8, 12))))
+    assert sum(sizes(load(tmp_path))) == 12
 
 
 def test_pictures_with_xml_beside_them_in_folders_of_their_own_or_in_parts(tmp_path, caplog):
