@@ -578,6 +578,13 @@ def test_boxes_move_to_the_pixels_of_an_input(tmp_path):
         np.testing.assert_allclose(dataset.train.fetch([place])["boxes"][0, 0, :4], expected, atol=1e-4)
 
 
+def test_objects_that_become_smaller_than_a_pixel_count_all_the_same(tmp_path):
+    lines = "".join(f"{n}.png,cat,4,5,6,7\n{n}.png,cat,10,5,30,20\n" for n in range(10))
+    path = table(tmp_path / "boxes.csv", f"file,label,x1,y1,x2,y2\n{lines}")
+    dataset = boxed.load_table(path, (8, 8, 3), "stretch")
+    assert (dataset.test.fetch([0])["boxes"][0, :, 2] > 0).sum() == 2
+
+
 def test_rows_of_boxes_are_in_the_table_of_sources():
     found = [name for name, row in SOURCES.items() if row.truth == "boxes"]
     assert found[:2] == ["digits-scenes", "a folder of pictures and boxes"]
