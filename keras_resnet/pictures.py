@@ -127,8 +127,9 @@ def matrix(shares: np.ndarray, rows: Sequence[str], columns: Sequence[str], x: s
     axes = made.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set(xlabel=x, ylabel=y, xticks=range(len(columns)), yticks=range(len(rows)))
-    axes.set_xticklabels(columns, rotation=60, ha="right", rotation_mode="anchor")
-    axes.set_yticklabels(rows)
+    # Labels of ticks are written anew while a figure is drawn, so `_drawing` comes too early for them.
+    axes.set_xticklabels(list(map(visible, columns)), rotation=60, ha="right", rotation_mode="anchor")
+    axes.set_yticklabels(list(map(visible, rows)))
     for row, column in np.argwhere(shares >= 0.005):  # less is 0 % as a whole number
         colour = "white" if shares[row, column] > 0.5 else "black"
         text = f"{100 * shares[row, column]:.0f}"

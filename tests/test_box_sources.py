@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 from bands import named, picture, sizes
 from conftest import SHARED
+from PIL import Image
 
 import keras_resnet
 from keras_resnet import InputError, cli
 from keras_resnet.data import boxed, coco, digit_scenes, folder, objects
 from keras_resnet.data.sources import SOURCES, find_source, truth_of
+from keras_resnet.looking.findings import look
 
 SIZE = (24, 40)  # height and width of a picture
 
@@ -163,8 +165,20 @@ def test_voc_s_pixels_from_1_on_lists_and_difficult_objects(tmp_path):
     assert found.train.truth["frame"].tolist() == [[24, 40]] * 6
     assert found.test.fetch([1])["boxes"].shape == (1, 2, 7)
     (root / "ImageSets/Main/train.txt").write_text("nobody\n")
-    with pytest.raises(InputError, match="nobody.png is not there, and .*train.txt names it"):
+    with pytest.raises(InputError, match="nobody.jpg is not there, and .*train.txt names it"):
         load(root)
+
+
+def test_pictures_of_voc_s_lists_have_any_ending(tmp_path):
+    for name in ("JPEGImages", "Annotations", "ImageSets/Main"):
+        (tmp_path / name).mkdir(parents=True)
+    for number in range(12):
+        ending = (".JPG", ".jpeg", ".png", ".jpg")[number % 4]
+        Image.new("RGB", SIZE[::-1]).save(tmp_path / "JPEGImages" / f"{number}{ending}")
+        xml(tmp_path / "Annotations" / f"{number}.xml", ("cat", 3, 3, 9, 9))
+    (tmp_path / "ImageSets" / "Main" / "train.txt").write_text("\n".join(map(str, range(8))))
+    (tmp_path / "ImageSets" / "Main" / "val.txt").write_text("\n".join(map(str, range(8, 12))))
+    assert sum(sizes(load(tmp_path))) == 12
 
 
 def test_pictures_with_xml_beside_them_in_folders_of_their_own_or_in_parts(tmp_path, caplog):
@@ -402,6 +416,30 @@ def test_yolo_s_shares_and_pictures_without_objects(tmp_path):
     assert rows(found.test, 2) == [[15, 6, 25, 18, 0, 0, 120], [0, 0, 20, 12, 1, 0, 240]]
 
 
+def test_pictures_that_exif_turns_lie_as_in_their_files_and_are_told(tmp_path, caplog):
+    held = Image.Exif()
+    held[0x0112] = 6
+    root = yolo(tmp_path)
+    for number in range(2):
+        path = root / "images" / "train" / f"{number}.png"
+        Image.new("RGB", SIZE[::-1]).save(path.with_suffix(".jpg"), exif=held)
+        path.unlink()
+    load(root)
+    assert "EXIF turns 2 pictures" in caplog.text and "as they lie" in caplog.text
+    hints = " ".join(look(root).hints())
+    assert "2 pictures are turned" in hints and "taken as they lie" in hints and "of upright ones" in hints
+
+
+def test_a_size_that_exif_turns_is_told(tmp_path):
+    held = Image.Exif()
+    held[0x0112] = 6
+    pictures(tmp_path / "images", range(12))
+    Image.new("RGB", SIZE).save(tmp_path / "images" / "0.png", exif=held)
+    coco_file(tmp_path / "annotations" / "instances_train.json")
+    with pytest.raises(InputError, match="expected the same size; EXIF turns the picture"):
+        load(tmp_path)
+
+
 def test_polygons_of_yolo_have_boxes_around_them_where_they_are_asked_for(tmp_path):
     root = yolo(tmp_path, line="1 0.25 0.5 0.75 0.25 0.5 1\n")
     assert truth_of(root) == "mask"
@@ -538,6 +576,13 @@ def test_boxes_move_to_the_pixels_of_an_input(tmp_path):
     for dataset, expected in ((padded, [2, 4, 20, 18]), (stretched, [2, 8, 20, 36])):
         place = next(n for n, name in enumerate(named(dataset.train)) if name != "0")
         np.testing.assert_allclose(dataset.train.fetch([place])["boxes"][0, 0, :4], expected, atol=1e-4)
+
+
+def test_objects_that_become_smaller_than_a_pixel_count_all_the_same(tmp_path):
+    lines = "".join(f"{n}.png,cat,4,5,6,7\n{n}.png,cat,10,5,30,20\n" for n in range(10))
+    path = table(tmp_path / "boxes.csv", f"file,label,x1,y1,x2,y2\n{lines}")
+    dataset = boxed.load_table(path, (8, 8, 3), "stretch")
+    assert (dataset.test.fetch([0])["boxes"][0, :, 2] > 0).sum() == 2
 
 
 def test_rows_of_boxes_are_in_the_table_of_sources():

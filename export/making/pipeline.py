@@ -285,7 +285,12 @@ def raise_if_failed(report: Report) -> None:
 def failures(row: Row) -> str:
     """The gates that did not hold, with what was found."""
     gates = [gate for gate in row.gates if not gate.passed]
-    return "; ".join(f"{gate.name} {_short(gate.value)}, limit {_short(gate.limit)}" for gate in gates)
+    return "; ".join(
+        "agreement: neither the model nor the file answers anything, so there is nothing to compare: train it longer"
+        if gate.name == "agreement" and gate.value != gate.value  # nan
+        else f"{gate.name} {_short(gate.value)}, limit {_short(gate.limit)}"
+        for gate in gates
+    )
 
 
 def _short(value: float | str) -> str:

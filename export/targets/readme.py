@@ -124,6 +124,7 @@ def _facts(bundle: Bundle) -> dict[str, str]:
         "output_shape": "x".join(map(str, output["shape"])),
         "output_dtype": output["dtype"],
         "classes": str(len(numbers.names)),
+        "threshold": f"{bundle.runner.card.facts.get('threshold', 0.0):g}",  # of a detector
         "kind": numbers.noun,
         "labels": ", ".join(numbers.names[:4]) + (", ..." if len(numbers.names) > 4 else ""),
     }

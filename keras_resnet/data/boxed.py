@@ -15,7 +15,7 @@ from keras_resnet.data import box_tables, coco, voc, yolo
 from keras_resnet.data.dataset import Contents, Dataset, EncodedSplit, Files, Split
 from keras_resnet.data.folder import find_unreadable
 from keras_resnet.data.legends import NAMES, read_legend
-from keras_resnet.data.objects import FoundThings, Things, dense, report, sizes_of, truth_of
+from keras_resnet.data.objects import FoundThings, Things, dense, note_turned, report, sizes_of, truth_of
 from keras_resnet.data.parts import complete
 from keras_resnet.data.truth import CLASS
 from keras_resnet.errors import InputError, unknown_name
@@ -237,6 +237,7 @@ def whole(
         problems += wrong
     every = [each for boxes, _ in known.values() for each in boxes]
     report(origin, problems, sum(map(len, every)) + sum(each.dropped for each in problems))
+    note_turned(origin, [picture for pairs in found.parts.values() for picture, _ in pairs])
     _check(origin, found.names, every)
     most = max(map(len, every))
     splits: dict[str, Split] = {

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnet import machine
-from keras_resnet.data.masks import Encoded, size_of
+from keras_resnet.data.masks import Encoded, is_turned, size_of
 from keras_resnet.data.truth import BOX, USUAL
 from keras_resnet.errors import InputError
 from keras_resnet.untrusted import visible
@@ -212,6 +212,25 @@ def sizes_of(pictures: Sequence[Encoded]) -> list[tuple[int, int] | None]:
         return list(pool.map(size_of, pictures))
 
 
+def note_turned(origin: str, pictures: Sequence[Encoded]) -> None:
+    """Says how many pictures EXIF turns: their boxes are taken of the pixels as they lie, and `predict` turns them.
+
+    Args:
+        origin: folder or table, for messages.
+        pictures: files, or parts of such.
+    """
+    if _collected is not None:
+        return
+    with ThreadPoolExecutor(machine.cores()) as pool:
+        turned = [picture for picture, so in zip(pictures, pool.map(is_turned, pictures), strict=True) if so]
+    if turned:
+        _log.warning(
+            "note: %s: EXIF turns %s pictures (%s, ...): they and their boxes are taken as they lie in the files; save "
+            "them upright first where boxes were drawn on upright ones",
+            *(visible(origin), f"{len(turned):,}", visible(turned[0])),
+        )
+
+
 def truth_of(
     things: Sequence[Things], pictures: Sequence[Encoded], sizes: Sequence[tuple[int, int] | None]
 ) -> tuple[list[np.ndarray], np.ndarray, list[Problem]]:
@@ -235,7 +254,7 @@ def truth_of(
         if each.size is not None and each.size != size:
             raise InputError(
                 f"{each.origin} is of a picture of {each.size[1]} x {each.size[0]} pixels, and {picture} has "
-                f"{size[1]} x {size[0]}: expected the same size"
+                f"{size[1]} x {size[0]}: expected the same size{_on_its_side(each.size, size, picture)}"
             )
         if len(each.things) > MOST:
             raise InputError(f"{each.origin} has {len(each.things):,} objects of {picture}: expected at most {MOST:,}")
@@ -243,6 +262,11 @@ def truth_of(
         boxes.append(found)
         problems += wrong
     return boxes, np.array(sizes, np.float32).reshape(-1, 2), problems
+
+
+def _on_its_side(said: tuple[int, int], size: tuple[int, int], picture: Encoded) -> str:
+    turned = said == size[::-1] and is_turned(picture)
+    return "; EXIF turns the picture, and its boxes are taken as it lies: save it upright" if turned else ""
 
 
 def dense(boxes: Sequence[np.ndarray], most: int) -> np.ndarray:

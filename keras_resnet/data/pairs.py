@@ -96,6 +96,7 @@ def listed(
     ending: str = ".png",
     what: str = "mask",
     may_lack: bool = False,
+    others: Mapping[str, Path] | None = None,
 ) -> Pairs:
     """Pictures that a list names, with their masks, which are PNG files, or with other files of the same names.
 
@@ -107,6 +108,7 @@ def listed(
         ending: ending of masks.
         what: what these are, for messages.
         may_lack: whether the masks of all may be missing, as those of a test are that is not published.
+        others: pictures by name, for names of which there is none with the usual ending.
 
     Returns:
         Pairs of files; none where all masks are missing and may be.
@@ -119,6 +121,11 @@ def listed(
         twice = next(name for place, name in enumerate(names) if name in names[:place])
         raise InputError(f"{path} has {visible(twice)[:80]} twice")
     pairs = [(inside(images, name + suffix, f"{path}"), inside(masks, name + ending, f"{path}")) for name in names]
+    if others:
+        pairs = [
+            (picture if picture.is_file() else others.get(name, picture), mask)
+            for name, (picture, mask) in zip(names, pairs, strict=True)
+        ]
     if may_lack and pairs and not any(mask.is_file() for _, mask in pairs):
         _log.warning("note: %s is left out: none of its %d pictures has a %s", path, len(pairs), what)
         return []

@@ -33,9 +33,11 @@ def voc(root: Path) -> FoundThings | None:
         if lists.is_dir() and any(lists.glob("*.txt")):
             raise InputError(f"{lists} has no train.txt and no trainval.txt: expected lists of names")
         return _named({"train": _beside(images, notes)})
-    suffixes = (".jpg", *get_signal("image").suffixes)
-    how: dict[str, Any] = {"suffix": next(each for each in suffixes if any(images.glob(f"*{each}")) or each == ".png")}
-    how |= {"ending": ".xml", "what": "box file"}
+    suffixes, others = get_signal("image").suffixes, dict[str, Path]()
+    for path in sorted(images.rglob("*")):  # .JPG and .png too; VOC's own are .jpg
+        if path.suffix.lower() in suffixes:
+            others.setdefault(path.relative_to(images).with_suffix("").as_posix(), path)
+    how: dict[str, Any] = {"ending": ".xml", "what": "box file", "others": others}
     parts = {part: listed(path, images, notes, may_lack=part == "test", **how) for part, path in there.items()}
     return _named({part: pairs for part, pairs in parts.items() if pairs})
 

@@ -45,7 +45,11 @@ def _of_files(found: Findings) -> Iterator[str]:
         yield f"folders without pictures are no classes: {_some(found.data.empty)}"
     turned = found.odd().get("turned by EXIF")
     if turned:
-        yield f"{len(turned):,} pictures are turned by their EXIF entry: train turns them upright"
+        if found.data.truth in ("mask", "boxes"):
+            fate = "they and their truth are taken as they lie in the files; of upright ones, save them so"
+        else:
+            fate = "train turns them upright"
+        yield f"{len(turned):,} pictures are turned by their EXIF entry: {fate}"
 
 
 def _of_classes(found: Findings) -> Iterator[str]:

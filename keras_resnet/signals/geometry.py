@@ -94,7 +94,8 @@ def bilinear(images: Any, placement: Placement, outside: int) -> Any:
 def boxes(values: Any, placement: Placement, window: Any = None) -> Any:
     """Boxes of examples that were moved: what holds their corners then, as far as it is in the example.
 
-    A box is dropped (all its numbers become -1) when less than a quarter of it is left, or less than a pixel across.
+    A box is dropped (all its numbers become -1) when less than a quarter of it is left, or when it is cut to less than
+    a pixel across. One that is smaller by its scale alone stays: figures count the objects of the whole picture.
 
     Args:
         values: float32 `(n, boxes, 4 or more)`, array or tensor: x1, y1, x2, y2 in pixels, 0-based, ends exclusive, and
@@ -123,8 +124,9 @@ def boxes(values: Any, placement: Placement, window: Any = None) -> Any:
         low, high = ([window[:, None, n + axis] for axis in (0, 1)] for n in (0, 2))
         seen = [xp.minimum(xp.maximum(each, low[n % 2]), high[n % 2]) for n, each in enumerate(whole)]
     area, left = ((b[2] - b[0]) * (b[3] - b[1]) for b in (whole, seen))
-    across = xp.minimum(seen[2] - seen[0], seen[3] - seen[1])
-    stays = (values[..., 2] > values[..., 0]) & (left >= _LEAST_LEFT * area) & (across >= 1)
+    across, own = (xp.minimum(b[2] - b[0], b[3] - b[1]) for b in (seen, whole))
+    enough = across >= xp.minimum(own, xp.ones_like(own))
+    stays = (values[..., 2] > values[..., 0]) & (left >= _LEAST_LEFT * area) & enough
     moved = xp.concat([xp.stack(seen, axis=-1), xp.cast(values[..., 4:], "float32")], axis=-1)
     return xp.where(stays[..., None], moved, -xp.ones_like(moved))
 
