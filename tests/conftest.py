@@ -24,7 +24,7 @@ for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"
     os.environ[name] = "1"  # two processes share two cores
 
 ROOT = Path(__file__).resolve().parents[1]
-SHARED = ROOT.parent / "shared" / "data"
+SHARED = tiers.SHARED
 
 
 def pytest_addoption(parser):

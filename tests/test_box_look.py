@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from conftest import SHARED
 from PIL import Image
 from test_box_sources import beside, unpacked, xml
+from tiers import SHARED
 
 from keras_resnet import cli, console
 from keras_resnet.looking import boxes

@@ -11,8 +11,8 @@ from collections import Counter
 import numpy as np
 import pytest
 from bands import named, picture, sizes
-from conftest import SHARED
 from PIL import Image
+from tiers import SHARED
 
 import keras_resnet
 from keras_resnet import InputError, cli

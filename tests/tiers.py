@@ -30,6 +30,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared" / "data"  # real data, where a checkout has them beside it
 RECORD = Path(__file__).with_name("proof.json")
 # Units, a twentieth of a second on the cores of 2026; twice as much fails the run. Foreign engines have no limit.
 BUDGETS = {"fast": 20, "slow": 150, "proof": 1200, "check": float("inf"), "fixture": 400}
