@@ -497,6 +497,14 @@ def test_facts_that_cannot_be_are_refused_in_one_line(facts):
         understood(card, "m.keras")
 
 
+def test_settings_that_are_not_asked_are_refused():
+    for settings in ({"detector": "fcos"}, {"detector": "retinanet"}, {"assigner": "center"}):
+        (said,) = detection.Settings(candidates=5, **settings).problems()
+        assert said.startswith("candidates goes with assigner=aligned or atss, not ")
+    assert not list(detection.Settings(candidates=5).problems())
+    assert not list(detection.Settings(detector="fcos", assigner="atss", candidates=5).problems())
+
+
 def test_an_input_that_the_stride_does_not_divide_is_refused_with_the_next_one():
     from keras_resnet.builder import build
 

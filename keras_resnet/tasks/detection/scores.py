@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.card import ModelCard
-from keras_resnet.data.truth import AREA, CLASS, CROWD, DIFFICULT, FLAG
+from keras_resnet.data.truth import FLAG, USUAL
 from keras_resnet.tasks.detection import voc
 from keras_resnet.tasks.detection.answers import Boxes
 from keras_resnet.tasks.detection.matches import Matches, matched
@@ -166,7 +166,7 @@ class Scorer:
     @property
     def objects(self) -> int:
         """Number of objects so far that count."""
-        return int(sum((each[:, FLAG] == 0).sum() for each in self._true))
+        return int(sum((each[:, FLAG] == USUAL).sum() for each in self._true))
 
     def drawn(self, indices: np.ndarray) -> float:
         """The AP over a sample of the examples.
@@ -212,7 +212,7 @@ class Scorer:
         intervals: Sequence[Interval] = [None, None]
         if self.count > 1 and self.objects:
             intervals = bootstrapped(None, self.count, matches.drawn)
-        each = {2007: [], 2010: []}  # type: dict[int, list[float | None]]
+        each: dict[int, list[float | None]] = {2007: [], 2010: []}
         for number in range(len(names)):
             curve = voc.curve(self._found, self._true, number)
             for year, values in each.items():
@@ -256,6 +256,3 @@ def scorer(card: ModelCard) -> Scorer:
         card: card with the names of the classes, thresholds and geometry.
     """
     return Scorer(card)
-
-
-__all__ = ["AREA", "CLASS", "CROWD", "DIFFICULT", "ClassScores", "Scorer", "Scores", "scorer"]

@@ -27,7 +27,7 @@ MOST_NAMES, MOST_BOXES, LARGEST_STRIDE = 10_000, 10_000, 1 << 15
 DETECTOR_NAMES = ("realtime", "retinanet", "fcos")
 NECK_NAMES = ("", "fpn", "fpn_c5", "fpn_pool", "light")
 ASSIGNERS = ("", "aligned", "atss", "overlap", "center")
-QUALITY, FOCAL = LOSSES = ("quality", "focal")
+CANDIDATES = 9  # ATSS' own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,14 +49,17 @@ class Settings:
     neck: str = ranges.one_of(NECK_NAMES, "")
     width: int = ranges.at_least_0(0)
     assigner: str = ranges.one_of(ASSIGNERS, "")
-    candidates: int = ranges.positive(9)
+    candidates: int = ranges.positive(CANDIDATES)
     box_weight: float = ranges.at_least_0(0.0)
     threshold: float = ranges.rate(0.3)
 
     def problems(self) -> Iterator[str]:
         """Settings that contradict each other, in words."""
-        if self.candidates != 9 and self.assigner in ("overlap", "center"):
-            yield f"candidates goes with assigner=aligned or atss, not {self.assigner}"
+        from keras_resnet.tasks.detection.schemes import scheme_of
+
+        assigner = scheme_of(self).assigner
+        if self.candidates != CANDIDATES and assigner in ("overlap", "center"):
+            yield f"candidates goes with assigner=aligned or atss, not {assigner}"
 
 
 @dataclass(frozen=True, kw_only=True)
