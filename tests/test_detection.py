@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 
 import keras
 import numpy as np
@@ -495,6 +496,22 @@ def test_facts_that_cannot_be_are_refused_in_one_line(facts):
     card = ModelCard.loads(json.dumps({"task": "detection", "facts": facts}), "m.keras")
     with pytest.raises(InputError, match="the card's facts are not those of task detection"):
         understood(card, "m.keras")
+
+
+def test_names_that_settings_know_without_keras_are_those_of_the_tables():
+    from keras_resnet import localizer
+    from keras_resnet.nets.detection import CODERS, DETECTORS
+    from keras_resnet.nets.pyramids import PYRAMIDS
+    from keras_resnet.tasks.detection import boxes, schemes, settings
+    from keras_resnet.tasks.localization.settings import PLACES
+
+    assert (
+        set(settings.DETECTOR_NAMES) == set(schemes.SCHEMES) == {n for n, row in DETECTORS.items() if not row.backbone}
+    )
+    assert set(settings.NECK_NAMES) == {"", *PYRAMIDS}
+    assert set(settings.ASSIGNERS) == {"", *ASSIGNERS}
+    assert set(CODERS) == set(boxes.CODERS)
+    assert PLACES == sys.modules[localizer.__module__].PLACES
 
 
 def test_settings_that_are_not_asked_are_refused():
