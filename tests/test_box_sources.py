@@ -11,7 +11,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from bands import named, picture, sizes
-from PIL import Image
+from PIL import Image, ImageOps
 from tiers import SHARED
 
 import keras_resnet
@@ -416,28 +416,77 @@ def test_yolo_s_shares_and_pictures_without_objects(tmp_path):
     assert rows(found.test, 2) == [[15, 6, 25, 18, 0, 0, 120], [0, 0, 20, 12, 1, 0, 240]]
 
 
-def test_pictures_that_exif_turns_lie_as_in_their_files_and_are_told(tmp_path, caplog):
+def turned_by_exif(path, orientation, box):
+    """Writes a picture with a white rectangle, x1, y1, x2, y2 of the pixels that lie, which EXIF turns."""
     held = Image.Exif()
-    held[0x0112] = 6
-    root = yolo(tmp_path)
-    for number in range(2):
-        path = root / "images" / "train" / f"{number}.png"
-        Image.new("RGB", SIZE[::-1]).save(path.with_suffix(".jpg"), exif=held)
-        path.unlink()
-    load(root)
-    assert "EXIF turns 2 pictures" in caplog.text and "as they lie" in caplog.text
-    hints = " ".join(look(root).hints())
-    assert "2 pictures are turned" in hints and "taken as they lie" in hints and "of upright ones" in hints
+    held[0x0112] = orientation
+    pixels = np.zeros((*SIZE, 3), np.uint8)
+    x1, y1, x2, y2 = box
+    pixels[y1:y2, x1:x2] = 255
+    Image.fromarray(pixels).save(path, exif=held, quality=100, subsampling=0)
+    shown = np.asarray(ImageOps.exif_transpose(Image.open(path)))  # Pillow's own turning
+    rows, columns = np.nonzero(shown.max(-1) > 128)
+    return [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1], shown.shape[:2]
 
 
-def test_a_size_that_exif_turns_is_told(tmp_path):
-    held = Image.Exif()
-    held[0x0112] = 6
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_boxes_of_pixels_that_lie_are_turned_as_exif_turns_the_picture(tmp_path, orientation):
     pictures(tmp_path / "images", range(12))
-    Image.new("RGB", SIZE).save(tmp_path / "images" / "0.png", exif=held)
-    coco_file(tmp_path / "annotations" / "instances_train.json")
-    with pytest.raises(InputError, match="expected the same size; EXIF turns the picture"):
+    lying = (8, 0, 24, 8)  # whole blocks of JPEG, which are exact
+    (tmp_path / "images" / "0.png").unlink()
+    upright, size = turned_by_exif(tmp_path / "images" / "0.jpg", orientation, lying)
+    things = [(0, 7, [8, 0, 16, 8]), *((number, 7, [4, 5, 10, 8]) for number in range(1, 12))]
+    images = [{"id": n, "file_name": f"{n}.{'png' if n else 'jpg'}", "height": 24, "width": 40} for n in range(12)]
+    coco_file(tmp_path / "annotations" / "instances_train.json", things=things, images=images)
+    found = load(tmp_path)
+    split, place = next(
+        (split, place)
+        for split in (found.train, found.validation, found.test)
+        for place, file in enumerate(split.contents.paths)
+        if file.name == "0.jpg"
+    )
+    assert rows(split, place)[0][:4] == upright and split.truth["frame"][place].tolist() == list(size)
+    shown = split.fetch([place])["image"][0]  # what a net sees, stretched to its size
+    wide, high = SIZE[1] / size[1], SIZE[0] / size[0]
+    x1, y1, x2, y2 = upright[0] * wide, upright[1] * high, upright[2] * wide, upright[3] * high
+    middle = shown[round(y1) + 1 : round(y2) - 1, round(x1) + 1 : round(x2) - 1]
+    assert middle.size and middle.min() > 200
+
+
+def test_boxes_that_were_drawn_on_upright_pictures_stay(tmp_path, caplog):
+    root = yolo(tmp_path)
+    for number in range(4):
+        path = root / "images" / "train" / f"{number}.png"
+        turned_by_exif(path.with_suffix(".jpg"), 6, (4, 2, 12, 9))
+        path.unlink()
+    found = load(root)
+    assert "EXIF turns 4 pictures" in caplog.text and "the boxes of 0 of them" in caplog.text
+    place = next(place for place, file in enumerate(found.train.contents.paths) if file.name in ("2.jpg", "3.jpg"))
+    height, width = SIZE[::-1]
+    assert found.train.truth["frame"][place].tolist() == [height, width]
+    assert rows(found.train, place)[0][:4] == [0.375 * width, 0.25 * height, 0.625 * width, 0.75 * height]
+    hints = " ".join(look(root).hints())
+    assert "4 pictures are turned" in hints and "turns them upright, and their boxes" in hints
+
+
+def test_a_size_of_neither_way_is_refused(tmp_path):
+    pictures(tmp_path / "images", range(12))
+    turned_by_exif(tmp_path / "images" / "0.jpg", 6, (0, 0, 4, 4))
+    images = [{"id": n, "file_name": f"{n}.{'png' if n else 'jpg'}", "height": 24, "width": 40} for n in range(12)]
+    images[0]["width"] += 1
+    coco_file(tmp_path / "annotations" / "instances_train.json", images=images)
+    with pytest.raises(InputError, match="expected the same size"):
         load(tmp_path)
+
+
+def test_coco_s_validation_alone_can_be_evaluated_and_not_learned(tmp_path):
+    pictures(tmp_path / "val2017", range(12))
+    coco_file(tmp_path / "annotations" / "instances_val2017.json")
+    with pytest.raises(InputError, match="no pictures with boxes for training"):
+        load(tmp_path)
+    found = load(tmp_path, test_only=True)
+    assert sizes(found) == [0, 0, 12] and len(every(found)) == 12
+    assert load(tmp_path, test_only=True, classes=["dog", "cat"]).test.truth["boxes"][0, 0, 4] == 1  # a model's order
 
 
 def test_polygons_of_yolo_have_boxes_around_them_where_they_are_asked_for(tmp_path):

@@ -57,6 +57,14 @@ def _made(path):
     return path
 
 
+def test_a_test_part_alone_can_be_evaluated_and_not_learned(tmp_path):
+    root = folder(tmp_path, ("test",))
+    with pytest.raises(InputError, match="no pictures with masks for training"):
+        keras_resnet.load_dataset(root, image_shape=(30, 44, 3))
+    found = keras_resnet.load_dataset(root, image_shape=(30, 44, 3), test_only=True)
+    assert [len(part) for part in (found.train, found.validation, found.test)] == [0, 0, 8]
+
+
 def test_values_palettes_and_colours_mean_the_same(tmp_path):
     values = np.array([[0, 1, 2], [2, 2, 255]], np.uint8)
     _write(tmp_path / "grey.png", values)

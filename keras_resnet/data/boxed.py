@@ -15,9 +15,10 @@ from keras_resnet.data import box_tables, coco, voc, yolo
 from keras_resnet.data.dataset import Contents, Dataset, EncodedSplit, Files, Split
 from keras_resnet.data.folder import find_unreadable
 from keras_resnet.data.legends import NAMES, read_legend
-from keras_resnet.data.objects import FoundThings, Things, dense, note_turned, report, sizes_of, truth_of
-from keras_resnet.data.parts import complete
+from keras_resnet.data.objects import FoundThings, Things, dense, lies, note_turned, report, truth_of
+from keras_resnet.data.parts import complete, test_alone
 from keras_resnet.data.truth import CLASS
+from keras_resnet.data.turning import heads_of
 from keras_resnet.errors import InputError, unknown_name
 from keras_resnet.signals.fits import Keep
 from keras_resnet.untrusted import visible
@@ -79,7 +80,11 @@ def is_one(root: Path) -> bool:
 
 
 def load(
-    root: str | os.PathLike, image_shape: tuple[int, ...], keep: Keep = 1.0, classes: Sequence[str] | None = None
+    root: str | os.PathLike,
+    image_shape: tuple[int, ...],
+    keep: Keep = 1.0,
+    classes: Sequence[str] | None = None,
+    test_only: bool = False,
 ) -> Dataset:
     """Finds pictures with boxes and divides them.
 
@@ -88,6 +93,7 @@ def load(
         image_shape: `(height, width, channels)` that every picture gets.
         keep: share of the central part's height and width that is used.
         classes: names of the classes in a model's order; by default those of the folder.
+        test_only: whether a folder without a part to learn from is taken.
 
     Returns:
         A `Dataset` whose truth is `boxes`, with `frame` beside it.
@@ -98,7 +104,7 @@ def load(
     root = Path(root)
     for row in LAYOUTS.values():
         if (found := row.find(root)) is not None:
-            if not found.parts.get("train"):
+            if not found.parts.get("train") and not (test_only and any(found.parts.values())):
                 raise InputError(f"{root} has no pictures with boxes for training: expected {row.summary}")
             return assembled(str(root), _listed(root, found), image_shape, keep, classes)
     expected = "; ".join(row.summary for row in LAYOUTS.values())
@@ -170,7 +176,7 @@ def in_order(origin: str, found: FoundThings, names: Sequence[str]) -> FoundThin
 
     def moved(each: Things) -> Things:
         things = tuple(type(t)(t.corners, places[t.kind], t.where, t.flag, t.area) for t in each.things)
-        return Things(each.origin, things, each.size, each.relative)
+        return replace(each, things=things)
 
     parts = {part: [(path, moved(each)) for path, each in pairs] for part, pairs in found.parts.items()}
     ids = dict(zip(found.names, found.ids, strict=False))
@@ -229,15 +235,20 @@ def whole(
     Raises:
         InputError: there are no boxes, or `objects.report` refuses them.
     """
-    known, problems = {}, []
+    known, problems, turned, lying = {}, [], [], 0
     for part, pairs in found.parts.items():
-        pictures = [picture for picture, _ in pairs]
-        boxes, frame, wrong = truth_of([each for _, each in pairs], pictures, sizes_of(pictures))
+        pictures, things = [picture for picture, _ in pairs], [each for _, each in pairs]
+        heads = heads_of(pictures)
+        boxes, frame, wrong = truth_of(things, pictures, heads)
         known[part] = boxes, frame
         problems += wrong
+        for picture, each, head in zip(pictures, things, heads, strict=True):
+            if head and head.is_turned:
+                turned.append(picture)
+                lying += lies(each, head)
     every = [each for boxes, _ in known.values() for each in boxes]
     report(origin, problems, sum(map(len, every)) + sum(each.dropped for each in problems))
-    note_turned(origin, [picture for pairs in found.parts.values() for picture, _ in pairs])
+    note_turned(origin, turned, lying)
     _check(origin, found.names, every)
     most = max(map(len, every))
     splits: dict[str, Split] = {
@@ -256,15 +267,11 @@ def _dataset(
         name: name of the set.
         found: names of its classes.
         shape: `(height, width, channels)` of every picture.
-        splits: parts that there are; without one to learn from, only the test counts.
+        splits: parts that there are; without one to learn from, the set is only tested on.
         bad: pictures that were left out.
     """
-    if not splits.get("train"):  # a test alone
-        test = splits["test"]
-        none: Split = test.take(np.arange(0))
-        splits = {"train": none, "validation": splits.get("validation", none), "test": test}
-    else:
-        splits = complete({part: each for part, each in splits.items() if len(each)})
+    splits = {part: each for part, each in splits.items() if len(each)}
+    splits = complete(splits) if "train" in splits else test_alone(splits)
     three = splits["train"], splits["validation"], splits["test"]
     return Dataset(name, found.names, shape, *three, unreadable=bad, truth="boxes", ids=found.ids)
 

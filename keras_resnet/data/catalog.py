@@ -200,7 +200,7 @@ def _things(found: Records, classes: int) -> Iterator[Things]:
     for some in np.array_split(np.arange(len(found)), max(1, len(found) // 256)):
         for place, each in zip(some, scanning.objects(found.records(some), "objects"), strict=True):
             origin = str(_Entry(found, int(place)))
-            yield Things(origin, tuple(_of_record(each, origin, classes)), relative=True)
+            yield Things(origin, tuple(_of_record(each, origin, classes)), relative=True, lying=True)
 
 
 def _of_record(parts: dict[str, list[float]], origin: str, classes: int) -> Iterator[Thing]:

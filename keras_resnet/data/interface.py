@@ -51,6 +51,7 @@ class Source:
         upright: whether pictures are turned as EXIF says. Published figures and places of a set mean the pixels as they
             lie in its files; photographs of one's own are to be seen as people see them.
         table: whether it is a table, whose columns decide the truth (`labelled.load`).
+        test_alone: whether `load` takes `test_only`: a folder without a part to learn from can be evaluated.
     """
 
     name: str
@@ -63,3 +64,4 @@ class Source:
     truth: str = "label"
     upright: bool = False
     table: bool = False
+    test_alone: bool = False

@@ -20,7 +20,7 @@ from keras_resnet.data.legends import NAMES, NOTHING, Legend, Reading, read_lege
 from keras_resnet.data.masks import Encoded, MaskFiles, decoded, palette, settled, size_of
 from keras_resnet.data.outlines import Drawn, Scene, sized
 from keras_resnet.data.pairs import PARTS, Found, by_part, divided, paired, subfolders
-from keras_resnet.data.parts import complete, part_name
+from keras_resnet.data.parts import complete, part_name, test_alone
 from keras_resnet.data.truth import VOID
 from keras_resnet.errors import InputError
 from keras_resnet.signals.fits import Keep
@@ -35,12 +35,12 @@ def _plain(root: Path) -> Found | None:
     folders = subfolders(root)
     if {"images", "masks"} <= set(folders):
         parts = by_part(subfolders(folders["images"]), folders["images"])
-        if "train" in parts:
+        if parts:
             return Found({part: paired(path, folders["masks"] / path.name) for part, path in parts.items()})
         return Found(divided(root / PARTS, paired(folders["images"], folders["masks"])))
     below = by_part(folders, root)
     inside = {part: path for part, path in below.items() if {"images", "masks"} <= set(subfolders(path))}
-    if "train" not in inside:
+    if not inside:
         return None
     return Found({part: paired(path / "images", path / "masks") for part, path in inside.items()})
 
@@ -127,7 +127,11 @@ def is_one(root: Path) -> bool:
 
 
 def load(
-    root: str | os.PathLike, image_shape: tuple[int, ...], keep: Keep = 1.0, reading: Reading = NOTHING
+    root: str | os.PathLike,
+    image_shape: tuple[int, ...],
+    keep: Keep = 1.0,
+    reading: Reading = NOTHING,
+    test_only: bool = False,
 ) -> Dataset:
     """Finds pictures with masks and divides them.
 
@@ -136,6 +140,7 @@ def load(
         image_shape: `(height, width, channels)` that every picture gets, and its mask.
         keep: share of the central part's height and width that is used.
         reading: what is said of the masks' values besides.
+        test_only: whether a folder without a part to learn from is taken.
 
     Returns:
         A `Dataset` whose truth is `mask`.
@@ -146,7 +151,7 @@ def load(
     root = Path(root)
     if image_shape[-1] not in (1, 3):
         raise InputError(f"pictures of a folder have 1 or 3 channels, the model takes {image_shape[-1]}")
-    row, found = _found(root)
+    row, found = _found(root, test_only)
     legend = _legend(root, found, reading)
     everything = [pair for pairs in found.parts.values() for pair in pairs]
     bad = set(find_unreadable([image for image, _ in everything], image_shape))
@@ -165,15 +170,15 @@ def load(
     for part, pairs in parts.items():
         images = Files(tuple(image for image, _ in pairs))
         splits[part] = EncodedSplit(images, {}, image_shape, keep, maps={"mask": maps[part]})
-    whole = complete(splits)
+    whole = complete(splits) if splits.get("train") else test_alone(splits)
     ready = whole["train"], whole["validation"], whole["test"]
     return Dataset(str(root), legend.names, image_shape, *ready, unreadable=tuple(sorted(bad)), truth="mask")
 
 
-def _found(root: Path) -> tuple[Layout, Found]:
+def _found(root: Path, test_only: bool) -> tuple[Layout, Found]:
     for row in LAYOUTS.values():
         if (found := row.find(root)) is not None:
-            if not found.parts.get("train"):
+            if not found.parts.get("train") and not (test_only and any(found.parts.values())):
                 raise InputError(f"{root} has no pictures with masks for training: expected {row.summary}")
             return row, found
     expected = "; ".join(row.summary for row in LAYOUTS.values())

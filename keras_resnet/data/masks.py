@@ -21,7 +21,6 @@ from keras_resnet.untrusted import visible
 if TYPE_CHECKING:
     from PIL import Image
 
-_ORIENTATION = 0x0112  # EXIF's number of the entry
 _BINARY: dict[str, Any] = {
     "names": ("background", "object"),
     "colours": ((0, 0, 0), (255, 255, 255)),
@@ -59,19 +58,6 @@ def size_of(source: Encoded) -> tuple[int, int] | None:
     except Exception:  # Pillow raises anything on damaged files
         return None
     return height, width
-
-
-def is_turned(source: Encoded) -> bool:
-    """Whether EXIF says that a picture is to be shown otherwise than it lies; False where it cannot be opened.
-
-    Args:
-        source: encoded picture.
-    """
-    try:
-        with opened(source) as picture:
-            return picture.getexif().get(_ORIENTATION, 1) not in (0, 1)
-    except Exception:  # Pillow raises anything on damaged files
-        return False
 
 
 @dataclass(frozen=True, eq=False)

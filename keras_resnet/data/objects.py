@@ -6,15 +6,14 @@ import contextlib
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from keras_resnet import machine
-from keras_resnet.data.masks import Encoded, is_turned, size_of
+from keras_resnet.data.masks import Encoded
 from keras_resnet.data.truth import BOX, USUAL
+from keras_resnet.data.turning import Head, stood_up
 from keras_resnet.errors import InputError
 from keras_resnet.untrusted import visible
 
@@ -57,12 +56,14 @@ class Things:
         things: objects in the order of the file.
         size: height and width of the picture as the file says; None where it does not.
         relative: whether corners are shares of the picture's width and height.
+        lying: whether they mean the pixels as they lie in the file, whatever size is said.
     """
 
     origin: str
     things: tuple[Thing, ...] = ()
     size: tuple[int, int] | None = None
     relative: bool = False
+    lying: bool = False
 
 
 @dataclass(frozen=True)
@@ -202,44 +203,44 @@ def _turned(x1: float, y1: float, x2: float, y2: float) -> str:
     return "is turned round: its ends come before its beginnings" if x2 < x1 or y2 < y1 else "has no area"
 
 
-def sizes_of(pictures: Sequence[Encoded]) -> list[tuple[int, int] | None]:
-    """Height and width of pictures as they lie, of their heads alone; None where one cannot be opened.
-
-    Args:
-        pictures: files, or parts of such.
-    """
-    with ThreadPoolExecutor(machine.cores()) as pool:
-        return list(pool.map(size_of, pictures))
-
-
-def note_turned(origin: str, pictures: Sequence[Encoded]) -> None:
-    """Says how many pictures EXIF turns: their boxes are taken of the pixels as they lie, and `predict` turns them.
+def note_turned(origin: str, pictures: Sequence[Encoded], lying: int) -> None:
+    """Says how many pictures EXIF turns, and the boxes of how many are turned with them.
 
     Args:
         origin: folder or table, for messages.
-        pictures: files, or parts of such.
+        pictures: those that are turned.
+        lying: number of those whose boxes mean the pixels as they lie.
     """
-    if _collected is not None:
-        return
-    with ThreadPoolExecutor(machine.cores()) as pool:
-        turned = [picture for picture, so in zip(pictures, pool.map(is_turned, pictures), strict=True) if so]
-    if turned:
+    if pictures and _collected is None:
         _log.warning(
-            "note: %s: EXIF turns %s pictures (%s, ...): they and their boxes are taken as they lie in the files; save "
-            "them upright first where boxes were drawn on upright ones",
-            *(visible(origin), f"{len(turned):,}", visible(turned[0])),
+            "note: %s: EXIF turns %s pictures (%s, ...): they stand upright here, as predict shows them; the boxes of "
+            "%s of them are turned with them, as these mean the pixels that lie in the files",
+            *(visible(origin), f"{len(pictures):,}", visible(pictures[0]), f"{lying:,}"),
         )
 
 
+def lies(things: Things, head: Head) -> bool:
+    """Whether boxes mean the pixels as they lie in the file.
+
+    They do where their file says that size, as published sets are. Where no size is said, as in tables and YOLO's
+    files, they are what people saw while they drew them.
+
+    Args:
+        things: objects of a picture.
+        head: head of the picture, which EXIF turns.
+    """
+    return things.lying or things.size == head.lying
+
+
 def truth_of(
-    things: Sequence[Things], pictures: Sequence[Encoded], sizes: Sequence[tuple[int, int] | None]
+    things: Sequence[Things], pictures: Sequence[Encoded], heads: Sequence[Head | None]
 ) -> tuple[list[np.ndarray], np.ndarray, list[Problem]]:
-    """The boxes of every picture, and its size.
+    """The boxes of every picture that stands upright, and its size.
 
     Args:
         things: objects of every picture.
         pictures: pictures, for messages.
-        sizes: height and width of every picture.
+        heads: heads of the pictures.
 
     Returns:
         Boxes, float32 `(k, 7)` each; the truth `frame`, float32 `(N, 2)`; and what is wrong.
@@ -247,26 +248,23 @@ def truth_of(
     Raises:
         InputError: a picture has another size than its file says, or too many objects.
     """
-    boxes, problems = [], []
-    for each, picture, size in zip(things, pictures, sizes, strict=True):
-        if size is None:
+    boxes, sizes, problems = [], [], []
+    for each, picture, head in zip(things, pictures, heads, strict=True):
+        if head is None:
             raise InputError(f"{picture} cannot be opened: expected a picture, whose size its boxes need")
-        if each.size is not None and each.size != size:
+        if each.size is not None and each.size not in (head.lying, head.upright):
             raise InputError(
                 f"{each.origin} is of a picture of {each.size[1]} x {each.size[0]} pixels, and {picture} has "
-                f"{size[1]} x {size[0]}: expected the same size{_on_its_side(each.size, size, picture)}"
+                f"{head.lying[1]} x {head.lying[0]}: expected the same size"
             )
         if len(each.things) > MOST:
             raise InputError(f"{each.origin} has {len(each.things):,} objects of {picture}: expected at most {MOST:,}")
-        found, wrong = judged(each, size)
-        boxes.append(found)
+        lying = head.is_turned and lies(each, head)
+        found, wrong = judged(each, head.lying if lying else head.upright)
+        boxes.append(stood_up(found, head) if lying else found)
+        sizes.append(head.upright)
         problems += wrong
     return boxes, np.array(sizes, np.float32).reshape(-1, 2), problems
-
-
-def _on_its_side(said: tuple[int, int], size: tuple[int, int], picture: Encoded) -> str:
-    turned = said == size[::-1] and is_turned(picture)
-    return "; EXIF turns the picture, and its boxes are taken as it lies: save it upright" if turned else ""
 
 
 def dense(boxes: Sequence[np.ndarray], most: int) -> np.ndarray:

@@ -59,6 +59,21 @@ def complete(splits: dict[str, Split], groups: np.ndarray | None = None) -> dict
     return {**splits, **{name: train.take(piece) for name, piece in zip(["train", *missing], pieces, strict=True)}}
 
 
+def test_alone(splits: dict[str, Split]) -> dict[str, Split]:
+    """The three parts of a set without training examples, which can only be evaluated.
+
+    Args:
+        splits: parts by name; the only one is the test, whatever it is called.
+
+    Returns:
+        `train` without examples, `validation` perhaps so too, and `test`.
+    """
+    splits = dict(splits)
+    test = splits.pop("test") if "test" in splits else splits.pop("validation")
+    none: Split = test.take(np.arange(0))
+    return {"train": none, "validation": splits.get("validation", none), "test": test}
+
+
 def _classes(labels: np.ndarray, missing: list[str]) -> int:
     """Number of classes, of which every one must have an image for every part."""
     labels, counts = np.unique(labels, return_counts=True)

@@ -111,6 +111,8 @@ SOURCES: dict[str, Source] = {
             name="a folder of pictures and boxes",
             summary="images of one's own with the boxes of objects",
             needs="a layout of docs/detection.md: Pascal VOC, COCO, YOLO, .xml files; perhaps classes.txt",
+            upright=True,
+            test_alone=True,
             load=lambda name, data_dir, shape, keep, **how: boxed.load(name, shape, keep, **how),
             matches=_has_boxes,
             truth="boxes",
@@ -119,6 +121,7 @@ SOURCES: dict[str, Source] = {
             name="a folder of pictures and masks",
             summary="images of one's own with the class of every pixel",
             needs="images/ and masks/ with the same names, or a layout of docs/segmentation.md; perhaps classes.txt",
+            test_alone=True,
             load=lambda name, data_dir, shape, keep, **how: masked.load(name, shape, keep, **how),
             matches=_has_masks,
             truth="mask",
@@ -149,6 +152,7 @@ SOURCES: dict[str, Source] = {
             name=f"{catalog.BOXES}NAME",
             summary="a set of tensorflow-datasets with one picture and the boxes of objects",
             needs="the package tensorflow-datasets, which downloads the set the first time",
+            upright=True,
             load=lambda name, data_dir, shape, keep, **how: catalog.load_boxes(name, data_dir, shape, keep, **how),
             matches=lambda name: name.startswith(catalog.BOXES),
             truth="boxes",
@@ -285,7 +289,7 @@ def load_dataset(
         truth: kind of truth to learn, where a table's columns or a folder leave that open (`truth_of`).
         classes: names of a table's labels, or of the classes of boxes, in a model's order; by default their own.
         fold: fold of a table that is the test.
-        test_only: whether a table without training rows is taken.
+        test_only: whether a table, or a folder with `Source.test_alone`, without a part to learn from is taken.
         void: values of masks that mean nothing, besides what the folder says.
         reduce_zero_label: whether 0 means nothing in masks, and the first class is 1.
 
@@ -317,5 +321,6 @@ def load_dataset(
     load: Callable[..., Dataset] = row.load
     said: dict[str, Any] = {"reading": reading} if reading else {}
     said |= {"classes": classes} if row.truth == "boxes" and classes else {}
+    said |= {"test_only": True} if row.test_alone and test_only else {}
     found = load(str(name), *where, **said)
     return found if row.upright else found.as_it_lies()

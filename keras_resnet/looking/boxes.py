@@ -136,7 +136,7 @@ def shown(data: Gathered, number: int, words: str = "") -> Shown:
 
 
 def drawn(source: Path | bytes | np.ndarray, boxes: np.ndarray, classes: Sequence[str]) -> np.ndarray:
-    """A picture with boxes in the colours of their classes, as it lies in its file, uint8 `(H, W, 3)`.
+    """A picture with boxes in the colours of their classes, upright, uint8 `(H, W, 3)`.
 
     Args:
         source: file, bytes of one, or pixels, uint8 `(H, W, C)`.
@@ -145,13 +145,14 @@ def drawn(source: Path | bytes | np.ndarray, boxes: np.ndarray, classes: Sequenc
     """
     import io
 
-    from PIL import Image, ImageDraw
+    from PIL import Image, ImageDraw, ImageOps
 
     if isinstance(source, np.ndarray):
         image = Image.fromarray(source[..., 0] if source.shape[-1] == 1 else source[..., :3]).convert("RGB")
     else:
         opened = Image.open(io.BytesIO(source.read_bytes() if isinstance(source, Path) else source))
-        image = opened.convert("RGB")
+        upright = opened if opened.format == "PNG" else ImageOps.exif_transpose(opened)
+        image = upright.convert("RGB")
     factor = _SIDE / max(image.size)
     image = image.resize((max(1, round(image.width * factor)), max(1, round(image.height * factor))))
     pen, colours = ImageDraw.Draw(image), hues(max(1, len(classes)))

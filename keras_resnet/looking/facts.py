@@ -100,7 +100,7 @@ def _reason(error: Exception) -> str:
 
 def _of_image(image: Image.Image, digest: hashlib.blake2b, ending: str) -> Facts:
     form, size = image.format or "pixels", image.size
-    orientation = image.getexif().get(_TURNED, 1) if image.format in ("JPEG", "TIFF", "WEBP", "PNG") else 1
+    orientation = image.getexif().get(_TURNED, 1) if image.format in ("JPEG", "TIFF", "WEBP") else 1
     odd = list(_odd(image, ending))
     image.draft("L", (_DRAFT, _DRAFT))  # a JPEG file's own reduction, which spares most of the decoding
     small = ImageOps.exif_transpose(image) if orientation != 1 else image

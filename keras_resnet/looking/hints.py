@@ -45,7 +45,9 @@ def _of_files(found: Findings) -> Iterator[str]:
         yield f"folders without pictures are no classes: {_some(found.data.empty)}"
     turned = found.odd().get("turned by EXIF")
     if turned:
-        if found.data.truth in ("mask", "boxes"):
+        if found.data.truth == "boxes":
+            fate = "train turns them upright, and their boxes where these mean the pixels that lie"
+        elif found.data.truth == "mask":
             fate = "they and their truth are taken as they lie in the files; of upright ones, save them so"
         else:
             fate = "train turns them upright"

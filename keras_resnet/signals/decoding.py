@@ -25,7 +25,7 @@ _HEIC = (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1", b"ftypmsf1", b"ftyp
 _ORIENTATION = 0x0112  # EXIF's number of the entry
 _HEAD = 64  # bytes in which EXIF begins, behind the marker of JPEG or JFIF
 # By that entry: whether rows and columns change places, and then whether rows, and columns, are reversed.
-_TURNS = ((0, 0, 0), (0, 0, 0), (0, 0, 1), (0, 1, 1), (0, 1, 0), (1, 0, 0), (1, 0, 1), (1, 1, 1), (1, 1, 0))
+TURNS = ((0, 0, 0), (0, 0, 0), (0, 0, 1), (0, 1, 1), (0, 1, 0), (1, 0, 0), (1, 0, 1), (1, 1, 1), (1, 1, 0))
 Part = Callable[[Any, Any], Any]  # tensors: height and width to a rectangle
 
 
@@ -142,7 +142,7 @@ def _is_plain(contents: tf.Tensor) -> tf.Tensor:
 
 
 def _turns(contents: tf.Tensor) -> tf.Tensor:
-    """How a JPEG's pixels are turned to stand upright, bool `(3,)`: a row of `_TURNS`."""
+    """How a JPEG's pixels are turned to stand upright, bool `(3,)`: a row of `TURNS`."""
     head = tf.io.decode_raw(tf.strings.substr(contents, 0, _HEAD), tf.uint8)
     head = tf.concat([head, tf.zeros(4, tf.uint8)], 0)
     same = [tf.equal(head[place : place - 4], letter) for place, letter in enumerate(b"Exif")]
@@ -152,7 +152,7 @@ def _turns(contents: tf.Tensor) -> tf.Tensor:
         return tf.ensure_shape(_of_bytes(_orientation, contents, tf.int64), ())
 
     number = tf.cond(has_exif, asked, lambda: tf.constant(1, tf.int64))
-    return tf.gather(tf.cast(tf.constant(_TURNS), tf.bool), number)
+    return tf.gather(tf.cast(tf.constant(TURNS), tf.bool), number)
 
 
 def _of_bytes(function: Callable[[bytes], object], contents: tf.Tensor, kind: tf.DType) -> tf.Tensor:
@@ -218,7 +218,7 @@ def pixels(contents: bytes, channels: int, upright: bool = True) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image: Image.Image = Image.open(io.BytesIO(contents))
-            if upright:
+            if upright and image.format != "PNG":  # as TensorFlow, which reads no EXIF of such files
                 image = ImageOps.exif_transpose(image)
             modes = {1: "L", 3: "RGB", 0: "L" if image.mode in ("1", "L") else "RGB"}
             found = np.asarray(image.convert(modes[channels]))
