@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,6 +20,8 @@ from keras_resnet.runtime.interface import Runner
 from keras_resnet.signals.table import get_signal
 from keras_resnet.tasks import get_task
 from keras_resnet.tasks.results import Prediction
+
+_Step = TypeVar("_Step")
 
 
 def chunks(
@@ -55,7 +59,8 @@ def chunks(
     steps, count = batches_of_views(split, replace(views, scales=()) if dense else views, size)
     if progress:
         steps = console.progress(steps, "evaluating", count)
-    for seen, truth in steps:
+
+    def answered_to(seen: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         check_fit(runner, seen[0].shape[1:])
         if scales:
             answers = [tiles.of_scale(runner, each, scale) for each in seen for scale in scales]
@@ -63,7 +68,22 @@ def chunks(
             answers = [runner(runner.card.preprocess(each)) for each in seen]
         for each in answers:
             check_finite(each, "an example")
-        yield (answers[0] if len(answers) == 1 else merged(runner.card, answers, views)), truth
+        return answers[0] if len(answers) == 1 else merged(runner.card, answers, views)
+
+    yield from one_ahead((answered_to(seen), truth) for seen, truth in steps)
+
+
+def one_ahead(steps: Iterator[_Step]) -> Iterator[_Step]:
+    """The same steps, of which the next one is made, by a thread, while the caller works on the last.
+
+    Args:
+        steps: steps, each made when it is asked for.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        made = pool.submit(next, steps, None)
+        while (step := made.result()) is not None:
+            made = pool.submit(next, steps, None)
+            yield step
 
 
 def outputs(runner: Runner, split: Split, *, views: Views = ONE, progress: bool = False) -> dict[str, np.ndarray]:

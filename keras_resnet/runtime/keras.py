@@ -49,7 +49,7 @@ class KerasRunner(Runner):
             raise InputError(f"the model cannot be run (damaged, or a layer of it fails): {_said(error)}") from error
         joined = (np.concatenate([np.asarray(part[i]) for part in parts]) for i in range(len(self._names)))
         arrays = dict(zip(self._names, joined, strict=True))
-        return {tensor.name: arrays[tensor.name].astype(np.float32) for tensor in self.outputs}
+        return {tensor.name: arrays[tensor.name].astype(np.float32, copy=False) for tensor in self.outputs}
 
 
 def _said(error: Exception) -> str:
