@@ -21,7 +21,7 @@ from keras_resnet.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from keras_resnet.evaluation.views import ten_crops
 from keras_resnet.runtime.interface import Tensor
 from keras_resnet.runtime.keras import KerasRunner
-from keras_resnet.tasks import sole
+from keras_resnet.tasks import results, sole
 from keras_resnet.tasks.classification.ensembles import combine
 from keras_resnet.tasks.classification.reliability import fit_temperature, reliability, tempered
 from keras_resnet.tasks.classification.summaries import confusions, wilson
@@ -298,3 +298,16 @@ def test_the_note_says_what_a_file_is_fed(dtype, said, capsys):
     runner = types.SimpleNamespace(card=UNKNOWN, input=Tensor("image", (1, 8, 8, 3), dtype))
     note_missing_card("m.tflite", runner)
     assert f"it is fed RGB 0..255 {said}\n" in capsys.readouterr().err
+
+
+def test_samples_are_drawn_in_parts_that_memory_holds(monkeypatch):
+    values, sizes = np.arange(7.0) ** 2, []
+
+    def often(samples):
+        sizes.append(len(samples))
+        return values[samples].mean(axis=1)
+
+    one_by_one = results.redrawn(lambda places: values[places].mean(), 7, 50)
+    assert (results.redrawn(None, 7, 50, often) == one_by_one).all() and sizes == [50]
+    monkeypatch.setattr(results, "_AT_ONCE", 7 * 20)
+    assert (results.redrawn(None, 7, 50, often) == one_by_one).all() and sizes == [50, 20, 20, 10]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+_AT_ONCE = 1 << 22  # places of samples in memory
 _DRAWS = 1000  # of a bootstrap
 
 
@@ -67,7 +69,9 @@ def redrawn(
     rng = np.random.default_rng(0)
     samples = (rng.integers(0, count, count) for _ in range(draws))
     if often is not None:
-        return often(np.array(list(samples)))
+        size = max(1, _AT_ONCE // max(1, count))  # 100,000 examples a thousand times would take a gigabyte
+        parts = iter(lambda: list(itertools.islice(samples, size)), [])
+        return np.concatenate([often(np.array(part)) for part in parts])
     assert statistic is not None
     return np.array([statistic(each) for each in samples])
 
