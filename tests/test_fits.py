@@ -8,6 +8,8 @@ import tensorflow as tf
 from PIL import Image
 from test_tiles import Pointwise
 
+import keras_resnet
+from keras_resnet import InputError
 from keras_resnet.data.augment import AUGMENTATIONS
 from keras_resnet.evaluation.examples import loaded
 from keras_resnet.signals import crops, image, plain
@@ -123,3 +125,18 @@ def test_a_person_s_picture_is_padded_as_the_card_says(tmp_path):
     net = Pointwise((40, 40))
     net.card = type(net.card)(task="segmentation", labels=("a", "b"), fit="pad")
     assert (loaded(path, net)[31:] == GREY).all() and (loaded(path, net)[:29] != GREY).any()
+
+
+def test_python_evaluates_in_another_fit(tmp_path):
+    for name, pixels in (("images", RAMP), ("masks", (Y > 30).astype(np.uint8))):
+        (tmp_path / "test" / name).mkdir(parents=True)
+        Image.fromarray(pixels).save(tmp_path / "test" / name / "0.png")
+    net = Pointwise((40, 40))
+    given = net.card = type(net.card)(task="segmentation", labels=("0", "1"), fit="stretch")
+    keras_resnet.evaluate(net, tmp_path)
+    keras_resnet.evaluate(net, tmp_path, fit="pad")
+    stretched, padded = net.seen
+    assert (stretched[0] != GREY).any(axis=-1).all() and (padded[0, 31:] == GREY).all()
+    assert net.card is given
+    with pytest.raises(InputError, match="letterbox"):
+        keras_resnet.evaluate(net, tmp_path, fit="letterbox")

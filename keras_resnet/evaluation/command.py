@@ -177,6 +177,7 @@ def _cross_validate(args: argparse.Namespace) -> int:
     from keras_resnet.data.legends import parse_void
     from keras_resnet.data.tables import parse_columns
     from keras_resnet.evaluation import folds
+    from keras_resnet.tasks import get_task
     from keras_resnet.training.photos import plan
 
     if is_open:
@@ -184,6 +185,7 @@ def _cross_validate(args: argparse.Namespace) -> int:
     folder = args.output or run.default(recipe).with_name(f"{run.default(recipe).name}-folds")
     columns = flags.columns_of(args) or parse_columns(recipe.columns) or None
     said = {"void": parse_void(recipe.void), "reduce_zero_label": recipe.reduce_zero_label}
+    said["truth"] = get_task(recipe.task).truth  # a folder may have masks and boxes
     found = folds.cross_validate(recipe, load_dataset(*place, columns=columns, **said), args.folds, folder)
     console.write_json(args.json, found.to_json())
     title = f"{recipe.name} in {args.folds} folds of {Path(place.name).name}"
