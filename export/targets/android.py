@@ -55,6 +55,8 @@ FILES = {
     "app/src/main/java/com/example/classifier/Segmenter.kt": "classes of pixels, and their mask over a picture",
     "app/src/main/java/com/example/classifier/Detector.kt": "objects, suppression, and their boxes over a picture",
     "app/src/main/java/com/example/classifier/LiteRtEngine.kt": "LiteRT's CompiledModel",
+    "app/src/main/java/com/example/classifier/Frames.kt": "frames of a camera, upright",
+    "app/src/main/java/com/example/classifier/LiveCamera.kt": "CameraX, one frame after the other",
     "app/src/main/java/com/example/classifier/MainActivity.kt": "the screen",
 }
 

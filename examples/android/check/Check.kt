@@ -5,6 +5,7 @@ import com.example.classifier.Found
 import com.example.classifier.Model
 import com.example.classifier.Segmenter
 import com.example.classifier.floats
+import com.example.classifier.frame
 import com.example.classifier.framed
 import com.example.classifier.mapped
 import com.example.classifier.normalized
@@ -12,6 +13,7 @@ import com.example.classifier.outlined
 import com.example.classifier.overlaid
 import com.example.classifier.quantized
 import com.example.classifier.shares
+import com.example.classifier.turned
 import java.io.File
 import java.nio.ByteBuffer
 import kotlin.math.abs
@@ -93,10 +95,32 @@ fun main(arguments: Array<String>) {
     val height = arguments[3].toInt()
     val most = apart(framed(argb, width, height, model.input), File(arguments[4]).readBytes())
     check("a photo is resized as in Python", most <= 1, "at most $most apart")
+    frames()
     val files = arguments.drop(5).map { File(it) }
     if (net is Segmenter) masks(net, examples, argb, width, height, files)
     if (net is Detector) objects(net, examples, argb, width, height, files)
     exitProcess(if (failed == 0) 0 else 1)
+}
+
+/** Two rows of three pixels, with padding behind each, as cameras give them. */
+private fun frames() {
+    val stride = 16
+    val rgba = ByteBuffer.allocate(2 * stride)
+    for (n in 0 until 6) for (channel in 0 until 4) rgba.put(n / 3 * stride + n % 3 * 4 + channel, (10 * n + channel).toByte())
+    val seen = frame(rgba, 3, 2, stride)
+    check("channels of a frame", seen.argb[4] == (0xff shl 24 or (40 shl 16) or (41 shl 8) or 42), seen.argb[4].toUInt())
+    val expected = mapOf(
+        0 to listOf(listOf(0, 1, 2), listOf(3, 4, 5)),
+        90 to listOf(listOf(3, 0), listOf(4, 1), listOf(5, 2)), // clockwise: what was on the left is above
+        180 to listOf(listOf(5, 4, 3), listOf(2, 1, 0)),
+        270 to listOf(listOf(2, 5), listOf(1, 4), listOf(0, 3)),
+    )
+    val wrong = expected.filter { (degrees, rows) ->
+        val turned = seen.turned(degrees)
+        val numbers = turned.argb.map { (it shr 16 and 0xff) / 10 }.chunked(turned.width)
+        numbers != rows || turned.height != rows.size
+    }
+    check("frames stand upright", wrong.isEmpty(), if (wrong.isEmpty()) "by 0, 90, 180, 270 degrees" else "not by ${wrong.keys}")
 }
 
 private fun masks(net: Segmenter, examples: List<ByteArray>, argb: IntArray, width: Int, height: Int, files: List<File>) {

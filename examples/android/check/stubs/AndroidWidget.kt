@@ -6,6 +6,7 @@ import android.graphics.Bitmap
 
 open class View {
     var isEnabled = true
+    var keepScreenOn = false
 
     fun setOnClickListener(listener: (View) -> Unit) = Unit
 }
@@ -14,6 +15,10 @@ open class TextView : View() { var text: CharSequence = "" }
 
 open class Button : TextView()
 
-class Switch : Button() { fun setOnCheckedChangeListener(listener: (Switch, Boolean) -> Unit) = Unit }
+class Switch : Button() {
+    var isChecked = false
+
+    fun setOnCheckedChangeListener(listener: (Switch, Boolean) -> Unit) = Unit
+}
 
 class ImageView : View() { fun setImageBitmap(bitmap: Bitmap) = Unit }

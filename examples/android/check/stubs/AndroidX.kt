@@ -6,8 +6,9 @@ import android.content.Context
 import android.os.Bundle
 import androidx.activity.result.ActivityResultContract
 import androidx.activity.result.ActivityResultLauncher
+import androidx.lifecycle.LifecycleOwner
 
-open class ComponentActivity : Context() {
+open class ComponentActivity : Context(), LifecycleOwner {
     open fun onCreate(savedInstanceState: Bundle?) = Unit
 
     open fun onDestroy() = Unit

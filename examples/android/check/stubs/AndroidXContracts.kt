@@ -11,5 +11,7 @@ class ActivityResultContracts {
         object ImageOnly : VisualMediaType
     }
 
+    class RequestPermission : ActivityResultContract<String, Boolean>()
+
     class TakePicture : ActivityResultContract<Uri, Boolean>()
 }

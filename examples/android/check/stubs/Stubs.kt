@@ -14,7 +14,11 @@ object R {
         const val image = 4
         const val answer = 5
         const val take = 6
+        const val live = 7
     }
 
-    object string { const val loading = 1 }
+    object string {
+        const val loading = 1
+        const val refused = 2
+    }
 }

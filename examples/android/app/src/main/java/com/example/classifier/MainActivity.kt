@@ -1,5 +1,6 @@
 package com.example.classifier
 
+import android.Manifest
 import android.content.ActivityNotFoundException
 import android.graphics.Bitmap
 import android.graphics.Canvas
@@ -23,7 +24,11 @@ import androidx.core.content.FileProvider
 import java.io.File
 import java.util.concurrent.Executors
 
-/** Choose or take a picture, see the best classes, the mask or the objects over it, and the time. The model has its own thread. */
+/**
+ * Choose or take a picture, or let the camera run: see the best classes, the mask or the objects over it, and the time.
+ *
+ * The model has its own thread.
+ */
 class MainActivity : ComponentActivity() {
     private val worker = Executors.newSingleThreadExecutor()
     private var net: Net? = null // touched by the worker only
@@ -37,27 +42,64 @@ class MainActivity : ComponentActivity() {
         if (taken) answer(photo)
     }
 
+    private val live by lazy {
+        LiveCamera(
+            this, worker,
+            onFrame = { frame -> attempt { answer(frame) } },
+            onError = { error ->
+                show(R.id.status, "No camera: ${error.message}")
+                findViewById<Switch>(R.id.live).isChecked = false
+            },
+        )
+    }
+
+    private var onPermitted = {}
+    private val permission = registerForActivityResult(ActivityResultContracts.RequestPermission()) { granted: Boolean ->
+        if (granted) {
+            onPermitted()
+        } else {
+            show(R.id.status, getString(R.string.refused))
+            findViewById<Switch>(R.id.live).isChecked = false
+        }
+    }
+
     override fun onCreate(savedInstanceState: Bundle?) {
         super.onCreate(savedInstanceState)
         setContentView(R.layout.main)
+        val running = findViewById<Switch>(R.id.live)
         findViewById<Button>(R.id.choose).setOnClickListener {
+            running.isChecked = false
             picker.launch(PickVisualMediaRequest(ActivityResultContracts.PickVisualMedia.ImageOnly))
         }
         findViewById<Button>(R.id.take).setOnClickListener {
-            try {
-                camera.launch(photo)
-            } catch (error: ActivityNotFoundException) {
-                show(R.id.status, "No camera app: ${error.message}")
+            running.isChecked = false
+            permitted {
+                try {
+                    camera.launch(photo)
+                } catch (error: ActivityNotFoundException) {
+                    show(R.id.status, "No camera app: ${error.message}")
+                }
             }
+        }
+        running.setOnCheckedChangeListener { _, isChecked ->
+            findViewById<ImageView>(R.id.image).keepScreenOn = isChecked
+            if (isChecked) permitted { if (running.isChecked) live.start() } else live.stop()
         }
         findViewById<Switch>(R.id.gpu).setOnCheckedChangeListener { _, isChecked -> load(isChecked) }
         load(useGpu = false)
     }
 
     override fun onDestroy() {
+        live.stop()
         worker.execute { net?.close() }
         worker.shutdown()
         super.onDestroy()
+    }
+
+    /** Asks for the camera, which an app that may use it must do before another one takes a picture for it, too. */
+    private fun permitted(then: () -> Unit) {
+        onPermitted = then
+        permission.launch(Manifest.permission.CAMERA)
     }
 
     private fun load(useGpu: Boolean) {
@@ -76,44 +118,53 @@ class MainActivity : ComponentActivity() {
             val (apart, held) = made.selfTest()
             val verdict = if (held) "Self-test held" else "Self-test FAILED: do not trust this accelerator with this file"
             show(R.id.status, "${model.file} on the ${if (useGpu) "GPU" else "CPU"}. $verdict (largest difference $apart).")
-            runOnUiThread { for (each in listOf(R.id.choose, R.id.take)) findViewById<Button>(each).isEnabled = held }
+            runOnUiThread {
+                for (each in listOf(R.id.choose, R.id.take, R.id.live)) findViewById<Button>(each).isEnabled = held
+                if (!held) findViewById<Switch>(R.id.live).isChecked = false
+            }
         }
     }
 
-    private fun answer(uri: Uri) = work {
+    private fun answer(uri: Uri): Unit = work {
         val source = ImageDecoder.createSource(contentResolver, uri)
         val bitmap = ImageDecoder.decodeBitmap(source) { decoder, info, _ ->
             decoder.allocator = ImageDecoder.ALLOCATOR_SOFTWARE // pixels must be readable
             decoder.setTargetSampleSize(maxOf(1, minOf(info.size.width, info.size.height) / LARGEST))
         }.copy(Bitmap.Config.ARGB_8888, false)
-        val ready = net ?: return@work
         val argb = IntArray(bitmap.width * bitmap.height)
         bitmap.getPixels(argb, 0, bitmap.width, 0, 0, bitmap.width, bitmap.height)
-        val pixels = framed(argb, bitmap.width, bitmap.height, ready.model.input)
+        answer(Frame(argb, bitmap.width, bitmap.height))
+    }
+
+    /** Shows a frame, and what the net says of it; on the worker. */
+    private fun answer(frame: Frame) {
+        val ready = net ?: return // it is being loaded
         val start = SystemClock.elapsedRealtimeNanos()
+        val pixels = framed(frame.argb, frame.width, frame.height, ready.model.input)
         val (shown, words) = when (ready) {
             is Segmenter -> {
                 val classes = ready.segment(pixels)
-                val mask = mapped(classes, bitmap.width, bitmap.height, ready.model.input)
-                val over = overlaid(argb, mask, ready.model.colours)
-                Bitmap.createBitmap(over, bitmap.width, bitmap.height, Bitmap.Config.ARGB_8888) to legend(ready.model, classes)
+                val mask = mapped(classes, frame.width, frame.height, ready.model.input)
+                bitmap(frame, overlaid(frame.argb, mask, ready.model.colours)) to legend(ready.model, classes)
             }
             is Detector -> {
-                val found = mapped(ready.detect(pixels), bitmap.width, bitmap.height, ready.model.input)
-                val over = outlined(argb, bitmap.width, bitmap.height, found, ready.model.colours)
-                val drawn = Bitmap.createBitmap(over, bitmap.width, bitmap.height, Bitmap.Config.ARGB_8888)
+                val found = mapped(ready.detect(pixels), frame.width, frame.height, ready.model.input)
+                val drawn = bitmap(frame, outlined(frame.argb, frame.width, frame.height, found, ready.model.colours))
                 named(drawn.copy(Bitmap.Config.ARGB_8888, true), ready.model, found) to objects(ready.model, found)
             }
             is Classifier -> {
                 val lines = ready.classify(pixels).map { "%5.1f %%  %s\n".format(100 * it.probability, it.label) }
-                bitmap to SpannableStringBuilder(lines.joinToString(""))
+                bitmap(frame, frame.argb) to SpannableStringBuilder(lines.joinToString(""))
             }
-            else -> return@work
+            else -> return
         }
         val milliseconds = (SystemClock.elapsedRealtimeNanos() - start) / 1e6
         show(R.id.answer, words.append("%.1f ms".format(milliseconds)))
         runOnUiThread { findViewById<ImageView>(R.id.image).setImageBitmap(shown) }
     }
+
+    private fun bitmap(frame: Frame, argb: IntArray) =
+        Bitmap.createBitmap(argb, frame.width, frame.height, Bitmap.Config.ARGB_8888)
 
     /** Names and scores over the boxes, or in them where the picture ends. */
     private fun named(bitmap: Bitmap, model: Model, found: List<Found>): Bitmap {
@@ -150,12 +201,12 @@ class MainActivity : ComponentActivity() {
         }
     }
 
-    private fun work(task: () -> Unit) = worker.execute {
-        try {
-            task()
-        } catch (error: Exception) { // LiteRT throws its own; a person must see what is wrong
-            show(R.id.status, "Error: ${error.message}")
-        }
+    private fun work(task: () -> Unit) = worker.execute { attempt(task) }
+
+    private fun attempt(task: () -> Unit): Unit = try {
+        task()
+    } catch (error: Exception) { // LiteRT throws its own; a person must see what is wrong
+        show(R.id.status, "Error: ${error.message}")
     }
 
     private fun show(view: Int, text: CharSequence) = runOnUiThread { findViewById<TextView>(view).text = text }

@@ -39,19 +39,17 @@ fun mapped(classes: ByteArray, width: Int, height: Int, input: Input): ByteArray
 }
 
 /** Pixels with their mask over them; those that are [UNSEEN] stay as they are. */
-fun overlaid(argb: IntArray, mask: ByteArray, colours: List<Int>, strength: Float = 0.55f): IntArray =
-    IntArray(argb.size) { n ->
-        val colour = colours.getOrNull(mask[n].toInt() and 0xff)
-        if (colour == null) {
-            argb[n]
-        } else {
-            listOf(16, 8, 0).fold(0xff shl 24) { mixed, shift ->
-                val under = argb[n] shr shift and 0xff
-                val over = colour shr shift and 0xff
-                mixed or ((1 - strength) * under + strength * over).roundToInt().shl(shift)
-            }
-        }
+fun overlaid(argb: IntArray, mask: ByteArray, colours: List<Int>, strength: Float = 0.55f): IntArray {
+    fun mixed(under: Int, over: Int, shift: Int): Int {
+        val value = (1 - strength) * (under shr shift and 0xff) + strength * (over shr shift and 0xff)
+        return value.roundToInt() shl shift
     }
+    return IntArray(argb.size) { n ->
+        val colour = colours.getOrNull(mask[n].toInt() and 0xff)
+        val under = argb[n]
+        if (colour == null) under else 0xff shl 24 or mixed(under, colour, 16) or mixed(under, colour, 8) or mixed(under, colour, 0)
+    }
+}
 
 /** The legend: the classes that a mask has, the largest first. */
 fun shares(classes: ByteArray): List<Share> {
