@@ -1,3 +1,4 @@
+import {Camera} from './camera.js';
 import {NAMES, open} from './engines.js';
 import {bytes, framed, normalized, shown} from './pixels.js';
 
@@ -8,6 +9,7 @@ const VIEWS = {
 };
 const [LINE, LETTERS] = [2, 13]; // of what is drawn over a picture, in pixels of the page
 const $ = (id) => document.getElementById(id);
+const camera = new Camera();
 let model, labels, golden, content, run, view, last;
 
 async function fetched(name, kind) {
@@ -28,12 +30,12 @@ async function ask(pixels) {
   return {values, milliseconds: performance.now() - start};
 }
 
-/** Shows the answer for what the net sees of a picture; a test image is no more than that. */
-async function show(pixels, picture) {
+/** Shows the answer for what the net sees of a picture; a test image is no more than that. Of a camera there is a rate. */
+async function show(pixels, picture, rate) {
   if (!run) return;
   const {values, milliseconds} = await ask(pixels);
   last = {pixels, picture, answer: view.answer(values, model)};
-  $('time').textContent = `${milliseconds.toFixed(1)} ms`;
+  $('time').textContent = `${milliseconds.toFixed(1)} ms${rate ? `, ${rate.toFixed(1)} frames a second` : ''}`;
   $('result').hidden = false;
   list();
   paint();
@@ -93,8 +95,32 @@ function draw(canvas, pixels) {
   canvas.getContext('2d').putImageData(shown(pixels, model.input), 0, 0);
 }
 
+/** Turns the camera on, or off where it is on; what it sees is shown until then. */
+async function live() {
+  if (camera.isOn) return off();
+  $('file').value = '';
+  say('');
+  try {
+    await camera.start((frame, rate) => show(framed(frame, model.input), frame, rate));
+  } catch (error) {
+    return say(`No camera: ${error.message}`, true);
+  }
+  if (!camera.isOn) return;
+  $('camera').textContent = 'Stop the camera';
+  $('top').ariaLive = 'off'; // or a screen reader would read every frame
+  camera.ended().catch((error) => say(`The camera was stopped: ${error.message}`, true)).finally(off);
+}
+
+/** Turns the camera off, and waits for the frame that the net is at. */
+async function off() {
+  await camera.stop();
+  $('camera').textContent = 'Use the camera';
+  $('top').ariaLive = 'polite';
+}
+
 async function showFile(file) {
   if (!file) return;
+  await off();
   if (!run) return say('The model is still loading.', true);
   let bitmap;
   try {
@@ -141,8 +167,9 @@ function addSamples() {
     button.setAttribute('aria-label', `Test image ${n + 1}`);
     button.append(document.createElement('canvas'));
     draw(button.firstChild, own);
-    button.addEventListener('click', () => {
+    button.addEventListener('click', async () => {
       if (!run) return;
+      await off();
       $('file').value = '';
       show(own);
       say('');
@@ -152,9 +179,10 @@ function addSamples() {
 }
 
 async function start(processor) {
+  await off();
   run = undefined;
   delete document.documentElement.dataset.state;
-  $('file').disabled = true;
+  for (const each of ['file', 'camera']) $(each).disabled = true;
   say('Loading …');
   try {
     run = await open(model, content, processor);
@@ -167,7 +195,7 @@ async function start(processor) {
           + `This ${processor === 'gpu' ? 'GPU' : 'browser'} does not compute what was exported, and is not used.`,
       !held,
     );
-    $('file').disabled = !held;
+    for (const each of ['file', 'camera']) $(each).disabled = !held;
     if (!held) run = undefined;
     document.documentElement.dataset.state = held ? 'ready' : 'failed';
   } catch (error) {
@@ -178,6 +206,8 @@ async function start(processor) {
 
 function listen() {
   $('file').addEventListener('change', (event) => showFile(event.target.files[0]));
+  $('camera').hidden = !Camera.isThere;
+  $('camera').addEventListener('click', live);
   $('strength').addEventListener('input', () => { if (view.slider(model).chooses) list(); paint(); });
   addEventListener('resize', () => { if (last) paint(); });
   $('processor').addEventListener('change', (event) => start(event.target.value));

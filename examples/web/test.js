@@ -1,6 +1,6 @@
 // node test.js FOLDER [--pixels FILE] [--answer FILE] [--pictures FOLDER] [--screenshots FOLDER]
 // Opens the page of an exported folder in headless Chromium and uses it: desktop and phone, by keyboard, by file, by
-// drop, with the network off after loading. Prints one line per check; exit status 1 if one fails. `--pictures` has PNG
+// drop, by camera, with the network off after loading. Prints one line per check; exit status 1 if one fails. `--pictures` has PNG
 // files; beside each the page's mask is written, NAME.mask, a byte for every pixel of the picture, or its objects, NAME.json.
 import {mkdirSync, readdirSync, readFileSync, writeFileSync} from 'node:fs';
 import {dirname, join} from 'node:path';
@@ -134,8 +134,31 @@ async function objects(page, window) {
   check(`${window}: a box over the picture`, share > 0.5, `${(100 * share).toFixed(0)} % of its sides`);
 }
 
+/** Frames of Chromium's own camera, in which a ball rolls: they go on until the button ends them, and then nothing moves. */
+async function live(page, window) {
+  const seen = () => page.evaluate(() => document.querySelector('#seen').toDataURL());
+  const other = (than) => page.waitForFunction((than) => document.querySelector('#seen').toDataURL() !== than, than, {timeout: 60000});
+  let moves = 0;
+  try {
+    await page.locator('#camera').click();
+    for (let held = await seen(); moves < 3; moves++) {
+      await other(held);
+      held = await seen();
+    }
+  } catch (error) {
+    console.log(`note: ${error.message.split('\n')[0]}`);
+  }
+  const said = await page.locator('#time').textContent();
+  check(`${window}: frames of a camera`, moves === 3 && /frames a second/.test(said), said);
+  await page.locator('#camera').click();
+  await page.waitForFunction(() => document.querySelector('#camera').textContent === 'Use the camera');
+  const last = await seen();
+  await page.waitForTimeout(300);
+  check(`${window}: the camera is stopped`, (await seen()) === last);
+}
+
 async function use(browser, window, origin) {
-  const context = await browser.newContext(WINDOWS[window]);
+  const context = await browser.newContext({...WINDOWS[window], permissions: ['camera']});
   const page = await context.newPage();
   const errors = [];
   page.on('pageerror', (error) => errors.push(error.message));
@@ -178,6 +201,7 @@ async function use(browser, window, origin) {
   await page.locator('#file').setInputFiles({name: 'no.png', mimeType: 'image/png', buffer: Buffer.from('no image')});
   await page.waitForFunction(() => document.querySelector('#status').classList.contains('bad'));
   check(`${window}: a damaged image is named`, /no image/.test(await page.locator('#status').textContent()));
+  await live(page, window);
   await page.locator('#samples button').first().click();
   await first(page);
   if (paints) await strength(page, window);
@@ -248,7 +272,8 @@ const origin = `http://127.0.0.1:${server.address().port}/`;
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
   args: ['--no-sandbox', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader', '--enable-features=Vulkan',
-    '--disable-quic', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'],
+    '--disable-quic', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run',
+    '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream'],
 });
 try {
   const [phone] = await use(browser, 'phone', origin);

@@ -17,14 +17,14 @@ from keras_resnet import processes
 from keras_resnet.signals.image import resized
 from keras_resnet.tasks.table import DEFAULT
 
-_PAGE = ("index.html", "style.css", "app.js", "engines.js", "pixels.js", "serve.js")
+_PAGE = ("index.html", "style.css", "app.js", "camera.js", "engines.js", "pixels.js", "serve.js")
 _NAMES = {  # of the package, by task
     DEFAULT: "image-classifier",
     "segmentation": "image-segmentation",
     "detection": "object-detection",
 }
 _RUNTIMES = {"onnx": "onnxruntime-web", "tflite": "@litertjs/core"}
-_WANTED = "file, drop, keyboard alone, network off, damaged image, nothing cut off"
+_WANTED = "file, drop, camera, keyboard alone, network off, damaged image, nothing cut off"
 _MISSING = "run 'make check-web' in the clone once; it needs Node.js, npm and Chromium"
 _SECONDS = 600
 Shown = Mapping[str, np.ndarray]  # pictures of other sizes, by name
@@ -33,6 +33,7 @@ FILES = {
     "index.html": "the page",
     "style.css": "how it looks",
     "app.js": "what it does",
+    "camera.js": "frames of a camera, one after the other",
     "engines.js": "the runtimes behind one function",
     "pixels.js": "from an image to what the net takes, as in Python",
     "classification.js": "from the output to the best classes",
