@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from keras_resnet import extras, files, processes, streams
+from keras_resnet import extras, files, notes, processes, streams
 from keras_resnet.errors import DiskFullError, GateError, InputError, Stopped
 from keras_resnet.lazily import leave_gpus
 from keras_resnet.untrusted import visible
@@ -41,7 +41,7 @@ def run(command: Callable[[], int | None], args: argparse.Namespace | None = Non
     """
     open_at_first = sys.stdout is not None
     with streams.guarded() as out:
-        with _orderly_end():
+        with _orderly_end(), notes.said_once():
             status = _status(lambda: _with_json(command, getattr(args, "json", None), open_at_first))
         out.flush()
         if status == OK and out.lost is not None and files.is_full(out.lost):

@@ -1,6 +1,7 @@
 """What is printed may get lost on its way: the work is done all the same, and the exit status says what happened."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -177,3 +178,14 @@ def test_success_means_that_the_file_is_there(command, made):
     assert len(ended.stdout.splitlines()) == 1
     assert (ended.stderr, Path("status").read_text()) == ("", "0\n")
     assert Path(made).stat().st_size
+
+
+def test_a_command_says_a_note_once_and_the_next_one_says_it_again(caplog):
+    def work():
+        for each in ("one", "one", "other"):
+            logging.getLogger("keras_resnet").warning("note: %s", each)
+
+    for _ in range(2):
+        caplog.clear()
+        assert console.run(work) == 0
+        assert caplog.messages == ["note: one", "note: other"]
