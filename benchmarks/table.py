@@ -121,6 +121,11 @@ _ROWS = (
         measures=(*_NETS, "keras_resnet/tasks/detection/*.py", "keras_resnet/runtime/*.py", *_EXPORT),
         minutes=4,
     ),
+    Benchmark(
+        name="segmentation",
+        measures=(*_NETS, *_RUNTIME, "keras_resnet/tasks/segmentation/*.py", "keras_resnet/data/*.py", *_EXPORT),
+        minutes=5,
+    ),
     Benchmark(name="conversions", measures=(*_NETS, *_EXPORT), minutes=12),
     Benchmark(name="files", measures=_EXPORT, minutes=15, options=("--data", "{CIFAR10_DIR}"), alone=False),
     Benchmark(

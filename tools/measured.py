@@ -73,6 +73,11 @@ def detection() -> str:
     return with_source("detection", markdown(header, rows), ratios("detection", ("what", "of")), limits("detection"))
 
 
+def segmentation() -> str:
+    """An evaluation beside the net alone, and int8 beside float32."""
+    return with_source("segmentation", ratios("segmentation", ("what", "of")), limits("segmentation"))
+
+
 def build() -> str:
     """Time to build nets."""
     return with_source("build", ratios("build", ("what", "of")), limits("build"))
@@ -253,6 +258,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "prediction": prediction,
     "startup": startup,
     "detection": detection,
+    "segmentation": segmentation,
     "build": build,
     "int8": int8,
     "conversions": conversions,
