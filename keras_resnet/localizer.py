@@ -36,8 +36,9 @@ def localizer(
         backbone: name of a variant (`list_models()`), or a `ResNetSpec`.
         classes: number of classes.
         input_shape: `(height, width, channels)`.
-        place: `"attended"`: the box's centre is the mean place of a map of weights; `"pooled"`: all of the box is read
-            off the mean over the last map, as the ResNet paper does.
+        place: `"attended"`: a map of weights says where the object is: the box's centre is its mean place, and the size is
+            read off the features there; `"pooled"`: all of the box is read off the mean over the last map, as the
+            ResNet paper does.
         weights: values of the whole net: a `.safetensors`, `.npz` or `.keras` file; None for random ones.
         weights_match: as in `build`.
         backbone_weights: values of the backbone alone, as `build` takes them for a net without head.
@@ -93,19 +94,33 @@ def located(
         if place == "pooled":
             box = layer("Dense", "box", 4, activation="sigmoid", dtype="float32")(pooled)
         else:
-            size = layer("Dense", "box_size", 2, activation="sigmoid", dtype="float32")(pooled)
-            box = layer("Concatenate", "box", dtype="float32")([_center(layer, x), size])
+            weights = _weights(layer, x)
+            attended = _attended(layer, x, weights)
+            size = layer("Dense", "box_size", 2, activation="sigmoid", dtype="float32")(attended)
+            box = layer("Concatenate", "box", dtype="float32")([_center(layer, x, weights), size])
         return keras.Model(backbone.input, {"logits": logits, "box": box}, name=name or backbone.name)
 
 
-def _center(layer, x):
-    """The mean place of a map of weights, x and y in 0..1: a product with the places, which stay as they are."""
+def _weights(layer, x):
+    """How much of the object each place of a map is, `(n, h w)`: they add up to 1."""
+    weights = layer("ConvND", "box_place_conv", 1, 1, dtype="float32")(x)
+    flat = layer("Flatten", "box_place_flat", dtype="float32")(weights)
+    return layer("Softmax", "box_place", dtype="float32")(flat)
+
+
+def _attended(layer, x, weights):
+    """The features where the object is, `(n, channels)`: the mean over all places says little of a size."""
+    height, width = x.shape[1:3]
+    places = layer("Reshape", "box_place_map", (height, width, 1), dtype="float32")(weights)
+    parts = layer("Multiply", "box_attended_parts", dtype="float32")([x, places])
+    mean = layer("GlobalAveragePoolingND", "box_attended_mean", dtype="float32")(parts)
+    return layer("Rescaling", "box_attended", float(height * width), dtype="float32")(mean)
+
+
+def _center(layer, x, weights):
+    """The mean place of the weights, x and y in 0..1: a product with the places, which stay as they are."""
     height, width = x.shape[1:3]
     rows, columns = np.mgrid[:height, :width] + 0.5
     places = np.stack([columns.ravel() / width, rows.ravel() / height], axis=1).astype("f")
-    weights = layer("ConvND", "box_place_conv", 1, 1, dtype="float32")(x)
-    weights = layer("Softmax", "box_place", dtype="float32")(
-        layer("Flatten", "box_place_flat", dtype="float32")(weights)
-    )
     fixed = {"use_bias": False, "trainable": False, "kernel_initializer": keras.initializers.Constant(places)}
     return layer("Dense", "box_center", 2, dtype="float32", **fixed)(weights)

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from scipy.special import expit
 
 import keras_resnet
 from keras_resnet import InputError, ModelCard
@@ -135,6 +136,21 @@ def test_the_place_is_where_the_map_has_its_weight():
     assert not net.get_layer("box_center").trainable
     pooled = keras_resnet.localizer("resnet10t", classes=3, input_shape=(64, 96, 3), place="pooled")
     assert pooled.get_layer("box").count_params() == 4 * 513
+
+
+def test_a_size_is_read_off_the_features_where_the_object_is():
+    keras.utils.set_random_seed(0)
+    net = keras_resnet.localizer("resnet8", classes=2, input_shape=(32, 48, 3))
+    names = ("box_place", "box_attended", "box_size")
+    features = net.get_layer("box_attended_parts").input[0]
+    inner = keras.Model(net.input, [features, *(net.get_layer(name).output for name in names)])
+    examples = np.random.default_rng(0).normal(0, 5, (3, 32, 48, 3)).astype("f")
+    maps, weights, attended, size = map(np.asarray, inner(examples))
+    expected = np.einsum("np,npc->nc", weights, maps.reshape(3, -1, maps.shape[-1]))
+    assert weights.max() > 1.2 * weights.mean()  # not the mean over all places
+    np.testing.assert_allclose(attended, expected, rtol=1e-4, atol=1e-5 * abs(expected).max())
+    kernel, bias = net.get_layer("box_size").get_weights()
+    np.testing.assert_allclose(size, expit(expected @ kernel + bias), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(

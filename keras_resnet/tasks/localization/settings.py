@@ -26,8 +26,9 @@ class Settings:
     """The section `head` of a localization recipe.
 
     Attributes:
-        place: `"attended"`: the centre is the mean place of a map of weights (a soft argmax, arXiv:1801.07372);
-            `"pooled"`: all four numbers are of the mean over the map, as in the ResNet paper.
+        place: `"attended"`: the centre is the mean place of a map of weights (a soft argmax, arXiv:1801.07372),
+            the size is read off the features there; `"pooled"`: all four numbers are of the mean over the map, as in
+            the ResNet paper.
         box_weight: weight of the box's loss beside that of the class.
         dropout: rate before the class.
         label_smoothing: share of the target that goes to all classes alike.
