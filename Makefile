@@ -85,7 +85,8 @@ mutation: .venv/installed
 $(addprefix check-,$(CHECKS)): check-%: .venv/installed
 	$(BIN)/python tools/environment.py $*
 	KERAS_RESNET_CHECK=$* $(BIN)/python -m pytest -s -m '' -k $* tests/export/test_at_target.py tests/export/test_tags_and_values.py tests/test_at_peers.py \
-	  tests/test_lamb.py tests/test_check_loggers.py tests/test_check_ray.py
+	  tests/test_lamb.py tests/test_check_loggers.py tests/test_check_ray.py \
+	  tests/export/test_boxes_on_boards.py tests/export/test_masks_on_boards.py
 
 # Their outputs are kept in the repository; CIFAR10_DIR and RESNET20_WEIGHTS spare two downloads.
 notebooks: .venv/installed
