@@ -36,8 +36,8 @@ def localizer(
         backbone: name of a variant (`list_models()`), or a `ResNetSpec`.
         classes: number of classes.
         input_shape: `(height, width, channels)`.
-        place: `"attended"`: a map of weights says where the object is: the box's centre is its mean place, and the size is
-            read off the features there; `"pooled"`: all of the box is read off the mean over the last map, as the
+        place: `"attended"`: a map of weights says where the object is: the box's centre is its mean place, and the size
+            is read off the features there; `"pooled"`: all of the box is read off the mean over the last map, as the
             ResNet paper does.
         weights: values of the whole net: a `.safetensors`, `.npz` or `.keras` file; None for random ones.
         weights_match: as in `build`.

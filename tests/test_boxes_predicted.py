@@ -171,12 +171,19 @@ def test_predict_writes_tables_texts_pictures_and_pages(model, tmp_path, capsys)
     assert cli.main([*command, "-o", "drawn.png"]) == 0
     drawn = np.asarray(Image.open("drawn.png").convert("RGB"))
     assert (np.abs(drawn.astype(int) - [255, 0, 0]).sum(-1) < 60).sum() > 500  # the cell is where it was
+    assert cli.main([*command, "--classes", "cell,disc", "-o", "named.csv"]) == 0
+    with open("named.csv", newline="", encoding="utf-8") as file:
+        named = {
+            row["class"]: [float(row[each] or 0) for each in ("x1", "y1", "x2", "y2")] for row in csv.DictReader(file)
+        }
+    np.testing.assert_allclose([named[name] for name in ("cell", "disc")], BOXES, atol=0.01)
     many = [*command, *[photos] * 5]
     assert cli.main([*many, "--threshold", "0.2"]) == 0
     assert re.search(r"file +┃ objects ┃ best", capsys.readouterr().out)
     for more, words in (
         (["--threshold", "1.5"], "expected a score from 0 to 1"),
         (["--masks", "m"], "goes with the task segmentation"),
+        (["--classes", "cell,disc,both"], "expected 2 different names"),
     ):
         assert cli.main([*command, *more]) == 2
         error = capsys.readouterr().err

@@ -40,7 +40,7 @@ def of_model(model: keras.Model, raw: bool = True, planned: bool = True, bits: i
             file.alias(layer.output, _inputs(layer)[0])
         else:
             file.add(layer)
-    return file.end(model.outputs[0], planned)
+    return file.end(model.outputs, planned)
 
 
 class _File:
@@ -78,8 +78,9 @@ class _File:
         self._tensors += operators + softmax + (2 if kernel else 0)
         self._channels += layer.output.shape[-1] if kernel and operators == 1 else 0
 
-    def end(self, tensor, planned: bool) -> Fit:
-        self._lives[self._root(tensor)][1] = self._nodes + 1
+    def end(self, outputs, planned: bool) -> Fit:
+        for tensor in outputs:
+            self._lives[self._root(tensor)][1] = self._nodes + 1
         buffers = [Buffer(self._sizes[key], *self._lives[key]) for key in reversed(self._lives)]
         tensors = self._tensors + 2  # the image, and the axes of the mean
         flash = self._weights + _TENSOR * tensors + _NODE * self._nodes + _CHANNEL * self._channels + _FIXED

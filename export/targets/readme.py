@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from export.formats.artifacts import LABELS
 from export.making import manifest
@@ -25,7 +26,7 @@ $summary
 | file | `$file`, $size |
 | network | $spec, $precision |
 | input | `$input_name` $input_shape $input_dtype: $input_words |
-| output | `$output_name` $output_shape $output_dtype |
+| output | $outputs |
 | $kind | $classes ($labels) |
 | beside Keras | $figures |
 
@@ -120,15 +121,20 @@ def _facts(bundle: Bundle) -> dict[str, str]:
         "input_shape": "x".join(map(str, image["shape"])),
         "input_dtype": image["dtype"],
         "input_words": words,
-        "output_name": output["name"],
         "output_shape": "x".join(map(str, output["shape"])),
-        "output_dtype": output["dtype"],
         "classes": str(len(numbers.names)),
         "threshold": f"{bundle.runner.card.facts.get('threshold', 0.0):g}",  # of a detector
         "kind": numbers.noun,
         "labels": ", ".join(numbers.names[:4]) + (", ..." if len(numbers.names) > 4 else ""),
     }
-    return {name: _plain(value) for name, value in found.items()}
+    plain = {name: _plain(value) for name, value in found.items()}
+    # Names of outputs are code, and what is in them was made plain before.
+    return plain | {"outputs": ", ".join(_tensor(each) for each in model.get("outputs", {"": output}).values())}
+
+
+def _tensor(tensor: Mapping[str, Any]) -> str:
+    """An output: name, shape, dtype."""
+    return f"`{_plain(tensor['name'])}` {'x'.join(map(str, tensor['shape']))} {tensor['dtype']}"
 
 
 def _plain(text: str) -> str:

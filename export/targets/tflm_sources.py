@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,9 +15,9 @@ from export import memory
 from export.proof import golden
 from export.targets import description
 from export.targets.bundle import Bundle
+from export.targets.tflm_tasks import ANSWERS
 from keras_resnet import untrusted
-from keras_resnet.tasks.segmentation import answers
-from keras_resnet.tasks.table import DEFAULT
+from keras_resnet.runtime.tflite import TFLiteRunner
 
 # Kernels of the tflite-micro wheel (2026-10) that a net could need, and the resolver's methods for them.
 OPERATORS = {
@@ -101,46 +102,24 @@ def write(
         arrays: golden vectors.
         about: what they say of themselves.
     """
-    image, output = bundle.model["input"], bundle.model["output"]
-    labels = description.numbers(bundle.runner.card, output["shape"][-1]).names
-    count = 4 if image["height"] <= 64 else 1
-    raw, known = arrays[f"{output['name']}_raw"][:count], _answers(bundle, arrays[output["name"]][:count])
     words = {
         "file": bundle.file.name,
         "size": str(bundle.file.stat().st_size),
         "bytes": rows(np.frombuffer(bundle.file.read_bytes(), np.uint8)),
-        "height": str(image["height"]),
-        "width": str(image["width"]),
-        "classes": str(len(labels)),
-        "outputs": str(raw[0].size),
-        "answers": str(known[0].size),
-        "map_height": str(raw.shape[1]),
-        "map_width": str(raw.shape[-2]),
-        "input_scale": _real(image["scale"]),
-        "input_zero": str(image["zero_point"]),
-        "output_scale": _real(output["scale"]),
-        "output_zero": str(output["zero_point"]),
-        "mean": ", ".join(_real(value) for value in image["mean"]),
-        "std": ", ".join(_real(value) for value in image["std"]),
-        "order": "2, 1, 0" if image["channels"] == "bgr" else "0, 1, 2",
-        "labels": ",\n".join(f"    {untrusted.c_literal(label)}" for label in labels),
+        **_of_input(bundle.model["input"]),
+        **_of_outputs(bundle, arrays, about),
         "operators": "\n".join(
             f"  if (resolver.Add{OPERATORS[name]}() != kTfLiteOk) return kTfLiteError;" for name in sorted(operators)
         ),
         "operator_count": str(len(list(operators))),
         "arena": f"{found.arena + _MARGIN}",
         "planned": f"{found.activations:,} bytes of activations, {found.structures:,} of structures",
-        "count": str(count),
-        "pixels": rows(arrays["pixels"][:count].ravel()),
-        "inputs": rows(arrays["input"][:count].ravel()),
-        "results": rows(raw.ravel()),
-        "known": rows(known.ravel()),
-        "tolerance": str(max(1, round(golden.tolerance(about, output["name"]) / output["scale"]))),
         "engine": str(about["engine"]),
     }
-    for suffix in ("h", "c"):  # what the output means is the task's
-        part = (_HERE / f"answer_{bundle.task}.{suffix}.part").read_text(encoding="utf-8")
-        words[f"answer_{suffix}"] = Template(part).substitute(words).strip()
+    for part, file in (("answer_h", "answer_{}.h"), ("answer_c", "answer_{}.c"), ("show", "show_{}")):
+        # What outputs mean is the task's.
+        text = (_HERE / f"{file.format(bundle.task)}.part").read_text(encoding="utf-8")
+        words[part] = Template(text).substitute(words).strip()
     for template in sorted(_HERE.iterdir()):
         if template.suffix == ".in":
             bundle.add(template.stem, Template(template.read_text(encoding="utf-8")).substitute(words))
@@ -148,21 +127,85 @@ def write(
             shutil.copyfile(template, bundle.folder / template.name)
 
 
-def _answers(bundle: Bundle, outputs: np.ndarray) -> np.ndarray:
-    """What the outputs say, `(n, answers)`: the class of an image, or of each of its pixels."""
-    if bundle.task == DEFAULT:
-        return outputs.argmax(axis=-1)[:, None]
-    found = answers.decode({bundle.runner.output.name: outputs}, bundle.runner.card)
-    return np.stack([each.classes.ravel() for each in found])
+def _of_input(image: Mapping[str, Any]) -> dict[str, str]:
+    """Words of the templates about the input tensor."""
+    return {
+        "height": str(image["height"]),
+        "width": str(image["width"]),
+        "input_scale": _real(image["scale"]),
+        "input_zero": str(image["zero_point"]),
+        "mean": ", ".join(_real(value) for value in image["mean"]),
+        "std": ", ".join(_real(value) for value in image["std"]),
+        "order": "2, 1, 0" if image["channels"] == "bgr" else "0, 1, 2",
+    }
 
 
-def rows(values: np.ndarray) -> str:
+def _of_outputs(bundle: Bundle, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> dict[str, str]:
+    """Words of the templates about the output tensors, what they answer, and the golden vectors."""
+    row, outputs = ANSWERS[bundle.task], tensors(bundle)
+    names = list(outputs)
+    labels = description.numbers(bundle.runner.card, outputs[row.classes or names[0]]["shape"][-1]).names
+    count = 4 if bundle.model["input"]["height"] <= 64 else 1
+    raw = [arrays[f"{name}_raw"][:count] for name in names]
+    numbers = np.concatenate([values.reshape(len(values), -1) for values in raw], axis=1)
+    known = row.known(bundle, {name: arrays[name][:count] for name in names})
+    steps = [golden.tolerance(about, name) / outputs[name]["scale"] for name in names]
+    return {
+        "classes": str(len(labels)),
+        "labels": ",\n".join(f"    {untrusted.c_literal(label)}" for label in labels),
+        "tensors": str(len(names)),
+        "places": ", ".join(f"MODEL_TENSOR_{_word(name).upper()} = {place}" for place, name in enumerate(names)),
+        "sizes": ", ".join(str(values[0].size) for values in raw),
+        "outputs": str(numbers.shape[1]),
+        **_scales(outputs),
+        "map_height": str(raw[0].shape[1]),
+        "map_width": str(raw[0].shape[-2]),
+        "answers": str(known.shape[1]),
+        "answered": row.words,
+        "number": row.number,
+        "apart": _real(row.tolerance),
+        "count": str(count),
+        "pixels": rows(arrays["pixels"][:count].ravel()),
+        "inputs": rows(arrays["input"][:count].ravel()),
+        "results": rows(numbers.ravel()),
+        "known": rows(known.ravel(), whole=row.number != "float"),
+        "tolerances": ", ".join(str(max(1, round(each))) for each in steps),
+    }
+
+
+def tensors(bundle: Bundle) -> dict[str, Mapping[str, Any]]:
+    """What is known of the output tensors, by name, in the order that the file has them and TFLite Micro numbers them.
+
+    Args:
+        bundle: folder with a TFLite file.
+    """
+    known, only = bundle.model.get("outputs", {}), bundle.model["output"]
+    order = bundle.runner.details if isinstance(bundle.runner, TFLiteRunner) else [only["name"]]
+    return {name: known.get(name, only) for name in order}
+
+
+def _word(name: str) -> str:
+    """A name as a part of names in C."""
+    return re.sub(r"\W", "_", name, flags=re.ASCII)
+
+
+def _scales(outputs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Scale and zero point of every output tensor; `output_scale` where there is one alone."""
+    named = {_word(name): each for name, each in outputs.items()}
+    if len(outputs) == 1:
+        named["output"] = next(iter(outputs.values()))
+    scales = {f"{name}_scale": _real(each["scale"]) for name, each in named.items()}
+    return scales | {f"{name}_zero": str(each["zero_point"]) for name, each in named.items()}
+
+
+def rows(values: np.ndarray, whole: bool = True) -> str:
     """Numbers for a C array, 24 to a line.
 
     Args:
-        values: integers `(n,)`.
+        values: numbers `(n,)`.
+        whole: whether they are integers.
     """
-    text = [str(int(value)) for value in values]
+    text = [str(int(value)) if whole else _real(value) for value in values]
     return ",\n".join("    " + ", ".join(text[i : i + 24]) for i in range(0, len(text), 24))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 import sys
@@ -19,7 +18,7 @@ from keras_resnet.cluster.shards import Shards, beside, digest
 from keras_resnet.errors import InputError
 from keras_resnet.evaluation import bulk
 from keras_resnet.evaluation.bulk import Unreadable
-from keras_resnet.evaluation.prediction import at_threshold
+from keras_resnet.evaluation.prediction import at_threshold, renamed
 
 _ASKING = 16  # addresses that are looked up at once
 
@@ -65,7 +64,7 @@ class _Predicting(jobs.Worker):
         self._folder = tempfile.TemporaryDirectory(prefix="keras-resnet-model-")
         self._runner = what.model.opened(self._folder.name)
         card = self._runner.card
-        card = card if what.labels is None else dataclasses.replace(card, labels=what.labels)
+        card = card if what.labels is None else renamed(card, what.labels)
         self._card = card if what.threshold is None else at_threshold(card, what.threshold)
         self._top = what.top
 

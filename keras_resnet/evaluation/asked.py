@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from typing import TYPE_CHECKING
 
 from keras_resnet.evaluation.command import note_missing_card
@@ -27,11 +26,13 @@ def opened(args: argparse.Namespace) -> tuple[Runner, ModelCard]:
     Raises:
         InputError: no such model, or options that it cannot have.
     """
-    from keras_resnet.evaluation.prediction import at_threshold
+    from keras_resnet.evaluation.prediction import at_threshold, renamed
     from keras_resnet.runtime.opening import open_named
 
     runner = open_named(args.model, args.weights, foreign.hints_of(args))
     note_missing_card(args.model, runner)
-    names = class_names(args.classes, runner.output.shape[-1]) if args.classes else None
-    card = runner.card if names is None else dataclasses.replace(runner.card, labels=tuple(names))
+    card = runner.card
+    if args.classes:
+        count = len(card.facts.get("names") or ()) or runner.output.shape[-1]  # of boxes the numbers are no classes
+        card = renamed(card, class_names(args.classes, count))
     return runner, card if args.threshold is None else at_threshold(card, args.threshold)

@@ -114,7 +114,7 @@ def predict(
     outputs = runner.output.shape[-1]
     if labels is not None and outputs not in (None, 1, len(labels)):
         raise InputError(f"labels: expected {outputs} names, one for every class, received {len(labels)}")
-    card = runner.card if labels is None else dataclasses.replace(runner.card, labels=tuple(labels))
+    card = runner.card if labels is None else renamed(runner.card, labels)
     card = card if threshold is None else at_threshold(card, threshold)
     found = Predictions()
     todo = named(examples, get_signal(runner.card.signal).suffixes)
@@ -127,6 +127,17 @@ def predict(
             seen = answered(runner, pixels, [name for name, _ in some], card, top)
             found += [within(each, source, runner, card, top) for each, (_, source) in zip(seen, some, strict=True)]
     return found
+
+
+def renamed(card: ModelCard, names: Sequence[str]) -> ModelCard:
+    """A card with other names of its classes, one for each: tasks with boxes or masks keep them among their facts.
+
+    Args:
+        card: card of a model.
+        names: names in the order of the classes.
+    """
+    own = {**card.facts, "names": list(names)} if card.facts.get("names") else card.facts
+    return dataclasses.replace(card, labels=tuple(names), facts=own)
 
 
 def at_threshold(card: ModelCard, threshold: float) -> ModelCard:

@@ -170,7 +170,7 @@ def test_a_server_finds_the_one_object(tmp_path, fit, monkeypatch):
 
 
 def test_places_of_one_object():
-    assert [name for name, row in TARGETS.items() if "localization" in row.tasks] == ["onnxruntime"]
+    assert [name for name, row in TARGETS.items() if "localization" in row.tasks] == ["tflm", "onnxruntime"]
     known = localization.numbers(ModelCard(task="localization", facts={"names": ["a", "b"]}), 2)
     assert known.names == ("a", "b") and known.facts == {"colours": pictures.hues(2).tolist()}
 

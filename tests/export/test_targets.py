@@ -316,6 +316,13 @@ needs_cmake = pytest.mark.skipif(not (shutil.which("cmake") and shutil.which("c+
         ("model_io.c", r"float mean\[.*", "float mean[3] = {9.f, 9.f, 9.f};", "differ, the array is a TFLite file"),
         ("model_io.c", r"int best = 0", "int best = 0, unused = 1", "unused"),
         ("model_data.c", r"84, 70, 76, 51", "84, 70, 76, 52", "no TFLite file"),
+        # A class above 255 compiles, and is another answer.
+        (
+            "model_golden.c",
+            r"(model_number golden_answers\[.*\] = {\n    )\d+",
+            r"\g<1>999",
+            "and 1 of 4 answers differ",
+        ),
     ],
 )
 def test_damaged_sources_are_found(firmware, file, old, new, said):

@@ -8,6 +8,7 @@
 #include "model_golden.h"
 #include "model_io.h"
 #include "model_operators.h"
+#include "model_show.h"
 #include "tensorflow/lite/micro/micro_interpreter.h"
 #include "tensorflow/lite/micro/system_setup.h"
 #include "tensorflow/lite/schema/schema_generated.h"
@@ -16,9 +17,11 @@ namespace {
 
 alignas(16) uint8_t arena[kModelArena];
 
-bool Held(const int8_t* output, const int8_t* golden) {
-  for (int i = 0; i < MODEL_OUTPUTS; ++i) {
-    if (std::abs(output[i] - golden[i]) > MODEL_GOLDEN_TOLERANCE) return false;
+bool Held(const int8_t* const* tensors, const int8_t* golden) {
+  for (int k = 0; k < MODEL_TENSORS; golden += model_sizes[k++]) {
+    for (int i = 0; i < model_sizes[k]; ++i) {
+      if (std::abs(tensors[k][i] - golden[i]) > golden_tolerances[k]) return false;
+    }
   }
   return true;
 }
@@ -41,17 +44,21 @@ int main() {
     return 1;
   }
   TfLiteTensor* input = interpreter.input(0);
-  const TfLiteTensor* output = interpreter.output(0);
-  if (input->bytes != MODEL_PIXELS || output->bytes != MODEL_OUTPUTS) return 1;
+  const int8_t* tensors[MODEL_TENSORS];
+  for (int k = 0; k < MODEL_TENSORS; ++k) {
+    const TfLiteTensor* output = interpreter.output(k);
+    if (output->bytes != static_cast<size_t>(model_sizes[k])) return 1;
+    tensors[k] = output->data.int8;
+  }
+  if (input->bytes != MODEL_PIXELS) return 1;
 
   int held = 0;
   for (int n = 0; n < MODEL_GOLDEN; ++n) {
     model_input(golden_pixels + n * MODEL_PIXELS, input->data.int8);
     if (interpreter.Invoke() != kTfLiteOk) return 1;
-    const int best = model_best(output->data.int8);
-    std::printf("golden image %d: %s %.3f\n", n, model_labels[best],
-                static_cast<double>(model_share(output->data.int8, best)));
-    held += Held(output->data.int8, golden_outputs + n * MODEL_OUTPUTS);
+    std::printf("golden image %d: ", n);
+    model_show(tensors);
+    held += Held(tensors, golden_outputs + n * MODEL_OUTPUTS);
   }
   std::printf("%d of %d golden vectors held, %d bytes of the arena used\n", held, static_cast<int>(MODEL_GOLDEN),
               static_cast<int>(interpreter.arena_used_bytes()));

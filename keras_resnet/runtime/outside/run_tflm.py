@@ -4,6 +4,7 @@ import os
 import re
 import sys
 import tempfile
+from pathlib import Path
 
 import numpy as np
 from tflite_micro.python.tflite_micro import runtime
@@ -28,13 +29,17 @@ def arena(interpreter):
 
 def main(model, images, answer):
     """Runs every image; writes the raw outputs and the arena's size."""
-    interpreter = runtime.Interpreter.from_file(model)
-    rows = []
+    content = Path(model).read_bytes()
+    interpreter = runtime.Interpreter.from_bytes(content)
+    names = [f"output_{i}" for i in range(len(runtime.convert_bytearray_to_object(content).subgraphs[0].outputs))]
+    rows: dict[str, list] = {name: [] for name in names}
     for image in np.load(images, allow_pickle=False):
         interpreter.set_input(image[None], 0)
         interpreter.invoke()
-        rows.append(interpreter.get_output(0)[0].copy())
-    np.savez(answer, output_0=np.stack(rows), **arena(interpreter))
+        for number, name in enumerate(names):
+            rows[name].append(interpreter.get_output(number)[0].copy())
+    parts = {name: np.stack(each) for name, each in rows.items()} | arena(interpreter)
+    np.savez(answer, **parts)  # type: ignore[arg-type]
 
 
 main(*sys.argv[1:])
