@@ -62,17 +62,20 @@ class Suppression(keras.layers.Layer):
 
         reshape = tf.reshape  # in place of slices, which TFLite takes for arithmetic of shapes
         _, count, classes = scores.shape
-        best, places = tf.math.top_k(reshape(scores, [-1]), min(self.candidates, count * classes))
+        number_of_candidates = min(self.candidates, count * classes)
+        best, places = tf.math.top_k(reshape(scores, [-1]), number_of_candidates)  # of equal ones the first is higher
         labels = places % classes
         candidates = tf.gather(reshape(boxes, [count, 4]), places // classes)
         apart = candidates + 2.0 * reshape(tf.cast(labels, tf.float32), [-1, 1])  # a box is within 0..1
         best *= self._with_area(apart)
+        # In 8 bits many scores are equal, and every engine's operator takes another one of them first: it gets ranks.
+        ranks = tf.linspace(1.0, 1.0 / number_of_candidates, number_of_candidates)
         chosen, number = tf.raw_ops.NonMaxSuppressionV4(
             boxes=apart,
-            scores=best,
+            scores=tf.where(best > self.threshold, ranks, tf.zeros_like(ranks)),
             max_output_size=self.most,
             iou_threshold=self.overlap,
-            score_threshold=self.threshold,
+            score_threshold=0.0,
             pad_to_max_output_size=True,
         )
         there = tf.cast(tf.range(self.most) < number, tf.float32)

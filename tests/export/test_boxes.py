@@ -142,11 +142,11 @@ def test_onnx_takes_the_nearest_pixel_as_keras_does(tmp_path):
     assert modes["coordinate_transformation_mode"] == b"half_pixel"
 
 
-def _suppressed_by_tflite(boxes, scores):
+def _suppressed_by_tflite(boxes, scores, candidates=10, most=6):
     """Answers of a TFLite file that is a suppression alone."""
     from ai_edge_litert.interpreter import Interpreter
 
-    layer = Suppression(overlap=0.5, threshold=0.1, candidates=10, most=6)
+    layer = Suppression(overlap=0.5, threshold=0.1, candidates=candidates, most=most)
     names = ("boxes", "scores")
     specs = [tf.TensorSpec(each.shape, tf.float32, name) for name, each in zip(names, (boxes, scores), strict=True)]
     content = tflite_format._of_constants(lambda b, s: layer(b, s), *specs).convert()
@@ -169,6 +169,20 @@ def test_a_box_without_area_is_no_answer(monkeypatch):
     monkeypatch.setattr(Suppression, "_with_area", staticmethod(lambda boxes: tf.ones(boxes.shape[:-1])))
     wrong = _suppressed_by_tflite(boxes, scores)[3]
     np.testing.assert_allclose(wrong, [[0.9, 0.8, 0.7, 0.7, 0, 0]])  # as many as there are
+
+
+def test_of_equal_scores_the_first_one_stays():
+    """As in NumPy: scores of 8 bits are often equal, and operators of engines take one or another of them first."""
+    rng = np.random.default_rng(0)
+    corner = rng.uniform(0, 0.7, (300, 2))
+    boxes = np.concatenate([corner, corner + rng.uniform(0.1, 0.3, (300, 2))], axis=1).astype("f")
+    scores = np.round(rng.random(300), 1).astype("f")  # eleven of them
+    kept = detection.suppressed(boxes[scores > 0.1], scores[scores > 0.1], np.zeros((scores > 0.1).sum()), overlap=0.5)
+    expected = boxes[scores > 0.1][kept]
+    found, _, count, values = _suppressed_by_tflite(boxes[None], scores[None, :, None], candidates=300, most=200)
+    assert 20 < count[0] == len(expected) < 200
+    np.testing.assert_array_equal(found[0, : len(expected)], expected)
+    np.testing.assert_array_equal(values[0, : len(expected)], scores[scores > 0.1][kept])
 
 
 def _outputs(boxes, scores, classes):
