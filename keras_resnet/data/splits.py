@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from keras_resnet.data.dataset import Split
 
 _SEED = 2015  # fixed for good: published accuracies refer to these parts
-_PIXELS = 1 << 20  # of maps at once, each with a number for every class: larger ones leave the cache and are slower
+_PIXELS = 1 << 19  # of maps at once, each with a number for every class: larger ones leave the cache and are slower
 
 
 def divided(count: int, strata: np.ndarray | None, *parts: int) -> list[np.ndarray]:
