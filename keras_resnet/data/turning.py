@@ -10,9 +10,7 @@ import numpy as np
 
 from keras_resnet import machine
 from keras_resnet.data.masks import Encoded, opened
-from keras_resnet.signals.decoding import TURNS
-
-_ORIENTATION = 0x0112  # EXIF's number of the entry
+from keras_resnet.signals.orientation import ENTRY, TURNS
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ def _head(source: Encoded) -> Head | None:
         with opened(source) as picture:
             width, height = picture.size
             # TensorFlow reads no EXIF of PNG files, and all readers here do the same.
-            found = 1 if picture.format == "PNG" else picture.getexif().get(_ORIENTATION, 1)
+            found = 1 if picture.format == "PNG" else picture.getexif().get(ENTRY, 1)
     except Exception:  # Pillow raises anything on damaged files
         return None
     return Head((height, width), found if isinstance(found, int) and 1 <= found <= 8 else 1)

@@ -18,14 +18,12 @@ from keras_resnet.lazily import tf
 from keras_resnet.signals import crops
 from keras_resnet.signals.fits import GREY
 from keras_resnet.signals.operations import has_tensorflow
+from keras_resnet.signals.orientation import ENTRY, TURNS
 
 FORMATS = "PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF or HEIC"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _HEIC = (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1", b"ftypmsf1", b"ftypheim", b"ftypheis")
-_ORIENTATION = 0x0112  # EXIF's number of the entry
 _HEAD = 64  # bytes in which EXIF begins, behind the marker of JPEG or JFIF
-# By that entry: whether rows and columns change places, and then whether rows, and columns, are reversed.
-TURNS = ((0, 0, 0), (0, 0, 0), (0, 0, 1), (0, 1, 1), (0, 1, 0), (1, 0, 0), (1, 0, 1), (1, 1, 1), (1, 1, 0))
 Part = Callable[[Any, Any], Any]  # tensors: height and width to a rectangle
 
 
@@ -171,7 +169,7 @@ def _orientation(contents: bytes) -> np.int64:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about damaged EXIF; the picture is what counts
-            found = Image.open(io.BytesIO(contents)).getexif().get(_ORIENTATION, 1)
+            found = Image.open(io.BytesIO(contents)).getexif().get(ENTRY, 1)
     except Exception:  # Pillow raises anything on damaged files; TensorFlow decides whether the picture is read
         found = 1
     return np.int64(found if isinstance(found, int) and 1 <= found <= 8 else 1)
