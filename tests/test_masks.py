@@ -261,7 +261,9 @@ def test_what_cannot_be_right_is_named(tmp_path):
         "4.png has colours: expected values of classes": lambda root: Image.fromarray(coloured).save(root / one),
         "4.png cannot be decoded as a mask": lambda root: (root / one).write_bytes(b"no picture"),
         "all of the 24 masks are void": _all_void,
-        "has no pictures with masks: expected images/ and masks/": lambda root: (root / "train").rename(root / "other"),
+        "has no pictures with masks for training: expected images/ and masks/": lambda root: (root / "train").rename(
+            root / "other"
+        ),
     }
     for number, (message, spoil) in enumerate(cases.items()):
         assert message in _spoiled(tmp_path / str(number), spoil)
