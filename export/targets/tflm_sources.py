@@ -116,9 +116,10 @@ def write(
         "planned": f"{found.activations:,} bytes of activations, {found.structures:,} of structures",
         "engine": str(about["engine"]),
     }
-    for part, file in (("answer_h", "answer_{}.h"), ("answer_c", "answer_{}.c"), ("show", "show_{}")):
-        # What outputs mean is the task's.
-        text = (_HERE / f"{file.format(bundle.task)}.part").read_text(encoding="utf-8")
+    task = bundle.task  # what outputs mean is the task's
+    parts = {"answer_h": f"answer_{task}.h", "answer_c": f"answer_{task}.c", "show": f"show_{ANSWERS[task].show}"}
+    for part, name in parts.items():
+        text = (_HERE / f"{name}.part").read_text(encoding="utf-8")
         words[part] = Template(text).substitute(words).strip()
     for template in sorted(_HERE.iterdir()):
         if template.suffix == ".in":

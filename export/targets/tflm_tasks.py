@@ -28,6 +28,7 @@ class Answers:
         known: function of a folder and of its outputs by name, which gives the numbers, `(n, answers)`.
         agreement: function of a folder, the file on TFLite Micro and a number of images, which compares the answers.
         classes: output that has a number for every class; "" for the only one.
+        show: what check_io.c and main.cc print, `tflm_files/show_NAME.part`.
     """
 
     words: str
@@ -36,6 +37,7 @@ class Answers:
     known: Callable[[Bundle, Mapping[str, np.ndarray]], np.ndarray]
     agreement: Callable[[Bundle, Runner, int], Check]
     classes: str = ""
+    show: str = "class"
 
 
 def _classes(bundle: Bundle, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -87,5 +89,6 @@ ANSWERS: dict[str, Answers] = {
         known=_objects,
         agreement=_same_objects,
         classes="logits",
+        show="box",
     ),
 }

@@ -235,20 +235,18 @@ def whole(
     Raises:
         InputError: there are no boxes, or `objects.report` refuses them.
     """
-    known, problems, turned, lying = {}, [], [], 0
+    known, problems, turned = {}, [], []
     for part, pairs in found.parts.items():
         pictures, things = [picture for picture, _ in pairs], [each for _, each in pairs]
         heads = heads_of(pictures)
         boxes, frame, wrong = truth_of(things, pictures, heads)
         known[part] = boxes, frame
         problems += wrong
-        for picture, each, head in zip(pictures, things, heads, strict=True):
-            if head and head.is_turned:
-                turned.append(picture)
-                lying += lies(each, head)
+        every_one = zip(pictures, things, heads, strict=True)
+        turned += [(picture, lies(each, head)) for picture, each, head in every_one if head and head.is_turned]
     every = [each for boxes, _ in known.values() for each in boxes]
     report(origin, problems, sum(map(len, every)) + sum(each.dropped for each in problems))
-    note_turned(origin, turned, lying)
+    note_turned(origin, turned)
     _check(origin, found.names, every)
     most = max(map(len, every))
     splits: dict[str, Split] = {

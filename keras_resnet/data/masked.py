@@ -35,7 +35,8 @@ def _plain(root: Path) -> Found | None:
     folders = subfolders(root)
     if {"images", "masks"} <= set(folders):
         parts = by_part(subfolders(folders["images"]), folders["images"])
-        if parts:
+        is_flat = any(each.is_file() for each in folders["images"].iterdir())
+        if "train" in parts or (parts and not is_flat):
             return Found({part: paired(path, folders["masks"] / path.name) for part, path in parts.items()})
         return Found(divided(root / PARTS, paired(folders["images"], folders["masks"])))
     below = by_part(folders, root)

@@ -203,19 +203,23 @@ def _turned(x1: float, y1: float, x2: float, y2: float) -> str:
     return "is turned round: its ends come before its beginnings" if x2 < x1 or y2 < y1 else "has no area"
 
 
-def note_turned(origin: str, pictures: Sequence[Encoded], lying: int) -> None:
+def note_turned(origin: str, pictures: Sequence[tuple[Encoded, bool]]) -> None:
     """Says how many pictures EXIF turns, and the boxes of how many are turned with them.
 
     Args:
         origin: folder or table, for messages.
-        pictures: those that are turned.
-        lying: number of those whose boxes mean the pixels as they lie.
+        pictures: those that are turned, and whether their boxes mean the pixels as they lie.
     """
     if pictures and _collected is None:
         _log.warning(
             "note: %s: EXIF turns %s pictures (%s, ...): they stand upright here, as predict shows them; the boxes of "
             "%s of them are turned with them, as these mean the pixels that lie in the files",
-            *(visible(origin), f"{len(pictures):,}", visible(pictures[0]), f"{lying:,}"),
+            *(
+                visible(origin),
+                f"{len(pictures):,}",
+                visible(pictures[0][0]),
+                f"{sum(lying for _, lying in pictures):,}",
+            ),
         )
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from keras_resnet import machine
 from keras_resnet.data.masks import Encoded, opened
-from keras_resnet.signals.orientation import ENTRY, TURNS
+from keras_resnet.signals import orientation
+from keras_resnet.signals.orientation import TURNS
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,9 @@ def _head(source: Encoded) -> Head | None:
     try:
         with opened(source) as picture:
             width, height = picture.size
-            # TensorFlow reads no EXIF of PNG files, and all readers here do the same.
-            found = 1 if picture.format == "PNG" else picture.getexif().get(ENTRY, 1)
+            return Head((height, width), orientation.of(picture))
     except Exception:  # Pillow raises anything on damaged files
         return None
-    return Head((height, width), found if isinstance(found, int) and 1 <= found <= 8 else 1)
 
 
 def stood_up(boxes: np.ndarray, head: Head) -> np.ndarray:

@@ -14,6 +14,7 @@ from keras_resnet.gallery import Shown, image_tag
 from keras_resnet.looking.gathering import Gathered
 from keras_resnet.page import Html
 from keras_resnet.pictures import hues
+from keras_resnet.signals.orientation import upright
 from keras_resnet.tasks.results import Table
 from keras_resnet.untrusted import visible
 
@@ -145,14 +146,13 @@ def drawn(source: Path | bytes | np.ndarray, boxes: np.ndarray, classes: Sequenc
     """
     import io
 
-    from PIL import Image, ImageDraw, ImageOps
+    from PIL import Image, ImageDraw
 
     if isinstance(source, np.ndarray):
         image = Image.fromarray(source[..., 0] if source.shape[-1] == 1 else source[..., :3]).convert("RGB")
     else:
         opened = Image.open(io.BytesIO(source.read_bytes() if isinstance(source, Path) else source))
-        upright = opened if opened.format == "PNG" else ImageOps.exif_transpose(opened)
-        image = upright.convert("RGB")
+        image = upright(opened).convert("RGB")
     factor = _SIDE / max(image.size)
     image = image.resize((max(1, round(image.width * factor)), max(1, round(image.height * factor))))
     pen, colours = ImageDraw.Draw(image), hues(max(1, len(classes)))

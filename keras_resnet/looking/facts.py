@@ -14,15 +14,15 @@ from pathlib import Path
 
 import imagehash
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from keras_resnet.console import progress
 from keras_resnet.looking.gathering import Item
+from keras_resnet.signals import orientation
 
 THUMB = 16  # pixels of the side of the small grey picture that near duplicates are compared by
 _DRAFT = 64  # a JPEG file is decoded at the smallest scale that has so many pixels
 _TINY, _LONG = 32, 4.0  # pixels; ratio of the sides
-_TURNED = 0x0112  # EXIF's number of the orientation
 _ENDINGS = {"JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"), "PNG": (".png",), "WEBP": (".webp",), "GIF": (".gif",)}
 
 
@@ -100,21 +100,21 @@ def _reason(error: Exception) -> str:
 
 def _of_image(image: Image.Image, digest: hashlib.blake2b, ending: str) -> Facts:
     form, size = image.format or "pixels", image.size
-    orientation = image.getexif().get(_TURNED, 1) if image.format in ("JPEG", "TIFF", "WEBP") else 1
+    turned = orientation.of(image)
     odd = list(_odd(image, ending))
     image.draft("L", (_DRAFT, _DRAFT))  # a JPEG file's own reduction, which spares most of the decoding
-    small = ImageOps.exif_transpose(image) if orientation != 1 else image
+    small = orientation.upright(image)
     grey = small.convert("L")
-    turned = orientation in (5, 6, 7, 8)
-    if orientation != 1:
+    is_on_its_side = orientation.TURNS[turned][0]
+    if turned != 1:
         odd.append("turned by EXIF")
     thumb = np.asarray(grey.resize((THUMB, THUMB), Image.Resampling.BILINEAR, reducing_gap=2.0))
     if int(thumb.max()) - int(thumb.min()) <= 2:
         odd.append("of one colour")
     bits = imagehash.phash(grey).hash
     return Facts(
-        width=size[1] if turned else size[0],
-        height=size[0] if turned else size[1],
+        width=size[1] if is_on_its_side else size[0],
+        height=size[0] if is_on_its_side else size[1],
         form=form,
         digest=digest.digest(),
         phash=int.from_bytes(np.packbits(bits).tobytes(), "big"),

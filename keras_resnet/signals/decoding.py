@@ -15,10 +15,10 @@ import numpy as np
 
 from keras_resnet.errors import InputError
 from keras_resnet.lazily import tf
-from keras_resnet.signals import crops
+from keras_resnet.signals import crops, orientation
 from keras_resnet.signals.fits import GREY
 from keras_resnet.signals.operations import has_tensorflow
-from keras_resnet.signals.orientation import ENTRY, TURNS
+from keras_resnet.signals.orientation import TURNS
 
 FORMATS = "PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF or HEIC"
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -169,10 +169,9 @@ def _orientation(contents: bytes) -> np.int64:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about damaged EXIF; the picture is what counts
-            found = Image.open(io.BytesIO(contents)).getexif().get(ENTRY, 1)
+            return np.int64(orientation.of(Image.open(io.BytesIO(contents))))
     except Exception:  # Pillow raises anything on damaged files; TensorFlow decides whether the picture is read
-        found = 1
-    return np.int64(found if isinstance(found, int) and 1 <= found <= 8 else 1)
+        return np.int64(1)
 
 
 def _turned(image: tf.Tensor, turns: tf.Tensor) -> tf.Tensor:
@@ -208,7 +207,7 @@ def pixels(contents: bytes, channels: int, upright: bool = True) -> np.ndarray:
     Raises:
         InputError: no picture, a damaged one, or HEIC without the package for it.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     if contents[4:12] in _HEIC:
         _register_heic()
@@ -216,8 +215,8 @@ def pixels(contents: bytes, channels: int, upright: bool = True) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image: Image.Image = Image.open(io.BytesIO(contents))
-            if upright and image.format != "PNG":  # as TensorFlow, which reads no EXIF of such files
-                image = ImageOps.exif_transpose(image)
+            if upright:
+                image = orientation.upright(image)
             modes = {1: "L", 3: "RGB", 0: "L" if image.mode in ("1", "L") else "RGB"}
             found = np.asarray(image.convert(modes[channels]))
     except Exception as error:  # Pillow raises anything on damaged files

@@ -10,11 +10,12 @@ import numpy as np
 from keras_resnet.console import without_chatter
 from keras_resnet.errors import InputError
 from keras_resnet.lazily import tf
-from keras_resnet.signals import crops, decoding, geometry, plain
+from keras_resnet.signals import crops, decoding, geometry, orientation, plain
 from keras_resnet.signals.crops import Box
 from keras_resnet.signals.decoding import FORMATS, decode, decode_part, is_as_it_is, rectangle_of
 from keras_resnet.signals.fits import Keep
 from keras_resnet.signals.operations import has_tensorflow
+from keras_resnet.signals.orientation import TURNS
 from keras_resnet.signals.table import SIGNALS
 
 SUFFIXES = SIGNALS["image"].suffixes
@@ -218,14 +219,10 @@ def _said_size(path: str | os.PathLike) -> tuple[int, int] | None:
             if picture.format not in ("JPEG", "PNG"):
                 return None
             width, height = picture.size
-            # `decode` turns JPEG files; of PNG files TensorFlow reads no EXIF.
-            turned = picture.format == "JPEG" and picture.getexif().get(_ORIENTATION) in _ON_ITS_SIDE
+            is_on_its_side = TURNS[orientation.of(picture)][0]
     except Exception:  # Pillow raises anything on damaged files, which `decode` names
         return None
-    return (width, height) if turned else (height, width)
-
-
-_ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)  # EXIF's number of the entry; rows and columns change places
+    return (width, height) if is_on_its_side else (height, width)
 
 
 def encode(image: np.ndarray) -> bytes:
