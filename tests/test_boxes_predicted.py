@@ -177,6 +177,10 @@ def test_predict_writes_tables_texts_pictures_and_pages(model, tmp_path, capsys)
             row["class"]: [float(row[each] or 0) for each in ("x1", "y1", "x2", "y2")] for row in csv.DictReader(file)
         }
     np.testing.assert_allclose([named[name] for name in ("cell", "disc")], BOXES, atol=0.01)
+    found, _ = keras_resnet.predict(model, photos, labels=["cell", "disc"])
+    assert set(found.names) == {"cell", "disc"}
+    with pytest.raises(InputError, match="labels: expected 2 names"):
+        keras_resnet.predict(model, photos, labels=["cell", "disc", "both"])
     many = [*command, *[photos] * 5]
     assert cli.main([*many, "--threshold", "0.2"]) == 0
     assert re.search(r"file +┃ objects ┃ best", capsys.readouterr().out)

@@ -26,13 +26,12 @@ def opened(args: argparse.Namespace) -> tuple[Runner, ModelCard]:
     Raises:
         InputError: no such model, or options that it cannot have.
     """
-    from keras_resnet.evaluation.prediction import at_threshold, renamed
+    from keras_resnet.evaluation.prediction import at_threshold, class_count, renamed
     from keras_resnet.runtime.opening import open_named
 
     runner = open_named(args.model, args.weights, foreign.hints_of(args))
     note_missing_card(args.model, runner)
     card = runner.card
     if args.classes:
-        count = len(card.facts.get("names") or ()) or runner.output.shape[-1]  # of boxes the numbers are no classes
-        card = renamed(card, class_names(args.classes, count))
+        card = renamed(card, class_names(args.classes, class_count(runner)))
     return runner, card if args.threshold is None else at_threshold(card, args.threshold)

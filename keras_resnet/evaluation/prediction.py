@@ -111,9 +111,9 @@ def predict(
     if not isinstance(top, int) or top < 1:
         raise InputError(f"top={top!r}: expected a whole number from 1")
     runner = runner_of(model, weights, hints)
-    outputs = runner.output.shape[-1]
-    if labels is not None and outputs not in (None, 1, len(labels)):
-        raise InputError(f"labels: expected {outputs} names, one for every class, received {len(labels)}")
+    count = class_count(runner)
+    if labels is not None and count not in (None, 1, len(labels)):
+        raise InputError(f"labels: expected {count} names, one for every class, received {len(labels)}")
     card = runner.card if labels is None else renamed(runner.card, labels)
     card = card if threshold is None else at_threshold(card, threshold)
     found = Predictions()
@@ -127,6 +127,15 @@ def predict(
             seen = answered(runner, pixels, [name for name, _ in some], card, top)
             found += [within(each, source, runner, card, top) for each, (_, source) in zip(seen, some, strict=True)]
     return found
+
+
+def class_count(runner: Runner) -> int | None:
+    """Number of a model's classes: that of the names among its facts, as numbers of boxes are no classes.
+
+    Args:
+        runner: model.
+    """
+    return len(runner.card.facts.get("names") or ()) or runner.output.shape[-1]
 
 
 def renamed(card: ModelCard, names: Sequence[str]) -> ModelCard:
